@@ -1,0 +1,45 @@
+# Two commands need nothing but Python (3.11 or newer) and make:
+#   make run    install, execute every lesson offline, show the results
+#   make test   install, lint, type-check, run the tests and the notebooks
+PYTHON ?= python3
+VENV ?= .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+
+.PHONY: run test lab notebooks clean
+
+run: $(VENV)/.installed
+	$(BIN)/kdhelpers run
+
+test: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n auto --dist loadscope
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks
+
+lab: $(VENV)/.installed
+	$(BIN)/jupyter lab notebooks
+
+# Execute the lessons in place: the outputs that are committed.
+notebooks: $(VENV)/.installed-test
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+		--ExecutePreprocessor.record_timing=False \
+		--KernelManager.transport_encryption=auto notebooks/[0-9]*.ipynb
+	$(BIN)/ruff format notebooks
+
+clean:
+	rm -rf $(VENV) runs
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-test: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@ $(VENV)/.installed
