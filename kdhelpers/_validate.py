@@ -1,0 +1,178 @@
+"""Input checks shared by the losses: every refusal is a `ValueError` of one sentence that names
+the offending value and, where it is not plain, the remedy. A wrong type is a `ValueError` too.
+
+Shapes and dtypes are always checked, they cost nothing. Values (NaN, infinity, the range of
+labels, the sign of a temperature held in a tensor) are read on the CPU only: on an accelerator
+reading one number would make every training step wait for the device.
+"""
+
+import math
+from numbers import Real
+from typing import TypeGuard
+
+import torch
+from torch import Tensor
+
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def logits_pair(
+    student_logits: Tensor, teacher_logits: Tensor, *, min_batch: int = 1, min_classes: int = 1
+) -> tuple[Tensor, Tensor]:
+    """`pair` for logits of one shape (B, C)."""
+    student, teacher = pair(student_logits, teacher_logits, what="logits", min_batch=min_batch)
+    matrix(student, name="student_logits", min_classes=min_classes)
+    same_shape(student, teacher, remedy="both need the same classes")
+    return student, teacher
+
+
+def pair(
+    student: Tensor, teacher: Tensor, *, what: str, min_batch: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Check two tensors with the same samples along dimension 0.
+
+    Returns both in the student's dtype, at least float32, the teacher's detached.
+    """
+    student = floating(student, name=f"student_{what}")
+    teacher = floating(teacher, name=f"teacher_{what}")
+    batch, teacher_batch = student.shape[0], teacher.shape[0]
+    if batch != teacher_batch:
+        raise ValueError(
+            f"the student has {batch} samples and the teacher {teacher_batch}; "
+            "give both the same batch."
+        )
+    if batch < min_batch:
+        raise ValueError(
+            f"a batch of {batch} is too small for a loss that compares samples; "
+            f"use at least {min_batch}."
+        )
+    return student, teacher.detach().to(student.dtype)
+
+
+def logits(tensor: Tensor, *, name: str, min_classes: int = 1) -> Tensor:
+    """`floating` for logits (B, C)."""
+    tensor = floating(tensor, name=name)
+    matrix(tensor, name=name, min_classes=min_classes)
+    return tensor
+
+
+def floating(tensor: Tensor, *, name: str) -> Tensor:
+    """Check that a tensor holds samples of finite floating-point numbers; widen it to float32."""
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"{name} must be a torch.Tensor, but is a {type(tensor).__name__}.")
+    if not tensor.is_floating_point():
+        raise ValueError(
+            f"{name} must be floating point, but is {tensor.dtype}; convert it with .float()."
+        )
+    if tensor.dim() == 0 or tensor.numel() == 0:
+        raise ValueError(
+            f"{name} must hold at least one sample, but has the shape {tuple(tensor.shape)}."
+        )
+    tensor = widened(tensor)
+    # One sum is the cheapest test: it is finite only if every term is. The sum of finite terms
+    # may overflow, so a failure is looked at again, value by value.
+    if _readable(tensor) and not math.isfinite(tensor.detach().sum().item()):
+        bad = tensor.numel() - int(tensor.isfinite().sum())
+        if bad:
+            raise ValueError(
+                f"{name} has {bad} NaN or infinite values of {tensor.numel()}; look for a "
+                "diverged model or an overflow before this loss."
+            )
+    return tensor
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """The tensor in at least float32: half precision is for layers, not for sums of logarithms."""
+    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
+
+
+def matrix(tensor: Tensor, *, name: str, min_classes: int = 1) -> None:
+    """Check the shape (B, C)."""
+    if tensor.dim() != 2:
+        raise ValueError(
+            f"{name} must have the shape (batch, classes), but has {tuple(tensor.shape)}; "
+            "reshape to one row per sample."
+        )
+    if tensor.shape[1] < min_classes:
+        raise ValueError(
+            f"{name} has {tensor.shape[1]} class; at least {min_classes} are needed here."
+        )
+
+
+def maps(tensor: Tensor, *, name: str) -> None:
+    """Check the shape (B, channels, H, W)."""
+    if tensor.dim() != 4:
+        raise ValueError(
+            f"{name} must have the shape (batch, channels, height, width), but has "
+            f"{tuple(tensor.shape)}; capture a convolutional layer."
+        )
+
+
+def same_shape(student: Tensor, teacher: Tensor, *, remedy: str) -> None:
+    """Check that two shapes agree, so that nothing is broadcast unseen."""
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"the student's shape {tuple(student.shape)} differs from the teacher's "
+            f"{tuple(teacher.shape)}; {remedy}."
+        )
+
+
+def temperature(value: float | Tensor) -> None:
+    """Check for a finite number above 0, or a 0-d floating-point tensor of such a value."""
+    number: object = value
+    if isinstance(value, Tensor):
+        if value.dim() != 0 or not value.is_floating_point():
+            raise ValueError(
+                f"a temperature tensor must be 0-d and floating point, but is {value.dtype} of "
+                f"shape {tuple(value.shape)}; select one element."
+            )
+        if not _readable(value):
+            return
+        number = value.item()  # for this check only: the losses use the tensor itself
+    if not _is_number(number) or not 0.0 < number < math.inf:
+        raise ValueError(
+            f"temperature must be a finite number above 0, but is {number!r}; "
+            "1.0 is the plain softmax."
+        )
+
+
+def weight(value: float, *, name: str, upper: float = math.inf) -> None:
+    """Check for a finite number in [0, upper]."""
+    if not _is_number(value) or not 0.0 <= value <= upper or value == math.inf:
+        allowed = "finite and at least 0" if upper == math.inf else f"in [0, {upper:g}]"
+        raise ValueError(
+            f"{name} must be a number that is {allowed}, but is {value!r}; 0 switches its term off."
+        )
+
+
+def labels(values: Tensor, *, like: Tensor) -> Tensor:
+    """Check for one class index per row of the logits `like`; return them as int64."""
+    if not isinstance(values, Tensor) or values.dtype not in _INTEGERS:
+        kind = values.dtype if isinstance(values, Tensor) else f"a {type(values).__name__}"
+        raise ValueError(
+            f"labels must be a tensor of integer class indices, but is {kind}; convert it to "
+            "torch.long."
+        )
+    batch, classes = like.shape
+    if values.shape != (batch,):
+        raise ValueError(
+            f"labels must have the shape ({batch},), but have {tuple(values.shape)}; "
+            "give one class index per sample."
+        )
+    if _readable(values):
+        low, high = (int(bound) for bound in values.aminmax())
+        if low < 0 or high >= classes:
+            raise ValueError(
+                f"labels must lie in 0..{classes - 1}, but reach from {low} to {high}; compare "
+                "them with the model's number of classes."
+            )
+    return values.long()
+
+
+def _readable(tensor: Tensor) -> bool:
+    """Whether reading a value costs nothing."""
+    return tensor.device.type == "cpu"
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, Real) and not isinstance(value, bool)
