@@ -1,0 +1,67 @@
+"""A run on disk: everything needed to go on after the last finished epoch, and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kdhelpers.files import atomic
+
+FORMAT = 1
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint is damaged or belongs to another run; the message says what to do."""
+
+
+def save(
+    path: Path, parts: dict[str, Any], settings: dict[str, Any], history: list[dict[str, float]]
+) -> None:
+    """Write the state of `parts` (anything with a `state_dict`) whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full; the previous checkpoint
+            stays as it was.
+    """
+    state = {name: part.state_dict() for name, part in parts.items()}
+    content = {"format": FORMAT, "settings": settings, "history": history, "state": state}
+    with atomic(path) as partial:
+        torch.save(content, partial)
+
+
+def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[dict[str, float]]:
+    """Put the saved state into `parts` and return the history so far.
+
+    Only tensors and plain values are read (`weights_only`): a file that carries code is
+    refused.
+
+    Raises:
+        CheckpointError: the file is not a checkpoint of ours, is damaged, or was made with
+            other settings.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        kept, history, state = (content[key] for key in ("settings", "history", "state"))
+        known = content["format"] == FORMAT
+    except Exception as error:
+        raise CheckpointError(
+            f"'{path}' cannot be read as a checkpoint ({type(error).__name__}); delete it to "
+            "start afresh, or give another path."
+        ) from error
+    if not known:
+        raise CheckpointError(f"'{path}' was written by another version; delete it.")
+    for name in sorted(settings.keys() | kept.keys()):
+        if settings.get(name) != kept.get(name):
+            raise CheckpointError(
+                f"'{path}' belongs to another run: its {name} is {_short(kept.get(name))}, this "
+                f"run has {_short(settings.get(name))}; delete it or give another path."
+            )
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return list(history)
+
+
+def _short(value: object) -> str:
+    """A setting as a reader wants it: fingerprints are cut to what tells them apart."""
+    text = repr(value)
+    return text if len(text) <= 40 else text[:12] + "…"

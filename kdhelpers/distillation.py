@@ -1,0 +1,153 @@
+"""Objectives: what a student is trained on, as named loss terms.
+
+An objective is a module called with the student and a batch; it returns a dict of weighted
+terms whose sum is minimised. Its own parameters (a regressor, a learned temperature) are trained
+along with the student; its teacher is not among them.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdhelpers.data import Batch, Split, Views
+from kdhelpers.losses import kd_loss
+from kdhelpers.prediction import evaluating, move, predict
+
+Terms = dict[str, Tensor]
+SoftLoss = Callable[..., Tensor]
+
+
+class Objective(nn.Module):
+    """The base of all objectives: nothing to prepare, nothing to tell."""
+
+    def forward(self, student: nn.Module, batch: Batch) -> Terms:
+        """The weighted terms, scalars, by name."""
+        raise NotImplementedError
+
+    def prepare(self, train: Split, views: Views, epochs: int) -> None:
+        """Called once before training, with the split on its device: remember what can be."""
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values that a resumed run must share with the one that it continues."""
+        return {"objective": type(self).__name__}
+
+
+class Supervised(Objective):
+    """Cross-entropy with the labels: the student alone."""
+
+    def forward(self, student: nn.Module, batch: Batch) -> Terms:
+        return {"hard": F.cross_entropy(student(batch.inputs), batch.labels)}
+
+
+class Teacher:
+    """A frozen network whose logits are computed once where that is exact.
+
+    Always in eval mode and without gradients. Logits are kept for every (sample, view) of a
+    split, under a key made of the teacher's weights, the data and the views, so neither
+    shuffling nor another data set nor further training of the teacher can misalign them. One
+    `Teacher` may serve many students: they share what it remembers.
+
+    Args:
+        model: the network, logits [B, C] from images [B, channels, H, W].
+        cache: True keeps logits, False asks the network at every step, None (default) keeps
+            them where it saves work: if there are no more views than epochs.
+    """
+
+    def __init__(self, model: nn.Module, *, cache: bool | None = None) -> None:
+        self.model = model
+        self.cache = cache
+        self._tables: dict[tuple[str, str, Views], Tensor] = {}
+        self._table: Tensor | None = None
+
+    def prepare(self, train: Split, views: Views, epochs: int) -> None:
+        """Move to the device of `train` and compute the table of its logits if it is wanted."""
+        move(self.model, train.images.device)
+        wanted = len(views) <= epochs if self.cache is None else self.cache
+        if not wanted:
+            self._table = None
+            return
+        key = (fingerprint(self.model), train.fingerprint, views)
+        if key not in self._tables:
+            self._tables[key] = self._every_view(train, views)
+        self._table = self._tables[key].to(train.images.device)
+
+    def _every_view(self, train: Split, views: Views) -> Tensor:
+        """Logits [views, N, C] of all samples, in a fixed order and batch size."""
+        return torch.stack(
+            [predict(self.model, train, views=views, view=view) for view in range(len(views))]
+        )
+
+    def logits(self, batch: Batch) -> Tensor:
+        """The teacher's logits [B, C] for a batch: looked up, or computed now."""
+        if self._table is not None:
+            return self._table[batch.view, batch.sample]
+        with evaluating(self.model):
+            logits: Tensor = self.model(batch.inputs)
+        return logits
+
+
+class Distillation(Objective):
+    """Soft targets from a teacher and hard labels (Hinton et al. 2015, arXiv 1503.02531).
+
+    Terms, means over the batch: `soft` = alpha · T² · KL(teacher ‖ student) at temperature T, and
+    `hard` = (1 − alpha) · cross-entropy with the labels.
+
+    Args:
+        teacher: a network, or a `Teacher` shared by several runs.
+        temperature: T > 0, default 4.
+        alpha: the weight of the soft term, in [0, 1], default 0.9.
+        soft_loss: called as `soft_loss(student_logits, teacher_logits, temperature=T)`, a
+            scalar; default `kd_loss`.
+
+    Raises:
+        ValueError: `temperature` or `alpha` is outside of its range.
+    """
+
+    def __init__(
+        self,
+        teacher: nn.Module | Teacher,
+        *,
+        temperature: float = 4.0,
+        alpha: float = 0.9,
+        soft_loss: SoftLoss = kd_loss,
+    ) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise ValueError(f"temperature must be greater than 0, got {temperature}.")
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha must lie between 0 and 1, got {alpha}.")
+        self.teacher = teacher if isinstance(teacher, Teacher) else Teacher(teacher)
+        self.temperature = temperature
+        self.alpha = alpha
+        self.soft_loss = soft_loss
+
+    def prepare(self, train: Split, views: Views, epochs: int) -> None:
+        self.teacher.prepare(train, views, epochs)
+
+    def forward(self, student: nn.Module, batch: Batch) -> Terms:
+        student_logits = student(batch.inputs)
+        teacher_logits = self.teacher.logits(batch)
+        soft = self.soft_loss(student_logits, teacher_logits, temperature=self.temperature)
+        hard = F.cross_entropy(student_logits, batch.labels)
+        return {"soft": self.alpha * soft, "hard": (1 - self.alpha) * hard}
+
+    def settings(self) -> dict[str, Any]:
+        return super().settings() | {
+            "temperature": self.temperature,
+            "alpha": self.alpha,
+            "soft_loss": self.soft_loss.__qualname__,
+            "teacher": fingerprint(self.teacher.model),
+        }
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 of a network's weights and buffers: the same for the same function."""
+    digest = hashlib.sha256(type(model).__name__.encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
