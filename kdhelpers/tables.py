@@ -1,0 +1,76 @@
+"""Tables of results, rendered from measured figures: in a notebook, a terminal and the README."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kdhelpers.stats import Interval, mean_interval, paired_difference
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under headers; shown as Markdown in a notebook and as aligned text elsewhere."""
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def _repr_markdown_(self) -> str:
+        lines = [self.headers, ["---"] + ["---:"] * (len(self.headers) - 1), *self.rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def __repr__(self) -> str:
+        lines = [self.headers, *self.rows]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(self.headers))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        )
+
+
+def percent(interval: Interval, *, sign: bool = False) -> str:
+    """`93.4 ± 0.8` from an interval of accuracies in points."""
+    return f"{interval.mean:{'+' if sign else ''}.2f} ± {interval.margin:.2f}"
+
+
+def transfer_table(
+    alone: Mapping[Any, Sequence[float]], distilled: Mapping[Any, Sequence[float]], teacher: float
+) -> Table:
+    """Accuracy in % of both arms and their paired difference, a row per transfer set.
+
+    `alone` and `distilled` map a number of images (an int, or its text in a record) to one
+    accuracy in 0..1 per seed; `teacher` is one accuracy.
+    """
+    rows = []
+    for size in sorted(alone, key=int):
+        arms = [[100 * value for value in arm[size]] for arm in (alone, distilled)]
+        gain = paired_difference(*arms)
+        rows.append(
+            [
+                f"{int(size):,}",
+                *(percent(mean_interval(arm)) for arm in arms),
+                f"{percent(gain, sign=True)} ({verdict(gain)})",
+                f"{100 * teacher:.2f}",
+            ]
+        )
+    return Table(
+        ["images", "student alone, %", "distilled, %", "difference, points", "teacher, %"], rows
+    )
+
+
+def verdict(difference: Interval) -> str:
+    """What an interval of paired differences allows to say."""
+    if difference.low > 0:
+        return "helps"
+    return "hurts" if difference.high < 0 else "no clear difference"
+
+
+def provenance(record: Mapping[str, Any]) -> str:
+    """One sentence on where a record comes from: data, device, seeds, versions, date, commit."""
+    parameters, environment = record["parameters"], record["environment"]
+    versions = environment.get("versions", {})
+    return (
+        f"{parameters['dataset']}, {len(parameters['seeds'])} seeds, {environment['device']}, "
+        f"PyTorch {versions.get('torch', 'unknown')}, {record['seconds'] / 60:.0f} minutes, "
+        f"{str(environment.get('date', 'no date'))[:10]}, "
+        f"commit {str(environment.get('commit', 'unknown'))[:12]}"
+    )
