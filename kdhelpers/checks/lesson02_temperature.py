@@ -1,0 +1,101 @@
+"""Lesson 02, the temperature for a wanted confidence: logits [C] and a target to T."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdhelpers.checks.exercise import Case, Exercise, Observation, mistake
+from kdhelpers.checks.running import Answer, Misuse, call, to_tensor
+
+
+def _confidence(logits: Tensor, temperature: float) -> float:
+    return float((logits.double() / temperature).softmax(dim=0).max())
+
+
+def _bisected(logits: Tensor, target: float) -> float:
+    """The right T; for a target below 1/C the end of the search interval."""
+    low, high = 1e-3, 1e6
+    for _ in range(100):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if _confidence(logits, middle) > target else (low, middle)
+    return high
+
+
+def temperature_made_of(
+    *, after: Callable[[float], float] = lambda temperature: temperature
+) -> Answer:
+    """The temperature from these decisions; the default is right."""
+    return lambda logits, target: after(_bisected(logits, target))
+
+
+def _observe_temperature(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    result = to_tensor(call(answer, inputs), wanted="one number, the temperature")
+    if result.numel() != 1:
+        raise Misuse(f"Your function returned {result.numel()} numbers; it should return one, T.")
+    temperature = float(result)
+    right = _bisected(inputs["logits"], inputs["target"])
+    reachable = inputs["target"] > 1 / len(inputs["logits"])
+    confidence = _confidence(inputs["logits"], temperature) if temperature else math.nan
+    return Observation(
+        values={"top soft target at your temperature": torch.tensor(confidence)},
+        effects={"far": reachable and not right / 5 < temperature < right * 5},
+        detail=f", at T = {temperature:.5g},",
+    )
+
+
+def _temperature_case(logits: tuple[float, ...], target: float) -> Case:
+    def inputs() -> dict[str, Any]:
+        return {"logits": torch.tensor(logits, dtype=torch.float32), "target": target}
+
+    return Case(inputs, tolerance=1.001e-3 / target)
+
+
+TEMPERATURE_FOR_CONFIDENCE = Exercise(
+    observe=_observe_temperature,
+    reference=_bisected,
+    build=temperature_made_of,
+    cases=(
+        _temperature_case((3.0, 1.0, 0.0), 0.6),
+        _temperature_case((0.5, 4.0, 1.0, -1.0), 0.5),
+        _temperature_case((1.0, 1.6, 0.4), 0.7),
+        _temperature_case((6.0, 2.0, 1.0, 0.0, -2.0), 0.9),
+        Case(
+            lambda: {"logits": torch.tensor([2.0, 1.0, 0.0], dtype=torch.float32), "target": 0.2},
+            tolerance=0.1,
+            if_it_raises=(
+                "Your function fails when the target cannot be reached: the top soft target is "
+                "never below 1/C, here 1/3, and the target is 0.2. Return the largest temperature "
+                "of your search then; halving an interval 100 times gets there by itself."
+            ),
+        ),
+    ),
+    mistakes=(
+        mistake(
+            "You return 1/T. If you searched for the factor on the logits, return 1 divided by it.",
+            after=lambda temperature: 1 / temperature,
+        ),
+        mistake(
+            "You return T². Return T itself.",
+            after=lambda temperature: temperature**2,
+        ),
+        mistake(
+            "You return the logarithm of T. Take `math.exp` of it.",
+            after=math.log,
+        ),
+        mistake(
+            "You return -T. A temperature is positive.",
+            after=lambda temperature: -temperature,
+        ),
+    ),
+    praise="the top soft target falls as T rises, so halving the interval finds the T you want.",
+    symptoms={
+        "far": (
+            "Your temperature is far off, as if the search ran to one end of its interval. The "
+            "top soft target FALLS as T rises: where it is above the target, T has to go up."
+        ),
+    },
+    tip="An interval from 0.01 to 100 is wide enough here.",
+)

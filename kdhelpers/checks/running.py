@@ -1,0 +1,244 @@
+"""Run a learner's function safely, and put what went wrong into words a learner can act on."""
+
+import dis
+import functools
+import inspect
+import linecache
+import re
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+Answer = Callable[..., Any]
+
+MOST_OPERATIONS = 100_000  # no exercise needs a hundredth of that
+
+
+class Unfinished(Exception):
+    """The function is still the stub of the exercise; the text says what to do."""
+
+
+class Misuse(Exception):
+    """The function cannot be judged; the text says why."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An exception of the learner's code; two failures are equal when torch says the same."""
+
+    kind: str
+    text: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Failure":
+        return cls(type(error).__name__, _text(error))
+
+
+@contextmanager
+def sandbox() -> Iterator[None]:
+    """Gradients on, tensors on the CPU, and the global random state put back afterwards."""
+    elsewhere = torch.get_default_device().type != "cpu"
+    with (
+        torch.random.fork_rng(devices=[]),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.device("cpu") if elsewhere else nullcontext(),
+    ):
+        yield
+
+
+def call(answer: Answer, arguments: Mapping[str, Any]) -> Any:
+    """The result of the learner's function, called with `arguments` by position."""
+    positional, keyword = _fit(answer, arguments)
+    before = {name: v.detach().clone() for name, v in arguments.items() if isinstance(v, Tensor)}
+    try:
+        with _Budget():
+            result = answer(*positional, **keyword)
+    except (Exception, SystemExit) as error:
+        if _is_unfinished(error):
+            raise Unfinished("replace the `...` or the `raise` in your function.") from error
+        raise
+    if result is Ellipsis or (result is None and _does_nothing(answer)):
+        raise Unfinished("write the body of your function.")
+    for name, value in before.items():
+        if not torch.equal(value.nan_to_num(), arguments[name].detach().nan_to_num()):
+            raise Misuse(
+                f"Your function changes its argument `{name}`; the caller still needs the old "
+                f"values. Make a new tensor, e.g. `x = x / 2` instead of `x /= 2`."
+            )
+    return result
+
+
+def to_tensor(result: Any, *, wanted: str) -> Tensor:
+    """The learner's result as a tensor, or `Misuse` with what is `wanted` instead."""
+    if isinstance(result, Tensor) and not (result.is_sparse or result.is_complex()):
+        return result
+    if isinstance(result, np.ndarray | np.number) and result.dtype.kind in "fiu":
+        return torch.from_numpy(np.array(result))
+    if isinstance(result, int | float) and not isinstance(result, bool):
+        return torch.tensor(result, dtype=torch.float64)
+    if result is None:
+        raise Misuse(f"Your function returns nothing. End it with `return` and {wanted}.")
+    raise Misuse(f"Your function returned a {type(result).__name__}; it should return {wanted}.")
+
+
+def explain(error: BaseException) -> str:
+    """One line on where the learner's code stopped, and one on the cause if it is a known one."""
+    text = _text(error)
+    summary = text.strip().partition("\n")[0][:160]
+    message = f"Your code stopped{_place(error)} with {type(error).__name__}: {summary}"
+    causes = (cause for pattern, cause in _CAUSES if re.search(pattern, text))
+    return "\n".join([message, *(f"Likely cause: {cause}" for cause in causes)][:2])
+
+
+_CAUSES = (
+    (
+        r"name '(F|nn|torch)' is not defined",
+        "a missing import; run the import cell at the top of the notebook first.",
+    ),
+    (
+        r"does not require grad and does not have a grad_fn",
+        "the loss has lost its connection to the student. Run the student outside "
+        "`torch.no_grad()`, do not use `.item()` or `.detach()` on it, and give the student's "
+        "logits to the loss as the student's.",
+    ),
+    (
+        r"grad can be implicitly created only for scalar outputs",
+        "`backward()` needs one number; average the loss over the batch first.",
+    ),
+    (
+        r"Can't call numpy\(\) on Tensor that requires grad",
+        "NumPy cannot follow gradients. Stay with torch functions, such as `torch.exp`.",
+    ),
+    (
+        r"leaf Variable that requires grad is being used in an in-place operation",
+        "an in-place operation on an argument. Write `x = x / 2` instead of `x /= 2`.",
+    ),
+    (
+        r"[Ii]nference tensor",
+        "the teacher ran under `torch.inference_mode()`; use `torch.no_grad()` here.",
+    ),
+    (
+        r"different signs",
+        "the search interval does not contain the answer; its ends must lie on both sides of it.",
+    ),
+    (
+        r"did not finish",
+        "a `while` loop whose condition never becomes false. `for _ in range(100):` always ends.",
+    ),
+)
+
+
+class _Budget(TorchFunctionMode):
+    """Stops a loop of torch operations that never ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    def __torch_function__(
+        self, func: Answer, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        self.operations += 1
+        if self.operations > MOST_OPERATIONS:
+            raise RuntimeError(f"it did not finish after {MOST_OPERATIONS:,} operations")
+        return func(*args, **(kwargs or {}))
+
+
+def _fit(answer: Answer, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments such that keyword-only parameters are served too."""
+    values = tuple(arguments.values())
+    try:
+        signature = inspect.signature(answer)
+    except (TypeError, ValueError):  # some functions in C have none
+        return values, {}
+    parameters = signature.parameters.values()
+    places = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    only = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    names = list(arguments)
+    if set(places) == set(names) and places != names:
+        raise Misuse(f"Your function's arguments should come in the order ({', '.join(names)}).")
+    starred = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    count = len(names) if starred else min(len(places), len(names))
+    rest = names[count:]
+    keywords = rest if set(rest) <= set(only) else only
+    keyword = dict(zip(keywords, values[count:], strict=False))
+    try:
+        signature.bind(*values[:count], **keyword)
+        fits = len(keyword) == len(rest)
+    except TypeError:
+        fits = False
+    if not fits:
+        raise Misuse(
+            "The number of arguments does not fit: your function takes "
+            f"({', '.join(p.name for p in parameters)}), the exercise hands it "
+            f"({', '.join(names)})."
+        )
+    return values[:count], keyword
+
+
+def _does_nothing(answer: Answer) -> bool:
+    """Whether the body only moves constants around: `...`, `pass`, `return None`, a docstring."""
+    code = _code(answer)
+    idle = ("RESUME", "NOP", "CACHE", "LOAD_CONST", "LOAD_FAST", "STORE_FAST", "POP_TOP", "RETURN")
+    return code is not None and all(i.opname.startswith(idle) for i in dis.get_instructions(code))
+
+
+def _code(answer: Any) -> CodeType | None:
+    while isinstance(answer, functools.partial):
+        answer = answer.func
+    answer = inspect.unwrap(answer)
+    if not (inspect.isfunction(answer) or inspect.ismethod(answer)):
+        answer = type(answer).__call__
+    return getattr(answer, "__code__", None)
+
+
+def _is_unfinished(error: BaseException) -> bool:
+    """Whether it is the stub's own `raise NotImplementedError`, or a `...` still to be filled in.
+
+    Torch raises NotImplementedError as well, so the instruction that raised decides.
+    """
+    if isinstance(error, TypeError | AttributeError):
+        return "ellipsis" in _text(error)
+    if not isinstance(error, NotImplementedError):
+        return False
+    last = list(_frames(error.__traceback__))[-1]
+    return dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
+
+
+def _place(error: BaseException) -> str:
+    """Line and source of the innermost frame that is neither a library's nor ours."""
+    theirs = [f for f in _frames(error.__traceback__) if _is_learners(f.tb_frame.f_code)]
+    if not theirs:
+        return ""
+    line = linecache.getline(theirs[-1].tb_frame.f_code.co_filename, theirs[-1].tb_lineno).strip()
+    return f" in line {theirs[-1].tb_lineno}" + (f" (`{line}`)" if line else "")
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+@functools.cache
+def _is_learners(code: CodeType) -> bool:
+    libraries = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
+    ours = str(Path(__file__).parent.parent)
+    return not code.co_filename.startswith(("<frozen", *libraries, ours))
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a learner's exception class may be broken as well
+        return ""
