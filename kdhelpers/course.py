@@ -1,0 +1,238 @@
+"""Run the lessons: choose their parameters, check them all, execute the notebooks with papermill.
+
+`run` does everything; `plan` and `execute` are its two halves, for whoever wants to do something
+between two lessons. Nothing is executed before everything asked for has been checked.
+"""
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdhelpers import failures, records
+from kdhelpers.lessons import (
+    CourseError,
+    Lesson,
+    Parameter,
+    did_you_mean,
+    find_lessons,
+    find_root,
+    for_papermill,
+)
+from kdhelpers.parameters import convert, read_file
+from kdhelpers.records import RECORD_FILE, load_records, write_record
+
+__all__ = ["RECORD_FILE", "CourseError", "Lesson", "Outcome", "Parameter", "Plan", "execute"]
+__all__ += ["find_lessons", "find_root", "load_records", "plan", "prepare_folder", "run"]
+__all__ += ["write_record"]
+
+PROFILES = ("quick", "full")
+KERNEL = "python3"  # whatever name an editor stored in the notebook
+# The kernel's own log would go to the terminal: a warning about TCP at every start (since
+# ipykernel 7.3), now and then an error about being stopped. Errors in cells do not go there.
+QUIET = ("--log-level=CRITICAL",)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A lesson with checked parameters: `values` are those that differ from the notebook's own."""
+
+    lesson: Lesson
+    profile: str
+    values: dict[str, Any]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All parameters, the notebook's defaults included; `record_file` is the runner's own."""
+        declared = self.lesson.parameters.values()
+        return {p.name: p.default for p in declared if p.name != RECORD_FILE} | self.values
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the run of one lesson ended: with a record, or with a `failure` told in a few lines."""
+
+    lesson: str
+    profile: str
+    seconds: float
+    notebook: Path
+    record: dict[str, Any] | None
+    failure: str | None
+
+    @property
+    def ok(self) -> bool:
+        return self.failure is None
+
+    @property
+    def headline(self) -> str:
+        """The one result that the lesson wants in the table, or ""."""
+        headline = self.record["metrics"].get("headline") if self.record else None
+        return headline if isinstance(headline, str) else ""
+
+
+def run(
+    lessons: str | Path | Sequence[str | Path] = (),
+    *,
+    profile: str = "quick",
+    parameters: Mapping[str, Any] | None = None,
+    parameter_file: str | Path | None = None,
+    out_dir: str | Path = "runs",
+    progress: bool = True,
+) -> list[Outcome]:
+    """Execute lessons one after the other; one that fails does not stop the others.
+
+    Args:
+        lessons: a number, name or path, or several of them; none means all.
+        profile: "quick" (the notebook's own values) or "full" (`profiles/full/NN_name.yaml`).
+        parameters: values that go before those of the file, which go before the profile's. With
+            several lessons each takes those that it has. Text is converted to the declared type.
+        parameter_file: a YAML file in papermill's `-f` format.
+        out_dir: receives `NN_name.ipynb` and `NN_name.json`; created if need be.
+        progress: show a progress bar for each lesson on stderr.
+
+    Raises:
+        CourseError: something asked for does not exist or does not fit; nothing has been run.
+    """
+    plans = plan(lessons, profile=profile, parameters=parameters, parameter_file=parameter_file)
+    prepare_folder(out_dir, plans)
+    return [execute(each, out_dir, progress=progress) for each in plans]
+
+
+def plan(
+    lessons: str | Path | Sequence[str | Path] = (),
+    *,
+    profile: str = "quick",
+    parameters: Mapping[str, Any] | None = None,
+    parameter_file: str | Path | None = None,
+) -> list[Plan]:
+    """Find the lessons and check every parameter by name and type; arguments as for `run`.
+
+    Raises:
+        CourseError: a lesson, profile, file or parameter does not exist, or a value does not fit.
+    """
+    if profile not in PROFILES:
+        raise CourseError(f"unknown profile {profile!r}{did_you_mean(profile, PROFILES)}")
+    chosen = find_lessons(lessons)
+    for_all = [_Layer("", dict(parameters or {}))]
+    if parameter_file:
+        for_all.insert(0, _layer_from(Path(parameter_file)))
+    known = {name for lesson in chosen for name in lesson.parameters}
+    for layer in for_all:
+        layer.check_names(known)
+    return [_plan_one(lesson, profile, for_all) for lesson in chosen]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Parameters from one source; later layers go before earlier ones."""
+
+    source: str  # begins the error message: a file, or nothing
+    values: dict[str, Any]
+
+    def check_names(self, known: set[str]) -> None:
+        for name in self.values:
+            if name == RECORD_FILE:
+                raise CourseError(
+                    f"{self.source}{RECORD_FILE!r} is set by the runner; choose the folder of the "
+                    "records with --out (out_dir)"
+                )
+            if name not in known:
+                hint = did_you_mean(str(name), sorted(known - {RECORD_FILE}))
+                raise CourseError(f"{self.source}unknown parameter {name!r}{hint}")
+
+
+def _layer_from(path: Path) -> _Layer:
+    try:
+        return _Layer(f"{path}: ", read_file(path))
+    except ValueError as error:
+        raise CourseError(str(error)) from error
+
+
+def _plan_one(lesson: Lesson, profile: str, for_all: list[_Layer]) -> Plan:
+    layers = for_all
+    if profile == "full":
+        if not lesson.full_profile.is_file():
+            raise CourseError(
+                f"{lesson.name} has no full profile: {lesson.full_profile} is missing"
+            )
+        own = _layer_from(lesson.full_profile)
+        own.check_names(set(lesson.parameters))
+        layers = [own, *for_all]
+    values = {}
+    for name, declared in lesson.parameters.items():
+        for layer in layers:
+            if name not in layer.values:
+                continue
+            try:
+                values[name] = convert(layer.values[name], declared.type)
+            except ValueError as error:
+                where = f"{layer.source}parameter {name!r} of {lesson.name}"
+                raise CourseError(f"{where} {error}") from error
+    return Plan(lesson, profile, values)
+
+
+def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
+    """Create the folder of the results, and make sure that they can be written there.
+
+    Raises:
+        CourseError: they cannot, or would replace the lessons themselves.
+    """
+    folder = Path(out_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CourseError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
+    for each in plans:
+        target = folder / each.lesson.path.name
+        if target.exists() and target.samefile(each.lesson.path):
+            raise CourseError(f"{str(folder)!r} holds the lesson itself; choose another --out")
+
+
+def execute(plan: Plan, out_dir: str | Path = "runs", *, progress: bool = True) -> Outcome:
+    """Execute one lesson into a prepared folder. Whatever goes wrong in it is in the outcome.
+
+    Raises:
+        KeyboardInterrupt: after the kernel has been stopped; the executed part is kept.
+    """
+    import papermill  # slow to import, and a lesson's kernel imports this module without need
+
+    lesson = plan.lesson
+    notebook = Path(out_dir) / f"{lesson.name}.ipynb"
+    record_file = Path(out_dir).absolute() / f"{lesson.name}.json"
+    writes_record = RECORD_FILE in lesson.parameters
+    injected = plan.values | ({RECORD_FILE: str(record_file)} if writes_record else {})
+    record, failure, finished = None, None, False
+    started = time.perf_counter()
+    try:
+        record_file.unlink(missing_ok=True)  # of an earlier run
+        executed = papermill.execute_notebook(
+            for_papermill(lesson.path),
+            for_papermill(notebook),
+            parameters=injected,
+            kernel_name=KERNEL,
+            progress_bar={"desc": lesson.name} if progress else False,
+            extra_arguments=[*QUIET],
+        )
+        failure = failures.stopped_early(executed, record_file if writes_record else None)
+        if writes_record and failure is None:
+            record = records.complete(
+                record_file,
+                notebook=lesson.name,
+                profile=plan.profile,
+                parameters=plan.parameters,
+                seconds=time.perf_counter() - started,
+            )
+        finished = failure is None
+    except Exception as error:  # a lesson may fail in any way, and the others still run
+        failure = failures.describe(error, notebook)
+    finally:
+        if not finished:  # nor may half a record stay after Ctrl-C
+            with suppress(OSError):
+                record_file.unlink()
+    seconds = time.perf_counter() - started
+    return Outcome(lesson.name, plan.profile, seconds, notebook, record, failure)

@@ -1,0 +1,229 @@
+"""A record: one run of a lesson as JSON, with everything needed to trust and repeat its numbers.
+
+A lesson's last cell writes it (`write_record`), the runner completes it (`complete`), and tables
+and reports are made from it (`load_records`). It names no folder, host or user of the machine.
+"""
+
+import glob
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kdhelpers.files import write_text
+from kdhelpers.lessons import CourseError, find_root
+from kdhelpers.parameters import plain
+
+__all__ = ["complete", "environment", "load_records", "read_record", "write_record"]
+
+# The lesson's parameter that says where to write; it is no setting of the experiment.
+RECORD_FILE = "record_file"
+
+# `profile` is None when plain papermill ran the lesson.
+FIELDS: dict[str, type | tuple[type, ...]] = {
+    "notebook": str,
+    "profile": (str, type(None)),
+    "parameters": dict,
+    "metrics": dict,
+    "environment": dict,
+    "seconds": (int, float),
+}
+
+PACKAGES = ("kdhelpers", "torch", "torchvision", "numpy", "scikit-learn", "papermill", "ipykernel")
+
+
+def write_record(
+    record_file: str | Path,
+    *,
+    notebook: str,
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    device: object,
+    started: float,
+) -> dict[str, Any]:
+    """Make the record of a lesson; its last cell calls this.
+
+    Args:
+        record_file: where to write it as JSON, creating folders; "" writes nothing.
+        notebook: the lesson's name, "01_mnist_kd".
+        metrics: what was measured. A short text under the key "headline" appears in the table
+            that ends a run.
+        device: where it was computed, a `torch.device` or its name.
+        started: the value of `time.perf_counter()` in the lesson's first cell.
+
+    Raises:
+        CourseError: a value is not plain JSON (NaN, an array, …); the message names its key.
+        OSError: the file cannot be written.
+    """
+    record = {
+        "notebook": notebook,
+        "profile": None,
+        "parameters": {k: v for k, v in parameters.items() if k != RECORD_FILE},
+        "metrics": dict(metrics),
+        "environment": environment(device),
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    try:
+        record = {key: _without_folders(value) for key, value in _checked(record).items()}
+    except ValueError as error:
+        raise CourseError(str(error)) from error
+    if record_file:
+        _write(Path(record_file), record)
+    return record
+
+
+def complete(
+    path: Path, *, notebook: str, profile: str, parameters: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
+    """Add to the record at `path` what only the runner knows, and return the whole.
+
+    Raises:
+        CourseError: the file is missing or is not a record.
+        OSError: the file cannot be written.
+    """
+    record = read_record(path) | {
+        "notebook": notebook,
+        "profile": profile,
+        "parameters": _without_folders(dict(parameters)),
+        "seconds": round(seconds, 2),
+    }
+    _write(path, record)
+    return record
+
+
+def load_records(notebook: str, folder: Path | None = None) -> list[dict[str, Any]]:
+    """The records `<notebook>*.json` of one lesson in `folder` (the course's `results/`), by name.
+
+    Raises:
+        CourseError: a file is not a record of this lesson; the message names the file.
+    """
+    folder = folder or find_root() / "results"
+    paths = sorted(folder.glob(f"{glob.escape(notebook)}*.json"))
+    records = [read_record(path) for path in paths]
+    for path, record in zip(paths, records, strict=True):
+        if record["notebook"] != notebook:
+            raise CourseError(f"{path} is a record of {record['notebook']!r}, not of {notebook!r}")
+    return records
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """One record, checked to have exactly the keys and types that every record has.
+
+    Raises:
+        CourseError: the file cannot be read or is not a record; the message names the file.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except OSError as error:
+        raise CourseError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise CourseError(f"{path} is not valid JSON ({error})") from error
+    try:
+        return _checked(record)
+    except ValueError as error:
+        raise CourseError(f"{path} is not a record: {error}") from error
+
+
+def _checked(record: Any) -> dict[str, Any]:
+    """The same record as plain data with its keys in order, or a ValueError."""
+    if not isinstance(record, dict) or record.keys() != FIELDS.keys():
+        raise ValueError(f"its keys must be {', '.join(FIELDS)}")
+    for key, kind in FIELDS.items():
+        if not isinstance(record[key], kind) or isinstance(record[key], bool):
+            raise ValueError(f"{key!r} is of the wrong type ({type(record[key]).__name__})")
+    if record["seconds"] < 0:
+        raise ValueError("'seconds' is negative")
+    return {key: plain(record[key], key) for key in FIELDS}
+
+
+def environment(device: object) -> dict[str, Any]:
+    """What the numbers depend on besides the parameters: versions, machine, commit, date (UTC)."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "device": _device(str(device)),
+        "threads": _threads(),
+        "versions": _versions(),
+        "commit": _commit(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _device(name: str) -> str:
+    # No tensors here; but where the lesson has loaded torch, it can name the accelerator.
+    torch = sys.modules.get("torch")
+    return f"{name} ({torch.cuda.get_device_name(name)})" if torch and "cuda" in name else name
+
+
+def _threads() -> int:
+    torch = sys.modules.get("torch")
+    return int(torch.get_num_threads()) if torch else os.cpu_count() or 1
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _commit() -> str | None:
+    """The course's commit, "-dirty" if tracked files differ; None if it is no repository."""
+    try:
+        root = find_root()
+    except CourseError:
+        return None
+    if not (root / ".git").exists():  # a copy inside some other repository is not at its commit
+        return None
+    commit = _git(root, "rev-parse", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--untracked-files=no")
+    return f"{commit}-dirty" if commit and changes else commit
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=20
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _without_folders(value: Any) -> Any:
+    """The value with every absolute path cut to its last part."""
+    if isinstance(value, str) and Path(value).is_absolute():
+        return Path(value).name or value
+    if isinstance(value, list):
+        return [_without_folders(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _without_folders(item) for key, item in value.items()}
+    return value
+
+
+def _write(path: Path, record: dict[str, Any]) -> None:
+    write_text(path, json.dumps(record, ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"it contains {constant}")
