@@ -1,0 +1,44 @@
+"""The results in README.md, rendered from the records under `results/`.
+
+python -m kdhelpers.readme     rewrites the part between the two markers
+"""
+
+import re
+from pathlib import Path
+
+from kdhelpers import course, tables
+from kdhelpers.files import write_text
+
+START, END = "<!-- results: rendered by `python -m kdhelpers.readme` -->", "<!-- /results -->"
+
+
+def results() -> str:
+    """Markdown with one table per record of lesson 01."""
+    parts = []
+    for record in course.load_records("01_mnist_kd"):
+        measured, names = record["metrics"], record["parameters"]
+        table = tables.transfer_table(
+            measured["alone"], measured["distilled"], measured["teacher"]["accuracy"]
+        )
+        parts.append(
+            f"**Lesson 01**: `{names['teacher_name']}` → `{names['student_name']}` "
+            f"({tables.provenance(record)})\n\n{table._repr_markdown_()}"
+        )
+    return "\n\n".join(parts)
+
+
+def updated(text: str) -> str:
+    """`text` with the part between the markers replaced by the current results.
+
+    Raises:
+        CourseError: the markers are missing.
+    """
+    pattern = re.compile(f"{re.escape(START)}.*?{re.escape(END)}", flags=re.S)
+    if not pattern.search(text):
+        raise course.CourseError(f"README.md needs the markers {START} and {END}")
+    return pattern.sub(lambda _: f"{START}\n\n{results()}\n\n{END}", text)
+
+
+if __name__ == "__main__":
+    path: Path = course.find_root() / "README.md"
+    write_text(path, updated(path.read_text(encoding="utf-8")))

@@ -1,0 +1,240 @@
+"""The lessons as documents: anatomy, budgets, stored outputs, exercises, and what they define."""
+
+import ast
+import json
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import torch
+from nbformat import NotebookNode
+
+from kdhelpers import checks, course, losses
+
+ROOT = Path(__file__).parent.parent
+LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+@pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
+def lesson(request: pytest.FixtureRequest) -> NotebookNode:
+    notebook = nbformat.read(request.param, as_version=4)
+    notebook.path = request.param
+    return notebook
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def prose(notebook: NotebookNode) -> str:
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
+    return [cell for cell in code_cells(notebook) if tag in cell.metadata.get("tags", [])]
+
+
+def outputs(notebook: NotebookNode) -> list[NotebookNode]:
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def test_there_are_lessons() -> None:
+    assert [path.stem[:2] for path in LESSONS][:1] == ["01"]
+
+
+# -- budgets and anatomy --------------------------------------------------------------------------
+
+
+def test_prose_and_code_keep_to_their_budgets(lesson: NotebookNode) -> None:
+    words = len(re.findall(r"\w+", re.sub(r"```.*?```|\$\$.*?\$\$", "", prose(lesson), flags=re.S)))
+    lengths = [
+        len([line for line in cell.source.splitlines() if line.strip()])
+        for cell in code_cells(lesson)
+    ]
+    assert 1500 <= words <= 3000
+    assert len(lengths) <= 30
+    assert statistics.median(lengths) <= 8
+    assert max(lengths) <= 30
+
+
+def test_every_figure_has_alternative_text_and_there_are_four_to_eight(
+    lesson: NotebookNode,
+) -> None:
+    figures = [o for o in outputs(lesson) if "image/png" in o.get("data", {})]
+    assert 4 <= len(figures) <= 8
+    for figure in figures:
+        assert len(figure.metadata["image/png"]["alt"]) > 40
+
+
+def test_a_figure_comes_within_the_first_five_cells(lesson: NotebookNode) -> None:
+    early = [o for cell in lesson.cells[:5] for o in cell.get("outputs", [])]
+    assert any("image/png" in o.get("data", {}) for o in early)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "What you will learn", "By hand", "> **Predict.**", "Your turn", "recorded full run",
+        "Recap", "Quiz", "Further reading", "arXiv", "<summary>Solution</summary>",
+    ],
+)  # fmt: skip
+def test_every_part_of_the_anatomy_is_there(lesson: NotebookNode, part: str) -> None:
+    assert part in prose(lesson)
+
+
+def test_stored_outputs_are_complete_and_clean(lesson: NotebookNode) -> None:
+    for number, cell in enumerate(code_cells(lesson), start=1):
+        assert cell.execution_count == number, "run `make notebooks`"
+        assert "execution" not in cell.metadata, "timings change at every run"
+        if "NBVAL_CHECK_OUTPUT" in cell.source:
+            assert cell.outputs, "a checked cell without stored output is never checked"
+    assert not [o for o in outputs(lesson) if o.output_type == "error" or o.get("name") == "stderr"]
+    assert not [o for o in outputs(lesson) if "widget" in json.dumps(o.get("data", {}))]
+
+
+def test_something_is_checked_to_the_letter(lesson: NotebookNode) -> None:
+    assert any("NBVAL_CHECK_OUTPUT" in cell.source for cell in code_cells(lesson))
+
+
+# -- parameters and profiles ----------------------------------------------------------------------
+
+
+def test_parameters_are_literal_annotated_and_explained(lesson: NotebookNode) -> None:
+    (cell,) = tagged(lesson, "parameters")
+    for line in cell.source.splitlines():
+        statement, comment = line.split("  # ")
+        (parsed,) = ast.parse(statement).body
+        assert isinstance(parsed, ast.AnnAssign)
+        assert parsed.value is not None
+        ast.literal_eval(parsed.value)
+        assert len(comment) > 3
+
+
+def test_the_full_profile_fits_the_lesson(lesson: NotebookNode) -> None:
+    (plan,) = course.plan([lesson.path.stem[:2]], profile="full")
+    assert plan.values
+
+
+def test_the_record_lists_every_parameter(lesson: NotebookNode) -> None:
+    (cell,) = tagged(lesson, "parameters")
+    names = {line.split(":")[0] for line in cell.source.splitlines()}
+    call = re.search(r"parameters=dict\((.*?)\n    \)", lesson.cells[-1].source, flags=re.S)
+    assert call is not None
+    listed = dict(re.findall(r"(\w+)=(\w+)", call.group(1)))
+    assert listed == {name: name for name in names - {"record_file"}}
+
+
+# -- show, check, import --------------------------------------------------------------------------
+
+
+def test_what_a_lesson_writes_out_is_what_the_package_has(lesson: NotebookNode) -> None:
+    (cell,) = tagged(lesson, "inline-definitions")
+    own: dict[str, Any] = {"torch": torch}
+    exec(cell.source, own)
+    names = [node.name for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
+    assert names
+    generator = torch.Generator().manual_seed(1)
+    student, teacher = torch.randn(2, 32, 7, generator=generator, dtype=torch.float64) * 4
+    labels = torch.randint(7, (32,), generator=generator)
+    student.requires_grad_()
+    arguments = {
+        "soft_targets": (student,),
+        "kd_loss": (student, teacher),
+        "distillation_loss": (student, teacher, labels),
+    }
+    for name in names:
+        for temperature in (1.0, 4.0, 11.0):
+            results = []
+            for function in (own[name], getattr(losses, name)):
+                value = function(*arguments[name], temperature=temperature)
+                weighted = (value * torch.arange(1.0, value.numel() + 1).view_as(value)).sum()
+                results.append((value, *torch.autograd.grad(weighted, student)))
+            torch.testing.assert_close(*results)
+
+
+# -- exercises ------------------------------------------------------------------------------------
+
+
+def exercise_namespace(lesson: NotebookNode) -> dict[str, Any]:
+    return {"torch": torch, "F": torch.nn.functional, "losses": losses, "checks": checks}
+
+
+def verdict_of(source: str, namespace: dict[str, Any]) -> checks.Verdict:
+    *body, last = ast.parse(source).body
+    assert isinstance(last, ast.Expr)
+    exec(compile(ast.Module(body, []), "<exercise>", "exec"), namespace)
+    verdict = eval(compile(ast.Expression(last.value), "<exercise>", "eval"), namespace)
+    assert isinstance(verdict, checks.Verdict)
+    return verdict
+
+
+def test_every_stub_is_not_attempted_and_every_solution_is_right(lesson: NotebookNode) -> None:
+    stubs = tagged(lesson, "exercise")
+    text = prose(lesson)
+    solutions = re.findall(r"<summary>Solution</summary>\s+```python\n(.*?)```", text, re.S)
+    assert 2 <= len(stubs) == len(solutions) <= 4
+    for stub, solution in zip(stubs, solutions, strict=True):
+        namespace = exercise_namespace(lesson)
+        assert verdict_of(stub.source, namespace).status == "not attempted"
+        call = stub.source.strip().splitlines()[-1]
+        verdict = verdict_of(f"{solution}\n{call}", namespace)
+        assert verdict.status == "right", verdict.message
+
+
+def test_exercises_tell_their_minutes_and_difficulty(lesson: NotebookNode) -> None:
+    headings = re.findall(r"^### Exercise \d · .*$", prose(lesson), flags=re.M)
+    assert len(headings) == len(tagged(lesson, "exercise"))
+    for heading in headings:
+        assert re.search(r"\(\d+ minutes, (easy|medium|harder)\)", heading)
+
+
+# -- offline --------------------------------------------------------------------------------------
+
+SMALL = {
+    "01_mnist_kd": "transfer_sizes = [50]; seeds = [0, 1]; teacher_epochs = 1; steps = 2",
+}
+BLOCKED = """
+import socket
+def refuse(*arguments, **names):
+    raise AssertionError(f"the network was touched: {arguments}")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+socket.create_connection = refuse
+from IPython.core.interactiveshell import InteractiveShell
+import sys, json
+shell = InteractiveShell.instance()
+for source in json.load(sys.stdin):
+    result = shell.run_cell(source)
+    result.raise_error()
+"""
+
+
+def test_the_quick_profile_never_touches_the_network(lesson: NotebookNode, tmp_path: Path) -> None:
+    sources = []
+    for cell in code_cells(lesson):
+        sources.append(cell.source)
+        if "parameters" in cell.metadata.get("tags", []):
+            record = json.dumps(str(tmp_path / "record.json"))
+            sources.append(f"{SMALL[lesson.path.stem]}; record_file = {record}")
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED],
+        input=json.dumps(sources), capture_output=True, text=True, timeout=300, check=False,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["notebook"] == lesson.path.stem
+    assert isinstance(record["metrics"]["headline"], str)
+
+
+def test_the_block_of_the_test_above_blocks() -> None:
+    asks = json.dumps(["import urllib.request; urllib.request.urlopen('http://localhost:9')"])
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED], input=asks, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "the network was touched" in done.stderr + done.stdout

@@ -1,0 +1,133 @@
+"""The project's own files agree with each other."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import kdhelpers
+from kdhelpers import course, readme
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# What each module may import from the package; `house` order: from left to right.
+ABOVE = {
+    "plain": {"files", "losses", "temperature", "features", "models", "data", "stats", "checks"},
+    "runner": {"course", "cli", "lessons", "parameters", "records", "failures", "doctor"},
+    "training": {"distillation", "training", "checkpoint", "prediction", "evaluation"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """The modules of the package that a file imports, anywhere."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "kdhelpers":
+            parts = (node.module or "").split(".")
+            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {
+                alias.name.split(".")[1]
+                for alias in node.names
+                if alias.name.startswith("kdhelpers.")
+            }
+    return found
+
+
+def modules() -> dict[str, set[str]]:
+    files = sorted((ROOT / "kdhelpers").glob("*.py"))
+    known = {path.stem: imports(path) for path in files if path.stem != "__init__"}
+    known["checks"] = set().union(*map(imports, (ROOT / "kdhelpers" / "checks").glob("*.py")))
+    return {name: used & known.keys() - {name} for name, used in known.items()}
+
+
+def test_imports_run_one_way() -> None:
+    left = modules()
+    while left:
+        free = {name for name, used in left.items() if not used & left.keys()}
+        assert free, f"a circle among {sorted(left)}"
+        left = {name: used for name, used in left.items() if name not in free}
+
+
+def test_losses_features_models_and_data_know_nothing_of_training() -> None:
+    known = modules()
+    for name in ABOVE["plain"]:
+        reached, todo = set(), [name]
+        while todo:
+            todo += known[todo[-1]] - reached if (reached := reached | {todo.pop()}) else []
+        assert not reached & ABOVE["training"], name
+
+
+def test_the_runner_knows_no_tensor() -> None:
+    known = modules()
+    for name in ABOVE["runner"]:
+        assert known[name] <= ABOVE["runner"] | {"files"}, name
+        source = (ROOT / "kdhelpers" / f"{name}.py").read_text()
+        assert not re.search(r"^(import torch|from torch)", source, flags=re.M), name
+
+
+def test_the_conda_environment_has_what_pyproject_asks_for() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *conda, pip = environment["dependencies"]
+    assert conda == [f"python{PROJECT['requires-python']}", "pip"]
+    *packages, own = pip["pip"]
+    assert own == "--editable ."
+    assert packages == PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+
+
+def test_the_version_is_told_once() -> None:
+    assert PROJECT["version"] == kdhelpers.__version__
+
+
+def test_ci_runs_the_readmes_test_command_and_nothing_else() -> None:
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert lines[-1] == "exec make test"
+    assert "make test" in README
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())
+    commands = {
+        step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step
+    }
+    assert commands == {"make test", "make run"}
+
+
+def test_the_readme_shows_every_plain_command_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = re.search(r"^test:.*\n((?:\t.*\n)+)", makefile, flags=re.M)
+    assert recipe is not None
+    for line in recipe.group(1).splitlines():
+        command = line.strip().removeprefix("$(BIN)/")
+        assert command in README, command
+
+
+def test_the_results_in_the_readme_are_those_of_the_records() -> None:
+    assert readme.updated(README) == README, "run `python -m kdhelpers.readme`"
+
+
+def test_there_are_records_of_full_runs() -> None:
+    records = course.load_records("01_mnist_kd")
+    assert records
+    for record in records:
+        assert record["profile"] == "full"
+        assert record["parameters"]["dataset"] == "mnist"
+        assert len(record["parameters"]["seeds"]) >= 3
+        assert record["environment"]["commit"]
+
+
+@pytest.mark.parametrize("pattern", ["*.py", "*.md", "*.ipynb", "*.yaml", "*.toml", "*.json"])
+def test_no_file_names_a_folder_of_some_machine(pattern: str) -> None:
+    for folder in ("kdhelpers", "notebooks", "benchmarks", "results"):
+        for path in (ROOT / folder).rglob(pattern):
+            hit = re.search(r"/(?:home|root|tmp|work|Users)/\w+", path.read_text(encoding="utf-8"))
+            assert hit is None, f"{path.name}: {hit}"
+
+
+def test_links_inside_the_readme_lead_somewhere() -> None:
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)\)", README)
+    assert targets
+    for target in targets:
+        assert (ROOT / target).exists(), target
