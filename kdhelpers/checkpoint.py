@@ -26,7 +26,10 @@ def save(
     state = {name: part.state_dict() for name, part in parts.items()}
     content = {"format": FORMAT, "settings": settings, "history": history, "state": state}
     with atomic(path) as partial:
-        torch.save(content, partial)
+        try:
+            torch.save(content, partial)
+        except RuntimeError as error:  # how PyTorch reports a full disk
+            raise OSError(f"'{path}' cannot be written ({error}).") from error
 
 
 def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[dict[str, float]]:

@@ -73,8 +73,9 @@ class Split:
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 images [B, C, H, W] as float32, each channel with mean 0 and deviation 1."""
-        scale = [1.0 / (255.0 * std) for std in self.std]
-        offset = [-mean / std for mean, std in zip(self.mean, self.std, strict=True)]
+        deviation = [std or 1.0 for std in self.std]  # a channel of one value only becomes 0
+        scale = [1.0 / (255.0 * std) for std in deviation]
+        offset = [-mean / std for mean, std in zip(self.mean, deviation, strict=True)]
         per_channel = (1, -1, 1, 1)
         shift = torch.tensor(offset, device=images.device).view(per_channel)
         return torch.addcmul(

@@ -1,5 +1,6 @@
 """How good, how sure and how big: what is measured on a finished network."""
 
+import logging
 from typing import NamedTuple
 
 import torch
@@ -80,6 +81,8 @@ def latency(
     Raises:
         ValueError: `batch_size` or `seconds` is not positive.
     """
+    # On a machine with CUDA's compiler but no GPU, the import warns about what is not used here.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     from torch.utils.benchmark import Timer
 
     if batch_size < 1 or not seconds > 0:

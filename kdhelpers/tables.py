@@ -57,6 +57,26 @@ def transfer_table(
     )
 
 
+def sweep_table(metrics: Mapping[str, Any]) -> Table:
+    """Accuracy in % of every student at every temperature, from the record of lesson 02."""
+    rows = []
+    for student, sweep in metrics["sweep"].items():
+        plain = [100 * value for value in metrics["alone"][student]]
+        rows.append([f"{student}, alone", percent(mean_interval(plain)), ""])
+        for temperature in sorted(sweep, key=float):
+            values = [100 * value for value in sweep[temperature]]
+            gain = paired_difference(plain, values)
+            chosen = " (best on validation)" * (metrics["chosen"][student] == float(temperature))
+            rows.append(
+                [
+                    f"{student}, T = {temperature}{chosen}",
+                    percent(mean_interval(values)),
+                    f"{percent(gain, sign=True)} ({verdict(gain)})",
+                ]
+            )
+    return Table(["student", "accuracy, %", "against alone, points"], rows)
+
+
 def verdict(difference: Interval) -> str:
     """What an interval of paired differences allows to say."""
     if difference.low > 0:

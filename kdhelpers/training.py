@@ -61,6 +61,7 @@ def fit(
     channels_last: bool = True,
     fabric: Fabric | None = None,
     checkpoint: str | Path | None = None,
+    checkpoint_interval: float = 0.0,
     progress: bool = True,
 ) -> History:
     """Train `student` in place on `objective`; return one dict of figures per epoch.
@@ -87,6 +88,8 @@ def fit(
         checkpoint: a file that is written after every epoch, whole or not at all. Where it
             exists, training goes on after its last epoch, and ends with the weights of an
             uninterrupted run (bit for bit on a CPU).
+        checkpoint_interval: seconds that must have passed since the last write before an epoch
+            is written again (the last epoch always is); default 0, every epoch.
         progress: show a bar for runs of more than a few seconds.
 
     Returns:
@@ -128,10 +131,11 @@ def fit(
         desc=type(objective).__name__,
         unit="step",
         leave=False,
-        delay=5,
+        delay=10,
         mininterval=0.5,
         disable=not progress or not fabric.is_global_zero,
     )
+    written = time.perf_counter()
     with bar, torch.random.fork_rng(devices=_cuda_index(fabric)):
         for epoch in range(len(history), epochs):
             # Seeded by epoch: a resumed run draws what an uninterrupted one would have drawn.
@@ -158,10 +162,12 @@ def fit(
             if validation is not None:
                 figures["validation_accuracy"] = _accuracy(student, validation)
             history.append(figures)
-            if path is not None:
+            due = time.perf_counter() - written >= checkpoint_interval or epoch + 1 == epochs
+            if path is not None and due:
                 if fabric.is_global_zero:
                     checkpoints.save(path, loop.parts, settings, history)
                 fabric.barrier()
+                written = time.perf_counter()
     return history
 
 

@@ -1,0 +1,350 @@
+"""Predicting whole splits, and measuring networks."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kdhelpers.data import Split, Views, mean_std
+from kdhelpers.evaluation import (
+    accuracy,
+    agreement,
+    calibration_error,
+    evaluate,
+    latency,
+    size,
+)
+from kdhelpers.models import build
+from kdhelpers.prediction import evaluating, move, predict
+
+
+def split(count: int = 11) -> Split:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (count, 3, 8, 8), generator=generator, dtype=torch.uint8)
+    labels = torch.randint(5, (count,), generator=generator)
+    return Split(images, labels, *mean_std(images), classes=tuple("abcde"))
+
+
+class Watched(nn.Module):
+    """A network in mixed modes that remembers how it was called."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(4 * 6 * 6, 5))
+        self.train()
+        self.body[1].eval()  # a frozen batch norm, as in fine-tuning
+        self.fails_at = fails_at
+        self.calls: list[tuple[bool, bool]] = []
+
+    def modes(self) -> list[bool]:
+        return [module.training for module in self.modules()]
+
+    def forward(self, x: Tensor) -> Tensor:
+        training = any(module.training for module in self.modules())
+        self.calls.append((training, torch.is_grad_enabled()))
+        if len(self.calls) == self.fails_at:
+            raise RuntimeError("out of memory")
+        logits: Tensor = self.head(self.body(x))
+        return logits
+
+
+MIXED = [True, True, True, False, True, True, True, True, True]
+
+
+@pytest.fixture(autouse=True)
+def global_random_state_is_left_alone() -> object:
+    with torch.random.fork_rng(devices=[]):
+        yield
+
+
+# prediction
+
+
+def test_logits_come_in_the_order_of_the_split() -> None:
+    model, data = Watched().eval(), split(11)
+    with torch.no_grad():
+        one_by_one = torch.cat([model(data.normalise(image[None])) for image in data.images])
+    logits = predict(model, data, batch_size=4)
+    torch.testing.assert_close(logits, one_by_one)
+    assert logits.dtype == torch.float32
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 11, 500, None])
+def test_the_batch_size_does_not_change_the_logits(batch_size: int | None) -> None:
+    torch.testing.assert_close(
+        predict(Watched(), split(11), batch_size=batch_size), predict(Watched(), split(11))
+    )
+
+
+def test_predicting_needs_eval_mode_and_no_gradients_and_restores_every_mode() -> None:
+    model = Watched()
+    assert model.modes() == MIXED
+    logits = predict(model, split(11), batch_size=4)
+    assert model.calls == [(False, False)] * 3
+    assert model.modes() == MIXED
+    assert torch.is_grad_enabled()
+    assert not logits.requires_grad
+
+
+def test_modes_and_gradients_are_restored_after_an_error_too() -> None:
+    model = Watched(fails_at=2)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        predict(model, split(11), batch_size=4)
+    assert len(model.calls) == 2
+    assert model.modes() == MIXED
+    assert torch.is_grad_enabled()
+
+
+def test_predicting_leaves_batch_statistics_alone() -> None:
+    model = Watched().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    predict(model, split())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_view_is_shown_where_asked_for() -> None:
+    model, data, views = Watched(), split(11), Views(flip=True, shift=1)
+    shown = [predict(model, data, views=views, view=view, batch_size=4) for view in (0, 9)]
+    torch.testing.assert_close(shown[0], predict(model, data))
+    mirrored = Split(data.images.flip(3), data.labels, data.mean, data.std, data.classes)
+    torch.testing.assert_close(shown[1], predict(model, mirrored))
+
+
+def test_logits_are_in_single_precision_whatever_the_network_returns() -> None:
+    class Doubles(nn.Module):  # and without a parameter to tell the device
+        def forward(self, x: Tensor) -> Tensor:
+            return x.double().mean((2, 3))
+
+    assert predict(Doubles(), split()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "message"),
+    [
+        (0, {}, "the split is empty"),
+        (11, {"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        (11, {"batch_size": -1}, "batch_size must be at least 1, got -1"),
+        (11, {"views": Views(shift=1), "view": 9}, "view must be between 0 and 8, got 9"),
+        (11, {"views": Views(shift=1), "view": -1}, "view must be between 0 and 8, got -1"),
+        (11, {"view": 1}, "view must be between 0 and 0, got 1"),
+    ],
+)
+def test_impossible_predictions_are_refused(
+    count: int, options: dict[str, object], message: str
+) -> None:
+    data = split(11)
+    data = Split(data.images[:count], data.labels[:count], data.mean, data.std, data.classes)
+    with pytest.raises(ValueError, match=message):
+        predict(Watched(), data, **options)
+
+
+def test_images_that_do_not_fit_the_network_are_refused() -> None:
+    model = build("mnist_cnn_student").train()
+    with pytest.raises(ValueError, match=r"takes images \[B, 1, 28, 28\], got \[11, 3, 8, 8\]"):
+        predict(model, split(11))
+    assert all(module.training for module in model.modules())
+
+
+def test_evaluating_passes_an_interrupt_on_and_restores() -> None:
+    model = Watched()
+    with pytest.raises(KeyboardInterrupt), evaluating(model):  # noqa: PT012
+        assert not any(model.modes())
+        raise KeyboardInterrupt
+    assert model.modes() == MIXED
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_moving_lays_out_the_filters_and_keeps_the_numbers(channels_last: bool) -> None:
+    model, data = Watched(), split()
+    model.to(memory_format=torch.preserve_format if channels_last else torch.channels_last)
+    before = predict(model, data)
+    move(model, torch.device("cpu"), channels_last=channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    assert model.body[0].weight.is_contiguous(memory_format=layout)
+    torch.testing.assert_close(predict(model, data), before)
+
+
+# accuracy, agreement
+
+
+def test_accuracy_is_the_share_of_right_answers() -> None:
+    logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0], [0.0, 0.0, -1.0], [1.0, 2.0, 3.0]])
+    assert accuracy(logits, torch.tensor([0, 1, 2, 2])) == 0.75
+    assert accuracy(logits, torch.tensor([1, 0, 2, 0])) == 0.0
+    assert accuracy(logits, logits.argmax(1)) == 1.0
+
+
+def test_agreement_is_about_predictions_right_or_wrong() -> None:
+    student = torch.tensor([[5.0, 1.0], [0.0, 1.0], [0.0, 9.0]])
+    teacher = torch.tensor([[0.2, 0.1], [3.0, 1.0], [0.0, 0.1]])
+    assert agreement(student, teacher) == pytest.approx(2 / 3)
+    assert agreement(teacher, student) == agreement(student, teacher)
+    assert agreement(student, student * 7 - 3) == 1.0
+
+
+# calibration
+
+
+def expected_calibration_error(logits: Tensor, labels: Tensor, bins: int) -> float:
+    """The definition, bin by bin, in float64."""
+    z = logits.double().numpy()
+    probabilities = np.exp(z - z.max(1, keepdims=True))
+    probabilities /= probabilities.sum(1, keepdims=True)
+    confidence = probabilities.max(1)
+    correct = probabilities.argmax(1) == labels.numpy()
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    error = 0.0
+    for number in range(bins):
+        members = place == number
+        if members.any():
+            gap = abs(correct[members].mean() - confidence[members].mean())
+            error += members.mean() * gap
+    return error
+
+
+@pytest.mark.parametrize("bins", [1, 4, 15])
+@pytest.mark.parametrize("scale", [0.3, 2.0, 60.0])  # unsure, usual, and confidences of exactly 1
+def test_calibration_error_follows_its_definition(bins: int, scale: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(500, 10, generator=generator) * scale
+    labels = torch.where(
+        torch.rand(500, generator=generator) < 0.6,
+        logits.argmax(1),
+        torch.randint(10, (500,), generator=generator),
+    )
+    expected = expected_calibration_error(logits, labels, bins)
+    assert expected > 0.01
+    assert calibration_error(logits, labels, bins=bins) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_confidence_of_1_lies_in_the_last_bin_with_its_neighbours() -> None:
+    sure = torch.tensor([[500.0, 0.0]] * 4)  # confidence 1, three of four right
+    nearly = torch.tensor([0.98, 0.02]).log().expand(4, 2)  # confidence 0.98, all right
+    labels = torch.tensor([0, 0, 0, 1, 0, 0, 0, 0])
+    error = calibration_error(torch.cat([sure, nearly]), labels)
+    assert error == pytest.approx(0.99 - 7 / 8, abs=1e-5)
+
+
+def test_a_network_as_right_as_it_is_sure_has_no_calibration_error() -> None:
+    logits = torch.tensor([0.75, 0.25]).log().expand(4, 2)
+    assert calibration_error(logits, torch.tensor([0, 0, 1, 0])) == pytest.approx(0, abs=1e-6)
+    assert calibration_error(logits, torch.tensor([0, 0, 0, 0])) == pytest.approx(0.25)
+
+
+def test_15_bins_are_the_default() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(200, 3, generator=generator), torch.arange(200) % 3
+    assert calibration_error(logits, labels) == calibration_error(logits, labels, bins=15)
+    assert calibration_error(logits, labels) != calibration_error(logits, labels, bins=4)
+
+
+@pytest.mark.parametrize("bins", [0, -1])
+def test_fewer_than_one_bin_is_refused(bins: int) -> None:
+    with pytest.raises(ValueError, match=f"bins must be at least 1, got {bins}"):
+        calibration_error(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64), bins=bins)
+
+
+@pytest.mark.parametrize("measure", [accuracy, calibration_error])
+@pytest.mark.parametrize(
+    ("logits", "labels"),
+    [((4,), (4,)), ((4, 3), (5,)), ((4, 3), (4, 1)), ((0, 3), (0,)), ((4, 3, 2), (4,))],
+)
+def test_shapes_that_do_not_fit_are_refused_by_both_shapes(
+    measure, logits: tuple[int, ...], labels: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match="logits must be") as refused:
+        measure(torch.zeros(logits), torch.zeros(labels, dtype=torch.int64))
+    assert str(list(logits)) in str(refused.value)
+    assert str(list(labels)) in str(refused.value)
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (5, 3), (4,)])
+def test_agreement_of_other_shapes_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="agreement needs logits of one shape"):
+        agreement(torch.zeros(4, 3), torch.zeros(shape))
+
+
+# size, latency, evaluate
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_size_of_a_small_network_by_hand(bias: bool) -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, bias=bias),  # 8×8 outputs
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(4, 6, 3, bias=bias),  # 2×2 outputs
+        nn.Flatten(),
+        nn.Linear(6 * 2 * 2, 10, bias=bias),
+    )
+    weights = [4 * (3 * 9 + bias), 6 * (4 * 9 + bias), 10 * (24 + bias)]
+    counted = size(model, (3, 8, 8))
+    assert counted.parameters == sum(weights)
+    assert counted.macs == weights[0] * 64 + weights[1] * 4 + weights[2]  # a bias counts as one
+    assert counted.mebibytes == sum(weights) * 4 / 1024 / 1024
+
+
+def test_measuring_a_size_leaves_modes_random_state_and_network_alone() -> None:
+    model = Watched()
+    names = list(model.state_dict())
+    before = torch.get_rng_state()
+    size(model, (3, 8, 8))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert model.modes() == MIXED
+    assert list(model.state_dict()) == names
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_latency_is_measured_in_eval_mode_without_gradients(batch_size: int) -> None:
+    model = Watched()
+    before = torch.get_rng_state()
+    assert latency(model, (3, 8, 8), batch_size=batch_size, seconds=1e-3) > 0
+    assert set(model.calls) == {(False, False)}
+    assert model.modes() == MIXED
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_latency_shows_the_batch_to_the_network() -> None:
+    class Shapes(nn.Linear):
+        seen: set[torch.Size]
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.seen.add(x.shape)
+            return x
+
+    model = Shapes(1, 1)
+    model.seen = set()
+    latency(model, (3, 4, 4), batch_size=7, seconds=1e-4)
+    assert model.seen == {(7, 3, 4, 4)}
+
+
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 0}, {"seconds": 0}, {"seconds": -1.0}, {"seconds": math.nan}]
+)
+def test_a_latency_of_nothing_is_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="batch_size must be at least 1 and seconds above 0"):
+        latency(Watched(), (3, 8, 8), **options)
+
+
+def test_evaluating_gives_accuracy_and_calibration_and_agreement_if_asked() -> None:
+    model, data = Watched(), split(40)
+    logits = predict(model, data)
+    figures = evaluate(model, data)
+    assert figures == {
+        "accuracy": accuracy(logits, data.labels),
+        "calibration_error": calibration_error(logits, data.labels),
+    }
+    assert evaluate(model, data, teacher_logits=logits) == figures | {"agreement": 1.0}
+    opposite = evaluate(model, data, teacher_logits=-logits)
+    assert opposite["agreement"] == 0.0
+    assert all(isinstance(value, float) for value in opposite.values())
+
+
+def test_teacher_logits_of_another_split_are_refused() -> None:
+    with pytest.raises(ValueError, match="agreement needs logits of one shape"):
+        evaluate(Watched(), split(11), teacher_logits=torch.zeros(10, 5))

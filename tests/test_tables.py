@@ -1,0 +1,111 @@
+"""Tables of results, and what they allow to say."""
+
+from typing import Any
+
+import pytest
+from IPython.core.formatters import DisplayFormatter
+
+from kdhelpers.stats import Interval, mean_interval, paired_difference
+from kdhelpers.tables import Table, percent, provenance, transfer_table, verdict
+
+TABLE = Table(["model", "accuracy, %"], [["teacher", "97.9"], ["student", "8.0"]])
+
+
+def cells(markdown: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines()]
+
+
+def test_a_notebook_shows_markdown_and_a_terminal_aligned_text() -> None:
+    shown, _ = DisplayFormatter().format(TABLE)
+    header, rule, *rows = cells(shown["text/markdown"])
+    assert header == TABLE.headers
+    assert rows == TABLE.rows
+    assert [set(cell) for cell in rule] == [{"-"}, {"-", ":"}]  # figures to the right
+    assert shown["text/plain"] == repr(TABLE)
+
+
+def test_every_markdown_line_has_as_many_cells_as_the_header() -> None:
+    table = transfer_table({50: [0.8, 0.7]}, {50: [0.9, 0.8]}, 0.97)
+    assert {len(line) for line in cells(table._repr_markdown_())} == {5}
+
+
+def test_plain_columns_start_at_the_same_place() -> None:
+    lines = repr(TABLE).splitlines()
+    assert len(lines) == 3
+    starts = {line.index(text) for line, text in zip(lines, ["acc", "97", "8.0"], strict=True)}
+    assert len(starts) == 1
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_table_without_rows_shows_its_headers() -> None:
+    assert repr(Table(["a", "b"], [])) == "a  b"
+
+
+def test_percent_gives_mean_and_margin() -> None:
+    assert percent(Interval(93.456, 92.656, 94.256, 5)) == "93.46 ± 0.80"
+    assert percent(Interval(1.5, 1.0, 2.0, 5), sign=True) == "+1.50 ± 0.50"
+    assert percent(Interval(-1.5, -2.0, -1.0, 5), sign=True) == "-1.50 ± 0.50"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.01, 2.0, "helps"),
+        (0.0, 2.0, "no clear difference"),
+        (-1.0, 1.0, "no clear difference"),
+        (-2.0, 0.0, "no clear difference"),
+        (0.0, 0.0, "no clear difference"),
+        (-2.0, -0.01, "hurts"),
+    ],
+)
+def test_a_verdict_needs_an_interval_on_one_side_of_zero(
+    low: float, high: float, said: str
+) -> None:
+    assert verdict(Interval((low + high) / 2, low, high, 5)) == said
+
+
+@pytest.mark.parametrize("key", [int, str])
+def test_a_transfer_table_has_a_row_a_size_with_both_arms_and_their_difference(key: type) -> None:
+    alone = {1000: [0.97, 0.98, 0.96], 50: [0.78, 0.80, 0.79], 200: [0.91, 0.92, 0.90]}
+    distilled = {50: [0.86, 0.89, 0.87], 200: [0.91, 0.92, 0.90], 1000: [0.95, 0.96, 0.94]}
+    table = transfer_table(
+        {key(size): arm for size, arm in alone.items()},
+        {key(size): arm for size, arm in distilled.items()},
+        0.979,
+    )
+    assert len(table.headers) == 5
+    assert [row[0] for row in table.rows] == ["50", "200", "1,000"]  # by size, not by text
+    for row, size in zip(table.rows, (50, 200, 1000), strict=True):
+        points = [[100 * value for value in arm[size]] for arm in (alone, distilled)]
+        gain = paired_difference(*points)
+        assert row[1:3] == [percent(mean_interval(arm)) for arm in points]
+        assert row[3].startswith(percent(gain, sign=True))
+        assert row[4] == "97.90"
+    assert [row[3].partition("(")[2].rstrip(")") for row in table.rows] == [
+        "helps",
+        "no clear difference",
+        "hurts",
+    ]
+
+
+RECORD: dict[str, Any] = {
+    "parameters": {"dataset": "mnist", "seeds": [0, 1, 2]},
+    "environment": {
+        "device": "cpu",
+        "versions": {"torch": "2.11.0"},
+        "date": "2026-01-31T10:11:12+00:00",
+        "commit": "0123456789abcdef0123456789abcdef01234567",
+    },
+    "seconds": 1234.0,
+}
+
+
+def test_provenance_names_data_seeds_device_version_time_date_and_commit() -> None:
+    assert provenance(RECORD) == (
+        "mnist, 3 seeds, cpu, PyTorch 2.11.0, 21 minutes, 2026-01-31, commit 0123456789ab"
+    )
+
+
+def test_provenance_says_what_a_record_does_not_know() -> None:
+    sparse = provenance(RECORD | {"environment": {"device": "cpu"}})
+    assert sparse.endswith("PyTorch unknown, 21 minutes, no date, commit unknown")
