@@ -26,10 +26,7 @@ lab: $(VENV)/.installed
 
 # Execute the lessons in place: the outputs that are committed.
 notebooks: $(VENV)/.installed-test
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
-		--ExecutePreprocessor.record_timing=False \
-		--KernelManager.transport_encryption=auto notebooks/[0-9]*.ipynb
-	$(BIN)/ruff format notebooks
+	$(BIN)/python tools/refresh.py
 
 clean:
 	rm -rf $(VENV) runs

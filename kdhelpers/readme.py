@@ -13,7 +13,7 @@ START, END = "<!-- results: rendered by `python -m kdhelpers.readme` -->", "<!--
 
 
 def results() -> str:
-    """Markdown with one table per record of lesson 01."""
+    """Markdown with one table per record."""
     parts = []
     for record in course.load_records("01_mnist_kd"):
         measured, names = record["metrics"], record["parameters"]
@@ -22,6 +22,12 @@ def results() -> str:
         )
         parts.append(
             f"**Lesson 01**: `{names['teacher_name']}` → `{names['student_name']}` "
+            f"({tables.provenance(record)})\n\n{table._repr_markdown_()}"
+        )
+    for record in course.load_records("02_temperature"):
+        table = tables.sweep_table(record["metrics"])
+        parts.append(
+            f"**Lesson 02**: which temperature? {record['parameters']['transfer_size']:,} images "
             f"({tables.provenance(record)})\n\n{table._repr_markdown_()}"
         )
     return "\n\n".join(parts)

@@ -163,11 +163,10 @@ def fit(
                 figures["validation_accuracy"] = _accuracy(student, validation)
             history.append(figures)
             due = time.perf_counter() - written >= checkpoint_interval or epoch + 1 == epochs
-            if path is not None and due:
-                if fabric.is_global_zero:
-                    checkpoints.save(path, loop.parts, settings, history)
-                fabric.barrier()
+            if path is not None and due and fabric.is_global_zero:
+                checkpoints.save(path, loop.parts, settings, history)
                 written = time.perf_counter()
+    fabric.barrier()  # no process goes on before the last checkpoint is written
     return history
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
-from kdhelpers import models
+from kdhelpers import checkpoint, models
 from kdhelpers.checkpoint import CheckpointError
 from kdhelpers.data import Batch, Views
 from kdhelpers.distillation import Distillation, Objective, Supervised, Teacher, Terms
@@ -239,6 +239,25 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     assert same(weights(first), weights(second))
 
 
+def test_checkpoints_are_written_no_more_often_than_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    save = checkpoint.save
+
+    def counting(path: Path, parts: Any, settings: Any, history: list[Any]) -> None:
+        written.append(len(history))
+        save(path, parts, settings, history)
+
+    monkeypatch.setattr(checkpoint, "save", counting)
+    for name, interval in (("all", 0.0), ("last", 1e6)):
+        fit(
+            Small(), Supervised(), split(), epochs=3, checkpoint=tmp_path / name,
+            checkpoint_interval=interval,
+        )  # fmt: skip
+    assert written == [1, 2, 3, 3]
+
+
 def test_more_epochs_continue_a_finished_run(tmp_path: Path) -> None:
     path = tmp_path / "run.pt"
     longer, straight = Small(), Small()
@@ -417,7 +436,7 @@ TWO_PROCESSES = """
 import sys, torch
 sys.path.insert(0, {tests!r})
 from small_data import split
-from kdhelpers import models
+from kdhelpers import checkpoint, models
 from kdhelpers.data import Views
 from kdhelpers.distillation import Distillation
 from kdhelpers.training import fit
