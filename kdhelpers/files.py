@@ -27,7 +27,9 @@ def atomic(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # The name keeps the suffix: some writers (numpy, torchvision) choose the format by it.
     # A fixed prefix: the file's own name plus ours could pass the system's limit for a name.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=path.suffix)
+    # Never without a suffix: torch.save refuses a name that is nothing but a suffix.
+    suffix = path.suffix or ".part"
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=suffix)
     os.close(handle)
     temporary = Path(name)
     try:
