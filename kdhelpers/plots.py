@@ -116,18 +116,16 @@ def _draw(axes: Axes, image: np.ndarray) -> None:
     axes.axis("off")
 
 
-def soft_target_bars(
-    image: np.ndarray, targets: Mapping[str, Sequence[float]], classes: Sequence[str]
-) -> Figure:
-    """One image and, for each entry of `targets` (title → probabilities), a bar chart."""
+def soft_target_bars(split: Split, index: int, targets: Mapping[str, Sequence[float]]) -> Figure:
+    """Image number `index` of a split and, for each title in `targets`, its probabilities."""
     figure = Figure(figsize=(2.2 + 3.1 * len(targets), 2.5), layout="constrained")
     panels = figure.subplots(
         1, len(targets) + 1, width_ratios=[1.0, *[1.6] * len(targets)], squeeze=False
     )[0]
-    _draw(panels[0], image)
-    panels[0].set_title("the image", fontsize=10)
+    _draw(panels[0], split.images[index].cpu().numpy())
+    panels[0].set_title(f"labelled {split.classes[int(split.labels[index])]}", fontsize=10)
     for axes, (title, values) in zip(panels[1:], targets.items(), strict=True):
-        bars = axes.bar(list(classes), list(values), color=TEACHER)
+        bars = axes.bar(list(split.classes), list(values), color=TEACHER)
         for bar, value in zip(bars, values, strict=True):
             if value >= 0.01:
                 place = (bar.get_x() + bar.get_width() / 2, value)
@@ -193,7 +191,10 @@ def paired_points(differences: Mapping[str, Sequence[float]], *, unit: str = "po
     axes.axvline(0, color="k", linewidth=1)
     axes.set_yticks(range(len(differences)), list(differences))
     axes.set_ylim(len(differences) - 0.5, -0.5)
-    axes.set_xlabel(f"difference in test accuracy ({unit}); dots: seeds, diamond: mean ± 95 %")
+    axes.set_xlabel(
+        f"← worse      difference in test accuracy ({unit})      better →\n"
+        "dots: seeds; diamond: mean with 95 % interval"
+    )
     axes.grid(axis="x", alpha=0.3)
     return figure
 

@@ -37,7 +37,7 @@ def split(count: int, channels: int) -> Split:
 
 
 def bars() -> Figure:
-    return plots.soft_target_bars(split(1, 1).images[0].numpy(), BELIEFS, CLASSES)
+    return plots.soft_target_bars(split(1, 1), 0, BELIEFS)
 
 
 def curve() -> Figure:
@@ -125,6 +125,7 @@ def test_an_image_grid_may_have_more_places_than_images(
 
 def test_soft_target_bars_are_as_high_as_the_probabilities() -> None:
     picture, *charts = bars().axes
+    assert picture.get_title() == "labelled cat"
     assert np.array_equal(picture.images[0].get_array(), split(1, 1).images[0, 0].numpy())
     for axes, (title, values) in zip(charts, BELIEFS.items(), strict=True):
         assert axes.get_title() == title

@@ -1,0 +1,84 @@
+"""The settings of an experiment, checked in its first seconds and not after its first hour."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def check(*, available: int, **settings: Any) -> None:
+    """Refuse settings that cannot work, before any training starts.
+
+    Args:
+        available: how many training images there are.
+        settings: what to check, by name: `seeds`, `temperature`, `temperatures`, `alpha`,
+            `transfer_size`, `transfer_sizes`, `steps`, `batch_size`, `teacher_epochs`,
+            `learning_rate`, `teacher_learning_rate`.
+
+    Raises:
+        ValueError: one sentence that names the setting, its value and what is wanted.
+        TypeError: a name that is none of the above.
+    """
+    for name, value in settings.items():
+        if name not in _RULES:
+            raise TypeError(f"no rule for {name!r}; there are {', '.join(_RULES)}.")
+        problem = _RULES[name](value, available)
+        if problem:
+            raise ValueError(f"{name} {problem}, got {value!r}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _seeds(value: Any, _: int) -> str:
+    if not isinstance(value, Sequence) or not all(_is_whole(seed) and seed >= 0 for seed in value):
+        return "must be a list of whole numbers from 0"
+    if len(value) < 2:
+        return "needs at least two values: an interval over one run does not exist"
+    return "" if len(set(value)) == len(value) else "must not repeat a value: that is the same run"
+
+
+def _positive(value: Any, _: int) -> str:
+    return "" if _is_number(value) and value > 0 else "must be a number greater than 0"
+
+
+def _share(value: Any, _: int) -> str:
+    return "" if _is_number(value) and 0 <= value <= 1 else "must lie between 0 and 1"
+
+
+def _count(value: Any, _: int) -> str:
+    return "" if _is_whole(value) and value >= 1 else "must be a whole number of at least 1"
+
+
+def _size(value: Any, available: int) -> str:
+    if _is_whole(value) and 1 <= value <= available:
+        return ""
+    return f"must be whole numbers from 1 to the {available:,} training images there are"
+
+
+def _each(rule: Callable[[Any, int], str]) -> Callable[[Any, int], str]:
+    def of_list(value: Any, available: int) -> str:
+        if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+            return "must be a list with at least one value"
+        return next(filter(None, (rule(item, available) for item in value)), "")
+
+    return of_list
+
+
+_RULES: dict[str, Callable[[Any, int], str]] = {
+    "seeds": _seeds,
+    "temperature": _positive,
+    "temperatures": _each(_positive),
+    "alpha": _share,
+    "transfer_size": _size,
+    "transfer_sizes": _each(_size),
+    "steps": _count,
+    "batch_size": _count,
+    "teacher_epochs": _count,
+    "learning_rate": _positive,
+    "teacher_learning_rate": _positive,
+}

@@ -1,0 +1,64 @@
+"""Settings that cannot work are refused by name."""
+
+from typing import Any
+
+import pytest
+
+from kdhelpers import settings
+
+RIGHT: dict[str, Any] = {
+    "seeds": [0, 1, 2],
+    "temperature": 4.0,
+    "temperatures": [1, 20.0],
+    "alpha": 0.0,
+    "transfer_size": 100,
+    "transfer_sizes": [1, 50, 100],
+    "steps": 1,
+    "batch_size": 32,
+    "teacher_epochs": 6,
+    "learning_rate": 1e-3,
+    "teacher_learning_rate": 1,
+}
+
+
+def test_ordinary_settings_pass() -> None:
+    settings.check(available=100, **RIGHT)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("seeds", [0], "seeds needs at least two values"),
+        ("seeds", [], "seeds needs at least two values"),
+        ("seeds", [0, 0], "seeds must not repeat a value"),
+        ("seeds", [0, -1], "seeds must be a list of whole numbers from 0"),
+        ("seeds", 3, "seeds must be a list"),
+        ("seeds", [0, 1.5], "seeds must be a list"),
+        ("temperature", 0.0, "temperature must be a number greater than 0, got 0.0"),
+        ("temperature", float("nan"), "temperature must be a number greater than 0"),
+        ("temperature", True, "temperature must be a number"),
+        ("temperatures", [1.0, -2.0], "temperatures must be a number greater than 0"),
+        ("temperatures", [], "temperatures must be a list with at least one value"),
+        ("temperatures", 4.0, "temperatures must be a list"),
+        ("alpha", 1.5, "alpha must lie between 0 and 1, got 1.5"),
+        ("alpha", "0.9", "alpha must lie between 0 and 1"),
+        ("transfer_size", 101, "from 1 to the 100 training images there are, got 101"),
+        ("transfer_sizes", [50, 5000], "from 1 to the 100 training images"),
+        ("transfer_sizes", [0], "from 1 to the 100"),
+        ("transfer_sizes", 50, "transfer_sizes must be a list"),
+        ("transfer_sizes", "50", "transfer_sizes must be a list"),
+        ("steps", 0, "steps must be a whole number of at least 1"),
+        ("batch_size", 1.5, "batch_size must be a whole number"),
+        ("teacher_epochs", True, "teacher_epochs must be a whole number"),
+        ("learning_rate", -1e-3, "learning_rate must be a number greater than 0"),
+        ("learning_rate", float("inf"), "learning_rate must be a number greater than 0"),
+    ],
+)
+def test_what_cannot_work_is_named(name: str, value: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        settings.check(available=100, **(RIGHT | {name: value}))
+
+
+def test_a_name_without_a_rule_is_an_error_of_the_caller() -> None:
+    with pytest.raises(TypeError, match="no rule for 'seed'"):
+        settings.check(available=100, seed=[0, 1])
