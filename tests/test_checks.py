@@ -7,6 +7,7 @@ import functools
 import html
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -136,6 +137,10 @@ def test_soft_targets_that_overflow_are_right_with_a_remark() -> None:
     not_normalised=(lambda z, t: torch.exp(z / t), "do not add up to 1"),
     wrong_sum=(lambda z, t: (z / t).exp() / (z / t).exp().sum(0), "`keepdim=True` for a sum"),
     two_mistakes=(lambda z, t: F.softmax(z, dim=0), "2 things"),
+    one_hot=(lambda z, t: F.one_hot((z / t).argmax(dim=1), z.shape[1]), "`argmax` keeps"),
+    always_1=(lambda z, t: torch.softmax(z / 1.0, dim=1), "not used"),
+    always_4=(lambda z, t: torch.softmax(z / 4.0, dim=-1), "always 4"),
+    always_2=(lambda z, t, T=2: (z / T).softmax(1), "always 2"),
 )
 def test_soft_targets_wrong(row: tuple[Answer, str]) -> None:
     answer, words = row
@@ -317,16 +322,16 @@ def vector_of_both(s: Tensor, t: Tensor, y: Tensor, T: float, alpha: float) -> A
 
 
 WRONG_LOSSES = {
-    "probabilities": (total(probabilities), "LOG-probabilities as its first"),
-    "swapped": (total(swapped), "arguments of `kl_div` are swapped"),
+    "probabilities": (total(probabilities), "where its LOG-probabilities belong"),
+    "swapped": (total(swapped), "divergence is turned round, KL("),
     "swapped_probabilities": (
         total(swapped_probabilities),
-        "swapped arguments and, in first place",
+        "turned round, and a probability",
     ),
-    "log_log": (total(log_log), "got log-probabilities"),
-    "needless_log_target": (total(needless_log_target), "`log_target=True` says"),
-    "raw_first": (total(raw_first), "first argument of `kl_div` got plain logits"),
-    "raw_second": (total(raw_second), "second argument of `kl_div` got plain logits"),
+    "log_log": (total(log_log), "logarithm of the teacher's log-probabilities"),
+    "needless_log_target": (total(needless_log_target), "inside an `exp` as well"),
+    "raw_first": (total(raw_first), "student's plain logits"),
+    "raw_second": (total(raw_second), "teacher's plain logits stand where its prob"),
     "softmax_twice": (total(softmax_twice), "softmax twice"),
     "soft_cross_entropy": (
         total(lambda s, t, T: T**2 * F.cross_entropy(s / T, F.softmax(t / T, 1))),
@@ -358,8 +363,8 @@ WRONG_LOSSES = {
         "applied to the hard term",
     ),
     "dim_0": (total(other_dim), "images of the batch"),
-    "mean": (total(mean_reduction), '`reduction="batchmean"`'),
-    "sum": (total(sum_reduction), 'reduction="sum"'),
+    "mean": (total(mean_reduction), "averaged over the classes, too"),
+    "sum": (total(sum_reduction), "summed over the batch"),
     "vector": (total(lambda s, t, T: no_reduction(s, t, T).sum(1)), "one loss for each image"),
     "vector_of_both": (vector_of_both, "a loss for each image"),
     "table": (total(no_reduction), "each image and class"),
@@ -432,13 +437,13 @@ def seed_002(s: Tensor, t: Tensor, y: Tensor, T: float, alpha: float) -> Any:
 
 def test_loss_of_source_document_000() -> None:
     verdict = checks.distillation_loss(seed_000)
-    assert_wrong(verdict, "LOG-probabilities as its first", "temperature² is missing", "SOFT term")
+    assert_wrong(verdict, "its LOG-probabilities belong", "temperature² is missing", "SOFT term")
     assert_wrong(verdict, "A gradient reaches `teacher_logits`")
 
 
 def test_loss_of_source_document_002() -> None:
     verdict = checks.distillation_loss(seed_002)
-    assert_wrong(verdict, "`kl_div` are swapped", "temperature² is missing", "the SOFT term")
+    assert_wrong(verdict, "turned round", "temperature² is missing", "the SOFT term")
 
 
 def test_loss_of_source_document_004() -> None:
@@ -451,9 +456,9 @@ def test_loss_of_source_document_004() -> None:
 @pytest.mark.parametrize(
     ("soft", "words"),
     [
-        (lambda s, t, T: probabilities(s, t, T) / T**2, "LOG-probabilities as its first"),
-        (lambda s, t, T: swapped(s, t, T) / T**2, "`kl_div` are swapped"),
-        (lambda s, t, T: mean_reduction(s, t, T) / T**2, '`reduction="batchmean"`'),
+        (lambda s, t, T: probabilities(s, t, T) / T**2, "its LOG-probabilities belong"),
+        (lambda s, t, T: swapped(s, t, T) / T**2, "turned round"),
+        (lambda s, t, T: mean_reduction(s, t, T) / T**2, "averaged over the classes"),
         (lambda s, t, T: teacher_at_1(s, t, T) / T**2, "teacher's logits are not divided"),
     ],
     ids=["probabilities", "swapped", "mean", "teacher_at_1"],
@@ -487,9 +492,117 @@ def test_an_unknown_loss_shows_the_smallest_case() -> None:
     assert_wrong(verdict, "the loss should be", "and yours is")
 
 
-def test_an_unknown_negative_loss_points_at_kl_div() -> None:
+def test_an_unknown_negative_loss_points_at_the_soft_term() -> None:
     verdict = checks.distillation_loss(lambda s, t, y, T, a: -(s**2).sum())
-    assert_wrong(verdict, "Your loss is negative", "LOG-probabilities", "and yours is")
+    assert_wrong(verdict, "Your loss is negative", "p · (log p - log q)", "and yours is")
+    assert "kl_div" not in verdict.message
+
+
+def by_sums(
+    term: Answer = lambda p, log_p, q, log_q: p * (log_p - log_q),
+    reduce: Answer = lambda point: point.sum(dim=1).mean(),
+    scale: Answer = lambda T: T**2,
+) -> Answer:
+    """A loss as the exercise asks for it, without `kl_div`."""
+
+    def loss(s: Tensor, t: Tensor, y: Tensor, temperature: float, alpha: float) -> Any:
+        log_q = F.log_softmax(s / temperature, dim=1)
+        log_p = F.log_softmax(t.detach() / temperature, dim=1)
+        kl = reduce(term(log_p.exp(), log_p, log_q.exp(), log_q))
+        return alpha * scale(temperature) * kl + (1 - alpha) * F.cross_entropy(s, y)
+
+    return loss
+
+
+def soft_by_sums(term: Answer) -> Answer:
+    """A loss with `term(z_s / T, z_t / T)`, [B, C], in its soft term."""
+    return total(lambda s, t, T: T**2 * term(s / T, t / T).sum(1).mean())
+
+
+@table(
+    sign=(by_sums(lambda p, log_p, q, log_q: p * (log_q - log_p)), "sign of the soft term"),
+    minus=(by_sums(reduce=lambda k: -k.sum(dim=1).mean()), "sign of the soft term"),
+    log_weight=(by_sums(lambda p, log_p, q, log_q: log_p * (log_p - log_q)), "`log_p.exp()`"),
+    log_weight_sign=(by_sums(lambda p, log_p, q, log_q: log_p * (log_q - log_p)), "and the sign"),
+    student_weight=(
+        by_sums(lambda p, log_p, q, log_q: q * (log_p - log_q)),
+        "weighted with the student's probabilities",
+    ),
+    reverse=(
+        by_sums(lambda p, log_p, q, log_q: q * (log_q - log_p)),
+        "divergence is turned round, KL(student",
+    ),
+    no_weight=(by_sums(lambda p, log_p, q, log_q: log_p - log_q), "weights are missing"),
+    brackets=(by_sums(lambda p, log_p, q, log_q: p * log_p - log_q), "set brackets"),
+    no_logs=(by_sums(lambda p, log_p, q, log_q: p * (p - q)), "`F.log_softmax` for both"),
+    no_log_p=(by_sums(lambda p, log_p, q, log_q: p * (p - log_q)), "`F.log_softmax` for the"),
+    no_log_q=(by_sums(lambda p, log_p, q, log_q: p * (log_p - q)), "LOG-probabilities belong"),
+    logits=(soft_by_sums(lambda s, t: t.softmax(1) * (t - s)), "Plain logits are subtracted"),
+    logits_p=(
+        soft_by_sums(lambda s, t: t.softmax(1) * (t - s.log_softmax(1))),
+        "teacher's plain logits stand in the brackets",
+    ),
+    logits_q=(
+        soft_by_sums(lambda s, t: t.softmax(1) * (t.log_softmax(1) - s)),
+        "student's plain logits",
+    ),
+    ratio=(soft_by_sums(lambda s, t: t.softmax(1) * (s.softmax(1) / t.softmax(1)).log()), "sign"),
+    cross_entropy=(by_sums(lambda p, log_p, q, log_q: -p * log_q), "is a cross-entropy"),
+    half=(by_sums(lambda p, log_p, q, log_q: p * log_q), "p · log q alone"),
+    sum_0_mean=(by_sums(reduce=lambda k: k.sum(0).mean()), "instead of the number of images"),
+    mean_sum=(by_sums(reduce=lambda k: k.mean(1).sum()), "instead of the number of images"),
+    mean_mean=(by_sums(reduce=lambda k: k.mean(dim=1).mean()), "averaged over the classes, too"),
+    sum_0=(by_sums(reduce=lambda k: k.sum(0)), "one number for each class"),
+    mean_0=(by_sums(reduce=lambda k: k.mean(dim=0)), "one number for each class"),
+    mean_1=(by_sums(reduce=lambda k: k.mean(dim=1)), "averaged over the classes. Sum"),
+    sum=(by_sums(reduce=lambda k: k.sum()), "grows with the number of images"),
+    default_T=(
+        lambda s, t, y, T, a: a * losses.kd_loss(s, t) + (1 - a) * F.cross_entropy(s, y),
+        "always 4",
+    ),
+    default_alpha=(
+        lambda s, t, y, T, a: losses.distillation_loss(s, t, y, temperature=T),
+        "always 0.9",
+    ),
+)
+def test_loss_by_sums_wrong(row: tuple[Answer, str]) -> None:
+    """One mistake is named, alone, and never as one in a call of `kl_div`."""
+    answer, words = row
+    verdict = checks.distillation_loss(answer)
+    assert_wrong(verdict, words)
+    assert "things to repair" not in verdict.message
+    before = verdict.message.partition("kl_div")[0]
+    assert ". " in before or "kl_div" not in verdict.message
+
+
+def test_defaults_of_the_package_are_both_named() -> None:
+    verdict = checks.distillation_loss(lambda s, t, y, T, a: losses.distillation_loss(s, t, y))
+    assert_wrong(verdict, "2 things to repair", "always 4", "always 0.9")
+
+
+def test_sums_with_two_mistakes() -> None:
+    turned = by_sums(lambda p, log_p, q, log_q: p * (log_q - log_p), scale=lambda T: 1)
+    assert_wrong(checks.distillation_loss(turned), "2 things", "sign of", "temperature² is missing")
+    crooked = by_sums(lambda p, log_p, q, log_q: q * (log_p - log_q), lambda k: k.sum(0).mean())
+    assert_wrong(checks.distillation_loss(crooked), "2 things", "student's prob", "instead of")
+
+
+@pytest.mark.parametrize("name", ["usual", "log_target", "package"])
+def test_a_right_loss_with_kl_div_gets_a_remark(name: str) -> None:
+    verdict = checks.distillation_loss(RIGHT_LOSSES[name])
+    assert_right(verdict)
+    assert "calls `F.kl_div`, and the exercise asks for it without" in verdict.message
+
+
+def test_a_right_loss_without_kl_div_gets_none() -> None:
+    verdict = checks.distillation_loss(by_sums())
+    assert_right(verdict)
+    assert "One step further" not in verdict.message
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_hints_of_torch_are_silent() -> None:
+    assert_wrong(checks.distillation_loss(total(mean_reduction)), "averaged over the classes")
 
 
 # --- One distillation step ------------------------------------------------------------------------
@@ -689,6 +802,134 @@ def test_an_unknown_step_asks_about_the_loss() -> None:
     assert_wrong(verdict, "the loss should be", "the exercise before")
 
 
+def test_an_unknown_step_with_a_right_loss_does_not_ask_about_it() -> None:
+    def step(student: Any, *rest: Any) -> Any:
+        loss = usual_step(student, *rest)
+        rest[3].step()
+        return loss
+
+    verdict = checks.distillation_step(step)
+    assert_wrong(verdict, "weights after the step should be", "The loss is right")
+    assert "exercise before" not in verdict.message
+
+
+def reporting(mode: str) -> Answer:
+    def step(
+        student: Any, teacher: Any, x: Tensor, y: Tensor, optimizer: Any, T: float, alpha: float
+    ) -> Any:
+        usual_step(student, teacher, x, y, optimizer, T, alpha)
+        getattr(student, mode)()
+        with torch.no_grad():
+            return plain_loss(student(x), teacher(x), y, T, alpha).item()
+
+    return step
+
+
+def given(s: Answer = lambda s, T: s, t: Answer = lambda t, T: t) -> Answer:
+    """A step that hands `s(student's logits, T)` and `t(teacher's logits, T)` to the loss."""
+    return step_of(loss=lambda z, v, y, T, a: plain_loss(s(z, T), t(v, T), y, T, a))
+
+
+@table(
+    teacher=(given(t=lambda t, T: F.softmax(t, dim=1)), "the teacher's probabilities"),
+    teacher_at_T=(given(t=lambda t, T: F.softmax(t / T, dim=1)), "the teacher's probabilities"),
+    student=(given(lambda s, T: s.softmax(1)), "the student's probabilities"),
+    both=(
+        given(lambda s, T: (s / T).softmax(1), lambda t, T: (t / T).softmax(1)),
+        "probabilities of both",
+    ),
+    after_in_train=(reporting("train"), "computed again after `optimizer.step()`"),
+    after_in_eval=(reporting("eval"), "computed again after `optimizer.step()`"),
+)
+def test_step_around_the_loss_wrong(row: tuple[Answer, str]) -> None:
+    answer, words = row
+    verdict = checks.distillation_step(answer)
+    assert_wrong(verdict, words)
+    assert "things to repair" not in verdict.message
+    assert "exercise before" not in verdict.message
+
+
+def two_passes_step(
+    student: Any, teacher: Any, x: Tensor, y: Tensor, optimizer: Any, T: float, alpha: float
+) -> Any:
+    teacher.eval()
+    student.train()
+    with torch.no_grad():
+        targets = teacher(x)
+    soft, hard = right_soft(student(x), targets, T), F.cross_entropy(student(x), y)
+    loss = alpha * soft + (1 - alpha) * hard
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def step_with_accuracy(student: Any, teacher: Any, x: Tensor, y: Tensor, *rest: Any) -> Any:
+    loss = usual_step(student, teacher, x, y, *rest)
+    with torch.no_grad():
+        assert 0 <= (student(x).argmax(1) == y).float().mean() <= 1
+    return loss
+
+
+@table(two_passes=two_passes_step, accuracy=step_with_accuracy)
+def test_more_passes_are_right_with_a_remark(row: Answer) -> None:
+    verdict = checks.distillation_step(row)
+    assert_right(verdict)
+    assert "more than once in train mode" in verdict.message
+
+
+def step_with_closure(
+    student: Any, teacher: Any, x: Tensor, y: Tensor, optimizer: Any, T: float, alpha: float
+) -> Any:
+    teacher.eval()
+    student.train()
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        with torch.no_grad():
+            targets = teacher(x)
+        loss = usual_loss(student(x), targets, y, T, alpha)
+        loss.backward()
+        return loss
+
+    return optimizer.step(closure)
+
+
+def clearing(clear: Answer, *, look_first: bool = False) -> Answer:
+    def step(
+        student: Any, teacher: Any, x: Tensor, y: Tensor, optimizer: Any, T: float, alpha: float
+    ) -> Any:
+        if look_first:
+            with torch.no_grad():
+                student.eval()(x)
+        student.train()
+        teacher.eval()
+        with torch.no_grad():
+            targets = teacher(x)
+        loss = usual_loss(student(x), targets, y, T, alpha)
+        clear(student, optimizer)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return step
+
+
+@table(
+    closure=step_with_closure,
+    student=clearing(lambda student, optimizer: student.zero_grad()),
+    student_kept=clearing(lambda student, optimizer: student.zero_grad(set_to_none=False)),
+    to_none=clearing(lambda student, optimizer: optimizer.zero_grad(set_to_none=True)),
+    kept=clearing(lambda student, optimizer: optimizer.zero_grad(set_to_none=False)),
+    by_hand=clearing(lambda student, optimizer: [p.grad.zero_() for p in student.parameters()]),
+    looked=clearing(lambda student, optimizer: optimizer.zero_grad(), look_first=True),
+)
+def test_step_right_in_other_spellings(row: Answer) -> None:
+    verdict = checks.distillation_step(row)
+    assert_right(verdict)
+    assert "One step further" not in verdict.message
+
+
 # --- Entropy --------------------------------------------------------------------------------------
 
 
@@ -789,6 +1030,19 @@ def bisection_that_raises(logits: Tensor, target: float) -> float:
     return bisection(logits, target)
 
 
+def bisection_up_to_1000(logits: Tensor, target: float) -> float:
+    low, high = 0.01, 1000.0
+    for _ in range(60):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if top(logits, middle) > target else (low, middle)
+    return high
+
+
+def bisection_that_asserts(logits: Tensor, target: float) -> float:
+    assert target > 1 / len(logits)
+    return bisection(logits, target)
+
+
 def endless_search(logits: Tensor, target: float) -> float:
     low, high = 0.01, 100.0
     middle = 1.0
@@ -800,6 +1054,9 @@ def endless_search(logits: Tensor, target: float) -> float:
 
 @table(
     bisection=bisection,
+    bisection_up_to_1000=bisection_up_to_1000,
+    upper_end=lambda z, t: bisection(z, t) if t > 1 / len(z) else 1000,
+    raises=bisection_that_raises,
     loop=bisection_with_while,
     grid=grid,
     array=lambda z, t: np.float32(bisection(z, t)),
@@ -813,7 +1070,9 @@ def test_temperature_right(row: Answer) -> None:
 @table(
     inverse=(bisection_of_the_factor, "1/T"),
     direction=(bisection_the_wrong_way, "FALLS as T rises"),
-    raises=(bisection_that_raises, "cannot be reached"),
+    asserts=(bisection_that_asserts, "cannot be reached"),
+    always_raises=(lambda z, t: float("no"), "Your code stopped"),
+    lower_end=(lambda z, t: bisection(z, t) if t > 1 / len(z) else 0.01, "should be"),
     endless=(endless_search, "cannot be reached"),
     square=(lambda z, t: bisection(z, t) ** 2, "T²"),
     logarithm=(lambda z, t: math.log(bisection(z, t)), "logarithm"),
@@ -1072,6 +1331,19 @@ def missing_import(logits: Tensor, temperature: float) -> Any:
     return eval(code, {"z": logits, "t": temperature})
 
 
+def power(s: Tensor, t: Tensor, y: Tensor, T: float, alpha: float) -> Any:
+    return T^2 * soft_of(s, t, T)  # fmt: skip
+
+
+def integer_power(s: Tensor, t: Tensor, y: Tensor, temperature: Any, alpha: float) -> Any:
+    scale = temperature ^ 2
+    return alpha * scale * soft_of(s, t, temperature)
+
+
+def tensor_power(s: Tensor, t: Tensor, y: Tensor, T: Any, alpha: float) -> Any:
+    return (s - t) ^ 2
+
+
 def in_place(s: Tensor, t: Tensor, y: Tensor, T: float, alpha: float) -> Any:
     s /= T
     return usual_loss(s, t, y, 1.0, alpha)
@@ -1089,6 +1361,29 @@ def targets_in_inference_mode(s: Tensor, t: Tensor, y: Tensor, T: float, alpha: 
         (checks.soft_targets, missing_import, "import cell"),
         (checks.distillation_loss, lambda s, *x: s.numpy().sum(), "NumPy cannot follow"),
         (checks.distillation_loss, in_place, "in-place"),
+        (checks.distillation_loss, power, "The power is `**`"),
+        (checks.distillation_loss, integer_power, "The power is `**`"),
+        (checks.distillation_loss, tensor_power, "The power is `**`"),
+        (
+            checks.distillation_loss,
+            lambda *x: losses.distillation_loss(*x),
+            "Name them: `temperature=…, alpha=…`",
+        ),
+        (
+            checks.distillation_loss,
+            lambda s, t, y, T, a: losses.kd_loss(s, t, T),  # type: ignore[misc]
+            "Name it: `temperature=…`",
+        ),
+        (
+            checks.distillation_step,
+            step_of(loss=losses.distillation_loss),
+            "Name them: `temperature=…, alpha=…`",
+        ),
+        (
+            checks.soft_targets,
+            lambda z, T: losses.soft_targets(z, T),  # type: ignore[misc]
+            "Name it: `temperature=…`",
+        ),
         (checks.distillation_loss, targets_in_inference_mode, "inference_mode"),
         (checks.distillation_step, step_of(loss=lambda s, *x: s), "average the loss"),
         (
@@ -1097,7 +1392,21 @@ def targets_in_inference_mode(s: Tensor, t: Tensor, y: Tensor, T: float, alpha: 
             "both sides",
         ),
     ],
-    ids=["import", "numpy", "in_place", "inference", "vector", "brentq"],
+    ids=[
+        "import",
+        "numpy",
+        "in_place",
+        "power",
+        "integer_power",
+        "tensor_power",
+        "positional",
+        "positional_kd",
+        "positional_step",
+        "positional_soft",
+        "inference",
+        "vector",
+        "brentq",
+    ],
 )
 def test_known_errors_come_with_their_cause(check: Answer, answer: Answer, words: str) -> None:
     assert_wrong(check(answer), "Your code stopped", "Likely cause", words)
@@ -1170,6 +1479,7 @@ def test_sentences_end_and_speak_plainly() -> None:
             assert sentence.endswith((".", "`."))
             assert sentence.count("`") % 2 == 0
             assert len(sentence) < 330
+            assert len(re.findall(r"[.?!]`?(?= [A-Z`]|$)", sentence)) <= 3
 
 
 def test_cases_are_the_same_at_every_call() -> None:

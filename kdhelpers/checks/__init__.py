@@ -60,7 +60,7 @@ def temperature_for_confidence(answer: Answer) -> Verdict:
     """Lesson 02: `answer(logits, target)` → the T at which the top soft target is `target`.
 
     Logits [C]; exact to 0.001 in the soft target. No T reaches a target below 1/C: there the
-    function returns a large T, the end of its search.
+    function returns the end of its search, 1000, or raises `ValueError`.
     """
     return TEMPERATURE_FOR_CONFIDENCE.check(answer)
 

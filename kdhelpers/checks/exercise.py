@@ -82,7 +82,7 @@ class Exercise:
     mistakes: tuple[Mistake, ...]
     praise: str
     symptoms: Mapping[str, str] = field(default_factory=dict)
-    tip: str = ""
+    tips: Mapping[str, str] = field(default_factory=dict)  # below the numbers, by name of value
     extreme: Case | None = None  # inputs on which a careless formula gives no finite number
     extreme_remark: str = ""
 
@@ -197,12 +197,15 @@ class Exercise:
         return [] if fine else [self.extreme_remark]
 
     def _numbers(self, observed: list[Observation], expected: list[Observation]) -> str:
-        """Inputs, expected and got values of the first (smallest) case that differs."""
+        """Inputs, expected and got values of the first (smallest) case that differs.
+
+        A value is shown only when those before it are right in all cases.
+        """
         case, seen, right, name = next(
             (case, o, e, name)
+            for name in expected[0].values
             for case, o, e in zip(self.cases, observed, expected, strict=True)
-            for name in o.values
-            if not close(o.values[name], e.values[name], case.tolerance)
+            if name in o.values and not close(o.values[name], e.values[name], case.tolerance)
         )
         got, wanted = seen.values[name], right.values[name]
         if got.shape != wanted.shape:
@@ -217,7 +220,7 @@ class Exercise:
             f"and yours is{seen.detail}",
             f"  {_short(got)}",
         ]
-        return "\n".join([*lines, self.tip] if self.tip else lines)
+        return "\n".join([*lines, self.tips[name]] if name in self.tips else lines)
 
 
 def close(got: Tensor, expected: Tensor, tolerance: float) -> bool:

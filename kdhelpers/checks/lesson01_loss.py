@@ -8,6 +8,8 @@ import torch
 from kdhelpers import losses
 from kdhelpers.checks.exercise import Case, Exercise, Observation, numbers
 from kdhelpers.checks.lesson01_loss_mistakes import (
+    FIXED_MISTAKES,
+    KL,
     SHAPE_MISTAKES,
     VALUE_MISTAKES,
     distillation_loss_made_of,
@@ -18,7 +20,8 @@ from kdhelpers.checks.running import Answer, call, to_tensor
 def _observe_loss(answer: Answer, inputs: dict[str, Any]) -> Observation:
     student = inputs["student_logits"].requires_grad_()
     teacher = inputs["teacher_logits"].requires_grad_()
-    loss = to_tensor(call(answer, inputs), wanted="one number, the loss of the batch")
+    used: set[str] = set()
+    loss = to_tensor(call(answer, inputs, used), wanted="one number, the loss of the batch")
     loss = loss.reshape(()) if loss.numel() == 1 else loss
     if loss.requires_grad:
         with torch.enable_grad():
@@ -33,7 +36,14 @@ def _observe_loss(answer: Answer, inputs: dict[str, Any]) -> Observation:
             "teacher with gradient": teacher.grad is not None and bool(teacher.grad.any()),
             "negative": bool((loss < 0).any()),
         },
+        remark=_KL_DIV_REMARK if "kl_div" in used else "",
     )
+
+
+_KL_DIV_REMARK = (
+    "this loss calls `F.kl_div`, and the exercise asks for it without. Write its sum yourself: "
+    f"{KL}."
+)
 
 
 def _loss_inputs(seed: int, batch: int, classes: int, temperature: float, alpha: float) -> Any:
@@ -59,7 +69,7 @@ DISTILLATION_LOSS = Exercise(
         Case(partial(_loss_inputs, 40, 6, 10, 1.0, 0.9)),
         Case(partial(_loss_inputs, 50, 3, 3, 3.0, 0.6)),
     ),
-    mistakes=VALUE_MISTAKES + SHAPE_MISTAKES,
+    mistakes=VALUE_MISTAKES + FIXED_MISTAKES + SHAPE_MISTAKES,
     praise=(
         "T² times the KL divergence, weighted by alpha, plus the cross-entropy with the labels; "
         "only the student learns from it."
@@ -75,8 +85,8 @@ DISTILLATION_LOSS = Exercise(
             "`teacher_logits.detach()`, or compute its probabilities under `torch.no_grad()`."
         ),
         "negative": (
-            "Your loss is negative, and a KL divergence or a cross-entropy never is: `kl_div` "
-            "wants LOG-probabilities as its first argument and probabilities as its second."
+            "Your loss is negative, and a KL divergence or a cross-entropy never is. Check the "
+            f"soft term: {KL}. The logarithms stand in the brackets, and the teacher's is first."
         ),
     },
     extreme=Case(

@@ -13,6 +13,8 @@ from torch import Tensor
 from kdhelpers.checks.exercise import mistake
 from kdhelpers.checks.running import Answer
 
+KL = "p · (log p - log q), with the teacher's p and the student's q"
+
 Pointwise = Callable[[Tensor, Tensor, int], Tensor]  # softened logits of both, dim -> [B, C]
 
 
@@ -25,6 +27,24 @@ def _kl(first: Callable[..., Tensor], second: Callable[..., Tensor], *, swap: bo
         return F.kl_div(first(student, dim=dim), second(teacher, dim=dim), reduction="none")
 
     return pointwise
+
+
+def _by_hand(formula: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> Pointwise:
+    """`formula(p, log_p, q, log_q)`, with the teacher's p and the student's q."""
+
+    def pointwise(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
+        log_p, log_q = F.log_softmax(teacher, dim=dim), F.log_softmax(student, dim=dim)
+        return formula(log_p.exp(), log_p, log_q.exp(), log_q)
+
+    return pointwise
+
+
+def _logits_of_the_teacher(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
+    return F.softmax(teacher, dim=dim) * (teacher - F.log_softmax(student, dim=dim))
+
+
+def _logits_of_both(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
+    return F.softmax(teacher, dim=dim) * (teacher - student)
 
 
 def _raw(z: Tensor, dim: int) -> Tensor:
@@ -90,44 +110,104 @@ def distillation_loss_made_of(
 
 
 VALUE_MISTAKES = (
-    # what goes into kl_div
+    # the divergence
     mistake(
-        "`kl_div` wants LOG-probabilities as its first argument and got probabilities; with those "
-        "the loss can even be negative. Use `F.log_softmax(student_logits / temperature, dim=1)`.",
+        "The student's probabilities stand where its LOG-probabilities belong; so the loss can "
+        "even be negative. Use `F.log_softmax(student_logits / temperature, dim=1)`, which is "
+        "what `F.kl_div` takes first, too.",
         depth=4,
         pointwise=_kl(F.softmax, F.softmax),
     ),
     mistake(
-        "The arguments of `kl_div` are swapped: the student's log-probabilities come first, the "
-        "teacher's probabilities second. Swapped, it measures KL(student ‖ teacher), which asks "
-        "less of the student where the teacher is unsure.",
+        "The divergence is turned round, KL(student ‖ teacher). Weight with the teacher's "
+        f"probabilities: {KL}. In `F.kl_div` this happens when the arguments are swapped: the "
+        "student's log-probabilities come first.",
         depth=4,
         pointwise=_kl(F.log_softmax, F.softmax, swap=True),
     ),
     mistake(
-        "`kl_div` has swapped arguments and, in first place, probabilities instead of "
-        "LOG-probabilities. Write `F.kl_div(student_log_probabilities, teacher_probabilities, …)`.",
+        "The divergence is turned round, and a probability stands where its logarithm belongs. "
+        f"The sum is {KL}. `F.kl_div` takes log q first and p second.",
         pointwise=_kl(F.softmax, F.softmax, swap=True),
     ),
     mistake(
-        "The second argument of `kl_div` should be the teacher's probabilities and got "
-        "log-probabilities. Use `F.softmax` for the teacher, or add `log_target=True`.",
+        "The logarithm of the teacher's log-probabilities is taken, which is nan. Take only one "
+        "logarithm; `F.kl_div` takes it itself, so give it `F.softmax` of the teacher or add "
+        "`log_target=True`.",
         pointwise=_kl(F.log_softmax, F.log_softmax),
     ),
     mistake(
-        "`log_target=True` says that the second argument of `kl_div` is in logs, but it is not. "
-        "Leave it out, or use `F.log_softmax` for the teacher as well.",
+        "The teacher's probabilities stand where its log-probabilities belong, inside an `exp` as "
+        "well. Use `F.log_softmax` for the teacher; in `F.kl_div`, `log_target=True` asks for it.",
         pointwise=_log_target_of_probabilities,
     ),
     mistake(
-        "The first argument of `kl_div` got plain logits. It wants log-probabilities: "
-        "`F.log_softmax(student_logits / temperature, dim=1)`.",
+        "The student's plain logits stand where its log-probabilities belong. Use "
+        "`F.log_softmax(student_logits / temperature, dim=1)`, which is what `F.kl_div` takes "
+        "first, too.",
         pointwise=_kl(_raw, F.softmax),
     ),
     mistake(
-        "The second argument of `kl_div` got plain logits. It wants the teacher's probabilities: "
-        "`F.softmax(teacher_logits / temperature, dim=1)`.",
+        "The teacher's plain logits stand where its probabilities belong. Use "
+        "`F.softmax(teacher_logits / temperature, dim=1)`, which is what `F.kl_div` takes second, "
+        "too.",
         pointwise=_kl(F.log_softmax, _raw),
+    ),
+    mistake(
+        "The sign of the soft term is turned round, so a smaller loss drives the student away from "
+        f"the teacher. The teacher's logarithm is first: {KL}.",
+        depth=4,
+        pointwise=_by_hand(lambda p, log_p, q, log_q: p * (log_q - log_p)),
+    ),
+    mistake(
+        "The weight in your sum is the teacher's LOG-probability. The weight is its probability, "
+        f"`log_p.exp()`: {KL}.",
+        depth=3,
+        pointwise=_by_hand(lambda p, log_p, q, log_q: log_p * (log_p - log_q)),
+    ),
+    mistake(
+        "The weight in your sum is the teacher's LOG-probability, and the sign is turned round. "
+        f"The weight is its probability, `log_p.exp()`: {KL}.",
+        pointwise=_by_hand(lambda p, log_p, q, log_q: log_p * (log_q - log_p)),
+    ),
+    mistake(
+        f"Your sum is weighted with the student's probabilities. The teacher's belong there: {KL}.",
+        depth=3,
+        pointwise=_by_hand(lambda p, log_p, q, log_q: q * (log_p - log_q)),
+    ),
+    mistake(
+        f"The weights are missing in your sum. Multiply with the teacher's probabilities: {KL}.",
+        pointwise=_by_hand(lambda p, log_p, q, log_q: log_p - log_q),
+    ),
+    mistake(
+        "The weight is only on the teacher's logarithm. It belongs on the difference, so set "
+        f"brackets: {KL}.",
+        pointwise=_by_hand(lambda p, log_p, q, log_q: p * log_p - log_q),
+    ),
+    mistake(
+        "Probabilities are subtracted where logarithms belong. Use `F.log_softmax` for both: "
+        f"{KL}.",
+        pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p - q)),
+    ),
+    mistake(
+        "The teacher's probability stands in the brackets, where its logarithm belongs. Use "
+        f"`F.log_softmax` for the teacher: {KL}.",
+        pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p - log_q)),
+    ),
+    mistake(
+        "The teacher's plain logits stand in the brackets, where its logarithm belongs. Use "
+        f"`F.log_softmax` for the teacher: {KL}.",
+        pointwise=_logits_of_the_teacher,
+    ),
+    mistake(
+        "Plain logits are subtracted where log-probabilities belong. Use `F.log_softmax` for both: "
+        f"{KL}.",
+        pointwise=_logits_of_both,
+    ),
+    mistake(
+        "The soft term is Σ p · log q alone. For the KL divergence the teacher's logarithm is in "
+        f"the brackets as well, and first: {KL}.",
+        pointwise=_by_hand(lambda p, log_p, q, log_q: p * log_q),
     ),
     mistake(
         "The student goes through a softmax twice in the soft term. `F.log_softmax` of the divided "
@@ -135,13 +215,13 @@ VALUE_MISTAKES = (
         pointwise=_kl(_log_of_softmax_twice, F.softmax),
     ),
     mistake(
-        "The soft term is a cross-entropy, -Σ p_t log p_s. It has the same gradient, but it never "
-        "reaches 0. For the KL divergence subtract the teacher's entropy, or use `F.kl_div`.",
+        "The soft term is a cross-entropy, -Σ p · log q. It has the same gradient, but it never "
+        f"reaches 0. For the KL divergence add the teacher's part: {KL}.",
         pointwise=_cross_entropy_of_soft_targets,
     ),
     mistake(
         "The soft term is a squared difference of probabilities. The KL divergence is asked for: "
-        "`F.kl_div`.",
+        f"{KL}.",
         pointwise=_squared_difference,
     ),
     # temperature
@@ -203,14 +283,21 @@ VALUE_MISTAKES = (
         dim=0,
     ),
     mistake(
-        'The soft term is divided by the number of classes, too: `reduction="mean"`, the default '
-        'of `kl_div`, averages over all entries. Use `reduction="batchmean"`.',
+        "The soft term is averaged over the classes, too. Sum over the classes, then average over "
+        "the batch: `.sum(dim=1).mean()`. In `F.kl_div` this is the default; "
+        '`reduction="batchmean"` repairs it.',
         depth=4,
         reduce=torch.mean,
     ),
     mistake(
-        'The soft term is summed over the batch, as with `reduction="sum"`, so it grows with the '
-        'number of images. Use `reduction="batchmean"`.',
+        "The soft term is divided by the number of classes instead of the number of images. Sum "
+        "over the classes, then average over the batch: `.sum(dim=1).mean()`.",
+        depth=3,
+        reduce=lambda point: point.sum(dim=0).mean(),
+    ),
+    mistake(
+        "The soft term is summed over the batch, so it grows with the number of images. Average "
+        'over them: `.sum(dim=1).mean()`, or `reduction="batchmean"` in `F.kl_div`.',
         depth=4,
         reduce=torch.sum,
     ),
@@ -296,11 +383,45 @@ VALUE_MISTAKES = (
     ),
 )
 
+_ALWAYS_4 = (
+    "The temperature of your soft term is always 4, the default of the package's losses. Use the "
+    "argument `temperature`."
+)
+
+FIXED_MISTAKES = (
+    mistake(
+        _ALWAYS_4,
+        soften=lambda s, t, temperature: (s / 4, t / 4),
+    ),
+    mistake(
+        _ALWAYS_4,
+        soften=lambda s, t, temperature: (s / 4, t / 4),
+        soft_scale=lambda temperature: 16.0,
+    ),
+    mistake(
+        "Your alpha is always 0.9, the default of the package's loss. Use the argument `alpha`.",
+        weights=lambda alpha: (0.9, 0.1),
+    ),
+)
+
 SHAPE_MISTAKES = (
     mistake(
-        "Your function returns one loss for each image. Average over the batch, so that it "
-        'returns one number: `reduction="batchmean"` does it for the soft term.',
+        "Your function returns one loss for each image. Average the soft term over the batch, so "
+        'that it is one number: `.sum(dim=1).mean()`, or `reduction="batchmean"` in `F.kl_div`.',
         reduce=lambda point: point.sum(dim=1),
+    ),
+    mistake(
+        "Your function returns one loss for each image, averaged over the classes. Sum over the "
+        "classes, then average over the batch: `.sum(dim=1).mean()`.",
+        reduce=lambda point: point.mean(dim=1),
+    ),
+    *(
+        mistake(
+            "Your function returns one number for each class. Sum over the classes, which are "
+            "`dim=1`, then average over the batch: `.sum(dim=1).mean()`.",
+            reduce=reduce,
+        )
+        for reduce in (lambda point: point.sum(dim=0), lambda point: point.mean(dim=0))
     ),
     mistake(
         "Your function returns a loss for each image. Average both terms over the batch, so that "
@@ -310,7 +431,8 @@ SHAPE_MISTAKES = (
     ),
     mistake(
         "Your function returns a table with one value for each image and class. Sum over the "
-        'classes and average over the batch: `reduction="batchmean"`.',
+        'classes and average over the batch: `.sum(dim=1).mean()`, or `reduction="batchmean"` in '
+        "`F.kl_div`.",
         reduce=lambda point: point,
     ),
 )

@@ -1,6 +1,7 @@
 """Lesson 01, soft targets: right and in their usual mistakes. Logits [B, C]."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,6 +33,14 @@ def _over_everything(z: Tensor, dim: int) -> Tensor:
     return F.softmax(z.flatten(), dim=0).reshape(z.shape)
 
 
+def _divided_by(fixed: float, z: Tensor, temperature: float) -> Tensor:
+    return z / fixed
+
+
+def _one_hot(z: Tensor, dim: int) -> Tensor:
+    return (z == z.amax(dim=dim, keepdim=True)).to(z.dtype)
+
+
 def _observe_soft_targets(answer: Answer, inputs: dict[str, Any]) -> Observation:
     result = to_tensor(call(answer, inputs), wanted="the probabilities, a tensor [B, C]")
     return Observation(values={"soft targets": result})
@@ -61,6 +70,13 @@ SOFT_TARGETS = Exercise(
             "The temperature is not used. Divide the logits by it before the softmax: "
             "`logits / temperature`.",
             scale=lambda z, t: z,
+        ),
+        *(
+            mistake(
+                f"Your temperature is always {fixed}. Divide by the argument `temperature`.",
+                scale=partial(_divided_by, fixed),
+            )
+            for fixed in (2, 3, 4, 5, 10, 20)
         ),
         mistake(
             "You divide by temperature². Divide the logits by the temperature itself; the square "
@@ -98,6 +114,11 @@ SOFT_TARGETS = Exercise(
         mistake(
             "The softmax is applied twice. Once is enough: `F.softmax(logits / T, dim=1)`.",
             normalise=lambda z, dim: F.softmax(F.softmax(z, dim=dim), dim=dim),
+        ),
+        mistake(
+            "Each row has a single 1 and zeros: `argmax` keeps the best class and drops the rest. "
+            "Soft targets keep a probability for every class: use `F.softmax` with `dim=1`.",
+            normalise=_one_hot,
         ),
         mistake(
             "Your rows are not divided by their sum, so they do not add up to 1. Divide "

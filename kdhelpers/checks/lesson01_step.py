@@ -37,6 +37,7 @@ def distillation_step_made_of(
     teacher_context: Callable[[], AbstractContextManager[Any]] = torch.no_grad,
     loss: Answer = distillation_loss_made_of(detach=False),  # noqa: B008
     order: Order = ("zero", "backward", "step"),
+    again: bool | None = None,  # loss computed anew after the step, in train (True) or eval mode
 ) -> Answer:
     """A training step from these decisions; the defaults are right."""
 
@@ -61,6 +62,9 @@ def distillation_step_made_of(
         }
         for action in order:
             actions[action]()
+        if again is not None:
+            student.train(again)
+            value = loss(student(images), teacher_logits, labels, temperature, alpha)
         return value
 
     return distillation_step
@@ -129,7 +133,6 @@ def _observe_step(answer: Answer, inputs: dict[str, Any]) -> Observation:
         values={
             "loss": loss.reshape(()) if loss.numel() == 1 else loss,
             "student's weights after the step": parameters_to_vector(student.parameters()).detach(),
-            "running mean of the student's batch norm": student[2].running_mean.clone(),
             "running mean of the teacher's batch norm": teacher[2].running_mean.clone(),
         },
         effects={
@@ -137,7 +140,7 @@ def _observe_step(answer: Answer, inputs: dict[str, Any]) -> Observation:
             "teacher weights": not torch.equal(weights_before, weights_after),
         },
         clues=tuple(watch.events),
-        remark=_GRAPH_REMARK if any(watch.teacher_graph) and not taught else "",
+        remark=_remark(watch, taught, int(student[2].num_batches_tracked)),
     )
 
 
@@ -145,6 +148,18 @@ _GRAPH_REMARK = (
     "the teacher runs outside `torch.no_grad()`, so torch keeps everything a gradient would need, "
     "for nothing. Inside it the step takes less memory."
 )
+
+
+_PASSES_REMARK = (
+    "the student runs over the batch more than once in train mode, which takes time, and its batch "
+    "norm counts each pass. Keep the logits of the first one."
+)
+
+
+def _remark(watch: _Watch, taught: bool, passes: int) -> str:
+    if any(watch.teacher_graph) and not taught:
+        return _GRAPH_REMARK
+    return _PASSES_REMARK if passes > 1 else ""
 
 
 def _reference(
@@ -210,6 +225,19 @@ _ORDERS: tuple[tuple[Order, str], ...] = (
 
 _ordinary = distillation_loss_made_of()
 
+
+def _after_softmax(who: str, *, at_temperature: bool) -> Answer:
+    """The loss, given probabilities instead of the logits of "student", "teacher" or "both"."""
+
+    def loss(s: Tensor, t: Tensor, y: Tensor, temperature: float, alpha: float) -> Any:
+        divisor = temperature if at_temperature else 1.0
+        s = s if who == "teacher" else (s / divisor).softmax(dim=1)
+        t = t if who == "student" else (t / divisor).softmax(dim=1)
+        return _ordinary(s, t, y, temperature, alpha)
+
+    return loss
+
+
 STEP_MISTAKES: tuple[Mistake, ...] = (
     mistake(
         "The teacher runs in train mode: its dropout and batch norm make its answers depend on "
@@ -224,6 +252,27 @@ STEP_MISTAKES: tuple[Mistake, ...] = (
         student_mode=False,
     ),
     *(mistake(text, depth=3, order=order) for order, text in _ORDERS),
+    *(
+        mistake(
+            "You return a loss that is computed again after `optimizer.step()`, when the student "
+            "has moved already. Return the one that you called `backward()` on.",
+            again=mode,
+        )
+        for mode in (True, False)
+    ),
+    *(
+        mistake(
+            f"{text} Hand on the output of the network as it is: the loss takes the softmax "
+            "itself.",
+            loss=_after_softmax(who, at_temperature=at_temperature),
+        )
+        for who, text in (
+            ("teacher", "Your loss gets the teacher's probabilities instead of its logits."),
+            ("student", "Your loss gets the student's probabilities instead of its logits."),
+            ("both", "Your loss gets probabilities of both networks instead of their logits."),
+        )
+        for at_temperature in (False, True)
+    ),
     mistake(
         "Your step does not use its `temperature` but a fixed 4. Hand it on to the loss.",
         loss=lambda s, t, y, temperature, alpha: _ordinary(s, t, y, 4.0, alpha),
@@ -267,5 +316,15 @@ DISTILLATION_STEP = Exercise(
             "The teacher's weights changed. Only the student's parameters belong to the optimiser."
         ),
     },
-    tip="Does the loss inside your step pass the exercise before this one?",
+    tips={
+        "loss": "Does the loss inside your step pass the exercise before this one?",
+        "student's weights after the step": (
+            "The loss is right, so look at what comes after it: `zero_grad`, `backward` and "
+            "`step`, each of them once."
+        ),
+        "running mean of the teacher's batch norm": (
+            "The loss and the step are right. Call `teacher.eval()` before every call of the "
+            "teacher, so that its running averages stay as they are."
+        ),
+    },
 )

@@ -17,7 +17,7 @@ def _confidence(logits: Tensor, temperature: float) -> float:
 
 def _bisected(logits: Tensor, target: float) -> float:
     """The right T; for a target below 1/C the end of the search interval."""
-    low, high = 1e-3, 1e6
+    low, high = 0.01, 1000.0
     for _ in range(100):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if _confidence(logits, middle) > target else (low, middle)
@@ -32,12 +32,18 @@ def temperature_made_of(
 
 
 def _observe_temperature(answer: Answer, inputs: dict[str, Any]) -> Observation:
-    result = to_tensor(call(answer, inputs), wanted="one number, the temperature")
+    reachable = inputs["target"] > 1 / len(inputs["logits"])
+    try:
+        given = call(answer, inputs)
+    except ValueError:
+        if reachable:
+            raise
+        given = math.inf  # to refuse an impossible target is as good as the end of the search
+    result = to_tensor(given, wanted="one number, the temperature")
     if result.numel() != 1:
         raise Misuse(f"Your function returned {result.numel()} numbers; it should return one, T.")
     temperature = float(result)
     right = _bisected(inputs["logits"], inputs["target"])
-    reachable = inputs["target"] > 1 / len(inputs["logits"])
     confidence = _confidence(inputs["logits"], temperature) if temperature else math.nan
     return Observation(
         values={"top soft target at your temperature": torch.tensor(confidence)},
@@ -67,8 +73,9 @@ TEMPERATURE_FOR_CONFIDENCE = Exercise(
             tolerance=0.1,
             if_it_raises=(
                 "Your function fails when the target cannot be reached: the top soft target is "
-                "never below 1/C, here 1/3, and the target is 0.2. Return the largest temperature "
-                "of your search then; halving an interval 100 times gets there by itself."
+                "never below 1/C, here 1/3, and the target is 0.2. Return the upper end of the "
+                "search then, 1000; halving the interval 100 times gets there by itself. Raising a "
+                "`ValueError` is right, too."
             ),
         ),
     ),
@@ -97,5 +104,5 @@ TEMPERATURE_FOR_CONFIDENCE = Exercise(
             "top soft target FALLS as T rises: where it is above the target, T has to go up."
         ),
     },
-    tip="An interval from 0.01 to 100 is wide enough here.",
+    tips={"top soft target at your temperature": "Search between 0.01 and 1000."},
 )

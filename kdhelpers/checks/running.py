@@ -6,6 +6,7 @@ import inspect
 import linecache
 import re
 import sysconfig
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -45,9 +46,13 @@ class Failure:
 
 @contextmanager
 def sandbox() -> Iterator[None]:
-    """Gradients on, tensors on the CPU, and the global random state put back afterwards."""
+    """Gradients on, tensors on the CPU, and the global random state put back afterwards.
+
+    Torch's hints to the user, such as `kl_div`'s on its reduction, are silent: the verdict speaks.
+    """
     elsewhere = torch.get_default_device().type != "cpu"
     with (
+        warnings.catch_warnings(action="ignore", category=UserWarning),
         torch.random.fork_rng(devices=[]),
         torch.inference_mode(False),
         torch.enable_grad(),
@@ -56,12 +61,15 @@ def sandbox() -> Iterator[None]:
         yield
 
 
-def call(answer: Answer, arguments: Mapping[str, Any]) -> Any:
-    """The result of the learner's function, called with `arguments` by position."""
+def call(answer: Answer, arguments: Mapping[str, Any], used: set[str] | None = None) -> Any:
+    """The result of the learner's function, called with `arguments` by position.
+
+    The names of the torch functions that it calls are added to `used`.
+    """
     positional, keyword = _fit(answer, arguments)
     before = {name: v.detach().clone() for name, v in arguments.items() if isinstance(v, Tensor)}
     try:
-        with _Budget():
+        with _Budget(set() if used is None else used):
             result = answer(*positional, **keyword)
     except (Exception, SystemExit) as error:
         if _is_unfinished(error):
@@ -102,6 +110,19 @@ def explain(error: BaseException) -> str:
 
 _CAUSES = (
     (
+        r"for \^=?: |bitwise_xor",
+        "`^` is not a power in Python. The power is `**`, as in `temperature**2`.",
+    ),
+    (
+        r"\b(decoupled_kd|dist|distillation)_loss\(\) takes \d+ positional",
+        "this function does not take its settings by position. Name them: `temperature=…, "
+        "alpha=…`.",
+    ),
+    (
+        r"\b(kd_loss|soft_targets|soft_cross_entropy|probability_mse)\(\) takes \d+ positional",
+        "this function does not take the temperature by position. Name it: `temperature=…`.",
+    ),
+    (
         r"name '(F|nn|torch)' is not defined",
         "a missing import; run the import cell at the top of the notebook first.",
     ),
@@ -139,16 +160,18 @@ _CAUSES = (
 
 
 class _Budget(TorchFunctionMode):
-    """Stops a loop of torch operations that never ends."""
+    """Notes the names of torch operations and stops a loop of them that never ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: set[str]) -> None:
         super().__init__()
+        self.names = names
         self.operations = 0
 
     def __torch_function__(
         self, func: Answer, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         self.operations += 1
+        self.names.add(getattr(func, "__name__", ""))
         if self.operations > MOST_OPERATIONS:
             raise RuntimeError(f"it did not finish after {MOST_OPERATIONS:,} operations")
         return func(*args, **(kwargs or {}))
