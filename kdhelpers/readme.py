@@ -25,7 +25,7 @@ def results() -> str:
             f"({tables.provenance(record)})\n\n{table._repr_markdown_()}"
         )
     for record in course.load_records("02_temperature"):
-        table = tables.sweep_table(record["metrics"])
+        table = tables.sweep_table(record)
         parts.append(
             f"**Lesson 02**: which temperature? {record['parameters']['transfer_size']:,} images "
             f"({tables.provenance(record)})\n\n{table._repr_markdown_()}"

@@ -43,12 +43,11 @@ def transfer_table(
     rows = []
     for size in sorted(alone, key=int):
         arms = [[100 * value for value in arm[size]] for arm in (alone, distilled)]
-        gain = paired_difference(*arms)
         rows.append(
             [
                 f"{int(size):,}",
                 *(percent(mean_interval(arm)) for arm in arms),
-                f"{percent(gain, sign=True)} ({verdict(gain)})",
+                _compared(*arms),
                 f"{100 * teacher:.2f}",
             ]
         )
@@ -57,24 +56,36 @@ def transfer_table(
     )
 
 
-def sweep_table(metrics: Mapping[str, Any]) -> Table:
-    """Accuracy in % of every student at every temperature, from the record of lesson 02."""
+def sweep_table(record: Mapping[str, Any]) -> Table:
+    """Accuracy in % of every student at every temperature, from a record of lesson 02.
+
+    Each temperature is compared, seed by seed, with the student alone and with the rule of
+    thumb that the record's parameters name.
+    """
+    metrics, rule = record["metrics"], f"{record['parameters']['rule_of_thumb']:g}"
     rows = []
     for student, sweep in metrics["sweep"].items():
-        plain = [100 * value for value in metrics["alone"][student]]
-        rows.append([f"{student}, alone", percent(mean_interval(plain)), ""])
-        for temperature in sorted(sweep, key=float):
-            values = [100 * value for value in sweep[temperature]]
-            gain = paired_difference(plain, values)
+        points = {T: [100 * value for value in values] for T, values in sweep.items()}
+        alone = [100 * value for value in metrics["alone"][student]]
+        rows.append([f"{student}, alone", percent(mean_interval(alone)), "", ""])
+        for temperature in sorted(points, key=float):
+            values = points[temperature]
             chosen = " (best on validation)" * (metrics["chosen"][student] == float(temperature))
+            against = "" if temperature == rule else _compared(points[rule], values)
             rows.append(
                 [
                     f"{student}, T = {temperature}{chosen}",
                     percent(mean_interval(values)),
-                    f"{percent(gain, sign=True)} ({verdict(gain)})",
+                    _compared(alone, values),
+                    against,
                 ]
             )
-    return Table(["student", "accuracy, %", "against alone, points"], rows)
+    return Table(["student", "accuracy, %", "against alone, points", f"against T = {rule}"], rows)
+
+
+def _compared(baseline: Sequence[float], values: Sequence[float]) -> str:
+    gain = paired_difference(baseline, values)
+    return f"{percent(gain, sign=True)} ({verdict(gain)})"
 
 
 def verdict(difference: Interval) -> str:
@@ -88,8 +99,10 @@ def provenance(record: Mapping[str, Any]) -> str:
     """One sentence on where a record comes from: data, device, seeds, versions, date, commit."""
     parameters, environment = record["parameters"], record["environment"]
     versions = environment.get("versions", {})
+    threads = environment.get("threads", 0)
+    machine = f"{environment['device']}, {threads} thread{'s' * (threads != 1)}"
     return (
-        f"{parameters['dataset']}, {len(parameters['seeds'])} seeds, {environment['device']}, "
+        f"{parameters['dataset']}, {len(parameters['seeds'])} seeds, {machine}, "
         f"PyTorch {versions.get('torch', 'unknown')}, {record['seconds'] / 60:.0f} minutes, "
         f"{str(environment.get('date', 'no date'))[:10]}, "
         f"commit {str(environment.get('commit', 'unknown'))[:12]}"

@@ -6,7 +6,7 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 from kdhelpers.stats import Interval, mean_interval, paired_difference
-from kdhelpers.tables import Table, percent, provenance, transfer_table, verdict
+from kdhelpers.tables import Table, percent, provenance, sweep_table, transfer_table, verdict
 
 TABLE = Table(["model", "accuracy, %"], [["teacher", "97.9"], ["student", "8.0"]])
 
@@ -92,6 +92,7 @@ RECORD: dict[str, Any] = {
     "parameters": {"dataset": "mnist", "seeds": [0, 1, 2]},
     "environment": {
         "device": "cpu",
+        "threads": 2,
         "versions": {"torch": "2.11.0"},
         "date": "2026-01-31T10:11:12+00:00",
         "commit": "0123456789abcdef0123456789abcdef01234567",
@@ -102,10 +103,30 @@ RECORD: dict[str, Any] = {
 
 def test_provenance_names_data_seeds_device_version_time_date_and_commit() -> None:
     assert provenance(RECORD) == (
-        "mnist, 3 seeds, cpu, PyTorch 2.11.0, 21 minutes, 2026-01-31, commit 0123456789ab"
+        "mnist, 3 seeds, cpu, 2 threads, PyTorch 2.11.0, 21 minutes, 2026-01-31, commit 0123456789ab"
     )
 
 
 def test_provenance_says_what_a_record_does_not_know() -> None:
     sparse = provenance(RECORD | {"environment": {"device": "cpu"}})
     assert sparse.endswith("PyTorch unknown, 21 minutes, no date, commit unknown")
+
+
+def test_a_sweep_table_compares_with_the_student_alone_and_with_the_rule() -> None:
+    record = {
+        "parameters": {"rule_of_thumb": 4.0},
+        "metrics": {
+            "alone": {"tiny": [0.80, 0.82, 0.84]},
+            "sweep": {"tiny": {"20": [0.91, 0.93, 0.95], "4": [0.90, 0.92, 0.94]}},
+            "chosen": {"tiny": 20.0},
+        },
+    }
+    table = sweep_table(record)
+    assert table.headers[-1] == "against T = 4"
+    assert [row[0] for row in table.rows] == [
+        "tiny, alone", "tiny, T = 4", "tiny, T = 20 (best on validation)",
+    ]  # fmt: skip
+    assert [row[2] for row in table.rows[1:]] == [
+        "+10.00 ± 0.00 (helps)", "+11.00 ± 0.00 (helps)",
+    ]  # fmt: skip
+    assert [row[3] for row in table.rows] == ["", "", "+1.00 ± 0.00 (helps)"]
