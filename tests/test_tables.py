@@ -103,7 +103,8 @@ RECORD: dict[str, Any] = {
 
 def test_provenance_names_data_seeds_device_version_time_date_and_commit() -> None:
     assert provenance(RECORD) == (
-        "mnist, 3 seeds, cpu, 2 threads, PyTorch 2.11.0, 21 minutes, 2026-01-31, commit 0123456789ab"
+        "mnist, 3 seeds, cpu, 2 threads, PyTorch 2.11.0, 21 minutes, 2026-01-31, "
+        "commit 0123456789ab"
     )
 
 
