@@ -9,6 +9,8 @@ else
 BIN := $(VENV)/bin
 endif
 
+# Both commands install into the same folder.
+.NOTPARALLEL:
 .PHONY: run test lab notebooks clean
 
 run: $(VENV)/.installed

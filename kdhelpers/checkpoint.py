@@ -1,5 +1,6 @@
 """A run on disk: everything needed to go on after the last finished epoch, and nothing else."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,13 @@ def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[di
             other settings.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:  # torch.load does not compare the checksums
+                raise zipfile.BadZipFile
         content = torch.load(path, map_location="cpu", weights_only=True)
         kept, history, state = (content[key] for key in ("settings", "history", "state"))
         known = content["format"] == FORMAT
+        kept, history, state = dict(kept), list(history), dict(state)
     except Exception as error:
         raise CheckpointError(
             f"'{path}' cannot be read as a checkpoint ({type(error).__name__}); delete it to "
@@ -57,11 +62,24 @@ def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[di
         if settings.get(name) != kept.get(name):
             raise CheckpointError(
                 f"'{path}' belongs to another run: its {name} is {_short(kept.get(name))}, this "
-                f"run has {_short(settings.get(name))}; delete it or give another path."
+                f"run has {_short(settings.get(name))}; {_remedy(name)}."
             )
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return list(history)
+    try:
+        complete = {name: state[name] for name in parts}  # before anything is changed
+        for name, part in parts.items():
+            part.load_state_dict(complete[name])
+    except Exception as error:
+        raise CheckpointError(
+            f"'{path}' does not fit this run ({type(error).__name__}); delete it or give another "
+            "path."
+        ) from error
+    return history
+
+
+def _remedy(name: str) -> str:
+    if name == "student":  # most often the network that an interrupted run has already changed
+        return "build the student anew, with the same seed, or give another path"
+    return "delete it or give another path"
 
 
 def _short(value: object) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import logging
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -18,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a log in some old encoding is no reason to fail
             stream.reconfigure(errors="replace")
+    # An interrupt may arrive inside a callback of the kernel's channels; its log is no news.
+    logging.getLogger("tornado").addHandler(logging.NullHandler())
     given, settings = _set_parameters_aside(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(given)
     try:

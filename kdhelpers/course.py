@@ -4,6 +4,7 @@
 between two lessons. Nothing is executed before everything asked for has been checked.
 """
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from kdhelpers import failures, records
 from kdhelpers.lessons import (
@@ -199,6 +202,27 @@ def execute(plan: Plan, out_dir: str | Path = "runs", *, progress: bool = True) 
     Raises:
         KeyboardInterrupt: after the kernel has been stopped; the executed part is kept.
     """
+    lock = _lock(plan, out_dir)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        notebook = Path(out_dir) / f"{plan.lesson.name}.ipynb"
+        reason = f"another run is writing to {str(out_dir)!r}; choose another --out"
+        return Outcome(plan.lesson.name, plan.profile, 0.0, notebook, None, reason)
+    try:
+        return _execute(plan, out_dir, progress)
+    finally:
+        lock.release()
+
+
+def _lock(plan: Plan, out_dir: str | Path) -> FileLock:
+    """Two runs must not mix their results; the lock lies outside of the results' folder."""
+    place = f"{Path(out_dir).absolute()}/{plan.lesson.name}"
+    name = hashlib.sha256(place.encode()).hexdigest()[:16]
+    return FileLock(Path(tempfile.gettempdir()) / f"kdhelpers-{name}.lock")
+
+
+def _execute(plan: Plan, out_dir: str | Path, progress: bool) -> Outcome:
     import papermill  # slow to import, and a lesson's kernel imports this module without need
 
     lesson = plan.lesson

@@ -47,6 +47,18 @@ class Split:
     std: tuple[float, ...]
     classes: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise ValueError(
+                f"images must be uint8 [N, C, H, W], got {self.images.dtype} "
+                f"{list(self.images.shape)}; multiply values in 0..1 by 255 and round."
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                f"labels must be int64 [{len(self.images)}], one for each image, got "
+                f"{self.labels.dtype} {list(self.labels.shape)}."
+            )
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -291,8 +303,11 @@ class Views:
     shift: int = 0
 
     def __post_init__(self) -> None:
-        if self.shift < 0:
-            raise ValueError(f"shift must be 0 or more pixels, got {self.shift}.")
+        if not isinstance(self.flip, bool) or not isinstance(self.shift, int) or self.shift < 0:
+            raise ValueError(
+                "flip must be True or False and shift a whole number of pixels from 0, got "
+                f"{self.flip!r} and {self.shift!r}."
+            )
 
     def __len__(self) -> int:
         return (1 + self.flip) * (2 * self.shift + 1) ** 2
@@ -396,9 +411,14 @@ def _left_out(count: int, batch_size: int, world_size: int) -> int:
     return rest if rest < 2 * world_size and count > rest else 0
 
 
+def mixed_seed(*parts: int) -> int:
+    """One seed from several whole numbers of any size, well mixed and the same everywhere."""
+    first, second = np.random.SeedSequence(parts).generate_state(2)
+    return int(first) << 20 ^ int(second)
+
+
 def _generator(*seed: int) -> torch.Generator:
     """A CPU generator: the same numbers for the same seeds, whatever device is used."""
     if any(part < 0 for part in seed):
         raise ValueError(f"seed must be 0 or more, got {min(seed)}.")
-    mixed = np.random.SeedSequence(seed).generate_state(2)
-    return torch.Generator().manual_seed(int(mixed[0]) << 20 ^ int(mixed[1]))
+    return torch.Generator().manual_seed(mixed_seed(*seed))

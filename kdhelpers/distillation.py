@@ -7,6 +7,7 @@ along with the student; its teacher is not among them.
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from kdhelpers.prediction import evaluating, move, predict
 
 Terms = dict[str, Tensor]
 SoftLoss = Callable[..., Tensor]
+AskTeacher = Callable[[Batch], Tensor]
 
 
 class Objective(nn.Module):
@@ -61,19 +63,23 @@ class Teacher:
         self.model = model
         self.cache = cache
         self._tables: dict[tuple[str, str, Views], Tensor] = {}
-        self._table: Tensor | None = None
 
-    def prepare(self, train: Split, views: Views, epochs: int) -> None:
-        """Move to the device of `train` and compute the table of its logits if it is wanted."""
+    def prepare(self, train: Split, views: Views, epochs: int) -> "AskTeacher":
+        """The function that gives the logits [B, C] of each batch of `train`.
+
+        It looks them up in a table, computed now unless it is remembered, or asks the network
+        at every step. Each run holds its own function, so runs that share a teacher cannot get
+        each other's logits. The network moves to the device of `train`.
+        """
         move(self.model, train.images.device)
         wanted = len(views) <= epochs if self.cache is None else self.cache
         if not wanted:
-            self._table = None
-            return
+            return self.ask
         key = (fingerprint(self.model), train.fingerprint, views)
         if key not in self._tables:
             self._tables[key] = self._every_view(train, views)
-        self._table = self._tables[key].to(train.images.device)
+        table = self._tables[key].to(train.images.device)
+        return lambda batch: table[batch.view, batch.sample]
 
     def _every_view(self, train: Split, views: Views) -> Tensor:
         """Logits [views, N, C] of all samples, in a fixed order and batch size."""
@@ -81,10 +87,8 @@ class Teacher:
             [predict(self.model, train, views=views, view=view) for view in range(len(views))]
         )
 
-    def logits(self, batch: Batch) -> Tensor:
-        """The teacher's logits [B, C] for a batch: looked up, or computed now."""
-        if self._table is not None:
-            return self._table[batch.view, batch.sample]
+    def ask(self, batch: Batch) -> Tensor:
+        """The network's logits [B, C] for a batch, computed now."""
         with evaluating(self.model):
             logits: Tensor = self.model(batch.inputs)
         return logits
@@ -124,29 +128,40 @@ class Distillation(Objective):
         self.temperature = temperature
         self.alpha = alpha
         self.soft_loss = soft_loss
+        self._teacher_logits: AskTeacher = self.teacher.ask
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
-        self.teacher.prepare(train, views, epochs)
+        self._teacher_logits = self.teacher.prepare(train, views, epochs)
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
         student_logits = student(batch.inputs)
-        teacher_logits = self.teacher.logits(batch)
+        teacher_logits = self._teacher_logits(batch)
         soft = self.soft_loss(student_logits, teacher_logits, temperature=self.temperature)
         hard = F.cross_entropy(student_logits, batch.labels)
         return {"soft": self.alpha * soft, "hard": (1 - self.alpha) * hard}
 
     def settings(self) -> dict[str, Any]:
         return super().settings() | {
-            "temperature": self.temperature,
-            "alpha": self.alpha,
-            "soft_loss": self.soft_loss.__qualname__,
+            "temperature": float(self.temperature),
+            "alpha": float(self.alpha),
+            "soft_loss": describe(self.soft_loss),
             "teacher": fingerprint(self.teacher.model),
         }
 
 
+def describe(factory: Callable[..., Any]) -> str:
+    """A name for a function that is the same in the next process; of a lambda only that."""
+    if isinstance(factory, partial):
+        return f"{describe(factory.func)} {factory.args} {sorted(factory.keywords.items())}"
+    return f"{factory.__module__}.{getattr(factory, '__qualname__', type(factory).__name__)}"
+
+
 def fingerprint(model: nn.Module) -> str:
-    """SHA-256 of a network's weights and buffers: the same for the same function."""
-    digest = hashlib.sha256(type(model).__name__.encode())
+    """SHA-256 of a network's structure (its `repr`), weights and buffers.
+
+    Two networks with the same one compute the same, unless the code of a `forward` was edited.
+    """
+    digest = hashlib.sha256(f"{type(model).__qualname__} {model!r}".encode())
     for name, tensor in model.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())

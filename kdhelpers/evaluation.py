@@ -23,6 +23,8 @@ def agreement(student_logits: Tensor, teacher_logits: Tensor) -> float:
             "agreement needs logits of one shape, got "
             f"{list(student_logits.shape)} and {list(teacher_logits.shape)}."
         )
+    if not torch.isfinite(teacher_logits).all():
+        raise ValueError("the teacher's logits contain NaN or infinity.")
     return accuracy(student_logits, teacher_logits.argmax(1))
 
 
@@ -120,4 +122,13 @@ def _check_rows(logits: Tensor, labels: Tensor) -> None:
         raise ValueError(
             f"logits must be [N, C] with labels [N] and N at least 1, got {list(logits.shape)} "
             f"and {list(labels.shape)}."
+        )
+    if not torch.isfinite(logits).all():
+        raise ValueError("logits contain NaN or infinity: the network has diverged.")
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise ValueError(f"labels must be whole numbers, got {labels.dtype}.")
+    lowest, highest = (int(bound) for bound in torch.aminmax(labels))
+    if lowest < 0 or highest >= logits.shape[1]:
+        raise ValueError(
+            f"labels must lie between 0 and {logits.shape[1] - 1}, got {lowest} to {highest}."
         )

@@ -37,10 +37,10 @@ class Arrays(NamedTuple):
     test_labels: Bytes
 
 
-# SHA-256 over the bytes of the four arrays, in the order of `Arrays`.
+# SHA-256 over the four arrays, see `content_sha256`.
 CONTENT_SHA256 = {
-    "mnist": "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16",
-    "cifar10": "576377f588228748e3ab1efe63468e8358ee3d2e5bcd5e7b43216ca471a2d360",
+    "mnist": "986c1bfd56e524c49da1092cbdd5bc62df500b23ac5e87137e63d8886619c7ae",
+    "cifar10": "0563558fbdcec57d1dbc6a3fb2dfe0ca01041c39972968021fe661273e8a4e0f",
 }
 
 # SHA-256 of MNIST's unpacked files, so that a damaged one can be named.
@@ -94,9 +94,10 @@ def downloaded(name: str, root: str | Path | None = None) -> Arrays:
 
 
 def content_sha256(arrays: Arrays) -> str:
-    """SHA-256 over the bytes of the four arrays, one after the other."""
+    """SHA-256 over type, shape and bytes of the four arrays, one after the other."""
     digest = hashlib.sha256()
     for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
@@ -203,11 +204,12 @@ def _download(name: str, folder: Path) -> Arrays:
         except (OSError, RuntimeError, HTTPException) as error:
             if isinstance(error, DataError):
                 raise
+            reason = " ".join(str(error).split())[:200]
             raise DataError(
-                f"{name} is not in '{folder}' and could not be downloaded ({error}). Connect to "
-                f'the internet once and run `python -c "from kdhelpers import data; '
-                f"data.load('{name}')\"`, or set KDHELPERS_DATA to a folder that has it; "
-                "the quick profile needs no download."
+                f"{name} is not in '{folder}' and could not be downloaded: connect to the internet "
+                f'once and run `python -c "from kdhelpers import data; '
+                f"data.load('{name}')\"`, or set KDHELPERS_DATA to a folder that has it (the quick "
+                f"profile needs no download). The reason: {reason}"
             ) from error
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -19,8 +20,8 @@ from tqdm.auto import tqdm
 
 from kdhelpers import checkpoint as checkpoints
 from kdhelpers.checkpoint import CheckpointError
-from kdhelpers.data import Batch, Split, Views, batches, steps_per_epoch
-from kdhelpers.distillation import Objective, Terms, fingerprint
+from kdhelpers.data import Batch, Split, Views, batches, mixed_seed, steps_per_epoch
+from kdhelpers.distillation import Objective, Terms, describe, fingerprint
 from kdhelpers.prediction import evaluating, move, predict
 
 __all__ = ["CheckpointError", "History", "TrainingError", "adam", "fit", "make_fabric"]
@@ -97,12 +98,15 @@ def fit(
         over the samples), and `validation_accuracy` if `validation` was given.
 
     Raises:
-        ValueError: an argument out of range, or data that do not fit the student.
+        ValueError: an argument out of range, or data that do not fit the student; on a CPU also
+            logits that became NaN, which the distillation losses refuse at once.
         CheckpointError: the checkpoint is damaged or belongs to another run.
         TrainingError: the loss became NaN or infinite.
     """
     _check_range(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
-    fabric = fabric or make_fabric(device, precision)
+    epochs, batch_size, seed, lr = int(epochs), int(batch_size), int(seed), float(lr)
+    path = _checked_path(checkpoint)
+    fabric = fabric or make_fabric(str(device), precision)
     views = views or Views()
     train = train.to(fabric.device)
     move(student, fabric.device, channels_last=channels_last)
@@ -113,18 +117,24 @@ def fit(
         "data": train.fingerprint,
         "batch_size": batch_size,
         "lr": lr,
-        "optimizer": _describe(optimizer),
-        "schedule": f"{_describe(schedule)} over {epochs} epochs" if schedule else None,
+        "optimizer": describe(optimizer),
+        "schedule": f"{describe(schedule)} over {epochs} epochs" if schedule else None,
         "views": repr(views),
         "seed": seed,
+        "precision": str(fabric._precision.precision),
+        "channels_last": channels_last,
         **objective.settings(),
     }
     objective.prepare(train, views, epochs)
 
     steps = steps_per_epoch(len(train), batch_size, fabric.world_size)
     loop = _Loop(fabric, student, objective, partial(optimizer, lr=lr), schedule, epochs * steps)
-    path = Path(checkpoint) if checkpoint is not None else None
     history = checkpoints.load(path, loop.parts, settings) if path and path.exists() else []
+    if len(history) > epochs:
+        raise CheckpointError(
+            f"'{path}' holds {len(history)} epochs, more than the {epochs} asked for; delete it "
+            "or give another path."
+        )
     bar = tqdm(
         total=epochs * steps,
         initial=len(history) * steps,
@@ -136,10 +146,10 @@ def fit(
         disable=not progress or not fabric.is_global_zero,
     )
     written = time.perf_counter()
-    with bar, torch.random.fork_rng(devices=_cuda_index(fabric)):
+    with bar, torch.enable_grad(), torch.random.fork_rng(devices=_cuda_index(fabric)):
         for epoch in range(len(history), epochs):
             # Seeded by epoch: a resumed run draws what an uninterrupted one would have drawn.
-            torch.manual_seed(seed * 1_000_003 + epoch)
+            torch.manual_seed(mixed_seed(seed, epoch))
             started = time.perf_counter()
             stream = batches(
                 train,
@@ -246,6 +256,9 @@ def make_fabric(device: str = "auto", precision: str = "fp32") -> Fabric:
         raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, got {device!r}.")
     if not available[kind] or (kind == "cuda" and index >= torch.cuda.device_count()):
         raise ValueError(f"this machine has no device {device!r}; use device='auto'.")
+    on_cpu = kind == "cpu" or (kind == "auto" and not (available["cuda"] or available["mps"]))
+    if precision == "fp16" and on_cpu:
+        raise ValueError("precision 'fp16' needs a GPU; use 'bf16' or 'fp32' on a CPU.")
     devices: list[int] | int = [index] if kind == "cuda" else 1
     fabric = Fabric(accelerator=kind, devices=devices, precision=PRECISIONS[precision])
     fabric.launch()
@@ -258,22 +271,44 @@ def _check_range(*, epochs: int, batch_size: int, lr: float, seed: int) -> None:
         ("batch_size", batch_size, 1),
         ("seed", seed, 0),
     ):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool):
+            raise ValueError(f"{name} must be a whole number, got {value!r}.")
         if value < smallest:
             raise ValueError(f"{name} must be at least {smallest}, got {value}.")
+    if not isinstance(lr, int | float | np.floating) or isinstance(lr, bool):
+        raise ValueError(f"lr must be a number, got {lr!r}.")
     if not 0 < lr < float("inf"):
         raise ValueError(f"lr must be greater than 0, got {lr}.")
+
+
+def _checked_path(checkpoint: str | Path | None) -> Path | None:
+    """The checkpoint's path, its folder made: a place that cannot be written shows now."""
+    if checkpoint is None:
+        return None
+    path = Path(checkpoint).expanduser()
+    if str(checkpoint) == "" or path.is_dir():
+        raise ValueError(f"checkpoint must name a file, got {str(checkpoint)!r}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"checkpoint {str(path)!r} cannot be written: {error}.") from error
+    return path
 
 
 def _check_match(student: nn.Module, train: Split) -> None:
     """One forward pass of two images: shapes and labels that do not fit show now, not later."""
     if len(train) == 0:
         raise ValueError("the split is empty: there is nothing to learn from.")
+    if not any(p.requires_grad for p in student.parameters()):
+        raise ValueError("the student has no parameter to train: none requires a gradient.")
     lowest, highest = (int(bound) for bound in torch.aminmax(train.labels))
     with evaluating(student):
         logits = student(train.normalise(train.images[:2]))
     if logits.ndim != 2:
         raise ValueError(f"the student must return logits [B, C], got {list(logits.shape)}.")
-    if lowest < 0 or highest >= logits.shape[1]:
+    if lowest < 0:
+        raise ValueError(f"labels must start at 0, got {lowest}; number the classes from 0.")
+    if highest >= logits.shape[1]:
         raise ValueError(
             f"labels run from {lowest} to {highest}, but the student has {logits.shape[1]} "
             f"classes (0 to {logits.shape[1] - 1}); build it with num_classes={highest + 1}."
@@ -287,10 +322,3 @@ def _accuracy(model: nn.Module, split: Split) -> float:
 
 def _cuda_index(fabric: Fabric) -> list[int]:
     return [fabric.device.index or 0] if fabric.device.type == "cuda" else []
-
-
-def _describe(factory: Callable[..., Any]) -> str:
-    """A name for a factory that is the same in the next process."""
-    if isinstance(factory, partial):
-        return f"{_describe(factory.func)} {factory.args} {sorted(factory.keywords.items())}"
-    return f"{factory.__module__}.{factory.__qualname__}"

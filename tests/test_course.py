@@ -211,3 +211,12 @@ def test_failures_are_told_and_leave_no_record(root: Path) -> None:
     assert silent == "stopped before its last cell: it wrote no record"
     left = sorted(path.name for path in Path("runs").iterdir())
     assert left == ["01_nan.ipynb", "02_forged.ipynb", "03_silent.ipynb"]
+
+
+def test_a_second_run_into_the_same_folder_is_refused(root: Path) -> None:
+    (plan, _) = course.plan()
+    course.prepare_folder("out", [plan])
+    with course._lock(plan, "out"):
+        outcome = course.execute(plan, "out", progress=False)
+    assert not outcome.ok
+    assert "another run is writing to 'out'" in str(outcome.failure)

@@ -142,6 +142,27 @@ def test_photodigits_are_the_same_on_every_machine(photodigits: data.DataSet) ->
     assert photodigits.test.fingerprint == PHOTODIGITS_TEST
 
 
+def as_split(digits: np.ndarray, labels: np.ndarray) -> Split:
+    images = torch.from_numpy(digits).reshape(-1, 1, 8, 8)
+    return Split(images, torch.from_numpy(labels).long(), (), (), ())
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (torch.rand(2, 1, 4, 4), torch.zeros(2).long(), "images must be uint8"),
+        (torch.zeros(2, 4, 4).byte(), torch.zeros(2).long(), "images must be uint8"),
+        (torch.zeros(2, 1, 4, 4).byte(), torch.zeros(3).long(), "labels must be int64"),
+        (torch.zeros(2, 1, 4, 4).byte(), torch.zeros(2).int(), "labels must be int64"),
+    ],
+)
+def test_a_split_of_the_wrong_type_or_shape_is_refused(
+    images: torch.Tensor, labels: torch.Tensor, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Split(images, labels, (0.5,), (0.5,), ("a", "b"))
+
+
 def test_no_digit_and_no_part_of_a_photograph_serves_training_and_test(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -157,12 +178,9 @@ def test_no_digit_and_no_part_of_a_photograph_serves_training_and_test(
     for seed in (0, 1):
         loaded = data.load("photodigits", image_size=32, seed=seed)
         assert [int(part.images[0, 0, 0, 0]) for part in loaded[1:]] == [1, 2, 3]
-        used = [
-            samples(Split(torch.from_numpy(digits), torch.from_numpy(labels), (), (), ()))
-            for digits, labels, _, _ in calls
-        ]
+        used = [samples(as_split(digits, labels)) for digits, labels, _, _ in calls]
         images, labels = raw_digits()
-        every = Split(torch.from_numpy(images), torch.from_numpy(labels), (), (), ())
+        every = as_split(images, labels)
         assert sum(used, Counter()) == samples(every)
         assert [part for _, _, part, _ in calls] == ["left", "left", "right"]
         assert len({seed for *_, seed in calls}) == 3
@@ -398,7 +416,7 @@ def test_a_mirrored_view_twice_is_the_image() -> None:
 
 
 def test_a_negative_shift_is_refused() -> None:
-    with pytest.raises(ValueError, match="shift must be 0 or more pixels, got -1"):
+    with pytest.raises(ValueError, match="shift a whole number of pixels from 0, got False and -1"):
         Views(shift=-1)
 
 

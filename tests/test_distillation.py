@@ -1,5 +1,7 @@
 """Objectives and the teacher's memory."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -87,13 +89,10 @@ def test_training_leaves_the_teacher_as_it_was(cache: bool) -> None:
 def test_cached_logits_are_those_of_the_live_teacher_in_any_order(views: Views) -> None:
     train, network = split(), Small(seed=4)
     cached, live = Teacher(network, cache=True), Teacher(network, cache=False)
-    cached.prepare(train, views, 1)
-    live.prepare(train, views, 1)
+    looked_up, asked = cached.prepare(train, views, 1), live.prepare(train, views, 1)
     for epoch in range(3):
         for batch in batches(train, 7, seed=5, epoch=epoch, views=views):
-            torch.testing.assert_close(
-                cached.logits(batch), live.logits(batch), atol=1e-5, rtol=1e-5
-            )
+            torch.testing.assert_close(looked_up(batch), asked(batch), atol=1e-5, rtol=1e-5)
 
 
 def test_each_logit_is_computed_once_and_shared_between_runs() -> None:
@@ -108,12 +107,10 @@ def test_further_training_of_the_teacher_is_noticed() -> None:
     train, network = split(), Small(seed=4)
     teacher = Teacher(network, cache=True)
     batch = next(batches(train, 16, seed=0))
-    teacher.prepare(train, Views(), 1)
-    before = teacher.logits(batch)
+    before = teacher.prepare(train, Views(), 1)(batch)
     with torch.no_grad():
         network.head.bias += torch.tensor([1.0, 2.0, 3.0])
-    teacher.prepare(train, Views(), 1)
-    shift = (teacher.logits(batch) - before).mean(0)
+    shift = (teacher.prepare(train, Views(), 1)(batch) - before).mean(0)
     torch.testing.assert_close(shift, torch.tensor([1.0, 2.0, 3.0]))
 
 
@@ -122,10 +119,10 @@ def test_another_data_set_is_noticed() -> None:
     teacher = Teacher(network, cache=True)
     for seed in (0, 1):
         train = split(seed=seed)
-        teacher.prepare(train, Views(), 1)
+        logits = teacher.prepare(train, Views(), 1)
         batch = next(batches(train, 16, seed=0))
         with evaluating(network):
-            torch.testing.assert_close(teacher.logits(batch), network(batch.inputs))
+            torch.testing.assert_close(logits(batch), network(batch.inputs))
 
 
 @pytest.mark.parametrize(("epochs", "passes"), [(17, 17), (18, 18), (20, 18)])
@@ -153,3 +150,40 @@ def test_the_fingerprint_follows_weights_and_buffers() -> None:
     network.norm.running_mean += 1e-6
     assert fingerprint(network) != before
     assert fingerprint(nn.Linear(2, 2)) != fingerprint(nn.Linear(2, 2))
+
+
+def test_other_views_are_noticed() -> None:
+    train, network = split(), Small(seed=4)
+    teacher = Teacher(network, cache=True)
+    for views in (Views(), VIEWS, Views(flip=True)):
+        logits = teacher.prepare(train, views, 1)
+        batch = next(batches(train, 16, seed=3, views=views))
+        with evaluating(network):
+            torch.testing.assert_close(logits(batch), network(batch.inputs), atol=1e-5, rtol=1e-5)
+
+
+def test_runs_that_share_a_teacher_keep_their_own_logits() -> None:
+    network = Small(seed=4)
+    teacher = Teacher(network, cache=True)
+    first, second = Distillation(teacher, alpha=1.0), Distillation(teacher, alpha=1.0)
+    first.prepare(split(seed=0), Views(), 1)
+    second.prepare(split(seed=1), Views(), 1)
+    for objective, seed in ((first, 0), (second, 1)):
+        batch = next(batches(split(seed=seed), 16, seed=0))
+        with evaluating(network):
+            assert objective(network, batch)["soft"].item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_another_structure_with_the_same_weights_is_another_network() -> None:
+    layers = nn.Linear(4, 4)
+    relu, tanh = nn.Sequential(layers, nn.ReLU()), nn.Sequential(layers, nn.Tanh())
+    assert fingerprint(relu) != fingerprint(tanh)
+
+
+def test_the_soft_loss_is_among_the_settings() -> None:
+    def other(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
+        return student.sum()
+
+    named = [Distillation(Small(), soft_loss=f).settings() for f in (losses.kd_loss, other)]
+    assert named[0]["soft_loss"] != named[1]["soft_loss"]
+    assert Distillation(Small(), soft_loss=partial(other)).settings()["soft_loss"]

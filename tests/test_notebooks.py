@@ -233,6 +233,22 @@ def test_the_quick_profile_never_touches_the_network(lesson: NotebookNode, tmp_p
     assert isinstance(record["metrics"]["headline"], str)
 
 
+def test_lessons_can_be_started_again_with_their_checkpoints(tmp_path: Path) -> None:
+    for path in LESSONS:
+        values = SMALL[path.stem].replace(" = ", ": ").replace("; ", "\n")
+        (tmp_path / "small.yaml").write_text(f"{values}\ncheckpoint_dir: {tmp_path / path.stem}\n")
+        metrics = []
+        for out in ("first", "again"):
+            (outcome,) = course.run(
+                [path.stem[:2]], parameter_file=tmp_path / "small.yaml", out_dir=tmp_path / out,
+                progress=False,
+            )  # fmt: skip
+            assert outcome.ok, outcome.failure
+            assert outcome.record is not None
+            metrics.append(outcome.record["metrics"])
+        assert metrics[0] == metrics[1]
+
+
 def test_the_block_of_the_test_above_blocks() -> None:
     asks = json.dumps(["import urllib.request; urllib.request.urlopen('http://localhost:9')"])
     done = subprocess.run(

@@ -32,7 +32,8 @@ DOWNLOAD = torchvision.datasets.MNIST.download
 
 
 def digest(arrays: Arrays) -> str:
-    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+    described = (f"{a.dtype} {a.shape}".encode() + a.tobytes() for a in arrays)
+    return hashlib.sha256(b"".join(described)).hexdigest()
 
 
 def made_up(channels: int, size: int) -> Arrays:

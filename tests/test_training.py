@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -239,6 +240,85 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     assert same(weights(first), weights(second))
 
 
+def test_fewer_epochs_than_the_checkpoint_holds_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    fit(Small(), Supervised(), split(), epochs=3, checkpoint=path)
+    with pytest.raises(CheckpointError, match="holds 3 epochs, more than the 2 asked for"):
+        fit(Small(), Supervised(), split(), epochs=2, checkpoint=path)
+
+
+def test_numpy_numbers_make_a_readable_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    first, again = Small(), Small()
+    options = {"seed": np.int64(1), "lr": np.float64(1e-3), "batch_size": np.int64(16)}
+    fit(first, Supervised(), split(), epochs=2, checkpoint=path, **options)
+    fit(again, Supervised(), split(), epochs=2, checkpoint=path, **options)
+    assert same(weights(first), weights(again))
+
+
+def test_another_version_or_an_incomplete_state_is_refused_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "run.pt"
+    fit(Small(), Supervised(), split(), epochs=1, checkpoint=path)
+    for change in ({"format": 0}, {"state": {"student": Small(seed=5).state_dict()}}):
+        torch.save(torch.load(path, weights_only=True) | change, tmp_path / "other.pt")
+        student = Small()
+        with pytest.raises(CheckpointError):
+            fit(student, Supervised(), split(), epochs=2, checkpoint=tmp_path / "other.pt")
+        assert same(weights(student), weights(Small()))
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    fit(Small(), Supervised(), split(), epochs=1, checkpoint=path)
+    content = bytearray(path.read_bytes())
+    place = content.index(Small().head.bias.detach().numpy().tobytes()[:0] + b"data/0") + 200
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"run\.pt"):
+        fit(Small(), Supervised(), split(), epochs=2, checkpoint=path)
+
+
+def test_random_numbers_inside_the_network_differ_between_epochs() -> None:
+    class Noisy(Objective):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drawn: list[float] = []
+
+        def forward(self, student: nn.Module, batch: Batch) -> Terms:
+            self.drawn.append(torch.rand(()).item())
+            return {"hard": F.cross_entropy(student(batch.inputs), batch.labels)}
+
+    objective = Noisy()
+    fit(Small(), objective, split(16), epochs=3, batch_size=16)
+    assert len(set(objective.drawn)) == 3
+
+
+@pytest.mark.parametrize("place", ["", ".", "file/run.pt"])
+def test_a_checkpoint_that_cannot_be_written_is_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    objective = Scaled()
+    with pytest.raises(ValueError, match="checkpoint"):
+        fit(Small(), objective, split(), epochs=1, checkpoint=place)
+    assert objective.step == 0
+
+
+def test_a_student_without_anything_to_train_is_refused() -> None:
+    frozen = Small().requires_grad_(False)
+    with pytest.raises(ValueError, match="no parameter to train"):
+        fit(frozen, Supervised(), split(), epochs=1)
+
+
+def test_training_works_inside_no_grad_and_with_huge_seeds() -> None:
+    with torch.no_grad():
+        history = fit(Small(), Supervised(), split(), epochs=1, seed=2**62)
+    assert math.isfinite(history[0]["loss"])
+
+
 def test_checkpoints_are_written_no_more_often_than_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +354,8 @@ def test_more_epochs_continue_a_finished_run(tmp_path: Path) -> None:
         ({"batch_size": 20}, "batch_size"),
         ({"seed": 1}, "seed"),
         ({"views": Views(flip=True)}, "views"),
+        ({"precision": "bf16"}, "precision"),
+        ({"channels_last": False}, "channels_last"),
         ({"optimizer": sgd}, "optimizer"),
         ({"schedule": one_cycle}, "schedule"),
     ],
@@ -354,6 +436,10 @@ def test_the_payload_of_the_test_above_is_live(
         ({"device": "gpu"}, "device must be auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
         ({"device": "cuda:x"}, "device must be"),
         ({"device": "cuda:99"}, "this machine has no device 'cuda:99'"),
+        ({"epochs": 1.5}, "epochs must be a whole number, got 1.5"),
+        ({"batch_size": 32.0}, "batch_size must be a whole number, got 32.0"),
+        ({"lr": "0.1"}, "lr must be a number, got '0.1'"),
+        ({"precision": "fp16"}, "precision 'fp16' needs a GPU"),
         ({"precision": "fp8"}, "precision must be one of fp32, bf16, fp16, got 'fp8'"),
     ],
 )
@@ -371,7 +457,7 @@ def test_too_few_classes_for_the_labels_are_named() -> None:
 def test_negative_labels_are_named() -> None:
     train = split()
     train.labels[3] = -1
-    with pytest.raises(ValueError, match="labels run from -1"):
+    with pytest.raises(ValueError, match="labels must start at 0, got -1"):
         fit(Small(), Supervised(), train, epochs=1)
 
 
