@@ -2,9 +2,10 @@
 
 import os
 
-# Has to be said before PyTorch is loaded. Idle OpenMP threads then sleep instead of spinning:
-# measured on two cores, the same speed on a quiet machine, and three times faster than spinning
-# when another program keeps one core busy.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Has to be said before PyTorch is loaded: how long an idle OpenMP thread (of GNU's library, as
+# on Linux) spins before it sleeps. Measured on two cores with the networks of lesson 01: the
+# speed of a quiet machine stays, and with one core kept busy by another program, training is
+# four to six times faster than with the library's default.
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 __version__ = "0.1.0"
