@@ -33,6 +33,16 @@ class Objective(nn.Module):
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
         """Called once before training, with the split on its device: remember what can be."""
 
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Called before each epoch, numbered 0 to epochs - 1: what changes over time is set here.
+
+        A resumed run calls it for the epochs that are left, so it must depend on `epoch` alone.
+        """
+
+    def figures(self) -> dict[str, float]:
+        """What the history tells of each epoch besides the loss terms, read after it."""
+        return {}
+
     def settings(self) -> dict[str, Any]:
         """Plain values that a resumed run must share with the one that it continues."""
         return {"objective": type(self).__name__}

@@ -95,7 +95,8 @@ def fit(
 
     Returns:
         For each epoch: `epoch` (from 1), `seconds`, `loss`, each term of the objective (means
-        over the samples), and `validation_accuracy` if `validation` was given.
+        over the samples), the objective's own `figures`, and `validation_accuracy` if
+        `validation` was given.
 
     Raises:
         ValueError: an argument out of range, or data that do not fit the student; on a CPU also
@@ -161,6 +162,7 @@ def fit(
                 rank=fabric.global_rank,
                 world_size=fabric.world_size,
             )
+            objective.start_epoch(epoch, epochs)
             figures = loop.epoch(stream, bar)
             if not all(map(math.isfinite, figures.values())):
                 raise TrainingError(
@@ -168,7 +170,7 @@ def fit(
                     "look for NaN in the data or in the teacher's logits."
                 )
             seconds = time.perf_counter() - started
-            figures = {"epoch": epoch + 1, "seconds": seconds, **figures}
+            figures = {"epoch": epoch + 1, "seconds": seconds, **figures, **objective.figures()}
             if validation is not None:
                 figures["validation_accuracy"] = _accuracy(student, validation)
             history.append(figures)

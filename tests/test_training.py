@@ -575,3 +575,35 @@ def test_logits_of_the_wrong_shape_are_no_riddle() -> None:
 
     with pytest.raises(ValueError, match=r"must return logits \[B, C\], got \[\]"):
         fit(Flat(), Supervised(), split(), epochs=1)
+
+
+# -- what changes over time -----------------------------------------------------------------------
+
+
+class FadingOut(Supervised):
+    """A term whose weight falls from epoch to epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = 1.0
+        self.told: list[tuple[int, int]] = []
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        self.told.append((epoch, epochs))
+        self.weight = 1 - epoch / epochs
+
+    def figures(self) -> dict[str, float]:
+        return {"weight": self.weight}
+
+    def forward(self, student: nn.Module, batch: Batch) -> Terms:
+        return {name: self.weight * term for name, term in super().forward(student, batch).items()}
+
+
+def test_an_objective_is_told_the_epoch_and_tells_its_figures(tmp_path: Path) -> None:
+    whole, file = FadingOut(), tmp_path / "run.pt"
+    history = fit(Small(), whole, split(20), epochs=4, checkpoint=file)
+    assert whole.told == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    assert [row["weight"] for row in history] == [1.0, 0.75, 0.5, 0.25]
+    again = FadingOut()
+    assert fit(Small(), again, split(20), epochs=4, checkpoint=file) == history
+    assert again.told == []  # nothing was left to do
