@@ -6,9 +6,9 @@ along with the student; its teacher is not among them.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -49,10 +49,31 @@ class Objective(nn.Module):
 
 
 class Supervised(Objective):
-    """Cross-entropy with the labels: the student alone."""
+    """Cross-entropy with the labels: the student alone.
+
+    Args:
+        label_smoothing: the share of each label that is spread evenly over all classes, in
+            [0, 1); default 0 (Szegedy et al. 2015, arXiv 1512.00567).
+
+    Raises:
+        ValueError: `label_smoothing` is outside of its range.
+    """
+
+    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(
+                f"label_smoothing must be at least 0 and below 1, got {label_smoothing}."
+            )
+        self.label_smoothing = label_smoothing
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        return {"hard": F.cross_entropy(student(batch.inputs), batch.labels)}
+        logits = student(batch.inputs)
+        smoothing = self.label_smoothing
+        return {"hard": F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)}
+
+    def settings(self) -> dict[str, Any]:
+        return super().settings() | {"label_smoothing": float(self.label_smoothing)}
 
 
 class Teacher:
@@ -73,6 +94,7 @@ class Teacher:
         self.model = model
         self.cache = cache
         self._tables: dict[tuple[str, str, Views], Tensor] = {}
+        self._last: tuple[Tensor, Tensor] | None = None
 
     def prepare(self, train: Split, views: Views, epochs: int) -> "AskTeacher":
         """The function that gives the logits [B, C] of each batch of `train`.
@@ -89,7 +111,7 @@ class Teacher:
         if key not in self._tables:
             self._tables[key] = self._every_view(train, views)
         table = self._tables[key].to(train.images.device)
-        return lambda batch: table[batch.view, batch.sample]
+        return partial(_look_up, table)
 
     def _every_view(self, train: Split, views: Views) -> Tensor:
         """Logits [views, N, C] of all samples, in a fixed order and batch size."""
@@ -98,10 +120,11 @@ class Teacher:
         )
 
     def ask(self, batch: Batch) -> Tensor:
-        """The network's logits [B, C] for a batch, computed now."""
-        with evaluating(self.model):
-            logits: Tensor = self.model(batch.inputs)
-        return logits
+        """The network's logits [B, C] for a batch; students that share the batch share them."""
+        if self._last is None or self._last[0] is not batch.inputs:
+            with evaluating(self.model):
+                self._last = (batch.inputs, self.model(batch.inputs))
+        return self._last[1]
 
 
 class Distillation(Objective):
@@ -159,11 +182,71 @@ class Distillation(Objective):
         }
 
 
+class Students(nn.ModuleList):
+    """Several students that see the same batches; trained on a `Together`."""
+
+
+class Together(Objective):
+    """One objective for each of several students; the sum of all is minimised.
+
+    No student's term depends on another's weights, so the gradients are those of each alone.
+    """
+
+    def __init__(self, objectives: Iterable[Objective]) -> None:
+        super().__init__()
+        self.objectives = nn.ModuleList(objectives)
+
+    @staticmethod
+    def name(figure: str, number: int) -> str:
+        """What a figure of student `number` is called among those of all."""
+        return f"{figure}.{number}"
+
+    def row_of(self, number: int, row: dict[str, float]) -> dict[str, float]:
+        """The figures of one student from a row of the common history."""
+        end = self.name("", number)
+        own = {name.removesuffix(end): row[name] for name in row if name.endswith(end)}
+        not_terms = {"validation_accuracy", *self._all()[number].figures()}
+        loss = sum(own[name] for name in own.keys() - not_terms)
+        return {"epoch": row["epoch"], "seconds": row["seconds"], "loss": loss, **own}
+
+    def prepare(self, train: Split, views: Views, epochs: int) -> None:
+        for objective in self._all():
+            objective.prepare(train, views, epochs)
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        for objective in self._all():
+            objective.start_epoch(epoch, epochs)
+
+    def figures(self) -> dict[str, float]:
+        return self._named(objective.figures() for objective in self._all())
+
+    def forward(self, students: nn.Module, batch: Batch) -> Terms:
+        pairs = zip(self._all(), students.children(), strict=True)
+        return self._named(objective(student, batch) for objective, student in pairs)
+
+    def settings(self) -> dict[str, Any]:
+        return super().settings() | {"objectives": [each.settings() for each in self._all()]}
+
+    def _all(self) -> list[Objective]:
+        return cast(list[Objective], list(self.objectives))
+
+    def _named(self, each: Iterable[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            self.name(figure, number): value
+            for number, figures in enumerate(each)
+            for figure, value in figures.items()
+        }
+
+
 def describe(factory: Callable[..., Any]) -> str:
     """A name for a function that is the same in the next process; of a lambda only that."""
     if isinstance(factory, partial):
         return f"{describe(factory.func)} {factory.args} {sorted(factory.keywords.items())}"
     return f"{factory.__module__}.{getattr(factory, '__qualname__', type(factory).__name__)}"
+
+
+def _look_up(table: Tensor, batch: Batch) -> Tensor:
+    return table[batch.view, batch.sample]
 
 
 def fingerprint(model: nn.Module) -> str:

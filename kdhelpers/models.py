@@ -6,113 +6,38 @@ matrix shapes.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.error import URLError
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-__all__ = ["MNISTCNN", "LeNet", "build", "image_size", "names"]
+from kdhelpers.convnets import MNISTCNN, LeNet, PlainCNN
+from kdhelpers.resnet import ResNet18
+from kdhelpers.vgg import VGG, VGG_SMALL
 
-
-class _Classifier(nn.Module):
-    """A network that knows the shape of its input and checks it."""
-
-    def __init__(self, in_channels: int, image_size: int, num_classes: int) -> None:
-        super().__init__()
-        if in_channels < 1 or num_classes < 2:
-            raise ValueError(
-                "in_channels must be at least 1 and num_classes at least 2, "
-                f"got {in_channels} and {num_classes}."
-            )
-        self.input_shape = (in_channels, image_size, image_size)
-        self.num_classes = num_classes
-
-    def check(self, inputs: Tensor) -> None:
-        """Raise ValueError unless `inputs` is [B, C, H, W] with the C, H, W of this network."""
-        if inputs.ndim != 4 or tuple(inputs.shape[1:]) != self.input_shape:
-            raise ValueError(
-                f"{type(self).__name__} takes images [B, {', '.join(map(str, self.input_shape))}], "
-                f"got {list(inputs.shape)}; load the data with "
-                f"image_size={self.input_shape[-1]} or build the network for these images."
-            )
-
-
-class MNISTCNN(_Classifier):
-    """Two 3×3 convolutions, each with ReLU and 2×2 max pooling, then one linear layer.
-
-    Logits [B, num_classes] from images [B, in_channels, n, n], n a multiple of 4. Pooling comes
-    before the ReLU: both orders give the same numbers (max and ReLU commute), and this one
-    applies the ReLU to a quarter of the values.
-    """
-
-    def __init__(
-        self,
-        channels: tuple[int, int],
-        *,
-        in_channels: int = 1,
-        image_size: int = 28,
-        num_classes: int = 10,
-    ) -> None:
-        super().__init__(in_channels, image_size, num_classes)
-        if image_size < 4 or image_size % 4:
-            raise ValueError(f"image_size must be a multiple of 4, got {image_size}.")
-        self.conv1 = nn.Conv2d(in_channels, channels[0], 3, padding=1)
-        self.conv2 = nn.Conv2d(channels[0], channels[1], 3, padding=1)
-        self.fc = nn.Linear(channels[1] * (image_size // 4) ** 2, num_classes)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        self.check(inputs)
-        x = F.relu(F.max_pool2d(self.conv1(inputs), 2))
-        x = F.relu(F.max_pool2d(self.conv2(x), 2))
-        logits: Tensor = self.fc(x.flatten(1))
-        return logits
-
-
-class LeNet(_Classifier):
-    """LeNet-5 in modern dress (ReLU, max pooling, 3×3 convolutions) for 32×32 images.
-
-    Logits [B, num_classes] from images [B, in_channels, 32, 32]; after LeCun et al. 1998,
-    "Gradient-based learning applied to document recognition".
-    """
-
-    def __init__(
-        self,
-        channels: tuple[int, int],
-        hidden: tuple[int, int],
-        *,
-        in_channels: int = 1,
-        image_size: int = 32,
-        num_classes: int = 10,
-    ) -> None:
-        super().__init__(in_channels, image_size, num_classes)
-        if image_size != 32:
-            raise ValueError(f"LeNet is made for images of 32 pixels, got {image_size}.")
-        self.conv1 = nn.Conv2d(in_channels, channels[0], 3)
-        self.conv2 = nn.Conv2d(channels[0], channels[1], 3)
-        self.fc1 = nn.Linear(channels[1] * 6 * 6, hidden[0])
-        self.fc2 = nn.Linear(*hidden)
-        self.fc3 = nn.Linear(hidden[1], num_classes)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        self.check(inputs)
-        x = F.relu(F.max_pool2d(self.conv1(inputs), 2))
-        x = F.relu(F.max_pool2d(self.conv2(x), 2))
-        x = F.relu(self.fc2(F.relu(self.fc1(x.flatten(1)))))
-        logits: Tensor = self.fc3(x)
-        return logits
+__all__ = ["MNISTCNN", "VGG", "LeNet", "PlainCNN", "ResNet18", "build", "from_torchvision"]
+__all__ += ["image_size", "names"]
 
 
 class _Recipe(NamedTuple):
     make: Callable[..., nn.Module]
     image_size: int
+    in_channels: int
+    options: tuple[str, ...] = ()
 
 
 _RECIPES = {
-    "mnist_cnn_teacher": _Recipe(lambda **kw: MNISTCNN((64, 256), **kw), 28),
-    "mnist_cnn_student": _Recipe(lambda **kw: MNISTCNN((8, 16), **kw), 28),
-    "lenet_teacher": _Recipe(lambda **kw: LeNet((6, 16), (120, 84), **kw), 32),
-    "lenet_student": _Recipe(lambda **kw: LeNet((6, 12), (90, 64), **kw), 32),
+    "mnist_cnn_teacher": _Recipe(lambda **kw: MNISTCNN((64, 256), **kw), 28, 1),
+    "mnist_cnn_student": _Recipe(lambda **kw: MNISTCNN((8, 16), **kw), 28, 1),
+    "lenet_teacher": _Recipe(lambda **kw: LeNet((6, 16), (120, 84), **kw), 32, 1),
+    "lenet_student": _Recipe(lambda **kw: LeNet((6, 12), (90, 64), **kw), 32, 1),
+    "vgg16": _Recipe(VGG, 32, 3, ("width", "head")),
+    "vgg_small": _Recipe(lambda **kw: VGG(VGG_SMALL, **kw), 32, 3, ("width", "head")),
+    "resnet18": _Recipe(ResNet18, 32, 3, ("width", "stem")),
+    "small_cnn": _Recipe(lambda **kw: PlainCNN((32, 64), 128, **kw), 32, 3),
+    "cnn_teacher": _Recipe(lambda **kw: PlainCNN((64, 128), 512, padding=0, **kw), 32, 3),
+    "cnn_student": _Recipe(lambda **kw: PlainCNN((32, 64), 256, padding=0, **kw), 32, 3),
 }
 
 
@@ -133,35 +58,97 @@ def image_size(name: str) -> int:
 def build(
     name: str,
     *,
-    in_channels: int = 1,
+    in_channels: int | None = None,
     image_size: int | None = None,
     num_classes: int = 10,
     seed: int | None = None,
+    **options: Any,
 ) -> nn.Module:
     """A freshly initialised network by name.
 
-    | name                | parameters (1 channel, 10 classes) | images       |
-    |---------------------|------------------------------------|--------------|
-    | `mnist_cnn_teacher` | 273,802                            | 28×28        |
-    | `mnist_cnn_student` | 9,098                              | 28×28        |
-    | `lenet_teacher`     | 81,194                             | 32×32        |
-    | `lenet_student`     | 46,164                             | 32×32        |
+    | name                | parameters | MACs          | images  | options         |
+    |---------------------|------------|---------------|---------|-----------------|
+    | `mnist_cnn_teacher` | 273,802    | 29.6 million  | 1×28×28 |                 |
+    | `mnist_cnn_student` | 9,098      | 0.3 million   | 1×28×28 |                 |
+    | `lenet_teacher`     | 81,194     | 0.3 million   | 1×32×32 |                 |
+    | `lenet_student`     | 46,164     | 0.2 million   | 1×32×32 |                 |
+    | `vgg16`             | 14,724,042 | 313.2 million | 3×32×32 | `width`, `head` |
+    | `vgg_small`         | 2,147,402  | 96.1 million  | 3×32×32 | `width`, `head` |
+    | `resnet18`          | 11,173,962 | 555.4 million | 3×32×32 | `width`, `stem` |
+    | `small_cnn`         | 545,098    | 6.2 million   | 3×32×32 |                 |
+    | `cnn_teacher`       | 2,440,586  | 16.5 million  | 3×32×32 |                 |
+    | `cnn_student`       | 612,042    | 4.5 million   | 3×32×32 |                 |
+
+    Counts are for the images shown, 10 classes and width 1; the `cnn` pair are the networks of a
+    widely read tutorial with its shape error corrected (see `PlainCNN`).
 
     Args:
+        in_channels: default, what the network was designed for.
         image_size: height and width of the images; default, what the network was designed for.
-            The `mnist_cnn` pair takes any multiple of 4, the `lenet` pair 32 only.
+            The `lenet` pair takes 32 only, the others any multiple that they can pool.
         seed: fixes the initial weights without touching PyTorch's global random state;
             None draws them from it.
+        options: as the class of the network documents them.
 
     Raises:
-        ValueError: an unknown name, an image size that does not fit, fewer than 2 classes.
+        ValueError: an unknown name or option, an image size that does not fit, fewer than 2
+            classes.
     """
     recipe = _recipe(name)
-    size = recipe.image_size if image_size is None else image_size
+    for option in options:
+        if option not in recipe.options:
+            known = f"it takes {', '.join(recipe.options)}" if recipe.options else "it takes none"
+            raise ValueError(f"{name} has no option {option!r}; {known}.")
+    shape = {
+        "in_channels": recipe.in_channels if in_channels is None else in_channels,
+        "image_size": recipe.image_size if image_size is None else image_size,
+    }
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too
-        return recipe.make(in_channels=in_channels, image_size=size, num_classes=num_classes)
+        return recipe.make(num_classes=num_classes, **shape, **options)
+
+
+def from_torchvision(
+    name: str, *, weights: str | None = "DEFAULT", num_classes: int = 10, seed: int | None = None
+) -> nn.Module:
+    """A classifier of torchvision whose last layer is replaced by one for `num_classes`.
+
+    With `weights` it has learned ImageNet, but the new last layer has learned nothing: the
+    network must be trained on the data at hand before it can teach anything about them.
+
+    Args:
+        name: as `torchvision.models.get_model` knows it ("resnet18", "vgg16_bn").
+        weights: "DEFAULT" or the name of one of its weights, downloaded once by torchvision and
+            kept; None starts from random weights and needs no network.
+        seed: fixes the new layer (and all layers, without `weights`); None draws from PyTorch's
+            random state.
+
+    Raises:
+        ValueError: an unknown name or weights, or a network that does not end in a linear layer.
+        OSError: the weights are not there and cannot be downloaded.
+    """
+    import torchvision
+
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+        try:
+            model: nn.Module = torchvision.models.get_model(name, weights=weights)
+        except URLError as error:
+            raise OSError(
+                f"the weights of {name} cannot be downloaded ({error.reason}); connect to the "
+                "network once, or pass weights=None."
+            ) from error
+        except KeyError as error:  # the weights: an unknown name is a ValueError already
+            raise ValueError(f"torchvision has no weights {weights!r} for {name}.") from error
+        places = [(path, m) for path, m in model.named_modules() if isinstance(m, nn.Linear)]
+        if not places or list(model.modules())[-1] is not places[-1][1]:
+            raise ValueError(f"{name} does not end in a linear layer that could be replaced.")
+        path, layer = places[-1]
+        owner, _, attribute = path.rpartition(".")
+        setattr(model.get_submodule(owner), attribute, nn.Linear(layer.in_features, num_classes))
+    return model
 
 
 def _recipe(name: str) -> _Recipe:

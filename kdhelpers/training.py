@@ -3,41 +3,35 @@
 Supervised training, distillation and everything after them differ in the objective alone.
 """
 
+import io
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from pickle import PicklingError
+from typing import Any, cast
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch import nn
+from torch.multiprocessing.spawn import ProcessExitedException
 from tqdm.auto import tqdm
 
 from kdhelpers import checkpoint as checkpoints
 from kdhelpers.checkpoint import CheckpointError
-from kdhelpers.data import Batch, Split, Views, batches, mixed_seed, steps_per_epoch
-from kdhelpers.distillation import Objective, Terms, describe, fingerprint
+from kdhelpers.data import Split, Views, batches, mixed_seed, steps_per_epoch
+from kdhelpers.devices import in_processes, make_fabric
+from kdhelpers.distillation import Objective, Students, Together, describe, fingerprint
+from kdhelpers.loop import Loop
+from kdhelpers.optimizers import MakeOptimizer, MakeSchedule, adam
 from kdhelpers.prediction import evaluating, move, predict
 
-__all__ = ["CheckpointError", "History", "TrainingError", "adam", "fit", "make_fabric"]
+__all__ = ["CheckpointError", "History", "TrainingError", "adam", "fit", "fit_together"]
+__all__ += ["make_fabric"]
 
 History = list[dict[str, float]]
-MakeOptimizer = Callable[..., Optimizer]
-MakeSchedule = Callable[[Optimizer, int], LRScheduler]
-
-PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "fp32": "32-true",
-    "bf16": "bf16-mixed",
-    "fp16": "16-mixed",
-}
-
-# One fused kernel updates all weights: the same arithmetic with less overhead per step.
-adam: MakeOptimizer = partial(torch.optim.Adam, fused=True)
 
 
 class TrainingError(RuntimeError):
@@ -58,8 +52,11 @@ def fit(
     validation: Split | None = None,
     seed: int = 0,
     device: str = "auto",
+    devices: int = 1,
     precision: str = "fp32",
     channels_last: bool = True,
+    ema: float = 0.0,
+    compile: bool = False,
     fabric: Fabric | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_interval: float = 0.0,
@@ -75,17 +72,23 @@ def fit(
         batch_size: samples per step, over all processes together; default 128.
         lr: learning rate, default 1e-3.
         optimizer: called as `optimizer(parameters, lr=lr)`; default Adam (Kingma & Ba 2014,
-            arXiv 1412.6980), fused.
+            arXiv 1412.6980), fused; more in `kdhelpers.optimizers`.
         schedule: called as `schedule(optimizer, total_steps)`, stepped after every step.
         views: random augmentation (see `Views`); default none.
         validation: if given, its accuracy is measured after each epoch.
         seed: fixes the order, the views and the random numbers of each epoch (dropout); the
             global random state is left as it was.
         device: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1" or "mps".
+        devices: how many of them; above 1, as many processes start, each takes its share of every
+            batch, and gradients are averaged. Batch normalisation then sees one share at a time.
         precision: "fp32", or "bf16" / "fp16" for automatic mixed precision.
         channels_last: lay out image tensors channel by channel within a pixel, which speeds up
             convolution and pooling on most devices; the numbers stay the same up to rounding.
-        fabric: a launched `Fabric`, for several processes; replaces `device` and `precision`.
+        ema: decay per step of an exponential moving average of the weights and buffers, in
+            [0, 1); the student ends with the average (Polyak & Juditsky 1992), which is also what
+            `validation` measures. Default 0, none.
+        compile: compile the student with `torch.compile`; the first step then takes a minute.
+        fabric: a launched `Fabric`; replaces `device`, `devices` and `precision`.
         checkpoint: a file that is written after every epoch, whole or not at all. Where it
             exists, training goes on after its last epoch, and ends with the weights of an
             uninterrupted run (bit for bit on a CPU).
@@ -104,15 +107,90 @@ def fit(
         CheckpointError: the checkpoint is damaged or belongs to another run.
         TrainingError: the loss became NaN or infinite.
     """
-    _check_range(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
+    _check_range(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, devices=devices, ema=ema)
     epochs, batch_size, seed, lr = int(epochs), int(batch_size), int(seed), float(lr)
     path = _checked_path(checkpoint)
-    fabric = fabric or make_fabric(str(device), precision)
+    fabric = fabric or make_fabric(str(device), precision, devices=devices)
     views = views or Views()
+    _check_match(student, train)
+    run = partial(
+        _fit,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        optimizer=optimizer,
+        schedule=schedule,
+        views=views,
+        validation=validation,
+        seed=seed,
+        channels_last=channels_last,
+        ema=float(ema),
+        compile=compile,
+        path=path,
+        checkpoint_interval=checkpoint_interval,
+        progress=progress,
+    )
+    if devices > 1:
+        return _fit_in_processes(fabric, run, student, objective, train)
+    return run(fabric, student, objective, train)
+
+
+def fit_together(
+    students: Sequence[nn.Module],
+    objectives: Sequence[Objective],
+    train: Split,
+    **settings: Any,
+) -> list[History]:
+    """Train several students in place on the same batches, each on its own objective.
+
+    A `Teacher` that their objectives share is asked once a batch, however many students there
+    are. Each student ends as `fit` alone would have trained it with the same settings, unless it
+    draws random numbers of its own (dropout).
+
+    Args:
+        settings: as for `fit`.
+
+    Returns:
+        The history of each student; `seconds` are those of all together.
+
+    Raises:
+        ValueError: no student, a number of objectives that differs, or as for `fit`.
+    """
+    if not students or len(students) != len(objectives):
+        raise ValueError(
+            "fit_together needs students and one objective for each, got "
+            f"{len(students)} and {len(objectives)}."
+        )
+    together = Together(objectives)
+    history = fit(Students(students), together, train, **settings)
+    return [[together.row_of(number, row) for row in history] for number in range(len(students))]
+
+
+def _fit(
+    fabric: Fabric,
+    student: nn.Module,
+    objective: Objective,
+    train: Split,
+    *,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    optimizer: MakeOptimizer,
+    schedule: MakeSchedule | None,
+    views: Views,
+    validation: Split | None,
+    seed: int,
+    channels_last: bool,
+    ema: float,
+    compile: bool,
+    path: Path | None,
+    checkpoint_interval: float,
+    progress: bool,
+) -> History:
+    """What every process does; the arguments have been checked."""
     train = train.to(fabric.device)
     move(student, fabric.device, channels_last=channels_last)
     objective.to(fabric.device)
-    _check_match(student, train)
     settings = {
         "student": fingerprint(student),
         "data": train.fingerprint,
@@ -124,12 +202,22 @@ def fit(
         "seed": seed,
         "precision": str(fabric._precision.precision),
         "channels_last": channels_last,
+        "ema": ema,
         **objective.settings(),
     }
     objective.prepare(train, views, epochs)
 
     steps = steps_per_epoch(len(train), batch_size, fabric.world_size)
-    loop = _Loop(fabric, student, objective, partial(optimizer, lr=lr), schedule, epochs * steps)
+    loop = Loop(
+        fabric,
+        student,
+        objective,
+        partial(optimizer, lr=lr),
+        schedule,
+        epochs * steps,
+        ema=ema,
+        compile=compile,
+    )
     history = checkpoints.load(path, loop.parts, settings) if path and path.exists() else []
     if len(history) > epochs:
         raise CheckpointError(
@@ -172,106 +260,70 @@ def fit(
             seconds = time.perf_counter() - started
             figures = {"epoch": epoch + 1, "seconds": seconds, **figures, **objective.figures()}
             if validation is not None:
-                figures["validation_accuracy"] = _accuracy(student, validation)
+                figures |= _validated(loop.result, validation)
             history.append(figures)
             due = time.perf_counter() - written >= checkpoint_interval or epoch + 1 == epochs
             if path is not None and due and fabric.is_global_zero:
                 checkpoints.save(path, loop.parts, settings, history)
                 written = time.perf_counter()
+    if loop.result is not student:
+        student.load_state_dict(loop.result.state_dict())
     fabric.barrier()  # no process goes on before the last checkpoint is written
     return history
 
 
-class _Step(nn.Module):
-    """Student and objective as one module: several processes then average all gradients."""
-
-    def __init__(self, student: nn.Module, objective: Objective) -> None:
-        super().__init__()
-        self.student = student
-        self.objective = objective
-
-    def forward(self, batch: Batch) -> Terms:
-        terms: Terms = self.objective(self.student, batch)
-        return terms
-
-
-class _Loop:
-    """What stays the same from epoch to epoch: the step, the optimiser and the schedule."""
-
-    def __init__(
-        self,
-        fabric: Fabric,
-        student: nn.Module,
-        objective: Objective,
-        optimizer: MakeOptimizer,
-        schedule: MakeSchedule | None,
-        total_steps: int,
-    ) -> None:
-        self.fabric = fabric
-        step = _Step(student, objective)
-        inner = optimizer(step.parameters())
-        self.schedule = schedule(inner, total_steps) if schedule else None
-        self.parts: dict[str, Any] = {"student": student, "objective": objective}
-        self.parts["optimizer"] = inner
-        if self.schedule:
-            self.parts["schedule"] = self.schedule
-        self.step, self.optimizer = fabric.setup(step, inner)
-
-    def epoch(self, stream: Iterable[Batch], bar: tqdm) -> dict[str, float]:
-        """One pass; sums stay on the device until its end, so that no step waits for them."""
-        self.step.train()
-        totals: dict[str, Tensor] = {}
-        count = 0
-        for batch in stream:
-            terms = self.step(batch)
-            self.fabric.backward(sum(terms.values()) * batch.share)
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            if self.schedule:
-                self.schedule.step()
-            size = len(batch.labels)
-            for name, term in terms.items():
-                totals[name] = term.detach() * size + totals.get(name, 0.0)
-            count += size
-            bar.update()
-        sums = torch.stack(
-            [*totals.values(), torch.tensor(float(count), device=self.fabric.device)]
-        )
-        sums = cast(Tensor, self.fabric.all_reduce(sums, reduce_op="sum"))
-        *means, _ = (sums / sums[-1]).tolist()
-        return {"loss": sum(means), **dict(zip(totals, means, strict=True))}
+def _fit_in_processes(
+    fabric: Fabric,
+    run: Callable[..., History],
+    student: nn.Module,
+    objective: Objective,
+    train: Split,
+) -> History:
+    """Train copies in several processes and take over what the first one has learned."""
+    work = partial(_in_one_process, run, train.to("cpu"))
+    try:
+        history, weights, learned = in_processes(fabric, work, student.cpu(), objective.cpu())
+    except (PicklingError, AttributeError, ProcessExitedException) as error:
+        raise TrainingError(
+            "training with several devices could not start its processes; what is defined in a "
+            f"notebook's cell cannot travel to them, put it into a module ({error})."
+        ) from error
+    student.load_state_dict(_unpacked(weights))
+    objective.load_state_dict(_unpacked(learned))
+    return cast(History, history)
 
 
-def make_fabric(device: str = "auto", precision: str = "fp32") -> Fabric:
-    """A `Fabric` on one device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-
-    Raises:
-        ValueError: an unknown precision, or a device that this machine does not have.
-    """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
-    kind, _, number = device.partition(":")
-    available = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available()}
-    available["mps"] = torch.backends.mps.is_available()
-    index = int(number) if number.isdigit() else 0
-    if kind not in available or (number and (kind != "cuda" or not number.isdigit())):
-        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, got {device!r}.")
-    if not available[kind] or (kind == "cuda" and index >= torch.cuda.device_count()):
-        raise ValueError(f"this machine has no device {device!r}; use device='auto'.")
-    on_cpu = kind == "cpu" or (kind == "auto" and not (available["cuda"] or available["mps"]))
-    if precision == "fp16" and on_cpu:
-        raise ValueError("precision 'fp16' needs a GPU; use 'bf16' or 'fp32' on a CPU.")
-    devices: list[int] | int = [index] if kind == "cuda" else 1
-    fabric = Fabric(accelerator=kind, devices=devices, precision=PRECISIONS[precision])
-    fabric.launch()
-    return fabric
+def _in_one_process(
+    run: Callable[..., History],
+    train: Split,
+    fabric: Fabric,
+    student: nn.Module,
+    objective: Objective,
+) -> tuple[History, bytes, bytes]:
+    history = run(fabric, student, objective, train)
+    # As bytes: a tensor would live in this process, which may end before it is fetched.
+    return history, _packed(student), _packed(objective)
 
 
-def _check_range(*, epochs: int, batch_size: int, lr: float, seed: int) -> None:
+def _packed(module: nn.Module) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(module.state_dict(), buffer)
+    return buffer.getvalue()
+
+
+def _unpacked(state: bytes) -> dict[str, Any]:
+    weights: dict[str, Any] = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
+    return weights
+
+
+def _check_range(
+    *, epochs: int, batch_size: int, lr: float, seed: int, devices: int, ema: float
+) -> None:
     for name, value, smallest in (
         ("epochs", epochs, 1),
         ("batch_size", batch_size, 1),
         ("seed", seed, 0),
+        ("devices", devices, 1),
     ):
         if not isinstance(value, int | np.integer) or isinstance(value, bool):
             raise ValueError(f"{name} must be a whole number, got {value!r}.")
@@ -281,6 +333,8 @@ def _check_range(*, epochs: int, batch_size: int, lr: float, seed: int) -> None:
         raise ValueError(f"lr must be a number, got {lr!r}.")
     if not 0 < lr < float("inf"):
         raise ValueError(f"lr must be greater than 0, got {lr}.")
+    if not isinstance(ema, int | float | np.floating) or not 0 <= ema < 1:
+        raise ValueError(f"ema must be at least 0 and below 1, got {ema!r}.")
 
 
 def _checked_path(checkpoint: str | Path | None) -> Path | None:
@@ -301,11 +355,17 @@ def _check_match(student: nn.Module, train: Split) -> None:
     """One forward pass of two images: shapes and labels that do not fit show now, not later."""
     if len(train) == 0:
         raise ValueError("the split is empty: there is nothing to learn from.")
+    for network in _networks(student):
+        _check_one(network, train)
+
+
+def _check_one(student: nn.Module, train: Split) -> None:
     if not any(p.requires_grad for p in student.parameters()):
         raise ValueError("the student has no parameter to train: none requires a gradient.")
     lowest, highest = (int(bound) for bound in torch.aminmax(train.labels))
     with evaluating(student):
-        logits = student(train.normalise(train.images[:2]))
+        images = train.images[:2].to(next(student.parameters()).device)
+        logits = student(train.normalise(images))
     if logits.ndim != 2:
         raise ValueError(f"the student must return logits [B, C], got {list(logits.shape)}.")
     if lowest < 0:
@@ -317,9 +377,18 @@ def _check_match(student: nn.Module, train: Split) -> None:
         )
 
 
-def _accuracy(model: nn.Module, split: Split) -> float:
-    logits = predict(model, split)
-    return (logits.argmax(1) == split.labels.to(logits.device)).float().mean().item()
+def _validated(student: nn.Module, split: Split) -> dict[str, float]:
+    figures = {}
+    for number, network in enumerate(_networks(student)):
+        logits = predict(network, split)
+        name = Together.name("validation_accuracy", number) if isinstance(student, Students) else ""
+        correct = logits.argmax(1) == split.labels.to(logits.device)
+        figures[name or "validation_accuracy"] = correct.float().mean().item()
+    return figures
+
+
+def _networks(student: nn.Module) -> list[nn.Module]:
+    return list(student) if isinstance(student, Students) else [student]
 
 
 def _cuda_index(fabric: Fabric) -> list[int]:
