@@ -32,7 +32,7 @@ def integrated(size: float, count: int, confidence: float) -> float:
     return value * math.sqrt(degrees)
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 10, 40])
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 10, 40])
 @pytest.mark.parametrize("size", [0.0, 0.2, 1.0, 3.0, 4.4375])
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
 def test_power_is_that_of_the_integral(count: int, size: float, confidence: float) -> None:
