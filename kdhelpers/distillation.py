@@ -116,7 +116,8 @@ class Distillation(Objective):
     Args:
         teacher: a network, or a `Teacher` shared by several runs.
         temperature: T > 0, default 4; or a schedule (see `kdhelpers.temperature`) that gives T
-            for every epoch. The history then tells T: of a learned one, after each epoch.
+            for every epoch. The history then tells T (a learned one as it is after the epoch),
+            and a checkpoint goes on with the same number of epochs only.
         alpha: the weight of the soft term, in [0, 1], default 0.9.
         soft_loss: called as `soft_loss(student_logits, teacher_logits, temperature=T)`, a
             scalar; default `kd_loss`.

@@ -273,18 +273,7 @@ def soft_target_heatmap(targets: Sequence[Sequence[float]], classes: Sequence[st
 
 
 def temperature_trajectories(trajectories: Mapping[str, Sequence[float]]) -> Figure:
-    """T against the epoch, from 1, a line per entry; T on a logarithmic axis.
-
-    Raises:
-        ValueError: there is nothing to draw, or a T that is not above 0.
-    """
-    if not trajectories or not all(len(values) for values in trajectories.values()):
-        raise ValueError("a trajectory needs at least one temperature; got none.")
-    for label, values in trajectories.items():
-        if not all(value > 0 for value in values):
-            raise ValueError(
-                f"temperatures must be greater than 0, got {min(values)} in {label!r}."
-            )
+    """T against the epoch, counted from 1, a line per entry."""
     figure = Figure(figsize=(7.2, 3.6), layout="constrained")
     axes = figure.subplots()
     for (label, values), colour, marker, style in zip(
@@ -294,9 +283,8 @@ def temperature_trajectories(trajectories: Mapping[str, Sequence[float]]) -> Fig
             range(1, len(values) + 1), values, label=label, color=colour, linestyle=style,
             marker=marker, markevery=max(1, len(values) // 8), markersize=5, linewidth=1.8,
         )  # fmt: skip
-    axes.set_yscale("log", base=2)
-    axes.yaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(bottom=0)
     axes.set(xlabel="epoch", ylabel="temperature T")
     axes.grid(alpha=0.3)
     figure.legend(frameon=False, loc="outside right upper", fontsize=9)
