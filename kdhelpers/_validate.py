@@ -129,16 +129,22 @@ def temperature(value: float | Tensor) -> None:
         if not _readable(value):
             return
         number = value.item()  # for this check only: the losses use the tensor itself
-    if not _is_number(number) or not 0.0 < number < math.inf:
+    if not is_number(number) or not 0.0 < number < math.inf:
         raise ValueError(
             f"temperature must be a finite number above 0, but is {number!r}; "
             "1.0 is the plain softmax."
         )
 
 
+def positive(value: float, *, name: str) -> None:
+    """Check for a finite number above 0."""
+    if not is_number(value) or not 0.0 < value < math.inf:
+        raise ValueError(f"{name} must be a finite number above 0, but is {value!r}.")
+
+
 def weight(value: float, *, name: str, upper: float = math.inf) -> None:
     """Check for a finite number in [0, upper]."""
-    if not _is_number(value) or not 0.0 <= value <= upper or value == math.inf:
+    if not is_number(value) or not 0.0 <= value <= upper or value == math.inf:
         allowed = "finite and at least 0" if upper == math.inf else f"in [0, {upper:g}]"
         raise ValueError(
             f"{name} must be a number that is {allowed}, but is {value!r}; 0 switches its term off."
@@ -174,5 +180,6 @@ def _readable(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu"
 
 
-def _is_number(value: object) -> TypeGuard[float]:
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a real number; True and False are not."""
     return isinstance(value, Real) and not isinstance(value, bool)

@@ -85,4 +85,4 @@ def _remedy(name: str) -> str:
 def _short(value: object) -> str:
     """A setting as a reader wants it: fingerprints are cut to what tells them apart."""
     text = repr(value)
-    return text if len(text) <= 40 else text[:12] + "…"
+    return text if len(text) <= 64 else text[:12] + "…"

@@ -6,9 +6,10 @@ along with the student; its teacher is not among them.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import is_dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from kdhelpers.data import Batch, Split, Views
 from kdhelpers.losses import kd_loss
 from kdhelpers.prediction import evaluating, move, predict
+from kdhelpers.temperature import Schedule, at, standardize_logits
+from kdhelpers.temperature import check as check_temperature
 
 Terms = dict[str, Tensor]
 SoftLoss = Callable[..., Tensor]
@@ -135,7 +138,9 @@ class Distillation(Objective):
 
     Args:
         teacher: a network, or a `Teacher` shared by several runs.
-        temperature: T > 0, default 4.
+        temperature: T > 0, default 4; or a schedule (see `kdhelpers.temperature`) that gives T
+            for every epoch. The history then tells T (a learned one as it is after the epoch),
+            and a checkpoint goes on with the same number of epochs only.
         alpha: the weight of the soft term, in [0, 1], default 0.9.
         soft_loss: called as `soft_loss(student_logits, teacher_logits, temperature=T)`, a
             scalar; default `kd_loss`.
@@ -148,13 +153,12 @@ class Distillation(Objective):
         self,
         teacher: nn.Module | Teacher,
         *,
-        temperature: float = 4.0,
+        temperature: float | Schedule = 4.0,
         alpha: float = 0.9,
         soft_loss: SoftLoss = kd_loss,
     ) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"temperature must be greater than 0, got {temperature}.")
+        check_temperature(temperature)
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha must lie between 0 and 1, got {alpha}.")
         self.teacher = teacher if isinstance(teacher, Teacher) else Teacher(teacher)
@@ -162,80 +166,65 @@ class Distillation(Objective):
         self.alpha = alpha
         self.soft_loss = soft_loss
         self._teacher_logits: AskTeacher = self.teacher.ask
+        self._epoch, self._epochs = 0, 1
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
         self._teacher_logits = self.teacher.prepare(train, views, epochs)
+        self.start_epoch(0, epochs)
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        self._epoch, self._epochs = epoch, epochs
+
+    def temperature_now(self) -> float | Tensor:
+        """T of the current epoch; a learned one is a tensor that takes a gradient."""
+        return at(self.temperature, self._epoch, self._epochs)
+
+    def figures(self) -> dict[str, float]:
+        if not callable(self.temperature):
+            return {}
+        with torch.no_grad():
+            return {"temperature": float(self.temperature_now())}
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
         student_logits = student(batch.inputs)
         teacher_logits = self._teacher_logits(batch)
-        soft = self.soft_loss(student_logits, teacher_logits, temperature=self.temperature)
+        soft = self.soft_loss(student_logits, teacher_logits, temperature=self.temperature_now())
         hard = F.cross_entropy(student_logits, batch.labels)
         return {"soft": self.alpha * soft, "hard": (1 - self.alpha) * hard}
 
     def settings(self) -> dict[str, Any]:
         return super().settings() | {
-            "temperature": float(self.temperature),
+            **self._temperature_settings(),
             "alpha": float(self.alpha),
             "soft_loss": describe(self.soft_loss),
             "teacher": fingerprint(self.teacher.model),
         }
 
+    def _temperature_settings(self) -> dict[str, Any]:
+        """A number; or a schedule with its values, and the epochs that it is spread over."""
+        schedule = self.temperature
+        if not callable(schedule):
+            return {"temperature": float(schedule)}
+        shows_values = is_dataclass(schedule) or isinstance(schedule, nn.Module)
+        name = repr(schedule) if shows_values else describe(schedule)
+        return {"temperature": name, "temperature_epochs": self._epochs}
 
-class Students(nn.ModuleList):
-    """Several students that see the same batches; trained on a `Together`."""
 
+def standardized_kd_loss(
+    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float | Tensor = 2.0
+) -> Tensor:
+    """`kd_loss` of standardised logits: T no longer depends on the scale of anybody's logits.
 
-class Together(Objective):
-    """One objective for each of several students; the sum of all is minimised.
+    For `Distillation(teacher, soft_loss=standardized_kd_loss, temperature=2, alpha=9 / 9.1)`. The
+    paper weights the soft term by 9 and the hard one by 0.1. Divided by their sum, 9.1, these are
+    alpha = 0.989 and 0.011; the sum itself is a factor of the whole loss. Adam does not notice
+    such a factor; SGD does: multiply lr by 9.1 (and divide a weight decay by 9.1).
 
-    No student's term depends on another's weights, so the gradients are those of each alone.
+    Raises ValueError: as `standardize_logits` and `kd_loss` do.
+    Source: Sun et al. 2024, arXiv 2403.01427.
     """
-
-    def __init__(self, objectives: Iterable[Objective]) -> None:
-        super().__init__()
-        self.objectives = nn.ModuleList(objectives)
-
-    @staticmethod
-    def name(figure: str, number: int) -> str:
-        """What a figure of student `number` is called among those of all."""
-        return f"{figure}.{number}"
-
-    def row_of(self, number: int, row: dict[str, float]) -> dict[str, float]:
-        """The figures of one student from a row of the common history."""
-        end = self.name("", number)
-        own = {name.removesuffix(end): row[name] for name in row if name.endswith(end)}
-        not_terms = {"validation_accuracy", *self._all()[number].figures()}
-        loss = sum(own[name] for name in own.keys() - not_terms)
-        return {"epoch": row["epoch"], "seconds": row["seconds"], "loss": loss, **own}
-
-    def prepare(self, train: Split, views: Views, epochs: int) -> None:
-        for objective in self._all():
-            objective.prepare(train, views, epochs)
-
-    def start_epoch(self, epoch: int, epochs: int) -> None:
-        for objective in self._all():
-            objective.start_epoch(epoch, epochs)
-
-    def figures(self) -> dict[str, float]:
-        return self._named(objective.figures() for objective in self._all())
-
-    def forward(self, students: nn.Module, batch: Batch) -> Terms:
-        pairs = zip(self._all(), students.children(), strict=True)
-        return self._named(objective(student, batch) for objective, student in pairs)
-
-    def settings(self) -> dict[str, Any]:
-        return super().settings() | {"objectives": [each.settings() for each in self._all()]}
-
-    def _all(self) -> list[Objective]:
-        return cast(list[Objective], list(self.objectives))
-
-    def _named(self, each: Iterable[dict[str, Any]]) -> dict[str, Any]:
-        return {
-            self.name(figure, number): value
-            for number, figures in enumerate(each)
-            for figure, value in figures.items()
-        }
+    student, teacher = standardize_logits(student_logits), standardize_logits(teacher_logits)
+    return kd_loss(student, teacher, temperature=temperature)
 
 
 def describe(factory: Callable[..., Any]) -> str:

@@ -7,16 +7,19 @@ colour says is said by shape or text as well. `show` displays a figure with alte
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.ticker import MaxNLocator
 
 from kdhelpers.data import Split
 from kdhelpers.stats import Interval, mean_interval
 
 TEACHER, ALONE, DISTILLED, NEUTRAL = "#0072B2", "#D55E00", "#009E73", "#555555"
+PALETTE = (TEACHER, ALONE, DISTILLED, NEUTRAL, "#CC79A7", "#56B4E9", "#E69F00")
 
 
 class Picture:
@@ -266,6 +269,25 @@ def soft_target_heatmap(targets: Sequence[Sequence[float]], classes: Sequence[st
     axes.set_yticks(range(len(classes)), classes)
     axes.set(xlabel="probability given to class", ylabel="image of class")
     figure.colorbar(image, label="mean soft target", shrink=0.85)
+    return figure
+
+
+def temperature_trajectories(trajectories: Mapping[str, Sequence[float]]) -> Figure:
+    """T against the epoch, counted from 1, a line per entry."""
+    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for (label, values), colour, marker, style in zip(
+        trajectories.items(), cycle(PALETTE), cycle("osD^vP*"), cycle(("-", "--", "-.", ":"))
+    ):
+        axes.plot(
+            range(1, len(values) + 1), values, label=label, color=colour, linestyle=style,
+            marker=marker, markevery=max(1, len(values) // 8), markersize=5, linewidth=1.8,
+        )  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(bottom=0)
+    axes.set(xlabel="epoch", ylabel="temperature T")
+    axes.grid(alpha=0.3)
+    figure.legend(frameon=False, loc="outside right upper", fontsize=9)
     return figure
 
 

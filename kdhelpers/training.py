@@ -23,10 +23,11 @@ from kdhelpers import checkpoint as checkpoints
 from kdhelpers.checkpoint import CheckpointError
 from kdhelpers.data import Split, Views, batches, mixed_seed, steps_per_epoch
 from kdhelpers.devices import in_processes, make_fabric
-from kdhelpers.distillation import Objective, Students, Together, describe, fingerprint
+from kdhelpers.distillation import Objective, describe, fingerprint
 from kdhelpers.loop import Loop
 from kdhelpers.optimizers import MakeOptimizer, MakeSchedule, adam
 from kdhelpers.prediction import evaluating, move, predict
+from kdhelpers.together import Students, Together
 
 __all__ = ["CheckpointError", "History", "TrainingError", "adam", "fit", "fit_together"]
 __all__ += ["make_fabric"]
@@ -191,6 +192,7 @@ def _fit(
     train = train.to(fabric.device)
     move(student, fabric.device, channels_last=channels_last)
     objective.to(fabric.device)
+    objective.prepare(train, views, epochs)  # first: its settings may name the epochs
     settings = {
         "student": fingerprint(student),
         "data": train.fingerprint,
@@ -205,7 +207,6 @@ def _fit(
         "ema": ema,
         **objective.settings(),
     }
-    objective.prepare(train, views, epochs)
 
     steps = steps_per_epoch(len(train), batch_size, fabric.world_size)
     loop = Loop(

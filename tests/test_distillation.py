@@ -12,6 +12,7 @@ from kdhelpers import losses
 from kdhelpers.data import Views, batches
 from kdhelpers.distillation import Distillation, Supervised, Teacher, fingerprint
 from kdhelpers.prediction import evaluating
+from kdhelpers.temperature import Linear
 from kdhelpers.training import fit
 
 VIEWS = Views(flip=True, shift=1)
@@ -63,6 +64,16 @@ def test_the_soft_loss_can_be_exchanged() -> None:
 def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
     with pytest.raises(ValueError, match="temperature must be greater than 0"):
         Distillation(Small(), temperature=temperature)
+
+
+def test_a_schedule_may_stand_for_the_temperature() -> None:
+    objective = Distillation(Small(seed=2), temperature=Linear(start=9, end=3), alpha=1.0)
+    student, batch = Small(seed=1).eval(), next(batches(split(), 8))
+    for epoch, temperature in enumerate([9.0, 6.0, 3.0]):
+        objective.start_epoch(epoch, 3)
+        assert objective.figures() == {"temperature": temperature}
+        expected = Distillation(Small(seed=2), temperature=temperature, alpha=1.0)
+        assert torch.equal(objective(student, batch)["soft"], expected(student, batch)["soft"])
 
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])

@@ -36,6 +36,17 @@ def split(count: int, channels: int) -> Split:
     return Split(images, torch.arange(count) % 3, (0.5,), (0.5,), CLASSES)
 
 
+TRAJECTORIES = {
+    "constant": [4.0] * 20,
+    "exponential": [max(1, 5 * 0.95**epoch) for epoch in range(20)],
+    "one epoch": [8.0],
+}
+
+
+def trajectories() -> Figure:
+    return plots.temperature_trajectories(TRAJECTORIES)
+
+
 def bars() -> Figure:
     return plots.soft_target_bars(split(1, 1), 0, BELIEFS)
 
@@ -73,8 +84,9 @@ def errorbars(axes: Axes) -> list[ErrorbarContainer]:
         bars,
         curve,
         points,
+        trajectories,
     ],
-    ids=["diagram", "grey images", "colour images", "bars", "curve", "points"],
+    ids=["diagram", "grey images", "colour images", "bars", "curve", "points", "trajectories"],
 )
 def test_every_figure_is_drawn_and_becomes_a_png(draw: Callable[[], Figure]) -> None:
     figure = draw()
@@ -87,7 +99,7 @@ def test_every_figure_is_drawn_and_becomes_a_png(draw: Callable[[], Figure]) -> 
     assert len(np.unique(np.asarray(image.convert("L")))) > 2  # not an empty sheet
 
 
-@pytest.mark.parametrize("draw", [bars, curve, points])
+@pytest.mark.parametrize("draw", [bars, curve, points, trajectories])
 def test_every_chart_labels_its_axes(draw: Callable[[], Figure]) -> None:
     charts = [axes for axes in draw().axes if axes.axison]
     assert charts
@@ -165,6 +177,19 @@ def test_paired_points_show_every_seed_and_a_verdict_in_colour() -> None:
     assert [to_hex(line.get_color()).upper() for line in diamonds] == colours
     for line, values in zip(diamonds, DIFFERENCES.values(), strict=True):
         assert line.get_xdata()[0] == pytest.approx(np.mean(values))
+
+
+def test_temperature_trajectories_are_drawn_from_epoch_1_and_differ_in_more_than_colour() -> None:
+    figure = plots.temperature_trajectories({str(n): [2.0, 1.0 + n] for n in range(8)})
+    (axes,) = figure.axes
+    assert [list(line.get_xdata()) for line in axes.lines] == [[1, 2]] * 8
+    assert [list(line.get_ydata()) for line in axes.lines] == [[2.0, 1.0 + n] for n in range(8)]
+    assert len({(line.get_marker(), line.get_linestyle()) for line in axes.lines}) == 8
+    assert len({line.get_color() for line in axes.lines}) == len(plots.PALETTE)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list("01234567")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "temperature T")
+    assert axes.get_ylim()[0] == 0
 
 
 def test_paired_points_name_their_unit() -> None:

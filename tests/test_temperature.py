@@ -1,7 +1,13 @@
-"""Logit standardisation: identities, mistakes, references, refusals."""
+"""Logit standardisation, schedules and the learned T: formulas, training, refusals."""
 
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +16,28 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from torch import Tensor
+from small_data import Small, same, split, weights
+from torch import Tensor, nn
 
+from kdhelpers import training
+from kdhelpers.checkpoint import CheckpointError
+from kdhelpers.data import Batch, batches
+from kdhelpers.distillation import Distillation, Supervised, Terms, standardized_kd_loss
 from kdhelpers.losses import kd_loss, soft_targets
-from kdhelpers.temperature import standardize_logits
+from kdhelpers.temperature import (
+    Cosine,
+    ExponentialDecay,
+    LearnedTemperature,
+    Linear,
+    Schedule,
+    reverse_gradient,
+    standardize_logits,
+)
+
+fit = partial(training.fit, device="cpu", progress=False)
+
+
+# -- logit standardisation ------------------------------------------------------------------------
 
 
 def normal(*shape: int, seed: int = 0, scale: float = 3.0) -> Tensor:
@@ -177,3 +201,409 @@ def test_any_logits(batch: int, classes: int, scale: float, dtype: torch.dtype) 
 def test_refuses(logits: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         standardize_logits(logits)
+
+
+def test_standardised_distillation_is_the_papers_up_to_a_factor() -> None:
+    """9 · soft + 0.1 · hard of the paper is 9.1 times what alpha = 9 / 9.1 gives."""
+    student, teacher = Small(seed=1).eval(), Small(seed=2).eval()
+    objective = Distillation(teacher, temperature=2, alpha=9 / 9.1, soft_loss=standardized_kd_loss)
+    batch = next(batches(split(), 16))
+    z, v = student(batch.inputs), teacher(batch.inputs)
+    soft = kd_loss(standardize_logits(z), standardize_logits(v), temperature=2)
+    paper = 9 * soft + 0.1 * F.cross_entropy(z, batch.labels)
+    close(9.1 * sum(objective(student, batch).values()), paper, relative=1e-5)
+    close(standardized_kd_loss(z, v), soft)  # T = 2 is the default
+
+
+def test_standardised_distillation_does_not_see_the_scale_of_either_side() -> None:
+    z, v = normal(5, 7, seed=1), normal(5, 7, seed=2)
+    close(standardized_kd_loss(3 * z, 0.2 * v + 1), standardized_kd_loss(z, v))
+
+
+# -- schedules ------------------------------------------------------------------------------------
+
+
+def halving(epoch: int, epochs: int) -> float:
+    """A schedule as a reader may write it."""
+    return 8 / 2**epoch
+
+
+SCHEDULES: dict[str, tuple[Schedule, list[float]]] = {
+    "exponential": (ExponentialDecay(), [5, 4.75, 4.5125, 4.286875]),
+    "floor": (ExponentialDecay(start=4, floor=1.5, factor=0.5), [4, 2, 1.5, 1.5]),
+    "linear": (Linear(start=8, end=2), [8, 6, 4, 2]),
+    "rising": (Linear(start=1, end=4), [1, 2, 3, 4]),
+    "cosine": (Cosine(start=8, end=2), [8, 6.5, 3.5, 2]),
+    "rising cosine": (Cosine(start=2, end=8), [2, 3.5, 6.5, 8]),
+    "function": (halving, [8, 4, 2, 1]),
+}
+each_schedule = pytest.mark.parametrize("name", SCHEDULES)
+
+
+@each_schedule
+def test_a_schedule_by_hand(name: str) -> None:
+    schedule, expected = SCHEDULES[name]
+    assert [schedule(epoch, 4) for epoch in range(4)] == pytest.approx(expected, rel=1e-12)
+    assert schedule(0, 1) == expected[0]  # a run of one epoch
+
+
+def test_the_decay_does_not_look_at_the_length_of_the_run_and_stops_at_its_floor() -> None:
+    decay = ExponentialDecay()
+    assert decay(4, 5) == decay(4, 500) == pytest.approx(4.07253125)
+    assert decay(31, 500) == pytest.approx(1.0195, abs=1e-4)
+    assert decay(32, 500) == decay(400, 500) == 1
+
+
+@pytest.mark.parametrize("make", [Linear, Cosine])
+@pytest.mark.parametrize(("start", "end"), [(0.1, 0.3), (20.0, 1.0), (3.0, 3.0)])
+def test_linear_and_cosine_meet_both_ends_and_stay_between(
+    make: type, start: float, end: float
+) -> None:
+    values = [make(start=start, end=end)(epoch, 37) for epoch in range(37)]
+    assert (values[0], values[-1]) == pytest.approx((start, end), rel=1e-15)
+    assert values == sorted(values, reverse=start > end)
+
+
+@each_schedule
+def test_a_schedule_sets_the_temperature_of_every_step_and_the_history_tells(name: str) -> None:
+    schedule, expected = SCHEDULES[name]
+    used = []
+
+    def recording(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
+        used.append(temperature)
+        return kd_loss(student, teacher, temperature=temperature)
+
+    objective = Distillation(Small(seed=1), temperature=schedule, soft_loss=recording)
+    history = fit(Small(), objective, split(20), epochs=4, batch_size=10)
+    assert [row["temperature"] for row in history] == pytest.approx(expected)
+    assert used == [row["temperature"] for row in history for _ in range(2)]
+
+
+@pytest.mark.parametrize("constant", [Linear(start=4, end=4), Cosine(start=4, end=4)])
+def test_a_constant_schedule_trains_what_the_number_trains(constant: Schedule) -> None:
+    students = Small(), Small()
+    for student, temperature in zip(students, (4.0, constant), strict=True):
+        fit(student, Distillation(Small(seed=1), temperature=temperature), split(), epochs=3)
+    assert same(*map(weights, students))
+
+
+def test_a_number_stays_what_it_was() -> None:
+    objective = Distillation(Small(seed=1), temperature=3)
+    assert objective.settings().keys() == {
+        "objective", "temperature", "alpha", "soft_loss", "teacher",
+    }  # fmt: skip
+    assert objective.settings()["temperature"] == 3.0
+    assert "temperature" not in fit(Small(), objective, split(), epochs=1)[0]
+    assert objective.state_dict() == {}
+
+
+@pytest.mark.parametrize(
+    ("make", "values", "message"),
+    [
+        (ExponentialDecay, {"start": 0}, "start must be a finite number above 0, but is 0"),
+        (ExponentialDecay, {"start": True}, "start must be a finite number above 0, but is True"),
+        (ExponentialDecay, {"floor": -1.0}, r"floor must be .* above 0, but is -1\.0"),
+        (ExponentialDecay, {"floor": 6}, "floor must not be above start, but 6 is above 5; .*ris"),
+        (ExponentialDecay, {"factor": 1.0}, "factor must lie between 0 and 1, but is 1;"),
+        (ExponentialDecay, {"factor": 0}, "factor must be a finite number above 0, but is 0"),
+        (ExponentialDecay, {"factor": math.nan}, "factor must be .* above 0, but is nan"),
+        (Linear, {"start": "5", "end": 1}, "start must be .* above 0, but is '5'"),
+        (Linear, {"start": 5, "end": 0}, "end must be .* above 0, but is 0"),
+        (Cosine, {"start": math.inf, "end": 1}, "start must be .* above 0, but is inf"),
+        (Cosine, {"start": 1, "end": None}, "end must be .* above 0, but is None"),
+        (LearnedTemperature, {"theta": math.nan}, "theta must be a finite number, but is nan"),
+        (LearnedTemperature, {"theta": True}, "theta must be a finite number, but is True"),
+        (LearnedTemperature, {"low": 0}, "low must be a finite number above 0, but is 0"),
+        (LearnedTemperature, {"width": -1}, "width must be a finite number above 0, but is -1"),
+        (LearnedTemperature, {"ramp": 0}, "ramp must be a whole number of at least 1, but is 0"),
+        (LearnedTemperature, {"ramp": 2.5}, "ramp must be a whole number .*, but is 2.5"),
+        (LearnedTemperature, {"ramp": True}, "ramp must be a whole number .*, but is True"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(
+    make: type, values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(**values)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "message"),
+    [
+        (0, "temperature must be greater than 0, got 0"),
+        (lambda epoch, epochs: -2.0, r"temperature must be greater than 0, got -2\.0"),
+        (lambda epoch, epochs: torch.tensor(0.0), "temperature must be greater than 0"),
+        (lambda epoch, epochs: None, "a number or a function .* got None"),
+        (True, "a number or a function .* got True"),
+        ("4", "a number or a function of .* that returns one, got '4'"),
+        (None, "a number or a function .* got None"),
+        (LearnedTemperature, r"got the class LearnedTemperature; call it: LearnedTemperature\("),
+    ],
+)
+def test_what_is_no_temperature_is_refused(temperature: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Distillation(Small(), temperature=temperature)
+
+
+def test_a_schedule_that_turns_negative_is_refused_when_it_does() -> None:
+    objective = Distillation(Small(), temperature=lambda epoch, epochs: 1.0 - epoch)
+    with pytest.raises(ValueError, match=r"temperature must be .* above 0, but is 0\.0"):
+        fit(Small(), objective, split(), epochs=3)
+
+
+# -- a learned temperature ------------------------------------------------------------------------
+
+
+def learned_loss(theta: float, z: Tensor, v: Tensor) -> float:
+    """The loss as a plain function of θ, for finite differences."""
+    return kd_loss(z, v, temperature=1 + 20 / (1 + math.exp(-theta))).item()
+
+
+def sure_teacher() -> Small:
+    """A teacher with large logits, so that T makes a difference."""
+    teacher = Small(seed=2)
+    with torch.no_grad():
+        teacher.head.weight *= 20
+    return teacher
+
+
+def test_the_learned_temperature_by_hand() -> None:
+    learned = LearnedTemperature()
+    assert learned(0, 100).item() == pytest.approx(1 + 20 / (1 + math.exp(-1)))  # 15.62
+    assert LearnedTemperature(theta=0, low=2, width=6)(0, 1).item() == 5
+    strengths = [learned.strength(epoch) for epoch in (0, 1, 5, 10, 11, 100)]
+    assert strengths == pytest.approx([0, 0.0244717, 0.5, 1, 1, 1], rel=1e-5)
+    assert LearnedTemperature(ramp=1).strength(1) == 1
+
+
+@pytest.mark.parametrize("theta", [-1e4, -20.0, -1.0, 0.0, 1.0, 20.0, 1e4])
+def test_the_learned_temperature_stays_in_its_range(theta: float) -> None:
+    learned = LearnedTemperature(theta=theta)
+    value = learned(10, 20)
+    assert 1 <= value.item() <= 21
+    assert (1 < value.item() < 21) or abs(theta) > 15  # float32 cannot tell the ends
+    kd_loss(normal(4, 3).float(), normal(4, 3, seed=1).float(), temperature=value).backward()
+    assert learned.theta.grad is not None
+    assert learned.theta.grad.isfinite()
+
+
+def test_a_reversed_gradient_changes_the_gradient_only() -> None:
+    value = torch.tensor([0.1, -3e7, 1e-30], requires_grad=True)
+    for strength in (0.0, 0.3, 1.0):
+        same_value = reverse_gradient(value, strength)
+        assert torch.equal(same_value, value)
+        (slope,) = torch.autograd.grad(same_value, value, torch.tensor([1.0, 2.0, 3.0]))
+        torch.testing.assert_close(slope, -strength * torch.tensor([1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 5, 10, 30])
+@pytest.mark.parametrize("theta", [-2.0, 1.0])
+def test_the_gradient_of_theta_is_reversed_and_scaled(epoch: int, theta: float) -> None:
+    z, v = normal(6, 5, seed=1), normal(6, 5, seed=2)
+    learned = LearnedTemperature(theta=theta).double()
+    kd_loss(z, v, temperature=learned(epoch, 40)).backward()
+    step = 1e-5
+    slope = (learned_loss(theta + step, z, v) - learned_loss(theta - step, z, v)) / (2 * step)
+    assert abs(slope) > 1e-3
+    assert learned.theta.grad is not None  # also at strength 0, or several processes would wait
+    assert learned.theta.grad.item() == pytest.approx(-learned.strength(epoch) * slope, rel=1e-6)
+
+
+@pytest.mark.parametrize("theta", [-2.0, 1.0])
+def test_theta_climbs_the_loss_that_the_student_descends(theta: float) -> None:
+    student, learned = Small(seed=1).eval(), LearnedTemperature(theta=theta)
+    batch = next(batches(split(), 16))
+    objective = Distillation(sure_teacher(), temperature=learned, alpha=1.0)
+    objective.start_epoch(10, 20)
+    for module, lr, higher in ((objective, 1.0, True), (student, 1e-3, False)):
+        optimiser = torch.optim.SGD(module.parameters(), lr=lr)
+        optimiser.zero_grad()
+        start = objective(student, batch)["soft"]
+        start.backward()
+        optimiser.step()
+        assert (objective(student, batch)["soft"] > start) == higher
+        assert objective(student, batch)["soft"] != start
+
+
+@pytest.mark.parametrize("optimizer", [training.adam, torch.optim.SGD])
+def test_theta_rests_in_the_first_epoch_and_moves_in_the_second(optimizer: Any) -> None:
+    learned = LearnedTemperature()
+    objective = Distillation(sure_teacher(), temperature=learned)
+    history = fit(
+        Small(), objective, split(), epochs=2, batch_size=10, lr=1e-2, optimizer=optimizer
+    )
+    assert history[0]["temperature"] == LearnedTemperature()(0, 1).item()
+    assert history[1]["temperature"] == learned(1, 2).item() != history[0]["temperature"]
+
+
+def test_without_a_soft_term_theta_rests_and_the_student_learns_from_labels() -> None:
+    learned, students = LearnedTemperature(ramp=1), (Small(), Small())
+    for student, objective in zip(
+        students,
+        (Distillation(Small(seed=1), temperature=learned, alpha=0.0), Supervised()),
+        strict=True,
+    ):
+        history = fit(student, objective, split(), epochs=3)
+    assert learned.theta.item() == 1.0
+    assert history[-1]["hard"] > 0
+    assert same(*map(weights, students))
+
+
+def test_a_learned_temperature_is_never_read_on_the_way() -> None:
+    """Reading a value of a "meta" tensor would raise: it has none."""
+    logits = torch.zeros(4, 3, device="meta", requires_grad=True)
+    learned = LearnedTemperature().to("meta")
+    kd_loss(logits, logits, temperature=learned(5, 10)).backward()
+    assert learned.theta.grad is not None
+    assert learned.theta.grad.is_meta
+
+
+def test_mixed_precision_learns_a_temperature_in_full_precision() -> None:
+    learned = LearnedTemperature(ramp=1)
+    objective = Distillation(Small(seed=1), temperature=learned)
+    fit(Small(), objective, split(), epochs=3, precision="bf16", lr=1e-2)
+    assert learned.theta.dtype == torch.float32
+    assert learned.theta.item() != 1.0
+
+
+# -- the same again -------------------------------------------------------------------------------
+
+
+class Stopping(Distillation):
+    """An interruption at a chosen step."""
+
+    def __init__(self, temperature: float | Schedule, *, stop_at: int | None = None) -> None:
+        super().__init__(Small(seed=1), temperature=temperature)
+        self.stop_at = stop_at
+        self.step = 0
+
+    def forward(self, student: nn.Module, batch: Batch) -> Terms:
+        if self.step == self.stop_at:
+            raise KeyboardInterrupt
+        self.step += 1
+        return super().forward(student, batch)
+
+
+RESUMED: dict[str, Callable[[], Schedule]] = {
+    **{name: (lambda name=name: SCHEDULES[name][0]) for name in SCHEDULES},  # type: ignore[misc]
+    "learned": lambda: LearnedTemperature(ramp=2),
+}
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 7])
+@pytest.mark.parametrize("name", RESUMED)
+def test_interrupted_and_resumed_ends_with_the_same_bits(
+    tmp_path: Path, name: str, stop_at: int
+) -> None:
+    options: dict[str, Any] = {"epochs": 4, "batch_size": 20, "seed": 2, "lr": 1e-2}
+    straight, objective = Small(), Stopping(RESUMED[name]())
+    expected = fit(straight, objective, split(), **options)
+
+    path = tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            Small(), Stopping(RESUMED[name](), stop_at=stop_at), split(), checkpoint=path, **options
+        )
+    resumed, again = Small(), Stopping(RESUMED[name]())
+    history = fit(resumed, again, split(), checkpoint=path, **options)
+
+    assert again.step == 8 - stop_at // 2 * 2  # two steps an epoch; whole epochs are kept
+    assert same(weights(straight), weights(resumed))
+    assert same(objective.state_dict(), again.state_dict())
+    for key in ("temperature", "loss"):
+        assert [row[key] for row in history] == [row[key] for row in expected]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "message"),
+    [
+        (4.0, Linear(start=4, end=1), r"4\.0, this run has 'Linear\(start=4"),
+        (Linear(start=4, end=1), 4.0, r"'Linear\(start=4\.0, end=1\.0\)', this run has 4\.0;"),
+        (Linear(start=4, end=1), Linear(start=4, end=2), r"end=1\.0\)', this run .* end=2\.0\)'"),
+        (Linear(start=4, end=1), Cosine(start=4, end=1), r"'Linear.*, this run has 'Cosine"),
+        (ExponentialDecay(), ExponentialDecay(factor=0.9), r"factor=0\.95\)', .*factor=0\.9\)'"),
+        (halving, ExponentialDecay(), r"halving', this run has 'Exponential"),
+        (LearnedTemperature(), LearnedTemperature(theta=0), "theta=1, .*, this run .*theta=0,"),
+        (LearnedTemperature(ramp=5), LearnedTemperature(), r"ramp=5\)', this run .*ramp=10\)'"),
+    ],
+)
+def test_a_checkpoint_of_another_schedule_is_refused(
+    tmp_path: Path, first: Any, then: Any, message: str
+) -> None:
+    path, teacher = tmp_path / "run.pt", Small(seed=1)
+    fit(Small(), Distillation(teacher, temperature=first), split(), epochs=1, checkpoint=path)
+    with pytest.raises(
+        CheckpointError, match=f"belongs to another run: its temperature is .*{message}"
+    ):
+        fit(Small(), Distillation(teacher, temperature=then), split(), epochs=1, checkpoint=path)
+
+
+def test_whole_numbers_and_floats_are_the_same_schedule() -> None:
+    assert Linear(start=4, end=1) == Linear(start=np.float32(4), end=1.0)
+    assert repr(Linear(start=4, end=1)) == repr(Linear(start=np.float64(4), end=1.0))
+
+
+def test_a_longer_run_of_a_schedule_is_another_run(tmp_path: Path) -> None:
+    """Its temperatures would not be those of the epochs that are already trained."""
+    path, objective = tmp_path / "run.pt", Distillation(Small(), temperature=Linear(start=4, end=1))
+    fit(Small(), objective, split(), epochs=2, checkpoint=path)
+    with pytest.raises(CheckpointError, match="its temperature_epochs is 2, this run has 4"):
+        fit(Small(), objective, split(), epochs=4, checkpoint=path)
+
+
+def test_a_temperature_that_was_already_learned_is_another_run(tmp_path: Path) -> None:
+    path, learned = tmp_path / "run.pt", LearnedTemperature(ramp=1)
+    objective = Distillation(Small(seed=1), temperature=learned)
+    fit(Small(), objective, split(), epochs=3, lr=1e-2, checkpoint=path)
+    with pytest.raises(CheckpointError, match=r"its temperature is 'LearnedTemperature\(theta=1,"):
+        fit(Small(), objective, split(), epochs=3, lr=1e-2, checkpoint=path)
+
+
+# -- several processes ----------------------------------------------------------------------------
+
+TWO_PROCESSES = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+from small_data import split
+from kdhelpers.distillation import Distillation
+from kdhelpers.temperature import LearnedTemperature
+from kdhelpers.training import fit
+from lightning_fabric import Fabric
+torch.set_num_threads(1)
+def run(fabric, path):
+    from torch import nn
+    def net(seed):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    student, teacher, learned = net(0), net(1), LearnedTemperature(theta=-1, ramp=2)
+    with torch.no_grad():
+        teacher[1].weight *= 30
+    history = fit(student, Distillation(teacher, temperature=learned), split(43), epochs=4,
+        batch_size=16, lr=0.02, optimizer=torch.optim.SGD, fabric=fabric, progress=False)
+    state = {{"theta": learned.theta.detach(), **student.state_dict()}}
+    result = {{"state": state, "temperature": [h["temperature"] for h in history]}}
+    torch.save(result, f"{{path}}.{{fabric.global_rank}}")
+if __name__ == "__main__":
+    world = int(sys.argv[2])
+    fabric = Fabric(accelerator="cpu", devices=world, strategy="ddp_fork" if world > 1 else "auto")
+    fabric.launch(run, sys.argv[1]) if world > 1 else run(fabric, sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the test starts its processes with fork")
+def test_two_processes_learn_the_temperature_that_one_learns(tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(TWO_PROCESSES.format(tests=str(Path(__file__).parent)))
+    for world in (1, 2):
+        done = subprocess.run(
+            [sys.executable, str(script), str(tmp_path / str(world)), str(world)],
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, *two = (torch.load(tmp_path / name, weights_only=True) for name in ("1.0", "2.0", "2.1"))
+    assert abs(one["state"]["theta"] + 1) > 1e-2
+    for each in two:
+        assert each["temperature"] == pytest.approx(one["temperature"], rel=1e-5)
+        for name, tensor in one["state"].items():
+            torch.testing.assert_close(tensor, each["state"][name], atol=1e-5, rtol=1e-4)
+    assert same(two[0]["state"], two[1]["state"])
