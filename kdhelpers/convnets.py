@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._classifier import Classifier
+from kdhelpers._classifier import Classifier, scaled
 
 
 class MNISTCNN(Classifier):
@@ -75,7 +75,7 @@ class PlainCNN(Classifier):
     Logits [B, num_classes] from images [B, in_channels, n, n]. With `padding` 1, n is a multiple
     of 4 and the hidden layer sees n/4 × n/4; with 0 the convolutions eat a border (32 → 30 → 15
     → 13 → 6), so a 32×32 image leaves 6×6, not the 28×28 that one widely copied tutorial writes.
-    Pooling comes before the ReLU, as in `MNISTCNN`.
+    Pooling comes before the ReLU, as in `MNISTCNN`. `width` multiplies channels and hidden units.
     """
 
     def __init__(
@@ -84,18 +84,20 @@ class PlainCNN(Classifier):
         hidden: int,
         *,
         padding: int = 1,
+        width: float = 1.0,
         in_channels: int = 3,
         image_size: int = 32,
         num_classes: int = 10,
     ) -> None:
         super().__init__(in_channels, image_size, num_classes, multiple_of=4)
+        first, second, hidden = (scaled(units, width) for units in (*channels, hidden))
         lost = 2 - 2 * padding
         side = ((image_size - lost) // 2 - lost) // 2
         if side < 1:
             raise ValueError(f"images of {image_size} pixels are too small for PlainCNN.")
-        self.conv1 = nn.Conv2d(in_channels, channels[0], 3, padding=padding)
-        self.conv2 = nn.Conv2d(channels[0], channels[1], 3, padding=padding)
-        self.fc1 = nn.Linear(channels[1] * side**2, hidden)
+        self.conv1 = nn.Conv2d(in_channels, first, 3, padding=padding)
+        self.conv2 = nn.Conv2d(first, second, 3, padding=padding)
+        self.fc1 = nn.Linear(second * side**2, hidden)
         self.fc2 = nn.Linear(hidden, num_classes)
 
     def forward(self, inputs: Tensor) -> Tensor:

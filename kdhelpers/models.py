@@ -35,9 +35,13 @@ _RECIPES = {
     "vgg16": _Recipe(VGG, 32, 3, ("width", "head")),
     "vgg_small": _Recipe(lambda **kw: VGG(VGG_SMALL, **kw), 32, 3, ("width", "head")),
     "resnet18": _Recipe(ResNet18, 32, 3, ("width", "stem")),
-    "small_cnn": _Recipe(lambda **kw: PlainCNN((32, 64), 128, **kw), 32, 3),
-    "cnn_teacher": _Recipe(lambda **kw: PlainCNN((64, 128), 512, padding=0, **kw), 32, 3),
-    "cnn_student": _Recipe(lambda **kw: PlainCNN((32, 64), 256, padding=0, **kw), 32, 3),
+    "small_cnn": _Recipe(lambda **kw: PlainCNN((32, 64), 128, **kw), 32, 3, ("width",)),
+    "cnn_teacher": _Recipe(
+        lambda **kw: PlainCNN((64, 128), 512, padding=0, **kw), 32, 3, ("width",)
+    ),
+    "cnn_student": _Recipe(
+        lambda **kw: PlainCNN((32, 64), 256, padding=0, **kw), 32, 3, ("width",)
+    ),
 }
 
 
@@ -75,9 +79,9 @@ def build(
     | `vgg16`             | 14,724,042 | 313.2 million | 3×32×32 | `width`, `head` |
     | `vgg_small`         | 2,147,402  | 96.1 million  | 3×32×32 | `width`, `head` |
     | `resnet18`          | 11,173,962 | 555.4 million | 3×32×32 | `width`, `stem` |
-    | `small_cnn`         | 545,098    | 6.2 million   | 3×32×32 |                 |
-    | `cnn_teacher`       | 2,440,586  | 16.5 million  | 3×32×32 |                 |
-    | `cnn_student`       | 612,042    | 4.5 million   | 3×32×32 |                 |
+    | `small_cnn`         | 545,098    | 6.2 million   | 3×32×32 | `width`         |
+    | `cnn_teacher`       | 2,440,586  | 16.5 million  | 3×32×32 | `width`         |
+    | `cnn_student`       | 612,042    | 4.5 million   | 3×32×32 | `width`         |
 
     Counts are for the images shown, 10 classes and width 1; the `cnn` pair are the networks of a
     widely read tutorial with its shape error corrected (see `PlainCNN`).

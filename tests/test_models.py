@@ -163,7 +163,9 @@ def test_images_of_another_shape_are_refused_with_both_shapes(
         ("vgg16", {"width": float("nan")}, "width must be a number above 0"),
         ("resnet18", {"width": True}, "width must be a number above 0"),
         ("vgg16", {"stem": "cifar"}, "vgg16 has no option 'stem'; it takes width, head"),
-        ("small_cnn", {"width": 0.5}, "small_cnn has no option 'width'; it takes none"),
+        ("lenet_student", {"width": 0.5}, "lenet_student has no option 'width'; it takes none"),
+        ("small_cnn", {"head": "mlp"}, "small_cnn has no option 'head'; it takes width"),
+        ("small_cnn", {"width": -1}, "width must be a number above 0 and at most 16, got -1"),
         ("cnn_student", {"image_size": 4}, "images of 4 pixels are too small"),
     ],
 )
@@ -274,6 +276,13 @@ def test_the_width_multiplies_the_channels(width: float) -> None:
     assert convolutions[0].out_channels == 64 * width
     assert convolutions[-1].out_channels == 512 * width
     assert build("vgg16", width=1e-6).get_submodule("head.0").in_features == 1
+
+
+def test_the_width_of_the_small_cnn_multiplies_channels_and_hidden_units() -> None:
+    model = build("small_cnn", width=0.25)
+    assert [tuple(p.shape) for p in model.parameters() if p.ndim > 1] == [
+        (8, 3, 3, 3), (16, 8, 3, 3), (32, 16 * 8 * 8), (10, 32)
+    ]  # fmt: skip
 
 
 def test_a_head_may_have_a_hidden_layer() -> None:
