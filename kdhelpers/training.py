@@ -113,6 +113,7 @@ def fit(
     move(student, fabric.device, channels_last=channels_last)
     objective.to(fabric.device)
     _check_match(student, train)
+    objective.prepare(train, views, epochs)
     settings = {
         "student": fingerprint(student),
         "data": train.fingerprint,
@@ -126,8 +127,6 @@ def fit(
         "channels_last": channels_last,
         **objective.settings(),
     }
-    objective.prepare(train, views, epochs)
-
     steps = steps_per_epoch(len(train), batch_size, fabric.world_size)
     loop = _Loop(fabric, student, objective, partial(optimizer, lr=lr), schedule, epochs * steps)
     history = checkpoints.load(path, loop.parts, settings) if path and path.exists() else []
