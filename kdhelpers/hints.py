@@ -25,7 +25,7 @@ from kdhelpers.feature_losses import hint_loss
 from kdhelpers.features import Regressor, capture
 from kdhelpers.prediction import evaluating, move
 
-__all__ = ["Faded", "Hint", "LayerPair", "WithFeatures", "regressor_between"]
+__all__ = ["Hint", "LayerPair", "WithFeatures", "regressor_between"]
 
 FeatureLoss = Callable[[Tensor, Tensor], Tensor]
 
@@ -108,7 +108,8 @@ class Hint(Objective):
     The one term is `hint`. Both networks run only as far as their layer of the pair. So the
     student's later layers get no gradient and keep their weights (no weight decay either, as
     PyTorch's optimisers skip parameters without a gradient) and the running statistics of their
-    batch normalisation; and the rest of the teacher costs nothing.
+    batch normalisation; and the rest of the teacher costs nothing. The student's logits, and with
+    them a validation accuracy, mean nothing before the second stage.
 
     Several processes need a strategy that accepts unused parameters, such as Fabric's
     "ddp_find_unused_parameters_true".
@@ -149,7 +150,8 @@ class WithFeatures(Objective):
     """Another objective and losses on hidden layers, trained jointly.
 
     The terms are those of `objective` and one by the name of each pair. The student runs once in a
-    step, the teacher as far as the deepest of its layers that is needed.
+    step, the teacher as far as the deepest of its layers that is needed: besides the run for its
+    logits, if these are not kept (see `Teacher`).
 
     Args:
         objective: what gives the other terms, `Distillation` or `Supervised`.
@@ -206,61 +208,6 @@ class WithFeatures(Objective):
         for name, pair in self.pairs.items():
             mine |= {f"{name} {key}": value for key, value in pair.settings().items()}
         return inner | mine
-
-
-class Faded(Objective):
-    """Another objective with one of its terms scaled from epoch to epoch, in equal steps.
-
-    The factor is `first` in the first epoch and `last` in the last; the history tells it as
-    `<term>_factor`, and the term itself with the factor in it.
-
-    Args:
-        objective: such as `Distillation` or `WithFeatures`.
-        term: the name of the term; default the soft one.
-        first, last: the factors, at least 0; default 1 and 0.
-
-    Raises:
-        ValueError: a negative factor; when called, an objective without such a term.
-    Source: Romero et al. 2014, arXiv 1412.6550, let λ of the soft term fall linearly.
-    """
-
-    def __init__(
-        self, objective: Objective, *, term: str = "soft", first: float = 1.0, last: float = 0.0
-    ) -> None:
-        super().__init__()
-        _validate.weight(first, name="first")
-        _validate.weight(last, name="last")
-        self.objective = objective
-        self.term = term
-        self.first, self.last = float(first), float(last)
-        self.factor, self.epochs = self.first, 1
-
-    def prepare(self, train: Split, views: Views, epochs: int) -> None:
-        self.epochs = epochs
-        self.objective.prepare(train, views, epochs)
-
-    def start_epoch(self, epoch: int, epochs: int) -> None:
-        self.factor = self.first + (self.last - self.first) * epoch / max(1, epochs - 1)
-        self.objective.start_epoch(epoch, epochs)
-
-    def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        terms: Terms = self.objective(student, batch)
-        if self.term not in terms:
-            raise ValueError(
-                f"the objective has no term {self.term!r} to fade, it has "
-                f"{', '.join(map(repr, terms))}."
-            )
-        return terms | {self.term: self.factor * terms[self.term]}
-
-    def figures(self) -> dict[str, float]:
-        return self.objective.figures() | {f"{self.term}_factor": self.factor}
-
-    def settings(self) -> dict[str, Any]:
-        inner = self.objective.settings()
-        return inner | {
-            "objective": f"{inner['objective']}, faded",
-            "faded": f"{self.term} from {self.first} to {self.last} in {self.epochs} epochs",
-        }
 
 
 def regressor_between(

@@ -16,9 +16,10 @@ from kdhelpers import training
 from kdhelpers.checkpoint import CheckpointError
 from kdhelpers.data import Batch, Split, Views, batches
 from kdhelpers.distillation import Distillation, Supervised, Teacher, fingerprint
+from kdhelpers.fading import Faded
 from kdhelpers.features import Regressor, capture
 from kdhelpers.fitnets import NETWORKS, FitNet
-from kdhelpers.hints import Faded, Hint, LayerPair, WithFeatures, regressor_between
+from kdhelpers.hints import Hint, LayerPair, WithFeatures, regressor_between
 from kdhelpers.losses import (
     attention_transfer_loss,
     hint_loss,
@@ -355,21 +356,58 @@ def test_making_a_regressor_changes_neither_network() -> None:
     assert all(model.training for model in networks)
 
 
-class OnTheTeachersSide(nn.Module):
+class Size(nn.Module):
+    """A hint loss that tells the root mean square of what it compared the student's side with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0.0
+
+    def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
+        self.size = student_features.detach().square().mean().sqrt().item()
+        return hint_loss(student_features, teacher_features)
+
+    def figures(self) -> dict[str, float]:
+        return {"size": self.size}
+
+
+class OnTheTeachersSide(Size):
     """The tutorials' mistake: a 1×1 convolution brings the teacher's features to the student's."""
 
-    def __init__(self, student_channels: int, teacher_channels: int) -> None:
+    def __init__(self, student_channels: int, teacher_channels: int, *, seed: int = 0) -> None:
         super().__init__()
-        self.convolution = nn.Conv2d(teacher_channels, student_channels, 1)
-        self.size = 0.0
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.convolution = nn.Conv2d(teacher_channels, student_channels, 1)
 
     def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
         aligned = self.convolution(teacher_features)
         self.size = aligned.detach().square().mean().sqrt().item()
         return F.mse_loss(student_features, aligned)
 
-    def figures(self) -> dict[str, float]:
-        return {"aligned": self.size}
+
+@pytest.mark.parametrize("seed", range(2))
+def test_on_the_teachers_side_both_sides_collapse_and_on_the_students_they_do_not(
+    seed: int,
+) -> None:
+    run = {"epochs": 8, "batch_size": 16, "lr": 2e-2}
+    guide = teacher(seed=20 + seed)
+    wrong = LayerPair(GUIDED, GUIDE, loss=OnTheTeachersSide(6, 12, seed=seed))
+    collapsed = fit(student(seed), Hint(guide, wrong), split(100), **run)
+    assert collapsed[-1]["hint"] < 0.05 * collapsed[0]["hint"]  # it looks as if it had learned
+    assert collapsed[-1]["size"] < 0.5 * collapsed[0]["size"]
+
+    right = pair(loss=Size())
+    learned = fit(student(seed), Hint(guide, right), split(100), **run)
+    assert learned[-1]["size"] > 0.7 * learned[0]["size"]
+
+
+def test_figures_of_a_loss_reach_the_history() -> None:
+    objective = WithFeatures(Supervised(), teacher(), hint=pair(loss=Size()))
+    history = fit(student(), objective, split(), epochs=2)
+    assert all(row["hint_size"] > 0 for row in history)
+    history = fit(student(), Hint(teacher(), pair(loss=Size())), split(), epochs=2)
+    assert all(row["size"] > 0 for row in history)
 
 
 # -- what is refused ------------------------------------------------------------------------------
