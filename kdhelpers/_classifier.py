@@ -20,7 +20,7 @@ class Classifier(nn.Module):
                 "in_channels must be at least 1 and num_classes at least 2, "
                 f"got {in_channels} and {num_classes}."
             )
-        if image_size < multiple_of or image_size % multiple_of:
+        if multiple_of > 1 and (image_size < multiple_of or image_size % multiple_of):
             raise ValueError(f"image_size must be a multiple of {multiple_of}, got {image_size}.")
         self.input_shape = (in_channels, image_size, image_size)
         self.num_classes = num_classes

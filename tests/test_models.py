@@ -24,8 +24,15 @@ SIZES = {
     "small_cnn": (545_098, 6_178_186),
     "cnn_teacher": (2_440_586, 16_459_402),
     "cnn_student": (612_042, 4_524_874),
+    "fitnet_teacher": (9_039_690, 330_975_690),
+    "fitnet1": (252_646, 33_395_902),
+    "fitnet2": (867_110, 114_617_246),
+    "fitnet3": (1_611_486, 361_701_198),
+    "fitnet4": (2_476_594, 374_167_774),
+    "fitnet_mnist_teacher": (361_690, 40_807_690),
+    "fitnet_mnist_student": (29_842, 7_123_606),
 }
-WIDE = {"vgg16", "vgg_small", "resnet18"}
+WIDE = {name for name in SIZES if name.startswith(("vgg", "resnet", "fitnet"))}
 
 
 def narrow(name: str, **options: Any) -> Any:
@@ -62,8 +69,8 @@ def test_parameters_and_macs_are_exact_and_documented(name: str) -> None:
 
 
 def test_a_network_is_for_the_images_it_was_designed_for() -> None:
-    assert [image_size(name) for name in names()] == [28, 28, *[32] * 8]
-    assert [build(name).input_shape[0] for name in names()] == [1, 1, 1, 1, *[3] * 6]
+    assert [image_size(name) for name in names()] == [28, 28, *[32] * 13, 28, 28]
+    assert [build(name).input_shape[0] for name in names()] == [*[1] * 4, *[3] * 11, 1, 1]
 
 
 @pytest.mark.parametrize("name", names())
