@@ -134,7 +134,7 @@ def _show_result(result: sweeps.SweepResult) -> None:
         print(sweep_plots.summary(*sweep_plots.series(result.rows, metric)), end="\n\n")
     failed = sum(row.status != "ok" for row in result.rows)
     print(
-        f"{len(result.rows)} points, {result.ran} of them run now"
+        f"{len(result.rows)} point{'s' * (len(result.rows) != 1)}, {result.ran} run now"
         + f", {failed} failed (the same command tries them again)" * bool(failed)
     )
     files = [path.name for path in (result.csv, result.parquet, result.figure) if path]

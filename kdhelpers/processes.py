@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
@@ -95,6 +96,8 @@ class _Process:
 def _prepare() -> None:
     """What a process does first."""
     os.environ.update(ONE_THREAD)
+    # jsonschema (by way of nbformat) would build a grammar for URIs: 2.5 seconds for nothing.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C is for the program in the terminal, which then calls `kill`
     threading.Thread(target=_end_with_the_parent, daemon=True).start()

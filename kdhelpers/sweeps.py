@@ -69,9 +69,9 @@ def sweep(
         notebook: a number, name or path, as for `course.run`.
         grid: the values of each parameter, as for `grids.expand`: `{"temperature": [1, 2, 4],
             "seed": range(10)}`; `seed` also stands for one value of `seeds: list[int]`.
-        executor: any executor of `concurrent.futures`; its workers must see the notebook and
-            `out_dir` under the same paths, for instance `Client(…).get_executor()` of
-            dask.distributed on a shared file system. Default: `workers` processes of one thread.
+        executor: any executor of `concurrent.futures`, for instance `Client(…).get_executor()`
+            of dask.distributed. Its workers need this package, and the notebook and `out_dir`
+            under the same paths. Default: `workers` processes of one thread.
         workers: how many processes without an executor; default: one per processor core.
         profile, parameters, parameter_file: what all points share, as for `course.run`.
         out_dir: where everything goes; default `runs/sweeps/NN_name`.

@@ -9,10 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import pytest
@@ -254,6 +254,30 @@ def test_an_interrupt_keeps_what_is_done(
     assert [row["status"] for row in table(Path("runs/sweeps/05_tiny"))] == ["ok", "failed", "ok"]
 
 
+def test_an_interrupt_kills_the_processes_of_its_own(
+    ran: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Inline):
+        ends: ClassVar[list[int]] = []
+
+        def __init__(self, workers: int) -> None:
+            self.workers = workers
+
+        def kill(self) -> None:
+            self.ends.append(self.workers)
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps, "Processes", Killed)
+    monkeypatch.setattr(sweeps.os, "cpu_count", lambda: None)
+    monkeypatch.setattr(sweeps, "wait", interrupt)
+    for workers in (3, None):
+        with pytest.raises(KeyboardInterrupt):
+            sweep("05", GRID, workers=workers, out_dir=f"{workers}", progress=False)
+    assert Killed.ends == [3, 1]
+
+
 def test_two_sweeps_into_one_folder_are_refused(ran: list[dict[str, Any]]) -> None:
     Path("out").mkdir()
     with (
@@ -272,9 +296,7 @@ def test_without_pyarrow_there_is_no_parquet(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert cli.main(["sweep", "05", "-p", "temperature", "1", "4", "-p", "seed", "0:2"]) == 0
     out, err = capsys.readouterr()
-    assert out.endswith(
-        "4 points, 0 of them run now\nIn runs/sweeps/05_tiny: sweep.csv, sweep.png\n"
-    )
+    assert out.endswith("4 points, 0 run now\nIn runs/sweeps/05_tiny: sweep.csv, sweep.png\n")
     assert "sweep.parquet needs the package 'pyarrow'; install the extra" in err
     assert not Path("runs/sweeps/05_tiny/sweep.parquet").exists()
 
@@ -326,6 +348,30 @@ def test_bad_arguments_end_with_2_and_one_sentence(
     assert err.count("\n") == 1
 
 
+def test_an_interrupt_ends_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps, "sweep", interrupt)
+    assert call("sweep", "05", "-p", "seed", "1") == 130
+    assert capsys.readouterr().err.endswith("goes on from there\ninterrupted\n")
+
+
+def test_a_sweep_in_which_every_point_fails(
+    ran: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "Processes", lambda workers: Inline())
+    assert call("sweep", "05", "-p", "mode", "bad", "--workers", "1") == 1
+    out, err = capsys.readouterr()
+    assert out == (
+        "1 point, 1 run now, 1 failed (the same command tries them again)\n"
+        "In runs/sweeps/05_tiny: sweep.csv, sweep.parquet\n"
+    )
+    assert "mode = bad failed: cell In [3]:\nit is bad" in err
+
+
 def test_dask_is_an_extra(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -369,12 +415,21 @@ def check_trouble(result: SweepResult) -> None:
     assert_gone(result.folder, 4)
 
 
+def test_any_executor_will_do(root: Path) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        result = sweep("05", {"seed": [3]}, executor=threads, progress=False)
+    assert [row.metrics for row in result.rows] == [
+        {"headline": "done", "accuracy": accuracy(4, 3)}
+    ]
+    assert list((result.folder / "points").glob("seed=3-*/05_tiny.ipynb"))
+
+
 def test_two_processes_and_one_is_killed(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     sweep_lesson.write(root, TROUBLE)
     grid = ["-p", "temperature", "1", "2", "4", "-p", "seed", "0"]
     assert cli.main(["sweep", "05", *grid, "--workers", "2", "--out", "out"]) == 1
     out, err = capfd.readouterr()
-    assert "3 points, 3 of them run now, 1 failed (the same command tries them again)" in out
+    assert "3 points, 3 run now, 1 failed (the same command tries them again)" in out
     assert "\ntemperature = 2.0, seed = 0 failed: cell In [4], line 2:\n" in err
     assert "05_tiny: 100%" in err
     assert "Traceback" not in err
