@@ -16,7 +16,8 @@ from kdhelpers.processes import Processes
 
 
 @pytest.fixture
-def processes() -> Iterator[Processes]:
+def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
     with Processes(2) as started:
         yield started
 
