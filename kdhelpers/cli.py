@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from kdhelpers import __version__, course, doctor
+from kdhelpers import __version__, cli_sweep, course, doctor
 
 __all__ = ["main"]
 
@@ -22,12 +22,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # An interrupt may arrive inside a callback of the kernel's channels; its log is no news.
     logging.getLogger("tornado").addHandler(logging.NullHandler())
     given, settings = _set_parameters_aside(sys.argv[1:] if arguments is None else arguments)
+    given, grid = cli_sweep.set_grid_aside(given)
     options = _parser().parse_args(given)
     try:
         if options.command == "list":
             return _list(options.lessons)
         if options.command == "doctor":
             return _doctor()
+        if options.command == "sweep":
+            return 0 if cli_sweep.sweep(options, grid) else FAILED
+        if options.command == "report":
+            cli_sweep.report(options)
+            return 0
         return _run(options, dict(settings))
     except course.CourseError as error:
         print(f"kdhelpers: {error}", file=sys.stderr)
@@ -144,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", help="show the lessons, or the parameters of one")
     listing.add_argument("lessons", nargs="*", metavar="LESSON")
+    cli_sweep.add_parsers(commands)
     commands.add_parser("doctor", help="check that the course can run on this machine")
     return parser
 

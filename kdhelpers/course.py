@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ from kdhelpers.parameters import convert, read_file
 from kdhelpers.records import RECORD_FILE, load_records, write_record
 
 __all__ = ["RECORD_FILE", "CourseError", "Lesson", "Outcome", "Parameter", "Plan", "execute"]
-__all__ += ["find_lessons", "find_root", "load_records", "plan", "prepare_folder", "run"]
-__all__ += ["write_record"]
+__all__ += ["find_lessons", "find_root", "load_records", "plan", "prepare_folder", "refine"]
+__all__ += ["run", "write_record"]
 
 PROFILES = ("quick", "full")
 KERNEL = "python3"  # whatever name an editor stored in the notebook
@@ -164,6 +164,21 @@ def _plan_one(lesson: Lesson, profile: str, for_all: list[_Layer]) -> Plan:
         own = _layer_from(lesson.full_profile)
         own.check_names(set(lesson.parameters))
         layers = [own, *for_all]
+    return Plan(lesson, profile, _converted(lesson, layers))
+
+
+def refine(plan: Plan, parameters: Mapping[str, Any]) -> Plan:
+    """The plan with further values, checked in the same way, that go before its own.
+
+    Raises:
+        CourseError: the lesson has no such parameter, or a value does not fit.
+    """
+    layer = _Layer("", dict(parameters))
+    layer.check_names(set(plan.lesson.parameters))
+    return replace(plan, values=plan.values | _converted(plan.lesson, [layer]))
+
+
+def _converted(lesson: Lesson, layers: list[_Layer]) -> dict[str, Any]:
     values = {}
     for name, declared in lesson.parameters.items():
         for layer in layers:
@@ -174,7 +189,7 @@ def _plan_one(lesson: Lesson, profile: str, for_all: list[_Layer]) -> Plan:
             except ValueError as error:
                 where = f"{layer.source}parameter {name!r} of {lesson.name}"
                 raise CourseError(f"{where} {error}") from error
-    return Plan(lesson, profile, values)
+    return values
 
 
 def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
@@ -196,15 +211,20 @@ def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
             raise CourseError(f"{str(folder)!r} holds the lesson itself; choose another --out")
 
 
-def execute(plan: Plan, out_dir: str | Path = "runs", *, progress: bool = True) -> Outcome:
+def execute(
+    plan: Plan, out_dir: str | Path = "runs", *, progress: bool = True, patience: float = 0.0
+) -> Outcome:
     """Execute one lesson into a prepared folder. Whatever goes wrong in it is in the outcome.
+
+    Args:
+        patience: seconds to wait for another run of the lesson into this folder.
 
     Raises:
         KeyboardInterrupt: after the kernel has been stopped; the executed part is kept.
     """
     lock = _lock(plan, out_dir)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience)
     except Timeout:
         notebook = Path(out_dir) / f"{plan.lesson.name}.ipynb"
         reason = f"another run is writing to {str(out_dir)!r}; choose another --out"
@@ -233,6 +253,7 @@ def _execute(plan: Plan, out_dir: str | Path, progress: bool) -> Outcome:
     record, failure, finished = None, None, False
     started = time.perf_counter()
     try:
+        digest = lesson.digest  # of what is executed, should the file change meanwhile
         record_file.unlink(missing_ok=True)  # of an earlier run
         executed = papermill.execute_notebook(
             for_papermill(lesson.path),
@@ -249,6 +270,7 @@ def _execute(plan: Plan, out_dir: str | Path, progress: bool) -> Outcome:
                 notebook=lesson.name,
                 profile=plan.profile,
                 parameters=plan.parameters,
+                lesson=digest,
                 seconds=time.perf_counter() - started,
             )
         finished = failure is None

@@ -1,6 +1,8 @@
 """The lessons: where they are, what they are called, and which parameters they declare."""
 
 import ast
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -59,6 +61,16 @@ class Lesson:
         texts = (cell.source for cell in self._cells if cell.cell_type == "markdown")
         headings = (line for text in texts for line in text.splitlines() if line.startswith("#"))
         return next(headings, "").lstrip("# ").strip()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the code cells: a changed text or a stored output makes no other lesson.
+
+        Raises:
+            CourseError: the file is not a notebook.
+        """
+        code = [cell.source for cell in self._cells if cell.cell_type == "code"]
+        return hashlib.sha256(json.dumps(code).encode()).hexdigest()
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:

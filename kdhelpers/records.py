@@ -21,7 +21,8 @@ from kdhelpers.files import write_text
 from kdhelpers.lessons import CourseError, find_root
 from kdhelpers.parameters import plain
 
-__all__ = ["complete", "environment", "load_records", "read_record", "write_record"]
+__all__ = ["belongs_to", "complete", "environment", "load_records", "read_record"]
+__all__ += ["without_folders", "write_record"]
 
 # The lesson's parameter that says where to write; it is no setting of the experiment.
 RECORD_FILE = "record_file"
@@ -71,7 +72,7 @@ def write_record(
         "seconds": round(time.perf_counter() - started, 2),
     }
     try:
-        record = {key: _without_folders(value) for key, value in _checked(record).items()}
+        record = {key: without_folders(value) for key, value in _checked(record).items()}
     except ValueError as error:
         raise CourseError(str(error)) from error
     if record_file:
@@ -80,22 +81,47 @@ def write_record(
 
 
 def complete(
-    path: Path, *, notebook: str, profile: str, parameters: Mapping[str, Any], seconds: float
+    path: Path,
+    *,
+    notebook: str,
+    profile: str,
+    parameters: Mapping[str, Any],
+    lesson: str,
+    seconds: float,
 ) -> dict[str, Any]:
     """Add to the record at `path` what only the runner knows, and return the whole.
+
+    Args:
+        lesson: the digest of the lesson's code; it goes into the environment.
 
     Raises:
         CourseError: the file is missing or is not a record.
         OSError: the file cannot be written.
     """
-    record = read_record(path) | {
+    record = read_record(path)
+    record |= {
         "notebook": notebook,
         "profile": profile,
-        "parameters": _without_folders(dict(parameters)),
+        "parameters": without_folders(dict(parameters)),
+        "environment": record["environment"] | {"lesson": lesson},
         "seconds": round(seconds, 2),
     }
     _write(path, record)
     return record
+
+
+def belongs_to(
+    record: Mapping[str, Any],
+    *,
+    notebook: str,
+    profile: str,
+    parameters: Mapping[str, Any],
+    lesson: str,
+) -> bool:
+    """Whether `complete` made this record of that very run; arguments as there."""
+    found = [record[key] for key in ("notebook", "profile", "parameters")]
+    found.append(record["environment"].get("lesson"))
+    return found == [notebook, profile, without_folders(dict(parameters)), lesson]
 
 
 def load_records(notebook: str, folder: Path | None = None) -> list[dict[str, Any]]:
@@ -210,14 +236,14 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _without_folders(value: Any) -> Any:
+def without_folders(value: Any) -> Any:
     """The value with every absolute path cut to its last part."""
     if isinstance(value, str) and Path(value).is_absolute():
         return Path(value).name or value
     if isinstance(value, list):
-        return [_without_folders(item) for item in value]
+        return [without_folders(item) for item in value]
     if isinstance(value, dict):
-        return {key: _without_folders(item) for key, item in value.items()}
+        return {key: without_folders(item) for key, item in value.items()}
     return value
 
 

@@ -1,0 +1,204 @@
+"""What a sweep's folder holds: a list of its points, their records, and one table of them all.
+
+The table is a function of what lies in the folder, so it does not matter in how many attempts
+the records came about.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdhelpers.files import atomic, write_text
+from kdhelpers.grids import Point
+from kdhelpers.lessons import CourseError
+from kdhelpers.records import belongs_to, read_record, without_folders
+
+__all__ = ["LIST", "STATUSES", "Row", "clear", "columns", "finished", "point_folder", "rows"]
+__all__ += ["write_failure", "write_list", "write_tables"]
+
+LIST, FAILURE = "sweep.json", "failure.txt"
+STATUSES = ("ok", "failed", "missing")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One point: its values in the grid, and what came of it.
+
+    `status` is "ok", "failed" (`failure` says why) or "missing"; only "ok" has `metrics`, the
+    scalars of the record by dotted name.
+    """
+
+    values: dict[str, Any]
+    status: str
+    seconds: float | None
+    metrics: dict[str, Any]
+    failure: str
+    point: str
+
+
+def point_folder(folder: Path, name: str) -> Path:
+    return folder / "points" / name
+
+
+def write_list(folder: Path, points: Sequence[Point]) -> None:
+    """Write down which points the sweep has.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    plan = points[0].plan
+    content = {
+        "notebook": plan.lesson.name,
+        "profile": plan.profile,
+        "lesson": plan.lesson.digest,
+        "points": [
+            {
+                "folder": point.folder,
+                "values": without_folders(point.values),
+                "parameters": without_folders(point.plan.parameters),
+            }
+            for point in points
+        ],
+    }
+    write_text(folder / LIST, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
+def clear(folder: Path, point: Point) -> None:
+    """Remove what a failed or killed attempt has left, except for the notebook."""
+    place = point_folder(folder, point.folder)
+    for left in [*place.glob(".part-*"), place / FAILURE]:
+        left.unlink(missing_ok=True)
+
+
+def write_failure(folder: Path, point: Point, failure: str) -> Row:
+    """Keep the reason of a failure beside the executed notebook; return the point's row.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_text(point_folder(folder, point.folder) / FAILURE, failure + "\n")
+    return Row(dict(point.values), "failed", None, {}, failure, point.folder)
+
+
+def finished(folder: Path, point: Point) -> bool:
+    """Whether the point has a readable record of the same lesson, profile and parameters.
+
+    The lesson is the same if the code of its cells is. Whether the package has changed is not
+    asked: every record names the commit.
+    """
+    plan = point.plan
+    run = {"notebook": plan.lesson.name, "profile": plan.profile, "lesson": plan.lesson.digest}
+    return _record(folder, point.folder, run | {"parameters": plan.parameters}) is not None
+
+
+def rows(folder: Path) -> list[Row]:
+    """The points of the sweep in `folder`, in the order of its grid.
+
+    Raises:
+        CourseError: there is no list of points, or it is damaged.
+    """
+    path = folder / LIST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        run = {key: content[key] for key in ("notebook", "profile", "lesson")}
+        return [_row(folder, point, run) for point in content["points"]]
+    except OSError as error:
+        raise CourseError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CourseError(f"{path} is not the list of a sweep's points") from error
+
+
+def _row(folder: Path, point: dict[str, Any], run: dict[str, Any]) -> Row:
+    name, values = point["folder"], dict(point["values"])
+    record = _record(folder, name, run | {"parameters": point["parameters"]})
+    if record is not None:
+        return Row(values, "ok", record["seconds"], _scalars(record["metrics"]), "", name)
+    try:
+        failure = (point_folder(folder, name) / FAILURE).read_text(encoding="utf-8").strip()
+    except OSError:
+        return Row(values, "missing", None, {}, "", name)
+    return Row(values, "failed", None, {}, failure, name)
+
+
+def _record(folder: Path, name: str, run: Mapping[str, Any]) -> dict[str, Any] | None:
+    try:
+        record = read_record(point_folder(folder, name) / f"{run['notebook']}.json")
+    except CourseError:
+        return None
+    return record if belongs_to(record, **run) else None
+
+
+def _scalars(metrics: Any, name: str = "") -> dict[str, Any]:
+    """`{"a": {"b": 1}, "c": [2]}` as `{"a.b": 1, "c": 2}`; a list with one value is that value.
+
+    Longer lists are left to the record.
+    """
+    match metrics:
+        case [only]:
+            return _scalars(only, name)
+        case list():
+            return {}
+        case dict():
+            inner = [_scalars(value, f"{name}.{key}" if name else key)
+                     for key, value in metrics.items()]  # fmt: skip
+            return {key: value for part in inner for key, value in part.items()}
+    return {name: metrics}
+
+
+def columns(table: Sequence[Row]) -> dict[str, list[Any]]:
+    """The table by column: the grid's parameters, status, seconds, then the metrics.
+
+    A metric that is called like one of the first columns gets the prefix "metrics.". Values that
+    have no cell type (a parameter that is a list or a mapping) are told as JSON.
+    """
+    names = list(table[0].values) if table else []
+    first = {name: [_cell(row.values.get(name)) for row in table] for name in names}
+    first |= {"status": [r.status for r in table], "seconds": [r.seconds for r in table]}
+    metrics = dict.fromkeys(name for row in table for name in row.metrics)
+    return first | {
+        f"metrics.{name}" if name in first else name: [row.metrics.get(name) for row in table]
+        for name in metrics
+    }
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def write_tables(folder: Path, found: Sequence[Row]) -> tuple[Path, Path | None]:
+    """Write `sweep.csv` and, if pyarrow is installed, `sweep.parquet`; return their paths.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    table = columns(found)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*table.values(), strict=True))
+    write_text(folder / "sweep.csv", text.getvalue())
+    return folder / "sweep.csv", _write_parquet(folder / "sweep.parquet", table)
+
+
+def _write_parquet(path: Path, table: Mapping[str, list[Any]]) -> Path | None:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        path.unlink(missing_ok=True)  # of an earlier start: it would tell less than the CSV file
+        return None
+
+    def array(values: list[Any]) -> Any:
+        try:
+            return pyarrow.array(values)
+        except (pyarrow.ArrowException, OverflowError):  # values of several types
+            return pyarrow.array([None if value is None else str(value) for value in values])
+
+    with atomic(path) as temporary:
+        content = {name: array(values) for name, values in table.items()}
+        parquet.write_table(pyarrow.table(content), temporary)
+    return path
