@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kdhelpers.models import names
+
 
 def check(*, available: int, **settings: Any) -> None:
     """Refuse settings that cannot work, before any training starts.
@@ -11,8 +13,10 @@ def check(*, available: int, **settings: Any) -> None:
     Args:
         available: how many training images there are.
         settings: what to check, by name: `seeds`, `temperature`, `temperatures`, `alpha`,
-            `transfer_size`, `transfer_sizes`, `steps`, `batch_size`, `teacher_epochs`,
-            `learning_rate`, `teacher_learning_rate`.
+            `alphas`, `transfer_size`, `transfer_sizes`, `steps`, `epochs`, `teacher_epochs`,
+            `stem_epochs`, `batch_size`, `teacher_batch_size`, `learning_rate`,
+            `teacher_learning_rate`, `student_width`, `teacher_width`, `grid_seeds` (one is
+            enough), `students` (names of networks).
 
     Raises:
         ValueError: one sentence that names the setting, its value and what is wanted.
@@ -34,12 +38,26 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _seeds(value: Any, _: int) -> str:
+def _seeds(value: Any, available: int) -> str:
+    problem = _distinct_seeds(value, available)
+    if not problem and len(value) < 2:
+        return "needs at least two values: an interval over one run does not exist"
+    return problem
+
+
+def _distinct_seeds(value: Any, _: int) -> str:
     if not isinstance(value, Sequence) or not all(_is_whole(seed) and seed >= 0 for seed in value):
         return "must be a list of whole numbers from 0"
-    if len(value) < 2:
-        return "needs at least two values: an interval over one run does not exist"
+    if not value:
+        return "must be a list with at least one value"
     return "" if len(set(value)) == len(value) else "must not repeat a value: that is the same run"
+
+
+def _networks(value: Any, _: int) -> str:
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        return "must be a list of networks, at least one"
+    unknown = [name for name in value if name not in names()]
+    return f"must be networks that models.build knows ({', '.join(names())})" if unknown else ""
 
 
 def _positive(value: Any, _: int) -> str:
@@ -74,11 +92,19 @@ _RULES: dict[str, Callable[[Any, int], str]] = {
     "temperature": _positive,
     "temperatures": _each(_positive),
     "alpha": _share,
+    "alphas": _each(_share),
     "transfer_size": _size,
     "transfer_sizes": _each(_size),
     "steps": _count,
-    "batch_size": _count,
+    "epochs": _count,
     "teacher_epochs": _count,
+    "stem_epochs": _count,
+    "batch_size": _count,
+    "teacher_batch_size": _count,
     "learning_rate": _positive,
     "teacher_learning_rate": _positive,
+    "student_width": _positive,
+    "teacher_width": _positive,
+    "grid_seeds": _distinct_seeds,
+    "students": _networks,
 }

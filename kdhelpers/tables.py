@@ -83,6 +83,57 @@ def sweep_table(record: Mapping[str, Any]) -> Table:
     return Table(["student", "accuracy, %", "against alone, points", f"against T = {rule}"], rows)
 
 
+ARM_FIGURES = {
+    "accuracy": "accuracy, %",
+    "agreement": "agreement with the teacher, %",
+    "calibration_error": "calibration error, %",
+}
+
+
+def arms_table(
+    arms: Mapping[str, Sequence[Mapping[str, float]]],
+    *,
+    baseline: str = "alone",
+    keys: Sequence[str] = ("accuracy",),
+) -> Table:
+    """A row per arm: figures in %, and the paired difference in accuracy from the baseline.
+
+    Args:
+        arms: for each arm one dict of figures per seed, as `evaluation.evaluate` gives them, in the
+            same order of seeds.
+        keys: which of their figures to show.
+
+    Raises:
+        ValueError: there is no arm called `baseline`.
+    """
+    if baseline not in arms:
+        raise ValueError(f"there is no arm {baseline!r}; there are {', '.join(arms)}.")
+    rows = []
+    for name, runs in arms.items():
+        figures = {key: [100 * run[key] for run in runs] for key in {*keys, "accuracy"}}
+        against = [100 * run["accuracy"] for run in arms[baseline]]
+        difference = "" if name == baseline else _compared(against, figures["accuracy"])
+        shown = (percent(mean_interval(figures[key])) for key in keys)
+        rows.append([name, *shown, difference])
+    heads = [ARM_FIGURES.get(key, key) for key in keys]
+    return Table(["arm", *heads, f"against {baseline}, points"], rows)
+
+
+def cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
+    """Parameters, multiply-accumulates, latency and accuracy of each network."""
+    rows = [
+        [
+            name,
+            f"{cost['parameters']:,}",
+            f"{cost['macs'] / 1e6:.1f}",
+            f"{cost['latency_ms']:.2f}",
+            f"{100 * cost['accuracy']:.2f}",
+        ]
+        for name, cost in costs.items()
+    ]
+    return Table(["network", "parameters", "million MACs", "ms a picture", "accuracy, %"], rows)
+
+
 def _compared(baseline: Sequence[float], values: Sequence[float]) -> str:
     gain = paired_difference(baseline, values)
     return f"{percent(gain, sign=True)} ({verdict(gain)})"

@@ -18,6 +18,14 @@ RIGHT: dict[str, Any] = {
     "teacher_epochs": 6,
     "learning_rate": 1e-3,
     "teacher_learning_rate": 1,
+    "alphas": [0, 0.5, 1.0],
+    "epochs": 3,
+    "stem_epochs": 1,
+    "teacher_batch_size": 8,
+    "student_width": 0.25,
+    "teacher_width": 1,
+    "grid_seeds": [0],
+    "students": ["small_cnn", "vgg_small"],
 }
 
 
@@ -29,7 +37,14 @@ def test_ordinary_settings_pass() -> None:
     ("name", "value", "message"),
     [
         ("seeds", [0], "seeds needs at least two values"),
-        ("seeds", [], "seeds needs at least two values"),
+        ("seeds", [], "seeds must be a list with at least one value"),
+        ("grid_seeds", [], "grid_seeds must be a list with at least one value"),
+        ("grid_seeds", [1, 1], "grid_seeds must not repeat a value"),
+        ("alphas", [0.5, -0.1], "alphas must lie between 0 and 1"),
+        ("student_width", 0, "student_width must be a number greater than 0"),
+        ("students", [], "students must be a list of networks, at least one"),
+        ("students", "small_cnn", "students must be a list of networks"),
+        ("students", ["vgg"], "students must be networks that models.build knows .mnist_cnn"),
         ("seeds", [0, 0], "seeds must not repeat a value"),
         ("seeds", [0, -1], "seeds must be a list of whole numbers from 0"),
         ("seeds", 3, "seeds must be a list"),

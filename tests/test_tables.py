@@ -6,7 +6,16 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 from kdhelpers.stats import Interval, mean_interval, paired_difference
-from kdhelpers.tables import Table, percent, provenance, sweep_table, transfer_table, verdict
+from kdhelpers.tables import (
+    Table,
+    arms_table,
+    cost_table,
+    percent,
+    provenance,
+    sweep_table,
+    transfer_table,
+    verdict,
+)
 
 TABLE = Table(["model", "accuracy, %"], [["teacher", "97.9"], ["student", "8.0"]])
 
@@ -131,3 +140,34 @@ def test_a_sweep_table_compares_with_the_student_alone_and_with_the_rule() -> No
         "+10.00 ± 0.00 (helps)", "+11.00 ± 0.00 (helps)",
     ]  # fmt: skip
     assert [row[3] for row in table.rows] == ["", "", "+1.00 ± 0.00 (helps)"]
+
+
+ARMS = {
+    "alone": [{"accuracy": 0.50, "agreement": 0.6}, {"accuracy": 0.54, "agreement": 0.7}],
+    "distilled": [{"accuracy": 0.60, "agreement": 0.8}, {"accuracy": 0.64, "agreement": 0.8}],
+}
+
+
+def test_arms_are_compared_with_the_baseline_seed_by_seed() -> None:
+    table = arms_table(ARMS, keys=("accuracy", "agreement"))
+    assert table.headers == [
+        "arm", "accuracy, %", "agreement with the teacher, %", "against alone, points"
+    ]  # fmt: skip
+    alone, distilled = table.rows
+    assert alone[0] == "alone"
+    assert alone[-1] == ""
+    assert distilled[1] == percent(mean_interval([60, 64]))
+    assert distilled[2] == "80.00 ± 0.00"
+    assert distilled[3] == "+10.00 ± 0.00 (helps)"
+
+
+def test_arms_can_be_compared_with_any_of_them() -> None:
+    rows = arms_table(ARMS, baseline="distilled").rows
+    assert rows[0][-1] == "-10.00 ± 0.00 (hurts)"
+    with pytest.raises(ValueError, match="there is no arm 'teacher'; there are alone, distilled"):
+        arms_table(ARMS, baseline="teacher")
+
+
+def test_costs_are_rounded_to_what_a_reader_needs() -> None:
+    cost = {"parameters": 1234567, "macs": 6_178_186, "latency_ms": 1.2345, "accuracy": 0.91234}
+    assert cost_table({"net": cost}).rows == [["net", "1,234,567", "6.2", "1.23", "91.23"]]
