@@ -130,9 +130,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("lessons", nargs="*", metavar="LESSON", help='"01", "01_mnist_kd" or a path')
     run.add_argument(
         "--profile",
-        choices=course.PROFILES,
         default="quick",
-        help="quick: the notebook's own parameters; full: notebooks/profiles/full/NN_name.yaml",
+        metavar="NAME",
+        help="quick: the notebook's own parameters; full: notebooks/profiles/full/NN_name.yaml; "
+        "and so on for every folder in notebooks/profiles",
     )
     run.add_argument(
         "-p",

@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from kdhelpers import sweeps
-from kdhelpers.course import PROFILES, CourseError
+from kdhelpers.course import CourseError
 from kdhelpers.sweep_tables import Row
 
 __all__ = ["add_parsers", "report", "set_grid_aside", "sweep"]
@@ -38,7 +38,7 @@ def add_parsers(commands: Any) -> None:
     parser.add_argument(
         "-f", dest="parameter_file", metavar="FILE", help="what all points share, in YAML"
     )
-    parser.add_argument("--profile", choices=PROFILES, default="quick")
+    parser.add_argument("--profile", default="quick", metavar="NAME")
     parser.add_argument(
         "--out", metavar="DIR", help="where everything goes (default: runs/sweeps/LESSON)"
     )

@@ -32,7 +32,6 @@ __all__ = ["RECORD_FILE", "CourseError", "Lesson", "Outcome", "Parameter", "Plan
 __all__ += ["find_lessons", "find_root", "load_records", "plan", "prepare_folder", "refine"]
 __all__ += ["run", "write_record"]
 
-PROFILES = ("quick", "full")
 KERNEL = "python3"  # whatever name an editor stored in the notebook
 # The kernel's own log would go to the terminal: a warning about TCP at every start (since
 # ipykernel 7.3), now and then an error about being stopped. Errors in cells do not go there.
@@ -89,7 +88,8 @@ def run(
 
     Args:
         lessons: a number, name or path, or several of them; none means all.
-        profile: "quick" (the notebook's own values) or "full" (`profiles/full/NN_name.yaml`).
+        profile: "quick" (the notebook's own values), or NAME for `profiles/NAME/NN_name.yaml`:
+            every lesson has "full".
         parameters: values that go before those of the file, which go before the profile's. With
             several lessons each takes those that it has. Text is converted to the declared type.
         parameter_file: a YAML file in papermill's `-f` format.
@@ -116,8 +116,6 @@ def plan(
     Raises:
         CourseError: a lesson, profile, file or parameter does not exist, or a value does not fit.
     """
-    if profile not in PROFILES:
-        raise CourseError(f"unknown profile {profile!r}{did_you_mean(profile, PROFILES)}")
     chosen = find_lessons(lessons)
     for_all = [_Layer("", dict(parameters or {}))]
     if parameter_file:
@@ -156,12 +154,11 @@ def _layer_from(path: Path) -> _Layer:
 
 def _plan_one(lesson: Lesson, profile: str, for_all: list[_Layer]) -> Plan:
     layers = for_all
-    if profile == "full":
-        if not lesson.full_profile.is_file():
-            raise CourseError(
-                f"{lesson.name} has no full profile: {lesson.full_profile} is missing"
-            )
-        own = _layer_from(lesson.full_profile)
+    if profile not in lesson.profiles:
+        hint = did_you_mean(profile, lesson.profiles)
+        raise CourseError(f"{lesson.name} has no profile {profile!r}{hint}")
+    if profile != "quick":
+        own = _layer_from(lesson.profile(profile))
         own.check_names(set(lesson.parameters))
         layers = [own, *for_all]
     return Plan(lesson, profile, _converted(lesson, layers))

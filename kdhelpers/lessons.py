@@ -46,10 +46,15 @@ class Lesson:
     def number(self) -> str:
         return self.name.partition("_")[0]
 
+    def profile(self, name: str) -> Path:
+        """The file with the parameters of a profile, in the format of `papermill -f`."""
+        return self.path.parent / "profiles" / name / f"{self.name}.yaml"
+
     @property
-    def full_profile(self) -> Path:
-        """The file with the parameters of the full profile, in the format of `papermill -f`."""
-        return self.path.parent / "profiles" / "full" / f"{self.name}.yaml"
+    def profiles(self) -> list[str]:
+        """The profiles that the lesson has: "quick", its own values, and those with a file."""
+        files = self.path.parent.glob(f"profiles/*/{self.name}.yaml")
+        return ["quick", *sorted(file.parent.name for file in files)]
 
     @cached_property
     def title(self) -> str:

@@ -40,7 +40,7 @@ def names_in(folder: str) -> list[str]:
     [
         ("", "kdhelpers: the following arguments are required: COMMAND"),
         ("walk", "kdhelpers: argument COMMAND: invalid choice: 'walk'"),
-        ("run --profile ful", "kdhelpers run: argument --profile: invalid choice: 'ful'"),
+        ("run --profile ful", "kdhelpers: 01_first has no profile 'ful'; did you mean 'full'?"),
         ("run --fast", "kdhelpers: unrecognized arguments: --fast"),
         ("run -p epochs", "kdhelpers run: argument -p: expected 2 arguments"),
         ("list -p epochs 3", "kdhelpers: unrecognized arguments: -p"),

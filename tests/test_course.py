@@ -102,13 +102,13 @@ def test_a_value_must_fit_every_lesson_that_takes_it(root: Path) -> None:
 
 
 def test_profiles_that_are_wrong(root: Path) -> None:
-    with pytest.raises(
-        CourseError, match=r"02_second has no full profile: .*02_second.yaml is mis"
-    ):
+    with pytest.raises(CourseError, match="02_second has no profile 'full'; there are quick"):
         course.plan(profile="full")
-    with pytest.raises(CourseError, match="unknown profile 'ful'; did you mean 'full'"):
-        course.plan(profile="ful")
-    profile = course.find_lessons(["2"])[0].full_profile
+    with pytest.raises(CourseError, match="has no profile 'ful'; did you mean 'full'"):
+        course.plan(["1"], profile="ful")
+    with pytest.raises(CourseError, match=r"has no profile '[.][.]/full'"):
+        course.plan(["1"], profile="../full")
+    profile = course.find_lessons(["2"])[0].profile("full")
     # `rate` exists in the other lesson, but a profile belongs to its own
     for text, message in [("rate: 1", "unknown parameter 'rate'"), ("- 1", "must map")]:
         profile.write_text(text)
@@ -220,3 +220,12 @@ def test_a_second_run_into_the_same_folder_is_refused(root: Path) -> None:
         outcome = course.execute(plan, "out", progress=False)
     assert not outcome.ok
     assert "another run is writing to 'out'" in str(outcome.failure)
+
+
+def test_every_folder_of_profiles_is_a_profile(root: Path) -> None:
+    folder = root / "notebooks" / "profiles" / "laptop"
+    folder.mkdir()
+    (folder / "02_second.yaml").write_text("temperature: 2.5\n")
+    assert course.find_lessons(["2"])[0].profiles == ["quick", "laptop"]
+    (plan,) = course.plan(["2"], profile="laptop")
+    assert (plan.profile, plan.values) == ("laptop", {"temperature": 2.5})
