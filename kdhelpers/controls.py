@@ -13,12 +13,15 @@ class ShuffledTeacher(Teacher):
     is also what a cache gives that is addressed by position in a shuffled batch.
 
     Args:
-        model: the network, logits [B, C].
+        teacher: the network, logits [B, C], or a `Teacher`, with which it then shares what that
+            one remembers.
         seed: which image stands for which; default 0.
     """
 
-    def __init__(self, model: torch.nn.Module, *, seed: int = 0) -> None:
-        super().__init__(model, cache=True)
+    def __init__(self, teacher: torch.nn.Module | Teacher, *, seed: int = 0) -> None:
+        super().__init__(teacher.model if isinstance(teacher, Teacher) else teacher, cache=True)
+        if isinstance(teacher, Teacher):
+            self._tables = teacher._tables
         self.seed = seed
 
     def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:

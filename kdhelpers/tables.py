@@ -134,6 +134,34 @@ def cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
     return Table(["network", "parameters", "million MACs", "ms a picture", "accuracy, %"], rows)
 
 
+def setup(record: Mapping[str, Any]) -> Table:
+    """What a record of lesson 03 was made with: data, networks, machine; two columns."""
+    parameters = record["parameters"]
+    networks = [
+        f"{parameters[role] if isinstance(parameters[role], str) else ', '.join(parameters[role])}"
+        f" at width {parameters[width]:g}, {parameters[epochs]} epochs"
+        for role, width, epochs in (
+            ("teacher", "teacher_width", "teacher_epochs"),
+            ("students", "student_width", "epochs"),
+        )
+    ]
+    images = parameters["transfer_size"]
+    return Table(
+        ["record", record["profile"] or "plain papermill"],
+        [
+            ["data", f"{parameters['dataset']}, the students see {images:,} images"],
+            ["teacher", networks[0]],
+            ["students", f"{networks[1]}, {len(parameters['seeds'])} seeds"],
+            ["made", provenance(record)],
+        ],
+    )
+
+
+def _threads(environment: Mapping[str, Any]) -> str:
+    threads = environment.get("threads", 0)
+    return f"{threads} thread{'s' * (threads != 1)}"
+
+
 def _compared(baseline: Sequence[float], values: Sequence[float]) -> str:
     gain = paired_difference(baseline, values)
     return f"{percent(gain, sign=True)} ({verdict(gain)})"
@@ -150,8 +178,7 @@ def provenance(record: Mapping[str, Any]) -> str:
     """One sentence on where a record comes from: data, device, seeds, versions, date, commit."""
     parameters, environment = record["parameters"], record["environment"]
     versions = environment.get("versions", {})
-    threads = environment.get("threads", 0)
-    machine = f"{environment['device']}, {threads} thread{'s' * (threads != 1)}"
+    machine = f"{environment['device']}, {_threads(environment)}"
     return (
         f"{parameters['dataset']}, {len(parameters['seeds'])} seeds, {machine}, "
         f"PyTorch {versions.get('torch', 'unknown')}, {record['seconds'] / 60:.0f} minutes, "

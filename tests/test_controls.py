@@ -57,3 +57,14 @@ def test_a_student_learns_less_from_it_than_from_the_true_teacher() -> None:
         logits = predict(student, train)
         losses.append(torch.nn.functional.cross_entropy(logits, train.labels).item())
     assert losses[0] < 0.5 * losses[1]
+
+
+def test_it_shares_what_a_teacher_remembers() -> None:
+    train, model = split(30), Small()
+    calls: list[int] = []
+    model.register_forward_hook(lambda *call: calls.append(1))
+    kept = Teacher(model, cache=True)
+    right = kept.prepare(train, Views(), 1)(whole(30))
+    wrong = ShuffledTeacher(kept).prepare(train, Views(), 1)(whole(30))
+    assert len(calls) == 1
+    assert torch.equal(right.sort(0).values, wrong.sort(0).values)

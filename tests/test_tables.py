@@ -12,6 +12,7 @@ from kdhelpers.tables import (
     cost_table,
     percent,
     provenance,
+    setup,
     sweep_table,
     transfer_table,
     verdict,
@@ -171,3 +172,24 @@ def test_arms_can_be_compared_with_any_of_them() -> None:
 def test_costs_are_rounded_to_what_a_reader_needs() -> None:
     cost = {"parameters": 1234567, "macs": 6_178_186, "latency_ms": 1.2345, "accuracy": 0.91234}
     assert cost_table({"net": cost}).rows == [["net", "1,234,567", "6.2", "1.23", "91.23"]]
+
+
+def test_the_setup_of_a_record_tells_what_it_is_not() -> None:
+    record = {
+        "profile": "cpu",
+        "parameters": {
+            "dataset": "cifar10", "transfer_size": 10_000, "teacher": "vgg16",
+            "teacher_width": 0.25, "teacher_epochs": 4, "students": ["small_cnn", "vgg_small"],
+            "student_width": 0.5, "epochs": 6, "seeds": [0, 1],
+        },
+        "environment": {"device": "cpu", "threads": 1},
+        "seconds": 120,
+    }  # fmt: skip
+    table = setup(record)
+    text = repr(table)
+    assert table.headers == ["record", "cpu"]
+    assert "cifar10, the students see 10,000 images" in text
+    assert "vgg16 at width 0.25, 4 epochs" in text
+    assert "small_cnn, vgg_small at width 0.5, 6 epochs, 2 seeds" in text
+    assert "1 thread, " in text
+    assert setup(record | {"profile": None}).headers[1] == "plain papermill"
