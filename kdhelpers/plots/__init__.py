@@ -1,0 +1,39 @@
+"""Every figure of the course: one function a figure, each returns a matplotlib `Figure`.
+
+Colours are from the palette of Okabe and Ito, which colour-blind readers can tell apart; what
+colour says is said by shape or text as well. `show` displays a figure with alternative text.
+"""
+
+from kdhelpers.plots.diagrams import distillation_diagram
+from kdhelpers.plots.images import image_grid, soft_target_bars
+from kdhelpers.plots.picture import Picture, show
+from kdhelpers.plots.results import paired_points, temperature_sweep, transfer_curve
+from kdhelpers.plots.style import ALONE, DISTILLED, NEUTRAL, PALETTE, TEACHER
+from kdhelpers.plots.temperature import (
+    entropy_curve,
+    log_curves,
+    soft_target_heatmap,
+    temperature_bars,
+    temperature_trajectories,
+)
+
+__all__ = [
+    "ALONE",
+    "DISTILLED",
+    "NEUTRAL",
+    "PALETTE",
+    "TEACHER",
+    "Picture",
+    "distillation_diagram",
+    "entropy_curve",
+    "image_grid",
+    "log_curves",
+    "paired_points",
+    "show",
+    "soft_target_bars",
+    "soft_target_heatmap",
+    "temperature_bars",
+    "temperature_sweep",
+    "temperature_trajectories",
+    "transfer_curve",
+]
