@@ -1,11 +1,15 @@
 """What students reached: accuracies over seeds with intervals, and paired differences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kdhelpers.plots.style import ALONE, DISTILLED, NEUTRAL, TEACHER
 from kdhelpers.stats import Interval, mean_interval
+
+SEEDS_KEY = "dots: seeds; diamond: mean with 95 % interval"
 
 
 def transfer_curve(
@@ -83,25 +87,49 @@ def temperature_sweep(
     return figure
 
 
+def arms(
+    values: Mapping[str, Sequence[float]], *, teacher: float | None = None, baseline: str = ""
+) -> Figure:
+    """The accuracy (%) of every arm of an experiment, an arm a row, from the top.
+
+    Args:
+        values: arm → one accuracy in 0..1 per seed, at least two.
+        teacher: its accuracy, a dashed line; leave it out where it would squeeze the arms.
+        baseline: the arm to compare with: a dotted line at its mean, and another colour.
+
+    Raises:
+        ValueError: no arm, a baseline that is none of the arms, an accuracy outside 0..1, or as
+            for `mean_interval`.
+    """
+    if not values or (baseline and baseline not in values):
+        raise ValueError(
+            f"baseline {baseline!r} is none of the arms: {', '.join(values) or 'none'}."
+        )
+    figure = Figure(figsize=(7.2, 1.3 + 0.42 * len(values)), layout="constrained")
+    axes = figure.subplots()
+    if teacher is not None:
+        axes.axvline(_percent([teacher])[0], color=TEACHER, linestyle="--", label="teacher")
+    if baseline:
+        level = float(np.mean(_percent(values[baseline])))
+        axes.axvline(level, color=ALONE, linestyle=":", label=f"mean of {baseline}")
+    for row, (name, accuracies) in enumerate(values.items()):
+        _seeds(axes, row, _percent(accuracies), ALONE if name == baseline else DISTILLED)
+    name_rows(axes, values)
+    axes.set_xlabel(f"test accuracy (%)\n{SEEDS_KEY}")
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=9)
+    return figure
+
+
 def paired_points(differences: Mapping[str, Sequence[float]], *, unit: str = "points") -> Figure:
     """One row per comparison: the difference of every seed, its mean and 95 % interval."""
     figure = Figure(figsize=(6.6, 0.9 + 0.5 * len(differences)), layout="constrained")
     axes = figure.subplots()
     for row, values in enumerate(differences.values()):
-        interval = mean_interval(values)
-        colour = _verdict_colour(interval)
-        axes.plot(values, [row] * len(values), "o", color=NEUTRAL, alpha=0.5, markersize=5)
-        axes.errorbar(
-            interval.mean, row, xerr=interval.margin, fmt="D", color=colour, capsize=5, linewidth=2
-        )
+        _seeds(axes, row, values, _verdict_colour(mean_interval(values)))
     axes.axvline(0, color="k", linewidth=1)
-    axes.set_yticks(range(len(differences)), list(differences))
-    axes.set_ylim(len(differences) - 0.5, -0.5)
-    axes.set_xlabel(
-        f"← worse      difference in test accuracy ({unit})      better →\n"
-        "dots: seeds; diamond: mean with 95 % interval"
-    )
-    axes.grid(axis="x", alpha=0.3)
+    name_rows(axes, differences)
+    axes.set_xlabel(f"← worse      difference in test accuracy ({unit})      better →\n{SEEDS_KEY}")
     return figure
 
 
@@ -109,3 +137,27 @@ def _verdict_colour(interval: Interval) -> str:
     if interval.low > 0:
         return DISTILLED
     return ALONE if interval.high < 0 else NEUTRAL
+
+
+def name_rows(axes: Axes, names: Iterable[str]) -> None:
+    """Rows 0, 1, … from the top, with their names at the left."""
+    listed = list(names)
+    axes.set_yticks(range(len(listed)), listed)
+    axes.set_ylim(len(listed) - 0.5, -0.5)
+    axes.grid(axis="x", alpha=0.3)
+
+
+def _seeds(axes: Axes, row: float, values: Sequence[float], colour: str) -> None:
+    """Every seed as a dot, their mean and its 95 % interval."""
+    mean = mean_interval(values)
+    axes.plot(values, [row] * len(values), "o", color=NEUTRAL, alpha=0.5, markersize=5)
+    axes.errorbar(mean.mean, row, xerr=mean.margin, fmt="D", color=colour, capsize=5, linewidth=2)
+
+
+def _percent(accuracies: Sequence[float]) -> list[float]:
+    for accuracy in accuracies:
+        if not 0 <= accuracy <= 1:
+            raise ValueError(
+                f"accuracies are shares in 0..1, got {accuracy}; divide percent by 100."
+            )
+    return [100 * accuracy for accuracy in accuracies]

@@ -1,13 +1,13 @@
 """What the temperature does: soft targets, entropy, gradients and trajectories against T."""
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kdhelpers.plots.style import ALONE, DISTILLED, PALETTE, TEACHER
+from kdhelpers.plots.curves import draw_lines, from_one
+from kdhelpers.plots.style import ALONE, DISTILLED, TEACHER
 
 
 def temperature_bars(logits: Sequence[float], temperatures: Sequence[float]) -> Figure:
@@ -54,41 +54,14 @@ def entropy_curve(
     return figure
 
 
-def soft_target_heatmap(targets: Sequence[Sequence[float]], classes: Sequence[str]) -> Figure:
-    """The mean soft target [C, C] of the images of each class; the diagonal is left blank."""
-    shown = np.array(targets, dtype=np.float64)
-    np.fill_diagonal(shown, np.nan)
-    figure = Figure(figsize=(5.4, 4.5), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(shown, cmap="cividis")
-    for row, column in np.argwhere(~np.isnan(shown)):
-        value = shown[row, column]
-        axes.text(
-            column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8,
-            color="white" if value < 0.6 * np.nanmax(shown) else "black",
-        )  # fmt: skip
-    axes.set_xticks(range(len(classes)), classes)
-    axes.set_yticks(range(len(classes)), classes)
-    axes.set(xlabel="probability given to class", ylabel="image of class")
-    figure.colorbar(image, label="mean soft target", shrink=0.85)
-    return figure
-
-
 def temperature_trajectories(trajectories: Mapping[str, Sequence[float]]) -> Figure:
     """T against the epoch, counted from 1, a line per entry."""
     figure = Figure(figsize=(7.2, 3.6), layout="constrained")
     axes = figure.subplots()
-    for (label, values), colour, marker, style in zip(
-        trajectories.items(), cycle(PALETTE), cycle("osD^vP*"), cycle(("-", "--", "-.", ":"))
-    ):
-        axes.plot(
-            range(1, len(values) + 1), values, label=label, color=colour, linestyle=style,
-            marker=marker, markevery=max(1, len(values) // 8), markersize=5, linewidth=1.8,
-        )  # fmt: skip
+    draw_lines(axes, from_one(trajectories))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom=0)
     axes.set(xlabel="epoch", ylabel="temperature T")
-    axes.grid(alpha=0.3)
     figure.legend(frameon=False, loc="outside right upper", fontsize=9)
     return figure
 
