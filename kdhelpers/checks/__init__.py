@@ -20,12 +20,16 @@ from kdhelpers.checks.lesson03_statistics import MEAN_STD
 from kdhelpers.checks.lesson05_decay import EXPONENTIAL_DECAY
 from kdhelpers.checks.lesson05_interval import PAIRED_INTERVAL
 from kdhelpers.checks.lesson05_plot import MISLEADING_PLOT
+from kdhelpers.checks.lesson04_capture import CAPTURE_FEATURES
+from kdhelpers.checks.lesson04_hint_loss import HINT_LOSS
+from kdhelpers.checks.lesson04_hint_step import HINT_STEP
 from kdhelpers.checks.running import Answer
 from kdhelpers.checks.verdict import Verdict
 
 __all__ = [
     "Verdict",
     "cached_logits",
+    "capture_features",
     "distillation_loss",
     "distillation_step",
     "entropy",
@@ -35,6 +39,8 @@ __all__ = [
     "mean_std",
     "misleading_plot",
     "paired_interval",
+    "hint_loss",
+    "hint_step",
     "soft_targets",
     "temperature_for_confidence",
 ]
@@ -136,3 +142,33 @@ def misleading_plot(answer: Answer) -> Verdict:
     A text or a collection of texts, in any order, in capitals or not.
     """
     return MISLEADING_PLOT.check(answer)
+
+
+def capture_features(answer: Answer) -> Verdict:
+    """Lesson 04: `answer(model, path, images)` → features [B, C, H, W] of the layer at `path`.
+
+    What `model.get_submodule(path)` puts out while the model runs on the images, before an in-place
+    activation behind it changes that. Gradients flow back through the features; afterwards the
+    model is as it was: no hook stays, and its mode is the caller's.
+    """
+    return CAPTURE_FEATURES.check(answer)
+
+
+def hint_loss(answer: Answer) -> Verdict:
+    """Lesson 04: `answer(student_features, teacher_features, regressor)` → loss.
+
+    The mean of (regressor(student_features) - teacher_features)² over all elements, features
+    [B, channels, H, W] with different channels; no gradient reaches the teacher's.
+    """
+    return HINT_LOSS.check(answer)
+
+
+def hint_step(answer: Answer) -> Verdict:
+    """Lesson 04: `answer(student, teacher, regressor, images, optimizer)` → loss.
+
+    One optimiser step of stage 1 on the hint between `student.lower` and `teacher.lower`; both
+    networks have a `lower` and an `upper` part. Only `student.lower` and the regressor change,
+    although the optimiser holds `student.upper` too. Modes and old gradients as in
+    `distillation_step`.
+    """
+    return HINT_STEP.check(answer)
