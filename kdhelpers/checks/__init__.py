@@ -17,12 +17,12 @@ from kdhelpers.checks.lesson02_temperature import TEMPERATURE_FOR_CONFIDENCE
 from kdhelpers.checks.lesson03_cache import CACHED_LOGITS
 from kdhelpers.checks.lesson03_gap import GAP_CLOSED
 from kdhelpers.checks.lesson03_statistics import MEAN_STD
-from kdhelpers.checks.lesson05_decay import EXPONENTIAL_DECAY
-from kdhelpers.checks.lesson05_interval import PAIRED_INTERVAL
-from kdhelpers.checks.lesson05_plot import MISLEADING_PLOT
 from kdhelpers.checks.lesson04_capture import CAPTURE_FEATURES
 from kdhelpers.checks.lesson04_hint_loss import HINT_LOSS
 from kdhelpers.checks.lesson04_hint_step import HINT_STEP
+from kdhelpers.checks.lesson05_decay import EXPONENTIAL_DECAY
+from kdhelpers.checks.lesson05_interval import PAIRED_INTERVAL
+from kdhelpers.checks.lesson05_plot import MISLEADING_PLOT
 from kdhelpers.checks.running import Answer
 from kdhelpers.checks.verdict import Verdict
 
@@ -36,11 +36,11 @@ __all__ = [
     "exponential_decay",
     "gap_closed",
     "gradient_ratio",
+    "hint_loss",
+    "hint_step",
     "mean_std",
     "misleading_plot",
     "paired_interval",
-    "hint_loss",
-    "hint_step",
     "soft_targets",
     "temperature_for_confidence",
 ]
