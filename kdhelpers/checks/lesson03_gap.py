@@ -222,6 +222,6 @@ GAP_CLOSED = Exercise(
     ),
     praise=(
         "0 where distillation changes nothing, 1 where the student reaches its teacher; below 0 it "
-        "hurts. The closer the two are from the start, the less the number means."
+        "hurts. The smaller the gap, the less the number means."
     ),
 )

@@ -270,7 +270,7 @@ PAIRED_INTERVAL = Exercise(
         ),
     ),
     praise=(
-        "what a seed does to both runs is gone from the differences; where the interval leaves "
-        "out 0, the treatment changes something."
+        "what a seed does to both runs is gone from the differences. An interval that leaves out "
+        "0 is the least that a claimed gain should show."
     ),
 )
