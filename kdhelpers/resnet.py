@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from kdhelpers._classifier import Classifier, scaled
 
 CHANNELS = (64, 128, 256, 512)
+# With fewer, PyTorch's 1×1 convolution of stride 2 writes beyond its memory in the channels-last
+# layout on a CPU (seen with 2.15 at 2 and 4 channels).
+NARROWEST = 8
 
 
 class ResNet18(Classifier):
@@ -23,8 +26,8 @@ class ResNet18(Classifier):
             image before the first block and 1×1 in the last.
 
     Raises:
-        ValueError: an image size that cannot be halved as often as needed, a width that is not
-            positive, or an unknown stem.
+        ValueError: an image size that cannot be halved as often as needed, a width that leaves
+            fewer than 8 channels, or an unknown stem.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class ResNet18(Classifier):
         multiple = 8 if stem == "cifar" else 32
         super().__init__(in_channels, image_size, num_classes, multiple_of=multiple)
         first, *_, last = channels = [scaled(c, width) for c in CHANNELS]
+        if first < NARROWEST:
+            raise ValueError(f"width {width} leaves {first} channels; ResNet18 needs {NARROWEST}.")
         if stem == "cifar":
             self.conv1 = nn.Conv2d(in_channels, first, 3, padding=1, bias=False)
             self.maxpool: nn.Module = nn.Identity()

@@ -168,6 +168,7 @@ def test_images_of_another_shape_are_refused_with_both_shapes(
         ("vgg16", {"head": "fc"}, "head must be 'linear' or 'mlp', got 'fc'"),
         ("vgg16", {"width": 0}, "width must be a number above 0 and at most 16, got 0"),
         ("vgg16", {"width": float("nan")}, "width must be a number above 0"),
+        ("resnet18", {"width": 0.1}, "width 0.1 leaves 6 channels; ResNet18 needs 8"),
         ("resnet18", {"width": True}, "width must be a number above 0"),
         ("vgg16", {"stem": "cifar"}, "vgg16 has no option 'stem'; it takes width, head"),
         ("lenet_student", {"width": 0.5}, "lenet_student has no option 'width'; it takes none"),
