@@ -4,6 +4,7 @@ Colours are from the palette of Okabe and Ito, which colour-blind readers can te
 colour says is said by shape or text as well. `show` displays a figure with alternative text.
 """
 
+from kdhelpers.plots.claims import forest, misleading_bars, power_curve
 from kdhelpers.plots.curves import curves, log_series, stages
 from kdhelpers.plots.diagrams import compression_diagram, distillation_diagram, hint_diagram
 from kdhelpers.plots.heatmaps import alpha_temperature_grid, confusion_change, soft_target_heatmap
@@ -36,12 +37,15 @@ __all__ = [
     "distillation_diagram",
     "entropy_curve",
     "feature_maps",
+    "forest",
     "hint_diagram",
     "image_grid",
     "log_curves",
     "log_series",
+    "misleading_bars",
     "paired_points",
     "pixel_deviation",
+    "power_curve",
     "reliability",
     "show",
     "soft_target_bars",
