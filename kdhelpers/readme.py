@@ -30,6 +30,14 @@ def results() -> str:
             f"**Lesson 02**: which temperature? {record['parameters']['transfer_size']:,} images "
             f"({tables.provenance(record)})\n\n{table._repr_markdown_()}"
         )
+    for record in course.load_records("03_cifar10_vgg"):
+        keys = ("accuracy", "agreement", "calibration_error")
+        for title, table in (
+            ("compression and its controls", tables.setup(record)),
+            ("arms", tables.arms_table(record["metrics"]["arms"], keys=keys)),
+            ("accuracy against cost", tables.cost_table(record["metrics"]["costs"])),
+        ):
+            parts.append(f"**Lesson 03**: {title}\n\n{table._repr_markdown_()}")
     return "\n\n".join(parts)
 
 
