@@ -72,6 +72,10 @@ def _count(value: Any, _: int) -> str:
     return "" if _is_whole(value) and value >= 1 else "must be a whole number of at least 1"
 
 
+def _count_or_none(value: Any, _: int) -> str:
+    return "" if _is_whole(value) and value >= 0 else "must be a whole number from 0"
+
+
 def _size(value: Any, available: int) -> str:
     if _is_whole(value) and 1 <= value <= available:
         return ""
@@ -98,7 +102,7 @@ _RULES: dict[str, Callable[[Any, int], str]] = {
     "steps": _count,
     "epochs": _count,
     "teacher_epochs": _count,
-    "stem_epochs": _count,
+    "stem_epochs": _count_or_none,
     "batch_size": _count,
     "teacher_batch_size": _count,
     "learning_rate": _positive,

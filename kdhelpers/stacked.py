@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdhelpers import training
+from kdhelpers import preflight, training
 from kdhelpers.data import Batch, Split, Views, batches
 from kdhelpers.distillation import Objective, Terms
 from kdhelpers.evaluation import accuracy
@@ -68,13 +68,11 @@ def fit_stacked(
     """
     _check_counts(students, objectives, trains, seeds)
     for seed in seeds:
-        training._check_range(
-            epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, devices=1, ema=0.0
-        )
-    path = training._checked_path(checkpoint)
+        preflight.ranges(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, devices=1, ema=0.0)
+    path = preflight.writable(checkpoint)
     fabric = training.make_fabric(str(device))
     for student, train in zip(students, trains, strict=True):
-        training._check_match(student, train)
+        preflight.match(student, train)
         move(student, fabric.device)
     stack = _stack(students, trains)
     seeds = tuple(int(seed) for seed in seeds)

@@ -12,7 +12,6 @@ from pathlib import Path
 from pickle import PicklingError
 from typing import Any, cast
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import nn
@@ -20,13 +19,14 @@ from torch.multiprocessing.spawn import ProcessExitedException
 from tqdm.auto import tqdm
 
 from kdhelpers import checkpoint as checkpoints
+from kdhelpers import preflight
 from kdhelpers.checkpoint import CheckpointError
 from kdhelpers.data import Batch, Split, Views, batches, mixed_seed, steps_per_epoch
 from kdhelpers.devices import in_processes, make_fabric
 from kdhelpers.distillation import Objective, describe, fingerprint
 from kdhelpers.loop import Loop
 from kdhelpers.optimizers import MakeOptimizer, MakeSchedule, adam
-from kdhelpers.prediction import evaluating, move, predict
+from kdhelpers.prediction import move, predict
 from kdhelpers.together import Students, Together
 
 __all__ = ["CheckpointError", "History", "TrainingError", "adam", "fit", "fit_together"]
@@ -108,12 +108,14 @@ def fit(
         CheckpointError: the checkpoint is damaged or belongs to another run.
         TrainingError: the loss became NaN or infinite.
     """
-    _check_range(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, devices=devices, ema=ema)
+    preflight.ranges(
+        epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, devices=devices, ema=ema
+    )
     epochs, batch_size, seed, lr = int(epochs), int(batch_size), int(seed), float(lr)
-    path = _checked_path(checkpoint)
+    path = preflight.writable(checkpoint)
     fabric = fabric or make_fabric(str(device), precision, devices=devices)
     views = views or Views()
-    _check_match(student, train)
+    preflight.match(student, train)
     run = partial(
         _fit,
         epochs=epochs,
@@ -322,79 +324,14 @@ def _unpacked(state: bytes) -> dict[str, Any]:
     return weights
 
 
-def _check_range(
-    *, epochs: int, batch_size: int, lr: float, seed: int, devices: int, ema: float
-) -> None:
-    for name, value, smallest in (
-        ("epochs", epochs, 1),
-        ("batch_size", batch_size, 1),
-        ("seed", seed, 0),
-        ("devices", devices, 1),
-    ):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool):
-            raise ValueError(f"{name} must be a whole number, got {value!r}.")
-        if value < smallest:
-            raise ValueError(f"{name} must be at least {smallest}, got {value}.")
-    if not isinstance(lr, int | float | np.floating) or isinstance(lr, bool):
-        raise ValueError(f"lr must be a number, got {lr!r}.")
-    if not 0 < lr < float("inf"):
-        raise ValueError(f"lr must be greater than 0, got {lr}.")
-    if not isinstance(ema, int | float | np.floating) or not 0 <= ema < 1:
-        raise ValueError(f"ema must be at least 0 and below 1, got {ema!r}.")
-
-
-def _checked_path(checkpoint: str | Path | None) -> Path | None:
-    """The checkpoint's path, its folder made: a place that cannot be written shows now."""
-    if checkpoint is None:
-        return None
-    path = Path(checkpoint).expanduser()
-    if str(checkpoint) == "" or path.is_dir():
-        raise ValueError(f"checkpoint must name a file, got {str(checkpoint)!r}.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"checkpoint {str(path)!r} cannot be written: {error}.") from error
-    return path
-
-
-def _check_match(student: nn.Module, train: Split) -> None:
-    """One forward pass of two images: shapes and labels that do not fit show now, not later."""
-    if len(train) == 0:
-        raise ValueError("the split is empty: there is nothing to learn from.")
-    for network in _networks(student):
-        _check_one(network, train)
-
-
-def _check_one(student: nn.Module, train: Split) -> None:
-    if not any(p.requires_grad for p in student.parameters()):
-        raise ValueError("the student has no parameter to train: none requires a gradient.")
-    lowest, highest = (int(bound) for bound in torch.aminmax(train.labels))
-    with evaluating(student):
-        images = train.images[:2].to(next(student.parameters()).device)
-        logits = student(train.normalise(images))
-    if logits.ndim != 2:
-        raise ValueError(f"the student must return logits [B, C], got {list(logits.shape)}.")
-    if lowest < 0:
-        raise ValueError(f"labels must start at 0, got {lowest}; number the classes from 0.")
-    if highest >= logits.shape[1]:
-        raise ValueError(
-            f"labels run from {lowest} to {highest}, but the student has {logits.shape[1]} "
-            f"classes (0 to {logits.shape[1] - 1}); build it with num_classes={highest + 1}."
-        )
-
-
 def _validated(student: nn.Module, split: Split) -> dict[str, float]:
     figures = {}
-    for number, network in enumerate(_networks(student)):
+    for number, network in enumerate(preflight.networks(student)):
         logits = predict(network, split)
         name = Together.name("validation_accuracy", number) if isinstance(student, Students) else ""
         correct = logits.argmax(1) == split.labels.to(logits.device)
         figures[name or "validation_accuracy"] = correct.float().mean().item()
     return figures
-
-
-def _networks(student: nn.Module) -> list[nn.Module]:
-    return list(student) if isinstance(student, Students) else [student]
 
 
 def _cuda_index(fabric: Fabric) -> list[int]:
