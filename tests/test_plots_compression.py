@@ -352,6 +352,11 @@ def test_a_certain_model_is_in_the_last_bin() -> None:
     assert lower.patches[-1].get_height() == 1.0
 
 
+def test_a_bin_of_confidence_includes_its_upper_end() -> None:
+    _, lower = plots.reliability({"m": torch.zeros(1, 2)}, torch.tensor([0]), bins=10).axes
+    assert [bar.get_height() for bar in lower.patches].index(1.0) == 4  # 0.5 is in 0.4 to 0.5
+
+
 def test_reliability_needs_a_model() -> None:
     with pytest.raises(ValueError, match="logits of at least one model"):
         plots.reliability({}, torch.tensor([0]))

@@ -76,7 +76,8 @@ def pixel_deviation(
     Raises:
         ValueError: not one deviation for each image and channel.
     """
-    values = np.asarray(per_image, dtype=np.float64)
+    listed = per_image.cpu() if isinstance(per_image, Tensor) else per_image
+    values = np.asarray(listed, dtype=np.float64)
     if (
         values.ndim != 2
         or not len(values)
