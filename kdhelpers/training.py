@@ -3,26 +3,23 @@
 Supervised training, distillation and everything after them differ in the objective alone.
 """
 
-import io
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from pickle import PicklingError
 from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import nn
-from torch.multiprocessing.spawn import ProcessExitedException
 from tqdm.auto import tqdm
 
 from kdhelpers import checkpoint as checkpoints
 from kdhelpers import preflight
 from kdhelpers.checkpoint import CheckpointError
 from kdhelpers.data import Batch, Split, Views, batches, mixed_seed, steps_per_epoch
-from kdhelpers.devices import in_processes, make_fabric
+from kdhelpers.devices import check_several, in_processes, make_fabric
 from kdhelpers.distillation import Objective, describe, fingerprint
 from kdhelpers.loop import Loop
 from kdhelpers.optimizers import MakeOptimizer, MakeSchedule, adam
@@ -113,7 +110,10 @@ def fit(
     )
     epochs, batch_size, seed, lr = int(epochs), int(batch_size), int(seed), float(lr)
     path = preflight.writable(checkpoint)
-    fabric = fabric or make_fabric(str(device), precision, devices=devices)
+    if fabric is None and devices == 1:
+        fabric = make_fabric(str(device), precision)
+    elif fabric is None:
+        check_several(str(device), precision, devices)
     views = views or Views()
     preflight.match(student, train)
     run = partial(
@@ -133,8 +133,9 @@ def fit(
         checkpoint_interval=checkpoint_interval,
         progress=progress,
     )
-    if devices > 1:
-        return _fit_in_processes(fabric, run, student, objective, train)
+    if fabric is None:
+        place = dict(device=str(device), precision=precision, devices=devices)
+        return _fit_in_processes(run, student, objective, train, **place)
     return run(fabric, student, objective, train)
 
 
@@ -281,24 +282,24 @@ def _fit(
 
 
 def _fit_in_processes(
-    fabric: Fabric,
     run: Callable[..., History],
     student: nn.Module,
     objective: Objective,
     train: Split,
+    **place: Any,
 ) -> History:
     """Train copies in several processes and take over what the first one has learned."""
     work = partial(_in_one_process, run, train.to("cpu"))
     try:
-        history, weights, learned = in_processes(fabric, work, student.cpu(), objective.cpu())
-    except (PicklingError, AttributeError, ProcessExitedException) as error:
+        learned = in_processes(work, student.cpu(), objective.cpu(), **place)
+    except ChildProcessError as error:
         raise TrainingError(
-            "training with several devices could not start its processes; what is defined in a "
+            "training with several devices failed in one of its processes; what is defined in a "
             f"notebook's cell cannot travel to them, put it into a module ({error})."
         ) from error
-    student.load_state_dict(_unpacked(weights))
-    objective.load_state_dict(_unpacked(learned))
-    return cast(History, history)
+    student.load_state_dict(learned["student"])
+    objective.load_state_dict(learned["objective"])
+    return cast(History, learned["history"])
 
 
 def _in_one_process(
@@ -307,21 +308,10 @@ def _in_one_process(
     fabric: Fabric,
     student: nn.Module,
     objective: Objective,
-) -> tuple[History, bytes, bytes]:
+) -> dict[str, Any]:
     history = run(fabric, student, objective, train)
-    # As bytes: a tensor would live in this process, which may end before it is fetched.
-    return history, _packed(student), _packed(objective)
-
-
-def _packed(module: nn.Module) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(module.state_dict(), buffer)
-    return buffer.getvalue()
-
-
-def _unpacked(state: bytes) -> dict[str, Any]:
-    weights: dict[str, Any] = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
-    return weights
+    states = {"student": student.state_dict(), "objective": objective.state_dict()}
+    return {"history": history, **states}
 
 
 def _validated(student: nn.Module, split: Split) -> dict[str, float]:
