@@ -2,26 +2,30 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 
-def check(*, available: int, **settings: Any) -> None:
+def check(*, available: int, fewest_seeds: int = 2, **settings: Any) -> None:
     """Refuse settings that cannot work, before any training starts.
 
     Args:
         available: how many training images there are.
-        settings: what to check, by name: `seeds`, `temperature`, `temperatures`, `alpha`,
-            `transfer_size`, `transfer_sizes`, `steps`, `batch_size`, `teacher_epochs`,
-            `learning_rate`, `teacher_learning_rate`.
+        fewest_seeds: how many `seeds` are needed; default 2, so that there is an interval. 1 is
+            for a lesson that also runs as one point of a sweep.
+        settings: what to check, by name: `seeds`, `tuning_seeds` (at least one), `temperature`,
+            `temperatures`, `alpha`, `transfer_size`, `transfer_sizes`, `steps`, `batch_size`,
+            `teacher_epochs`, `learning_rate`, `teacher_learning_rate`.
 
     Raises:
         ValueError: one sentence that names the setting, its value and what is wanted.
         TypeError: a name that is none of the above.
     """
+    rules = {"seeds": partial(_seeds, fewest=fewest_seeds)} | _RULES
     for name, value in settings.items():
-        if name not in _RULES:
-            raise TypeError(f"no rule for {name!r}; there are {', '.join(_RULES)}.")
-        problem = _RULES[name](value, available)
+        if name not in rules:
+            raise TypeError(f"no rule for {name!r}; there are {', '.join(rules)}.")
+        problem = rules[name](value, available)
         if problem:
             raise ValueError(f"{name} {problem}, got {value!r}.")
 
@@ -34,11 +38,13 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _seeds(value: Any, _: int) -> str:
+def _seeds(value: Any, _: int, *, fewest: int = 1) -> str:
     if not isinstance(value, Sequence) or not all(_is_whole(seed) and seed >= 0 for seed in value):
         return "must be a list of whole numbers from 0"
-    if len(value) < 2:
-        return "needs at least two values: an interval over one run does not exist"
+    if not value:
+        return "needs at least one value"
+    if len(value) < fewest:
+        return f"needs at least {fewest} values: an interval over one run does not exist"
     return "" if len(set(value)) == len(value) else "must not repeat a value: that is the same run"
 
 
@@ -70,7 +76,7 @@ def _each(rule: Callable[[Any, int], str]) -> Callable[[Any, int], str]:
 
 
 _RULES: dict[str, Callable[[Any, int], str]] = {
-    "seeds": _seeds,
+    "tuning_seeds": _seeds,
     "temperature": _positive,
     "temperatures": _each(_positive),
     "alpha": _share,
