@@ -14,15 +14,21 @@ from kdhelpers.checks.lesson01_step import DISTILLATION_STEP
 from kdhelpers.checks.lesson02_entropy import ENTROPY
 from kdhelpers.checks.lesson02_gradient import GRADIENT_RATIO
 from kdhelpers.checks.lesson02_temperature import TEMPERATURE_FOR_CONFIDENCE
+from kdhelpers.checks.lesson03_cache import CACHED_LOGITS
+from kdhelpers.checks.lesson03_gap import GAP_CLOSED
+from kdhelpers.checks.lesson03_statistics import MEAN_STD
 from kdhelpers.checks.running import Answer
 from kdhelpers.checks.verdict import Verdict
 
 __all__ = [
     "Verdict",
+    "cached_logits",
     "distillation_loss",
     "distillation_step",
     "entropy",
+    "gap_closed",
     "gradient_ratio",
+    "mean_std",
     "soft_targets",
     "temperature_for_confidence",
 ]
@@ -71,3 +77,30 @@ def gradient_ratio(answer: Answer) -> Verdict:
     The gradient of T² · KL (averaged over the batch) for the student's logits [B, C], by hand.
     """
     return GRADIENT_RATIO.check(answer)
+
+
+def gap_closed(answer: Answer) -> Verdict:
+    """Lesson 03: `answer(teacher, alone, distilled)` → share of the gap, one number.
+
+    The teacher's accuracy (0..1) and lists of the students' accuracies, one for each seed. The
+    share is (mean of distilled − mean of alone) / (teacher − mean of alone).
+    """
+    return GAP_CLOSED.check(answer)
+
+
+def mean_std(answer: Answer) -> Verdict:
+    """Lesson 03: `answer(images)` → mean [C] and std [C] of uint8 images [N, C, H, W].
+
+    Pixels scaled to 0..1, both over all pixels of all images; exact to 0.1 %, so the sample's and
+    the population's standard deviation are both right.
+    """
+    return MEAN_STD.check(answer)
+
+
+def cached_logits(answer: Answer) -> Verdict:
+    """Lesson 03: `answer(table, sample, view)` → logits [B, C] for a shuffled batch.
+
+    The table is [views, N, C]; sample [B] is the number of each row's image in the data set, view
+    [B] that of its view.
+    """
+    return CACHED_LOGITS.check(answer)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -259,7 +260,9 @@ def _listed(sentences: list[str]) -> str:
 
 
 def _short(value: Any) -> str:
-    """Numbers and small tensors in a line; nothing for a network or an optimiser."""
+    """Numbers, lists and small tensors in a line; nothing for a network or an optimiser."""
+    if isinstance(value, list | np.ndarray):
+        value = torch.as_tensor(value)
     if isinstance(value, Tensor):
         if value.numel() > 24:
             return f"{_rounded(value.flatten()[:8].tolist())[:-1]}, …]"

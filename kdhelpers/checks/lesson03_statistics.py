@@ -1,0 +1,251 @@
+"""Lesson 03, the statistics of the images: uint8 [N, C, H, W] to a mean and a std per channel."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdhelpers.checks.exercise import Case, Exercise, Observation, mistake, numbers
+from kdhelpers.checks.running import Answer, Misuse, call, to_tensor
+
+CHANNELS = (0, 2, 3)  # the dimensions over which one channel extends
+BATCH_SIZES = (10, 16, 20, 32, 50, 64, 100, 128)
+
+
+def statistics_made_of(
+    *,
+    pixels: Callable[[Tensor], Tensor] = lambda images: images.float() / 255,
+    mean: Callable[[Tensor], Tensor] = lambda x: x.mean(dim=CHANNELS),
+    std: Callable[[Tensor], Tensor] = lambda x: x.std(dim=CHANNELS),
+    of_std: Callable[[Tensor], Tensor] = lambda std: std,
+    form: Callable[[Tensor, Tensor], Any] = lambda mean, std: (mean, std),
+) -> Answer:
+    """Mean and standard deviation [C] from these decisions; the defaults are right."""
+
+    def mean_std(images: Tensor) -> Any:
+        x = pixels(images)
+        return form(mean(x), of_std(std(x)))
+
+    return mean_std
+
+
+def _along(dim: tuple[int, ...] | None) -> dict[str, Any]:
+    return {"mean": lambda x: x.mean(dim=dim), "std": lambda x: x.std(dim=dim)}
+
+
+def _mean_of_stds(
+    dim: tuple[int, ...], then: tuple[int, ...], correction: int, x: Tensor
+) -> Tensor:
+    return x.std(dim=dim, correction=correction).mean(dim=then)
+
+
+def _over_batches(size: int, statistic: Callable[..., Tensor], x: Tensor) -> Tensor:
+    return torch.stack([statistic(part, dim=CHANNELS) for part in x.split(size)]).mean(dim=0)
+
+
+def _squares_in_uint8(x: Tensor) -> Tensor:
+    """The square of 200 is 64 in uint8: it is kept modulo 256."""
+    whole = (255 * x).round().to(torch.uint8)
+    return ((whole * whole).float().mean(CHANNELS) / 255**2 - x.mean(CHANNELS) ** 2).sqrt()
+
+
+def _mixed_channels(images: Tensor) -> Tensor:
+    """`reshape(C, -1)` in the shape [1, C, N · H · W, 1]: a row holds pixels of all channels."""
+    return images.float().div(255).reshape(images.shape[1], -1)[None, :, :, None]
+
+
+def _vector(values: Any, name: str) -> Tensor:
+    wanted = f"the {name} as a tensor [C]"
+    if not isinstance(values, list | tuple):
+        return to_tensor(values, wanted=wanted)
+    try:
+        return torch.tensor([float(v) for v in values], dtype=torch.float64)
+    except (TypeError, ValueError):
+        raise Misuse(f"Return {wanted}, one number for each channel.") from None
+
+
+def _two(result: Any) -> Any:
+    array = isinstance(result, Tensor | np.ndarray)
+    if isinstance(result, tuple | list) or (array and result.ndim):
+        if len(result) == 2:
+            return result
+        what = f"the shape {list(result.shape)}" if array else f"{len(result)} values"
+    else:
+        what = "nothing" if result is None else f"a {type(result).__name__}"
+    raise Misuse(f"Your function returned {what}; end it with `return mean, std`, both [C].")
+
+
+def _observe_statistics(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    mean, std = _two(call(answer, inputs))
+    return Observation(values={"mean": _vector(mean, "mean"), "std": _vector(std, "std")})
+
+
+def _images(seed: int, count: int, channels: int, height: int, width: int) -> dict[str, Any]:
+    """Images that grow brighter from the first to the last, as in a folder sorted by class."""
+    brightness = torch.linspace(-60, 50, count, dtype=torch.float32)[:, None, None, None]
+    tint = torch.linspace(105, 160, channels, dtype=torch.float32)[:, None, None]
+    contrast = torch.linspace(26, 14, channels, dtype=torch.float32)[:, None, None]
+    shade = torch.linspace(-20, 20, width, dtype=torch.float32)
+    noise = contrast * numbers(seed, count, channels, height, width)
+    images = (tint + brightness + shade + noise).round().clamp(0, 255)
+    return {"images": images.to(torch.uint8)}
+
+
+def _images_case(seed: int, *shape: int) -> Case:
+    return Case(partial(_images, seed, *shape), tolerance=1e-3)
+
+
+MEAN_STD = Exercise(
+    observe=_observe_statistics,
+    reference=statistics_made_of(),
+    build=statistics_made_of,
+    cases=(
+        _images_case(91, 150, 3, 8, 6),
+        _images_case(92, 140, 1, 10, 10),
+        _images_case(93, 160, 4, 5, 9),
+    ),
+    mistakes=(
+        *(
+            mistake(
+                "Your standard deviation is the mean of those of single images, which leaves out "
+                "how the images differ from each other and comes out too small. Take it over all "
+                "pixels of all images at once: `dim=(0, 2, 3)`.",
+                depth=3,
+                std=partial(_mean_of_stds, (2, 3), (0,), correction),
+            )
+            for correction in (1, 0)
+        ),
+        mistake(
+            "The pixels are not scaled: they go from 0 to 255 here. Divide them by 255 first.",
+            depth=3,
+            pixels=lambda images: images.float(),
+        ),
+        mistake(
+            "You divide by 256. The largest pixel is 255 and should become 1.",
+            pixels=lambda images: images.float() / 256,
+        ),
+        mistake(
+            "`//` divides whole numbers, and all pixels but the brightest become 0. Use `/`.",
+            pixels=lambda images: (images // 255).float(),
+        ),
+        mistake(
+            "The mean is scaled, the standard deviation is not. Divide it by 255, too, or the "
+            "pixels before both.",
+            of_std=lambda std: 255 * std,
+        ),
+        mistake(
+            "The standard deviation is divided by 255². It scales as the pixels do: divide by 255 "
+            "once.",
+            of_std=lambda std: std / 255,
+        ),
+        mistake(
+            "This is the variance. The standard deviation is its square root.",
+            of_std=lambda std: std**2,
+        ),
+        mistake(
+            "This is the root of the standard deviation. Leave out the last `sqrt`.",
+            of_std=lambda std: std**0.5,
+        ),
+        mistake(
+            "The two results are swapped: first the mean, then the standard deviation.",
+            form=lambda mean, std: (std, mean),
+        ),
+        *(
+            mistake(
+                "The values are right, but the shape should be [C]. Leave out `keepdim=True`, or "
+                "flatten the results.",
+                form=form,
+            )
+            for form in (
+                lambda mean, std: (mean.reshape(1, -1, 1, 1), std.reshape(1, -1, 1, 1)),
+                lambda mean, std: (mean.reshape(-1, 1, 1), std.reshape(-1, 1, 1)),
+            )
+        ),
+        mistake(
+            "You take all channels together. Red, green and blue have their own mean and standard "
+            "deviation: leave dimension 1 alone, `dim=(0, 2, 3)`.",
+            depth=3,
+            **_along(None),
+        ),
+        mistake(
+            "You average over the images only, which gives a value for each pixel position. "
+            "Average over height and width as well: `dim=(0, 2, 3)`.",
+            **_along((0,)),
+        ),
+        mistake(
+            "You average within each image, which gives a value for each image and channel. "
+            "Average over the images as well: `dim=(0, 2, 3)`.",
+            **_along((2, 3)),
+        ),
+        mistake(
+            "This is a value for each image. It should be one for each channel: keep dimension 1 "
+            "and average over the others, `dim=(0, 2, 3)`.",
+            **_along((1, 2, 3)),
+        ),
+        mistake(
+            "This is a value for each pixel of a row and column. Keep dimension 1, the channels, "
+            "and average over the others: `dim=(0, 2, 3)`.",
+            **_along((0, 1)),
+        ),
+        mistake(
+            "Height and width are dimensions 2 and 3, and the channels are dimension 1: average "
+            "over `dim=(0, 2, 3)`.",
+            **_along((0, 1, 2)),
+        ),
+        *(
+            mistake(
+                "Your standard deviation is the mean of those of single pixel positions. Take it "
+                "over images, height and width at once: `dim=(0, 2, 3)`.",
+                std=partial(_mean_of_stds, (0,), (1, 2), correction),
+            )
+            for correction in (1, 0)
+        ),
+        mistake(
+            "Your standard deviation is the one of the images' means, which leaves out how the "
+            "pixels of an image differ. Take it over all pixels: `dim=(0, 2, 3)`.",
+            std=lambda x: x.mean(dim=(2, 3)).std(dim=0),
+        ),
+        *(
+            mistake(
+                "You average the standard deviations of batches, which leaves out how the batches "
+                "differ. Add up the pixels and their squares over all batches, or take all images "
+                "at once.",
+                depth=1,  # there are many of them
+                std=partial(_over_batches, size, torch.std),
+                **mean,
+            )
+            for size in BATCH_SIZES
+            for mean in ({}, {"mean": partial(_over_batches, size, torch.mean)})
+        ),
+        mistake(
+            "You use the first image only. Take all of them: `dim=(0, 2, 3)`.",
+            pixels=lambda images: images[:1].float() / 255,
+        ),
+        mistake(
+            "`reshape(C, -1)` does not sort by channel: the images come first in memory, so each "
+            "row mixes all channels. Use `dim=(0, 2, 3)`, or `transpose(0, 1)` before it.",
+            pixels=_mixed_channels,
+        ),
+        mistake(
+            "Your squares overflow: in uint8, 200 times 200 is 64, as only 256 values exist. "
+            "Convert the images before squaring: `images.float() / 255`.",
+            std=_squares_in_uint8,
+        ),
+        *(
+            mistake(
+                "torch averages no whole numbers. `images / 255` turns the pixels into floating "
+                "point and scales them.",
+                pixels=lambda images: images,
+                mean=first,
+            )
+            for first in (lambda x: x.mean(dim=CHANNELS), lambda x: x.std(dim=CHANNELS))
+        ),
+    ),
+    praise=(
+        "these are the numbers to normalise with. Over this many pixels it makes no difference "
+        "whether you divide by their number or by one less."
+    ),
+)
