@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 
 from kdhelpers.plots.style import DISTILLED, NEUTRAL, TEACHER, count_text
 from kdhelpers.vgg import VGG16
@@ -83,6 +83,40 @@ def compression_diagram(
     return figure
 
 
+def hint_diagram() -> Figure:
+    """A thin, deep student learns a hidden layer of a wide, shallow teacher, then the rest."""
+    figure, axes = _sheet(7.8, 5.1)
+    stage1 = [(1.45, 0.75), (3.8, 0.75), (3.8, 1.75), (4.3, 1.75), (4.3, 2.52), (1.45, 2.52)]
+    axes.add_patch(Polygon(stage1, facecolor="#F0E44255", edgecolor=NEUTRAL, linestyle="--"))
+    for layer in range(5):
+        axes.add_patch(_slab(1.46 + 0.95 * layer, 4.1, 0.5, 1.2, TEACHER, strong=layer == 2))
+    for layer in range(12):
+        axes.add_patch(_slab(1.6 + 0.38 * layer, 1.35, 0.22, 0.5, DISTILLED, strong=layer == 5))
+    _box(axes, 0.15, 2.4, 0.85, 0.6, "image", NEUTRAL)
+    _box(axes, 3.06, 1.95, 1.1, 0.45, "regressor", DISTILLED)
+    _box(axes, 3.16, 2.75, 0.9, 0.42, "MSE", NEUTRAL)
+    _box(axes, 6.4, 3.75, 1.15, 0.7, "soft targets", TEACHER)
+    _box(axes, 6.4, 2.3, 1.15, 0.7, "KD loss", NEUTRAL)
+    _box(axes, 6.4, 1.0, 1.15, 0.7, "logits", DISTILLED)
+    _arrows(
+        axes,
+        ((0.6, 3.05), (1.4, 4.0)), ((0.6, 2.35), (1.5, 1.4)), ((5.8, 4.1), (6.35, 4.1)),
+        ((6.05, 1.35), (6.35, 1.35)), ((6.97, 3.7), (6.97, 3.05)), ((6.97, 1.75), (6.97, 2.25)),
+        ((3.61, 1.62), (3.61, 1.93)), ((3.61, 2.43), (3.61, 2.73)), ((3.61, 3.48), (3.61, 3.2)),
+    )  # fmt: skip
+    for x, y, text, colour in (
+        (1.46, 4.88, "teacher: wide and shallow (frozen)", TEACHER),
+        (3.72, 3.34, "hint layer", TEACHER),
+        (4.45, 1.8, "student: thin and deep", DISTILLED),
+        (2.85, 0.93, "guided layer", DISTILLED),
+        (1.55, 2.15, "stage 1: only\nthis part learns", "k"),
+        (1.45, 0.28, "stage 2: the whole student learns; the regressor is gone", "k"),
+    ):
+        axes.text(x, y, text, color=colour, fontsize=10.5, va="center")
+    axes.annotate("", (1.5, 0.55), (6.1, 0.55), arrowprops=dict(arrowstyle="|-|", mutation_scale=4))
+    return figure
+
+
 def _blocks(axes: Axes, middle: float, blocks: Sequence[Sequence[int]], colour: str) -> float:
     """Convolutions from the left, lower from block to block as pooling halves the image.
 
@@ -102,10 +136,12 @@ def _blocks(axes: Axes, middle: float, blocks: Sequence[Sequence[int]], colour: 
     return x
 
 
-def _slab(x: float, middle: float, width: float, height: float, colour: str) -> Rectangle:
-    return Rectangle(
-        (x, middle - height / 2), width, height, edgecolor=colour, facecolor=colour + "40"
-    )
+def _slab(
+    x: float, middle: float, width: float, height: float, colour: str, *, strong: bool = False
+) -> Rectangle:
+    """A layer; a strong one is meant by a text beside it."""
+    fill = colour + ("C0" if strong else "40")
+    return Rectangle((x, middle - height / 2), width, height, edgecolor=colour, facecolor=fill)
 
 
 def _logit_table(axes: Axes, x: float, y: float) -> None:

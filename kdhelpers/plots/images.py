@@ -102,3 +102,36 @@ def pixel_deviation(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
     )
     return figure
+
+
+def feature_maps(rows: Mapping[str, Tensor], *, columns: int = 8) -> Figure:
+    """What a hidden layer makes of one image: a row for each network or time, a channel a map.
+
+    Args:
+        rows: name → feature maps [k, H, W]; the first `columns` are shown. Each row has one scale,
+            black its smallest and white its largest value, so a dead channel is one even shade.
+        columns: how many maps to show of each.
+
+    Raises:
+        ValueError: nothing to show, or maps that are not [k, H, W] or not finite.
+    """
+    if not rows or columns < 1:
+        raise ValueError(f"feature maps need a row and a column, got {len(rows)} and {columns}.")
+    shown = {name: maps.detach().float().cpu() for name, maps in rows.items()}
+    for name, maps in shown.items():
+        if maps.dim() != 3 or not maps.numel() or not maps.isfinite().all():
+            raise ValueError(
+                f"feature maps of one image are finite and have the shape (channels, height, "
+                f"width), but {name!r} has {tuple(maps.shape)}; select one image of the batch."
+            )
+    columns = min(columns, max(map(len, shown.values())))
+    figure = Figure(figsize=(1.4 + 0.75 * columns, 0.2 + 0.8 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for axes in grid.ravel():
+        axes.set(xticks=[], yticks=[], frame_on=False)
+    for places, (name, maps) in zip(grid, shown.items(), strict=True):
+        low, high = float(maps.min()), float(maps.max())
+        for axes, channel in zip(places, maps[:columns], strict=False):
+            axes.imshow(channel.numpy(), cmap="gray", vmin=low, vmax=high)
+        places[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    return figure

@@ -1,12 +1,13 @@
 """What students reached: accuracies over seeds with intervals, and paired differences."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kdhelpers.plots.style import ALONE, DISTILLED, NEUTRAL, TEACHER
+from kdhelpers.plots.style import ALONE, DISTILLED, NEUTRAL, TEACHER, percent
 from kdhelpers.stats import Interval, mean_interval
 
 SEEDS_KEY = "dots: seeds; diamond: mean with 95 % interval"
@@ -108,16 +109,51 @@ def arms(
     figure = Figure(figsize=(7.2, 1.3 + 0.42 * len(values)), layout="constrained")
     axes = figure.subplots()
     if teacher is not None:
-        axes.axvline(_percent([teacher])[0], color=TEACHER, linestyle="--", label="teacher")
+        axes.axvline(percent([teacher])[0], color=TEACHER, linestyle="--", label="teacher")
     if baseline:
-        level = float(np.mean(_percent(values[baseline])))
+        level = float(np.mean(percent(values[baseline])))
         axes.axvline(level, color=ALONE, linestyle=":", label=f"mean of {baseline}")
     for row, (name, accuracies) in enumerate(values.items()):
-        _seeds(axes, row, _percent(accuracies), ALONE if name == baseline else DISTILLED)
+        _seeds(axes, row, percent(accuracies), ALONE if name == baseline else DISTILLED)
     name_rows(axes, values)
     axes.set_xlabel(f"test accuracy (%)\n{SEEDS_KEY}")
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=9)
+    return figure
+
+
+def by_layer(
+    values: Mapping[str, Sequence[float]],
+    baseline: Sequence[float],
+    *,
+    xlabel: str = "hinted layer",
+    baseline_name: str = "no hint",
+) -> Figure:
+    """The accuracy (%) with a hint at each layer, in the order given, against none at all.
+
+    Args:
+        values: layer → one accuracy in 0..1 per seed, at least two.
+        baseline: the accuracies without a hint: a dotted line at the mean in its 95 % interval.
+        xlabel: what the names in `values` are.
+        baseline_name: what the legend calls the baseline.
+
+    Raises:
+        ValueError: no layer, an accuracy outside 0..1, or as for `mean_interval`.
+    """
+    if not values:
+        raise ValueError("there is nothing to draw; give the accuracies of at least one layer.")
+    figure = Figure(figsize=(max(4.5, 1.6 + 0.9 * len(values)), 3.8), layout="constrained")
+    axes = figure.subplots()
+    level = mean_interval(percent(baseline))
+    axes.axhline(level.mean, color=ALONE, linestyle=":", label=baseline_name)
+    axes.axhspan(level.low, level.high, color=ALONE, alpha=0.12, label="its 95 % interval")
+    for column, accuracies in enumerate(values.values()):
+        _seeds(axes, column, percent(accuracies), DISTILLED, upright=True)
+    axes.set_xticks(range(len(values)), list(values))
+    axes.set_xlim(-0.5, len(values) - 0.5)
+    axes.set(xlabel=f"{xlabel}\n{SEEDS_KEY}", ylabel="test accuracy (%)")
+    axes.grid(axis="y", alpha=0.3)
+    figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=9)
     return figure
 
 
@@ -126,14 +162,15 @@ def paired_points(differences: Mapping[str, Sequence[float]], *, unit: str = "po
     figure = Figure(figsize=(6.6, 0.9 + 0.5 * len(differences)), layout="constrained")
     axes = figure.subplots()
     for row, values in enumerate(differences.values()):
-        _seeds(axes, row, values, _verdict_colour(mean_interval(values)))
+        _seeds(axes, row, values, verdict_colour(mean_interval(values)))
     axes.axvline(0, color="k", linewidth=1)
     name_rows(axes, differences)
     axes.set_xlabel(f"← worse      difference in test accuracy ({unit})      better →\n{SEEDS_KEY}")
     return figure
 
 
-def _verdict_colour(interval: Interval) -> str:
+def verdict_colour(interval: Interval) -> str:
+    """Better, worse, or neither: what the interval allows to say."""
     if interval.low > 0:
         return DISTILLED
     return ALONE if interval.high < 0 else NEUTRAL
@@ -147,17 +184,16 @@ def name_rows(axes: Axes, names: Iterable[str]) -> None:
     axes.grid(axis="x", alpha=0.3)
 
 
-def _seeds(axes: Axes, row: float, values: Sequence[float], colour: str) -> None:
-    """Every seed as a dot, their mean and its 95 % interval."""
-    mean = mean_interval(values)
-    axes.plot(values, [row] * len(values), "o", color=NEUTRAL, alpha=0.5, markersize=5)
-    axes.errorbar(mean.mean, row, xerr=mean.margin, fmt="D", color=colour, capsize=5, linewidth=2)
-
-
-def _percent(accuracies: Sequence[float]) -> list[float]:
-    for accuracy in accuracies:
-        if not 0 <= accuracy <= 1:
-            raise ValueError(
-                f"accuracies are shares in 0..1, got {accuracy}; divide percent by 100."
-            )
-    return [100 * accuracy for accuracy in accuracies]
+def _seeds(
+    axes: Axes, row: float, values: Sequence[float], colour: str, *, upright: bool = False
+) -> None:
+    """Every seed as a dot, their mean and its 95 % interval: along a row or, upright, a column."""
+    mean, rows = mean_interval(values), [row] * len(values)
+    style: dict[str, Any] = dict(fmt="D", color=colour, capsize=5, linewidth=2)
+    seeds: dict[str, Any] = dict(marker="o", linestyle="", color=NEUTRAL, alpha=0.5, markersize=5)
+    if upright:
+        axes.plot(rows, values, **seeds)
+        axes.errorbar(row, mean.mean, yerr=mean.margin, **style)
+    else:
+        axes.plot(values, rows, **seeds)
+        axes.errorbar(mean.mean, row, xerr=mean.margin, **style)
