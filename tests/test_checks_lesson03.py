@@ -389,6 +389,7 @@ def swapped_in_a_loop(table: Tensor, sample: Tensor, view: Tensor) -> Any:
     ),
     rows=(lambda t, s, v: [t[i, j] for i, j in zip(v, s, strict=True)], "`torch.stack`"),
     one_row=(lambda t, s, v: t[v[0], s[0]], "the shape [3, 3]; yours has the shape [3]"),
+    unknown=(lambda t, s, v: t[v, s] + 1, "Row b holds"),
     in_place=(lambda t, s, v: t.mul_(2)[v, s], "changes its argument `table`"),
 )
 def test_look_up_wrong(row: tuple[Answer, str]) -> None:

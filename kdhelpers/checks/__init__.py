@@ -17,6 +17,9 @@ from kdhelpers.checks.lesson02_temperature import TEMPERATURE_FOR_CONFIDENCE
 from kdhelpers.checks.lesson03_cache import CACHED_LOGITS
 from kdhelpers.checks.lesson03_gap import GAP_CLOSED
 from kdhelpers.checks.lesson03_statistics import MEAN_STD
+from kdhelpers.checks.lesson05_decay import EXPONENTIAL_DECAY
+from kdhelpers.checks.lesson05_interval import PAIRED_INTERVAL
+from kdhelpers.checks.lesson05_plot import MISLEADING_PLOT
 from kdhelpers.checks.running import Answer
 from kdhelpers.checks.verdict import Verdict
 
@@ -26,9 +29,12 @@ __all__ = [
     "distillation_loss",
     "distillation_step",
     "entropy",
+    "exponential_decay",
     "gap_closed",
     "gradient_ratio",
     "mean_std",
+    "misleading_plot",
+    "paired_interval",
     "soft_targets",
     "temperature_for_confidence",
 ]
@@ -104,3 +110,29 @@ def cached_logits(answer: Answer) -> Verdict:
     [B] that of its view.
     """
     return CACHED_LOGITS.check(answer)
+
+
+def exponential_decay(answer: Answer) -> Verdict:
+    """Lesson 05: `answer(epoch, start, floor, factor)` → T = max(start · factor^epoch, floor).
+
+    Epochs count from 0. The check asks for them in order and then for an early one
+    again, which must have the same T.
+    """
+    return EXPONENTIAL_DECAY.check(answer)
+
+
+def paired_interval(answer: Answer) -> Verdict:
+    """Lesson 05: `answer(baseline, treatment)` → (mean, low, high) of treatment − baseline.
+
+    NumPy arrays [n], one accuracy for each seed, in the same order; the bounds are those of the
+    95 % Student t interval of the differences.
+    """
+    return PAIRED_INTERVAL.check(answer)
+
+
+def misleading_plot(answer: Answer) -> Verdict:
+    """Lesson 05: `answer()` → the letters of a figure's flaws, among a to g.
+
+    A text or a collection of texts, in any order, in capitals or not.
+    """
+    return MISLEADING_PLOT.check(answer)

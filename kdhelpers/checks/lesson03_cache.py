@@ -148,4 +148,5 @@ CACHED_LOGITS = Exercise(
         "a cache addressed by sample and view gives the same logits in whatever order the images "
         "come."
     ),
+    tips={"logits": "Row b holds the logits of image `sample[b]` in the view `view[b]`."},
 )
