@@ -6,7 +6,7 @@ Supervised training, distillation and everything after them differ in the object
 import io
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from pickle import PicklingError
@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from kdhelpers import checkpoint as checkpoints
 from kdhelpers.checkpoint import CheckpointError
-from kdhelpers.data import Split, Views, batches, mixed_seed, steps_per_epoch
+from kdhelpers.data import Batch, Split, Views, batches, mixed_seed, steps_per_epoch
 from kdhelpers.devices import in_processes, make_fabric
 from kdhelpers.distillation import Objective, describe, fingerprint
 from kdhelpers.loop import Loop
@@ -187,8 +187,13 @@ def _fit(
     path: Path | None,
     checkpoint_interval: float,
     progress: bool,
+    stream: Callable[..., Iterator[Batch]] = batches,
+    validate: Callable[..., dict[str, float]] | None = None,
 ) -> History:
-    """What every process does; the arguments have been checked."""
+    """What every process does; the arguments have been checked.
+
+    `stream` gives the batches of an epoch, and `validate` the figures of a student on a split.
+    """
     train = train.to(fabric.device)
     move(student, fabric.device, channels_last=channels_last)
     objective.to(fabric.device)
@@ -241,7 +246,7 @@ def _fit(
             # Seeded by epoch: a resumed run draws what an uninterrupted one would have drawn.
             torch.manual_seed(mixed_seed(seed, epoch))
             started = time.perf_counter()
-            stream = batches(
+            epoch_batches = stream(
                 train,
                 batch_size,
                 seed=seed,
@@ -252,7 +257,7 @@ def _fit(
                 world_size=fabric.world_size,
             )
             objective.start_epoch(epoch, epochs)
-            figures = loop.epoch(stream, bar)
+            figures = loop.epoch(epoch_batches, bar)
             if not all(map(math.isfinite, figures.values())):
                 raise TrainingError(
                     f"the loss became {figures['loss']} in epoch {epoch + 1}; lower lr={lr}, or "
@@ -261,7 +266,7 @@ def _fit(
             seconds = time.perf_counter() - started
             figures = {"epoch": epoch + 1, "seconds": seconds, **figures, **objective.figures()}
             if validation is not None:
-                figures |= _validated(loop.result, validation)
+                figures |= (validate or _validated)(loop.result, validation)
             history.append(figures)
             due = time.perf_counter() - written >= checkpoint_interval or epoch + 1 == epochs
             if path is not None and due and fabric.is_global_zero:
