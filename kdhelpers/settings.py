@@ -2,30 +2,34 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from kdhelpers.models import names
 
 
-def check(*, available: int, **settings: Any) -> None:
+def check(*, available: int, fewest_seeds: int = 2, **settings: Any) -> None:
     """Refuse settings that cannot work, before any training starts.
 
     Args:
         available: how many training images there are.
-        settings: what to check, by name: `seeds`, `temperature`, `temperatures`, `alpha`,
-            `alphas`, `transfer_size`, `transfer_sizes`, `steps`, `epochs`, `teacher_epochs`,
-            `stem_epochs`, `batch_size`, `teacher_batch_size`, `learning_rate`,
-            `teacher_learning_rate`, `student_width`, `teacher_width`, `grid_seeds` (one is
-            enough), `students` (names of networks).
+        fewest_seeds: how many `seeds` are needed; default 2, so that there is an interval. 1 is
+            for a lesson that also runs as one point of a sweep.
+        settings: what to check, by name: `seeds`, `tuning_seeds` and `grid_seeds` (at least one),
+            `temperature`, `temperatures`, `alpha`, `alphas`, `transfer_size`, `transfer_sizes`,
+            `steps`, `epochs`, `teacher_epochs`, `stem_epochs`, `batch_size`,
+            `teacher_batch_size`, `learning_rate`, `teacher_learning_rate`, `student_width`,
+            `teacher_width`, `students` (names of networks).
 
     Raises:
         ValueError: one sentence that names the setting, its value and what is wanted.
         TypeError: a name that is none of the above.
     """
+    rules = {"seeds": partial(_seeds, fewest=fewest_seeds)} | _RULES
     for name, value in settings.items():
-        if name not in _RULES:
-            raise TypeError(f"no rule for {name!r}; there are {', '.join(_RULES)}.")
-        problem = _RULES[name](value, available)
+        if name not in rules:
+            raise TypeError(f"no rule for {name!r}; there are {', '.join(rules)}.")
+        problem = rules[name](value, available)
         if problem:
             raise ValueError(f"{name} {problem}, got {value!r}.")
 
@@ -38,18 +42,13 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _seeds(value: Any, available: int) -> str:
-    problem = _distinct_seeds(value, available)
-    if not problem and len(value) < 2:
-        return "needs at least two values: an interval over one run does not exist"
-    return problem
-
-
-def _distinct_seeds(value: Any, _: int) -> str:
+def _seeds(value: Any, _: int, *, fewest: int = 1) -> str:
     if not isinstance(value, Sequence) or not all(_is_whole(seed) and seed >= 0 for seed in value):
         return "must be a list of whole numbers from 0"
     if not value:
-        return "must be a list with at least one value"
+        return "needs at least one value"
+    if len(value) < fewest:
+        return f"needs at least {fewest} values: an interval over one run does not exist"
     return "" if len(set(value)) == len(value) else "must not repeat a value: that is the same run"
 
 
@@ -92,7 +91,7 @@ def _each(rule: Callable[[Any, int], str]) -> Callable[[Any, int], str]:
 
 
 _RULES: dict[str, Callable[[Any, int], str]] = {
-    "seeds": _seeds,
+    "tuning_seeds": _seeds,
     "temperature": _positive,
     "temperatures": _each(_positive),
     "alpha": _share,
@@ -109,6 +108,6 @@ _RULES: dict[str, Callable[[Any, int], str]] = {
     "teacher_learning_rate": _positive,
     "student_width": _positive,
     "teacher_width": _positive,
-    "grid_seeds": _distinct_seeds,
+    "grid_seeds": _seeds,
     "students": _networks,
 }

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kdhelpers.stats import Interval, mean_interval, paired_difference
+from kdhelpers.comparisons import Comparison, compare
+from kdhelpers.stats import Interval, bootstrap_difference, mean_interval, paired_difference
+
+FEWEST_FOR_BOOTSTRAP = 6  # seeds; see `stats.bootstrap_interval`
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,46 @@ def setup(record: Mapping[str, Any]) -> Table:
 def _threads(environment: Mapping[str, Any]) -> str:
     threads = environment.get("threads", 0)
     return f"{threads} thread{'s' * (threads != 1)}"
+
+
+def corrected_table(arms: Mapping[str, Sequence[float]], *, baseline: str) -> Table:
+    """Every arm of an experiment against one of them, corrected for the number of arms.
+
+    `arms` maps a name to one accuracy in 0..1 per seed. The verdict is that of the simultaneous
+    interval. With fewer than 6 seeds there is no bootstrap interval, with one seed there are
+    only the accuracies.
+
+    Raises:
+        ValueError: `baseline` is none of the arms, or as for `kdhelpers.comparisons.compare`.
+    """
+    if baseline not in arms:
+        raise ValueError(f"baseline {baseline!r} is none of the arms: {', '.join(arms)}.")
+    points = {name: [100 * value for value in values] for name, values in arms.items()}
+    first = points.pop(baseline)
+    against = f"against {baseline}, points"
+    if len(first) == 1:
+        rows = [[name, f"{values[0]:.2f}"] for name, values in points.items()]
+        return Table(["arm", "accuracy, %"], [[baseline, f"{first[0]:.2f}"], *rows])
+    rows = [[baseline, percent(mean_interval(first)), *[""] * 5]]
+    for name, result in compare(first, points).items() if points else ():
+        rows.append([name, *_judged(first, points[name], result)])
+    headers = [against, "all intervals together", "bootstrap", "corrected p", "verdict"]
+    return Table(["arm", "accuracy, %", *headers], rows)
+
+
+def _judged(baseline: Sequence[float], values: Sequence[float], result: Comparison) -> list[str]:
+    drawn = "too few seeds"
+    if len(values) >= FEWEST_FOR_BOOTSTRAP:
+        interval = bootstrap_difference(baseline, values)
+        drawn = f"{interval.low:+.2f} to {interval.high:+.2f}"
+    return [
+        percent(mean_interval(values)),
+        percent(result.difference, sign=True),
+        f"± {result.simultaneous.margin:.2f}",
+        drawn,
+        f"{result.corrected_p:.2g}",
+        verdict(result.simultaneous),
+    ]
 
 
 def _compared(baseline: Sequence[float], values: Sequence[float]) -> str:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from nbformat import NotebookNode
 
-from kdhelpers import checks, course, losses
+from kdhelpers import checks, course, distillation, losses, temperature
 
 ROOT = Path(__file__).parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -123,6 +123,16 @@ def test_the_full_profile_fits_the_lesson(lesson: NotebookNode) -> None:
     assert plan.values
 
 
+@pytest.mark.parametrize(
+    "profile",
+    sorted((ROOT / "notebooks" / "profiles").glob("*/*.yaml")),
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
+)
+def test_every_profile_fits_its_lesson(profile: Path) -> None:
+    (plan,) = course.plan([profile.stem[:2]], parameter_file=profile)
+    assert plan.lesson.name == profile.stem
+
+
 def test_the_record_lists_every_parameter(lesson: NotebookNode) -> None:
     (cell,) = tagged(lesson, "parameters")
     names = {line.split(":")[0] for line in cell.source.splitlines()}
@@ -133,6 +143,16 @@ def test_the_record_lists_every_parameter(lesson: NotebookNode) -> None:
 
 
 # -- show, check, import --------------------------------------------------------------------------
+
+
+def packaged(name: str) -> Any:
+    """The function that a lesson writes out, from the one module that defines it."""
+    (module,) = [
+        each
+        for each in (losses, temperature, distillation)
+        if getattr(getattr(each, name, None), "__module__", "") == each.__name__
+    ]
+    return getattr(module, name)
 
 
 def test_what_a_lesson_writes_out_is_what_the_package_has(lesson: NotebookNode) -> None:
@@ -147,10 +167,10 @@ def test_what_a_lesson_writes_out_is_what_the_package_has(lesson: NotebookNode) 
     student.requires_grad_()
     given = {"logits": student, "student_logits": student, "teacher_logits": teacher}
     for name in names:
-        for temperature in (1.0, 4.0, 11.0):
-            given |= {"labels": labels, "temperature": temperature, "alpha": 0.7}
+        for T in (1.0, 4.0, 11.0):
+            given |= {"labels": labels, "temperature": T, "alpha": 0.7}
             results = []
-            for function in (own[name], getattr(losses, name)):
+            for function in (own[name], packaged(name)):
                 wanted = inspect.signature(function).parameters
                 value = function(**{key: given[key] for key in wanted})
                 weighted = (value * torch.arange(1.0, value.numel() + 1).view_as(value)).sum()
@@ -202,6 +222,8 @@ SMALL = {
     "03_cifar10_vgg": "teacher_epochs = 1; stem_epochs = 1; teacher_batch_size = 500; "
     "student_width = 0.05; transfer_size = 64; epochs = 1; seeds = [0, 1]; "
     "grid_temperatures = [4.0]; grid_alphas = [0.9]",
+    "05_dynamic_temperature": "temperatures = [5.0]; standardised_temperatures = [2.0]; "
+    "seeds = [0, 1]; tuning_seeds = [2]; teacher_epochs = 1; steps = 2",
 }
 BLOCKED = """
 import socket
@@ -256,6 +278,21 @@ def _without_timings(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_timings(v) for key, v in value.items() if key != "latency_ms"}
     return value
+
+
+def test_lesson_05_runs_with_one_seed_and_without_families(tmp_path: Path) -> None:
+    values = "families: []\ntemperature: 8.0\nseeds: [4]\nteacher_epochs: 1\nsteps: 2\n"
+    (tmp_path / "point.yaml").write_text(values)
+    (outcome,) = course.run(
+        ["05"], parameter_file=tmp_path / "point.yaml", out_dir=tmp_path / "out", progress=False
+    )
+    assert outcome.ok, outcome.failure
+    assert outcome.record is not None
+    metrics = outcome.record["metrics"]
+    assert metrics["arms"].keys() == {"untuned", "tutorial"}
+    assert [metrics["accuracy"]] == metrics["arms"]["untuned"]
+    assert isinstance(metrics["teacher_accuracy"], float)
+    assert "T = 8" in outcome.headline
 
 
 def test_the_block_of_the_test_above_blocks() -> None:

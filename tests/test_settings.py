@@ -8,6 +8,7 @@ from kdhelpers import settings
 
 RIGHT: dict[str, Any] = {
     "seeds": [0, 1, 2],
+    "tuning_seeds": [100],
     "temperature": 4.0,
     "temperatures": [1, 20.0],
     "alpha": 0.0,
@@ -36,9 +37,11 @@ def test_ordinary_settings_pass() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("seeds", [0], "seeds needs at least two values"),
-        ("seeds", [], "seeds must be a list with at least one value"),
-        ("grid_seeds", [], "grid_seeds must be a list with at least one value"),
+        ("seeds", [0], "^seeds needs at least 2 values: an interval over one run does not exist"),
+        ("seeds", [], "^seeds needs at least one value"),
+        ("tuning_seeds", [], "tuning_seeds needs at least one value"),
+        ("tuning_seeds", [3, 3], "tuning_seeds must not repeat a value"),
+        ("grid_seeds", [], "grid_seeds needs at least one value"),
         ("grid_seeds", [1, 1], "grid_seeds must not repeat a value"),
         ("stem_epochs", -1, "stem_epochs must be a whole number from 0, got -1"),
         ("alphas", [0.5, -0.1], "alphas must lie between 0 and 1"),
@@ -73,6 +76,14 @@ def test_ordinary_settings_pass() -> None:
 def test_what_cannot_work_is_named(name: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         settings.check(available=100, **(RIGHT | {name: value}))
+
+
+def test_a_lesson_may_ask_for_one_seed_only() -> None:
+    settings.check(available=100, fewest_seeds=1, seeds=[3])
+    with pytest.raises(ValueError, match="seeds needs at least one value"):
+        settings.check(available=100, fewest_seeds=1, seeds=[])
+    with pytest.raises(ValueError, match="seeds needs at least 5 values"):
+        settings.check(available=100, fewest_seeds=5, seeds=[0, 1, 2, 3])
 
 
 def test_a_name_without_a_rule_is_an_error_of_the_caller() -> None:

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
-from kdhelpers.stats import Interval, mean_interval, paired_difference
+from kdhelpers.comparisons import compare
+from kdhelpers.stats import Interval, bootstrap_difference, mean_interval, paired_difference
 from kdhelpers.tables import (
     Table,
     arms_table,
+    corrected_table,
     cost_table,
     percent,
     provenance,
@@ -193,3 +195,53 @@ def test_the_setup_of_a_record_tells_what_it_is_not() -> None:
     assert "small_cnn, vgg_small at width 0.5, 6 epochs, 2 seeds" in text
     assert "1 thread, " in text
     assert setup(record | {"profile": None}).headers[1] == "plain papermill"
+
+
+FAMILIES = {
+    "cosine": [0.925, 0.934, 0.941, 0.928, 0.936, 0.930],
+    "fixed": [0.923, 0.935, 0.938, 0.929, 0.933, 0.931],
+    "worse": [0.903, 0.914, 0.919, 0.910, 0.913, 0.909],
+}
+
+
+def test_a_table_of_arms_begins_with_the_baseline_and_corrects_for_the_number_of_others() -> None:
+    table = corrected_table(FAMILIES, baseline="fixed")
+    points = {name: [100 * value for value in values] for name, values in FAMILIES.items()}
+    expected = compare(points["fixed"], {name: points[name] for name in ("cosine", "worse")})
+    assert [row[0] for row in table.rows] == ["fixed", "cosine", "worse"]
+    assert table.rows[0] == ["fixed", percent(mean_interval(points["fixed"])), "", "", "", "", ""]
+    for row in table.rows[1:]:
+        result = expected[row[0]]
+        drawn = bootstrap_difference(points["fixed"], points[row[0]])
+        assert len(row) == len(table.headers)
+        assert row[1] == percent(mean_interval(points[row[0]]))
+        assert row[2] == percent(result.difference, sign=True)
+        assert row[3] == f"± {result.simultaneous.margin:.2f}"
+        assert result.simultaneous.margin > result.difference.margin
+        assert row[4] == f"{drawn.low:+.2f} to {drawn.high:+.2f}"
+        assert row[5] == f"{result.corrected_p:.2g}"
+    assert [row[-1] for row in table.rows[1:]] == ["no clear difference", "hurts"]
+    assert "against fixed, points" in table.headers
+
+
+def test_a_verdict_on_several_arms_is_that_of_the_wider_interval() -> None:
+    arms = {"base": [0.0] * 6, "just": [0.01, 0.02, -0.002, 0.015, 0.001, 0.02]}
+    assert corrected_table(arms, baseline="base").rows[1][-1] == "helps"
+    many = arms | {f"none {k}": [0.01 * (-1) ** n for n in range(6)] for k in range(9)}
+    assert corrected_table(many, baseline="base").rows[1][-1] == "no clear difference"
+
+
+def test_few_seeds_give_what_they_can() -> None:
+    five = corrected_table(
+        {name: values[:5] for name, values in FAMILIES.items()}, baseline="fixed"
+    )
+    assert five.rows[1][4] == "too few seeds"
+    one = corrected_table({name: values[:1] for name, values in FAMILIES.items()}, baseline="fixed")
+    assert one.rows == [["fixed", "92.30"], ["cosine", "92.50"], ["worse", "90.30"]]
+    assert len(one.headers) == 2
+    assert len(corrected_table({"fixed": [0.9, 0.8]}, baseline="fixed").rows) == 1
+
+
+def test_the_baseline_of_a_table_of_arms_must_be_among_them() -> None:
+    with pytest.raises(ValueError, match="baseline 'constant' is none of the arms: cosine, fixed"):
+        corrected_table(FAMILIES, baseline="constant")
