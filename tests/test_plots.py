@@ -7,10 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from figure_reading import assert_drawn, assert_labelled, errorbars, texts
 from IPython.core.formatters import DisplayFormatter
-from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
-from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -59,22 +58,6 @@ def points() -> Figure:
     return plots.paired_points(DIFFERENCES)
 
 
-def texts(figure: Figure) -> str:
-    """All that is written on the axes of a figure."""
-    found = []
-    for axes in figure.axes:
-        found += [axes.get_title(), axes.get_xlabel(), axes.get_ylabel()]
-        found += [text.get_text() for text in axes.texts]
-        found += [tick.get_text() for tick in axes.get_yticklabels() + axes.get_xticklabels()]
-        legend = axes.get_legend()
-        found += [text.get_text() for text in legend.get_texts()] if legend else []
-    return "\n".join(found)
-
-
-def errorbars(axes: Axes) -> list[ErrorbarContainer]:
-    return [each for each in axes.containers if isinstance(each, ErrorbarContainer)]
-
-
 @pytest.mark.parametrize(
     "draw",
     [
@@ -89,23 +72,12 @@ def errorbars(axes: Axes) -> list[ErrorbarContainer]:
     ids=["diagram", "grey images", "colour images", "bars", "curve", "points", "trajectories"],
 )
 def test_every_figure_is_drawn_and_becomes_a_png(draw: Callable[[], Figure]) -> None:
-    figure = draw()
-    assert isinstance(figure, Figure)
-    picture = plots.show(figure, alt="what it shows", dpi=40)
-    image = Image.open(io.BytesIO(picture.png))
-    image.load()
-    assert image.format == "PNG"
-    assert min(image.size) > 20
-    assert len(np.unique(np.asarray(image.convert("L")))) > 2  # not an empty sheet
+    assert_drawn(draw())
 
 
 @pytest.mark.parametrize("draw", [bars, curve, points, trajectories])
 def test_every_chart_labels_its_axes(draw: Callable[[], Figure]) -> None:
-    charts = [axes for axes in draw().axes if axes.axison]
-    assert charts
-    assert all(axes.get_xlabel() for axes in charts)
-    first = charts[0]
-    assert first.get_ylabel() or all(tick.get_text() for tick in first.get_yticklabels())
+    assert_labelled(draw())
 
 
 def test_the_diagram_names_its_parts() -> None:

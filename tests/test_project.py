@@ -43,7 +43,8 @@ def imports(path: Path) -> set[str]:
 def modules() -> dict[str, set[str]]:
     files = sorted((ROOT / "kdhelpers").glob("*.py"))
     known = {path.stem: imports(path) for path in files if path.stem != "__init__"}
-    known["checks"] = set().union(*map(imports, (ROOT / "kdhelpers" / "checks").glob("*.py")))
+    for package in ("checks", "plots"):
+        known[package] = set().union(*map(imports, (ROOT / "kdhelpers" / package).glob("*.py")))
     return {name: used & known.keys() - {name} for name, used in known.items()}
 
 

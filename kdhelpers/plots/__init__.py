@@ -1,0 +1,58 @@
+"""Every figure of the course: one function a figure, each returns a matplotlib `Figure`.
+
+Colours are from the palette of Okabe and Ito, which colour-blind readers can tell apart; what
+colour says is said by shape or text as well. `show` displays a figure with alternative text.
+"""
+
+from kdhelpers.plots.claims import forest, misleading_bars, power_curve
+from kdhelpers.plots.curves import curves, log_series, stages
+from kdhelpers.plots.diagrams import compression_diagram, distillation_diagram, hint_diagram
+from kdhelpers.plots.heatmaps import alpha_temperature_grid, confusion_change, soft_target_heatmap
+from kdhelpers.plots.images import feature_maps, image_grid, pixel_deviation, soft_target_bars
+from kdhelpers.plots.measures import accuracy_against_cost, reliability
+from kdhelpers.plots.picture import Picture, show
+from kdhelpers.plots.results import arms, by_layer, paired_points, temperature_sweep, transfer_curve
+from kdhelpers.plots.style import ALONE, DISTILLED, NEUTRAL, PALETTE, TEACHER
+from kdhelpers.plots.temperature import (
+    entropy_curve,
+    log_curves,
+    temperature_bars,
+    temperature_trajectories,
+)
+
+__all__ = [
+    "ALONE",
+    "DISTILLED",
+    "NEUTRAL",
+    "PALETTE",
+    "TEACHER",
+    "Picture",
+    "accuracy_against_cost",
+    "alpha_temperature_grid",
+    "arms",
+    "by_layer",
+    "compression_diagram",
+    "confusion_change",
+    "curves",
+    "distillation_diagram",
+    "entropy_curve",
+    "feature_maps",
+    "forest",
+    "hint_diagram",
+    "image_grid",
+    "log_curves",
+    "log_series",
+    "misleading_bars",
+    "paired_points",
+    "pixel_deviation",
+    "power_curve",
+    "reliability",
+    "show",
+    "soft_target_bars",
+    "soft_target_heatmap",
+    "stages",
+    "temperature_bars",
+    "temperature_sweep",
+    "temperature_trajectories",
+    "transfer_curve",
+]

@@ -1,0 +1,106 @@
+"""Is a claimed effect there? Forests of differences, power, and a chart that misleads."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from kdhelpers.comparisons import Comparison
+from kdhelpers.plots.curves import draw_lines
+from kdhelpers.plots.results import name_rows, verdict_colour
+from kdhelpers.plots.style import DISTILLED, NEUTRAL, percent
+from kdhelpers.stats import Interval
+
+
+def forest(
+    differences: Mapping[str, Interval | Comparison],
+    *,
+    claim: tuple[float, float] | None = None,
+    unit: str = "points",
+) -> Figure:
+    """The paired difference of every arm from one baseline, a row each, against a claim.
+
+    Args:
+        differences: arm → its interval in `unit`, or what `comparisons.compare` returns for
+            accuracies in percent: then the thick line holds for the arm alone and the thin one,
+            which colour and verdict go by, for all arms together.
+        claim: the effect somebody claims, (least, most) in `unit`: a shaded band.
+        unit: of the differences.
+
+    Raises:
+        ValueError: no arm, or a claim whose least effect is not below its most.
+    """
+    if not differences:
+        raise ValueError("there is nothing to draw; give the difference of at least one arm.")
+    if claim is not None and not claim[0] < claim[1]:
+        raise ValueError(f"a claim is (least, most) with least < most, got {claim}.")
+    figure = Figure(figsize=(7.2, 1.5 + 0.42 * len(differences)), layout="constrained")
+    axes = figure.subplots()
+    key = "diamond: mean with 95 % interval"
+    for row, each in enumerate(differences.values()):
+        wide = each.simultaneous if isinstance(each, Comparison) else each
+        alone = each.difference if isinstance(each, Comparison) else each
+        style: dict[str, Any] = dict(color=verdict_colour(wide), solid_capstyle="butt")
+        if isinstance(each, Comparison):
+            axes.plot((wide.low, wide.high), (row, row), linewidth=1.3, **style)
+            key = "diamond: mean; thick: 95 % interval of one arm; thin: of all arms together"
+        axes.plot((alone.low, alone.high), (row, row), linewidth=4, **style)
+        axes.plot(alone.mean, row, "D", color=style["color"], markersize=6, markeredgecolor="white")
+    axes.axvline(0, color="k", linewidth=1)
+    if claim is not None:
+        label = f"claimed: {claim[0]:+g} to {claim[1]:+g} {unit}"
+        axes.axvspan(*claim, color="#F0E442", alpha=0.5, linewidth=0, label=label)
+        figure.legend(frameon=False, loc="outside upper right", fontsize=9)
+    name_rows(axes, differences)
+    axes.set_xlabel(f"← worse      difference in test accuracy ({unit})      better →\n{key}")
+    return figure
+
+
+def power_curve(counts: Sequence[int], powers: Mapping[str, Sequence[float]]) -> Figure:
+    """The chance of finding an effect against the number of seed pairs; a line at 80 %.
+
+    Args:
+        counts: numbers of seed pairs.
+        powers: effect ("0.3 points") → for each count the power in 0..1 (see `kdhelpers.power`).
+
+    Raises:
+        ValueError: no effect, a power outside 0..1, or not one for each count.
+    """
+    figure = Figure(figsize=(7.0, 3.9), layout="constrained")
+    axes = figure.subplots()
+    draw_lines(axes, {effect: (counts, percent(each)) for effect, each in powers.items()})
+    axes.axhline(80, color="k", linestyle="--", linewidth=1, label="80 %, usually asked for")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
+    axes.set(xlabel="pairs of runs with common seeds", ylabel="power", ylim=(0, 103))
+    figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
+    return figure
+
+
+def misleading_bars(values: Mapping[str, float], *, title: str = "") -> Figure:
+    """A chart that misleads on purpose, for an exercise; `arms` shows the same honestly.
+
+    One number an arm, such as its best run, without seeds or intervals, and bars that start just
+    below the smallest: their lengths say nothing.
+
+    Args:
+        values: arm → one accuracy in 0..1; the largest is coloured.
+        title: the claim the chart makes.
+
+    Raises:
+        ValueError: fewer than two arms, or an accuracy outside 0..1.
+    """
+    if len(values) < 2:
+        raise ValueError(f"a comparison needs at least two arms, got {len(values)}.")
+    heights = percent(list(values.values()))
+    low, high = min(heights), max(heights)
+    span = (high - low) or 1.0
+    figure = Figure(figsize=(max(4.0, 1.2 + 1.0 * len(values)), 3.6), layout="constrained")
+    axes = figure.subplots()
+    colours = [DISTILLED if height == high else NEUTRAL for height in heights]
+    axes.bar(list(values), heights, color=colours, width=0.65)
+    axes.set(ylim=(low - 0.1 * span, high + 0.08 * span), xlabel="method", ylabel="accuracy (%)")
+    axes.set_title(title)
+    return figure

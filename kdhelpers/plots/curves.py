@@ -1,0 +1,140 @@
+"""Lines over epochs or steps, told apart by colour, marker and dashes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from kdhelpers.plots.style import PALETTE, percent
+
+
+def draw_lines(axes: Axes, series: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> None:
+    """A line per entry of `series`, each (x, y), with a few markers on it.
+
+    Raises:
+        ValueError: no line, one without points, or one with more x than y or the reverse.
+    """
+    if not series:
+        raise ValueError("there is nothing to draw; give at least one named series.")
+    for (label, (x, y)), colour, marker, style in zip(
+        series.items(), cycle(PALETTE), cycle("osD^vP*"), cycle(("-", "--", "-.", ":"))
+    ):
+        if not len(x) or len(x) != len(y):
+            raise ValueError(
+                f"a line needs one value for each place, but {label!r} has {len(y)} values for "
+                f"{len(x)} places."
+            )
+        axes.plot(
+            x, y, label=label, color=colour, linestyle=style, marker=marker,
+            markevery=max(1, len(x) // 8), markersize=5, linewidth=1.8,
+        )  # fmt: skip
+    axes.grid(alpha=0.3)
+
+
+def from_one(
+    series: Mapping[str, Sequence[float]],
+) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
+    """Values at the places 1, 2, 3, …: epochs count from 1."""
+    return {name: (range(1, len(values) + 1), values) for name, values in series.items()}
+
+
+def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], key: str, ylabel: str) -> Figure:
+    """What `fit` reported as `key` ("loss", "validation_accuracy") against the epoch.
+
+    Args:
+        histories: what `fit` returned, by the name of the run.
+        key: what to read from each epoch.
+        ylabel: its name and unit on the axis; percent are the caller's to make.
+
+    Raises:
+        ValueError: no history, one without epochs, or one that does not report `key`.
+    """
+    lines = {}
+    for name, history in histories.items():
+        for row in history:
+            if key not in row:
+                raise ValueError(
+                    f"the history of {name!r} has no {key!r} in each epoch; it has "
+                    f"{', '.join(row)}."
+                )
+        epochs = [row.get("epoch", number) for number, row in enumerate(history, start=1)]
+        lines[name] = (epochs, [row[key] for row in history])
+    figure = Figure(figsize=(7.0, 3.9), layout="constrained")
+    axes = figure.subplots()
+    draw_lines(axes, lines)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="epoch", ylabel=ylabel)
+    figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=9)
+    return figure
+
+
+def log_series(
+    series: Mapping[str, Sequence[float]],
+    *,
+    ylabel: str,
+    xlabel: str = "step",
+    places: Sequence[float] | None = None,
+) -> Figure:
+    """Values over many powers of ten, on a logarithmic axis: a norm that collapses.
+
+    Args:
+        series: name → its values; a line has a gap where they are 0.
+        ylabel: the values' name and unit.
+        xlabel: what is counted along x.
+        places: where along x the values are; default 1, 2, 3, …
+
+    Raises:
+        ValueError: no series, a value below 0 or not finite, or values and places that differ in
+            number.
+    """
+    for name, values in series.items():
+        for value in values:
+            if not 0 <= value < math.inf:
+                raise ValueError(
+                    f"a logarithmic axis shows finite values from 0, but {name!r} has {value}."
+                )
+    figure = Figure(figsize=(7.0, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.set_yscale("log", nonpositive="mask")
+    draw_lines(
+        axes, from_one(series) if places is None else {n: (places, y) for n, y in series.items()}
+    )
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=9)
+    return figure
+
+
+def stages(
+    stage1: Sequence[float],
+    stage2: Mapping[str, Sequence[float]],
+    *,
+    ylabel: str = "validation accuracy (%)",
+) -> Figure:
+    """The two stages of FitNets beside each other: the hint loss, then the accuracies (%).
+
+    Args:
+        stage1: the hint loss of every epoch of stage 1.
+        stage2: run → the accuracy in 0..1 of every epoch of stage 2.
+        ylabel: what the accuracies are of.
+
+    Raises:
+        ValueError: no epoch, no run, or an accuracy outside 0..1.
+    """
+    figure = Figure(figsize=(7.4, 3.6), layout="constrained")
+    first, second = figure.subplots(1, 2, width_ratios=[1.0, 1.5])
+    draw_lines(first, from_one({"hint loss": stage1}))
+    first.set(title="stage 1: the hint", ylabel="hint loss")
+    first.set_ylim(bottom=0)
+    draw_lines(second, from_one({name: percent(values) for name, values in stage2.items()}))
+    second.set(title="stage 2: distillation", ylabel=ylabel)
+    for axes in (first, second):
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(
+        *second.get_legend_handles_labels(), frameon=False, loc="outside lower right", ncols=2,
+        fontsize=9,
+    )  # fmt: skip
+    return figure

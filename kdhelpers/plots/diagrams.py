@@ -1,0 +1,184 @@
+"""Explanatory pictures: boxes, arrows and no data."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
+
+from kdhelpers.plots.style import DISTILLED, NEUTRAL, TEACHER, count_text
+from kdhelpers.vgg import VGG16
+
+Point: TypeAlias = tuple[float, float]
+
+
+def distillation_diagram() -> Figure:
+    """One image goes through both networks; the student answers to the teacher and the label."""
+    figure, axes = _sheet(8.6, 3.6)
+    _box(axes, 0.15, 1.5, 1.1, 0.7, "image", NEUTRAL)
+    _box(axes, 1.9, 2.6, 1.9, 0.75, "teacher\n(large, frozen)", TEACHER)
+    _box(axes, 1.9, 0.95, 1.9, 0.75, "student\n(small, learns)", DISTILLED)
+    _box(axes, 4.35, 2.6, 1.75, 0.75, "soft targets\nsoftmax(z / T)", TEACHER)
+    _box(axes, 4.35, 0.95, 1.75, 0.75, "its own softmax\nat T and at 1", DISTILLED)
+    _box(axes, 4.35, 0.05, 1.75, 0.55, "label", NEUTRAL)
+    _box(axes, 6.75, 1.9, 1.7, 0.75, "soft term\nα · T² · KL", TEACHER)
+    _box(axes, 6.75, 0.4, 1.7, 0.75, "hard term\n(1 − α) · CE", NEUTRAL)
+    _arrows(
+        axes,
+        ((1.25, 1.95), (1.9, 2.9)),
+        ((1.25, 1.75), (1.9, 1.33)),
+        ((3.8, 2.97), (4.35, 2.97)),
+        ((3.8, 1.33), (4.35, 1.33)),
+        ((6.1, 2.9), (6.75, 2.4)),
+        ((6.1, 1.45), (6.75, 2.1)),
+        ((6.1, 1.2), (6.75, 0.9)),
+        ((6.1, 0.33), (6.75, 0.65)),
+    )
+    return figure
+
+
+def compression_diagram(
+    teacher: str,
+    student: str,
+    *,
+    teacher_size: Sequence[float],
+    student_size: Sequence[float],
+    teacher_blocks: Sequence[Sequence[int]] = VGG16,
+    student_blocks: Sequence[Sequence[int]] = ((32,), (64,)),
+) -> Figure:
+    """A large and a small network see the same views; logits pass between them in a table.
+
+    Args:
+        teacher, student: their names.
+        teacher_size, student_size: (parameters, multiply-accumulates for one image, …), what
+            `evaluation.size` returns.
+        teacher_blocks, student_blocks: channels of the convolutions, block by block.
+    """
+    figure, axes = _sheet(7.8, 4.4)
+    _box(axes, 0.15, 1.75, 1.25, 0.9, "image\n(sample, view)", NEUTRAL)
+    ends = [
+        _blocks(axes, 3.35, teacher_blocks, TEACHER),
+        _blocks(axes, 1.05, student_blocks, DISTILLED),
+    ]
+    for y, name, (parameters, macs, *_), colour in (
+        (4.2, f"{teacher} (frozen)", teacher_size, TEACHER),
+        (0.1, f"{student} (learns)", student_size, DISTILLED),
+    ):
+        axes.text(
+            1.8, y, f"{name}: {count_text(parameters)} parameters, {count_text(macs)} MACs",
+            color=colour, fontsize=11, va="center", fontweight="bold",
+        )  # fmt: skip
+    _logit_table(axes, 5.3, 2.55)
+    _box(axes, 4.0, 0.7, 1.1, 0.7, "student's\nlogits", DISTILLED)
+    _box(axes, 5.85, 0.7, 1.3, 0.7, "soft loss", NEUTRAL)
+    _arrows(
+        axes,
+        ((1.2, 2.7), (1.75, 3.2)), ((1.2, 1.7), (1.75, 1.2)), ((ends[0], 3.35), (5.25, 3.35)),
+        ((ends[1], 1.05), (3.95, 1.05)), ((5.15, 1.05), (5.8, 1.05)), ((6.5, 2.5), (6.5, 1.45)),
+    )  # fmt: skip
+    axes.text(1.0, 3.05, "once", fontsize=10, ha="center")
+    axes.text(0.9, 1.3, "every epoch", fontsize=10, ha="center")
+    axes.text(6.6, 1.98, "looked up", fontsize=10, va="center")
+    return figure
+
+
+def hint_diagram() -> Figure:
+    """A thin, deep student learns a hidden layer of a wide, shallow teacher, then the rest."""
+    figure, axes = _sheet(7.8, 5.1)
+    stage1 = [(1.45, 0.75), (3.8, 0.75), (3.8, 1.75), (4.3, 1.75), (4.3, 2.52), (1.45, 2.52)]
+    axes.add_patch(Polygon(stage1, facecolor="#F0E44255", edgecolor=NEUTRAL, linestyle="--"))
+    for layer in range(5):
+        axes.add_patch(_slab(1.46 + 0.95 * layer, 4.1, 0.5, 1.2, TEACHER, strong=layer == 2))
+    for layer in range(12):
+        axes.add_patch(_slab(1.6 + 0.38 * layer, 1.35, 0.22, 0.5, DISTILLED, strong=layer == 5))
+    _box(axes, 0.15, 2.4, 0.85, 0.6, "image", NEUTRAL)
+    _box(axes, 3.06, 1.95, 1.1, 0.45, "regressor", DISTILLED)
+    _box(axes, 3.16, 2.75, 0.9, 0.42, "MSE", NEUTRAL)
+    _box(axes, 6.4, 3.75, 1.15, 0.7, "soft targets", TEACHER)
+    _box(axes, 6.4, 2.3, 1.15, 0.7, "KD loss", NEUTRAL)
+    _box(axes, 6.4, 1.0, 1.15, 0.7, "logits", DISTILLED)
+    _arrows(
+        axes,
+        ((0.6, 3.05), (1.4, 4.0)), ((0.6, 2.35), (1.5, 1.4)), ((5.8, 4.1), (6.35, 4.1)),
+        ((6.05, 1.35), (6.35, 1.35)), ((6.97, 3.7), (6.97, 3.05)), ((6.97, 1.75), (6.97, 2.25)),
+        ((3.61, 1.62), (3.61, 1.93)), ((3.61, 2.43), (3.61, 2.73)), ((3.61, 3.48), (3.61, 3.2)),
+    )  # fmt: skip
+    for x, y, text, colour in (
+        (1.46, 4.88, "teacher: wide and shallow (frozen)", TEACHER),
+        (3.72, 3.34, "hint layer", TEACHER),
+        (4.45, 1.8, "student: thin and deep", DISTILLED),
+        (2.85, 0.93, "guided layer", DISTILLED),
+        (1.55, 2.15, "stage 1: only\nthis part learns", "k"),
+        (1.45, 0.28, "stage 2: the whole student learns; the regressor is gone", "k"),
+    ):
+        axes.text(x, y, text, color=colour, fontsize=10.5, va="center")
+    axes.annotate("", (1.5, 0.55), (6.1, 0.55), arrowprops=dict(arrowstyle="|-|", mutation_scale=4))
+    return figure
+
+
+def _blocks(axes: Axes, middle: float, blocks: Sequence[Sequence[int]], colour: str) -> float:
+    """Convolutions from the left, lower from block to block as pooling halves the image.
+
+    Returns where an arrow may start behind them.
+    """
+    # As wide as there is room for: at most 0.19 a convolution.
+    step = min(0.19, 2.5 / sum(map(len, blocks)))
+    x, height = 1.8, 1.25
+    for channels in blocks:
+        start = x
+        for _ in channels:
+            axes.add_patch(_slab(x, middle, 0.8 * step, height, colour))
+            x += step
+        label = (start + x - 0.2 * step) / 2, middle - height / 2 - 0.17
+        axes.text(*label, f"{channels[0]}", ha="center", fontsize=8)
+        x, height = x + 0.08, 0.8 * height
+    return x
+
+
+def _slab(
+    x: float, middle: float, width: float, height: float, colour: str, *, strong: bool = False
+) -> Rectangle:
+    """A layer; a strong one is meant by a text beside it."""
+    fill = colour + ("C0" if strong else "40")
+    return Rectangle((x, middle - height / 2), width, height, edgecolor=colour, facecolor=fill)
+
+
+def _logit_table(axes: Axes, x: float, y: float) -> None:
+    axes.text(x + 1.15, y + 1.32, "logits by (sample, view)", ha="center", fontsize=11)
+    rows = ("(0, 17)  2.1  −0.4 …", "(1,  4) −1.3   3.0 …", "(2, 42)  0.2   0.9 …")
+    for number, row in enumerate(rows):
+        height = y + 0.8 - 0.4 * number
+        axes.add_patch(Rectangle((x, height), 2.3, 0.4, edgecolor=TEACHER, facecolor="white"))
+        axes.text(x + 0.12, height + 0.2, row, va="center", fontsize=10, family="monospace")
+
+
+def _sheet(width: float, height: float) -> tuple[Figure, Axes]:
+    """A sheet without axes, measured in inches."""
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(0, height))
+    axes.axis("off")
+    return figure, axes
+
+
+def _arrows(axes: Axes, *ends: tuple[Point, Point]) -> None:
+    for start, end in ends:
+        axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=13, color="k"))
+
+
+def _box(
+    axes: Axes, x: float, y: float, width: float, height: float, text: str, colour: str
+) -> None:
+    axes.add_patch(
+        FancyBboxPatch(
+            (x, y),
+            width,
+            height,
+            boxstyle="round,pad=0.03,rounding_size=0.08",
+            edgecolor=colour,
+            facecolor=colour + "18",
+            linewidth=1.8,
+        )
+    )
+    axes.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=11)

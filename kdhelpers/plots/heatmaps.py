@@ -1,0 +1,216 @@
+"""Tables as colours, with the number in every cell."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from kdhelpers.plots.style import ALONE, TEACHER
+from kdhelpers.stats import Interval
+
+BLANK = "#DDDDDD"  # cells that colour says nothing of
+DIVERGING = "RdBu"  # red to blue over white, also for colour-blind readers
+
+
+def soft_target_heatmap(targets: Sequence[Sequence[float]], classes: Sequence[str]) -> Figure:
+    """The mean soft target [C, C] of the images of each class; the diagonal is left blank."""
+    shown = np.array(targets, dtype=np.float64)
+    np.fill_diagonal(shown, np.nan)
+    figure = Figure(figsize=(5.4, 4.5), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shown, cmap="cividis")
+    texts = [["" if np.isnan(value) else f"{100 * value:.0f}" for value in row] for row in shown]
+    _write(axes, texts, light=shown < 0.6 * np.nanmax(shown), size=8)
+    _name_ticks(axes, classes, classes)
+    axes.set(xlabel="probability given to class", ylabel="image of class")
+    figure.colorbar(image, label="mean soft target", shrink=0.85)
+    return figure
+
+
+def alpha_temperature_grid(
+    means: Mapping[tuple[float, float], float | Interval], *, unit: str = "points"
+) -> Figure:
+    """The mean gain over the student alone for every pair (alpha, T).
+
+    Args:
+        means: (alpha, T) → the gain in `unit`. An `Interval` is written with its margin and in
+            bold where it leaves out zero. A pair that was not run stays grey.
+        unit: of the gains.
+
+    Raises:
+        ValueError: no pair, or a gain that is not finite.
+    """
+    if not means:
+        raise ValueError("there is nothing to draw; give a gain for at least one (alpha, T).")
+    alphas = sorted({alpha for alpha, _ in means}, reverse=True)
+    temperatures = sorted({temperature for _, temperature in means})
+    cells = [[means.get((alpha, t)) for t in temperatures] for alpha in alphas]
+    gains = np.array([[_gain(cell) for cell in row] for row in cells])
+    reach = float(np.nanmax(np.abs(gains))) or 1.0
+    figure = Figure(
+        figsize=(2.0 + 0.95 * len(temperatures), 1.3 + 0.6 * len(alphas)), layout="constrained"
+    )
+    axes = figure.subplots()
+    image = axes.imshow(gains, cmap=DIVERGING, vmin=-reach, vmax=reach, aspect="auto")
+    axes.set_facecolor(BLANK)
+    texts = [[_gain_text(cell) for cell in row] for row in cells]
+    sure = np.array([[_sure(cell) for cell in row] for row in cells])
+    _write(axes, texts, light=np.abs(gains) > 0.6 * reach, bold=sure)
+    _name_ticks(axes, [f"{t:g}" for t in temperatures], [f"{alpha:g}" for alpha in alphas])
+    axes.set(xlabel="temperature T", ylabel="alpha, the weight of the soft term")
+    figure.colorbar(image, label=f"← worse    gain ({unit})    better →")
+    return figure
+
+
+def _gain(cell: float | Interval | None) -> float:
+    if cell is None:
+        return float("nan")
+    value = cell.mean if isinstance(cell, Interval) else float(cell)
+    if not np.isfinite(value):
+        raise ValueError(f"every gain must be finite, got {value}; leave out what was not run.")
+    return value
+
+
+def _gain_text(cell: float | Interval | None) -> str:
+    if cell is None:
+        return "not run"
+    margin = f"\n± {cell.margin:.2f}" if isinstance(cell, Interval) else ""
+    return f"{_gain(cell):+.2f}{margin}"
+
+
+def _sure(cell: float | Interval | None) -> bool:
+    return isinstance(cell, Interval) and not cell.low <= 0 <= cell.high
+
+
+def confusion_change(
+    before: ArrayLike,
+    after: ArrayLike,
+    classes: Sequence[str],
+    *,
+    names: tuple[str, str] = ("before", "after"),
+) -> Figure:
+    """Two confusion matrices in % of each true class, and what changed between them.
+
+    Colour shows the confusions alone: right answers, on the diagonal, are numbers on grey.
+
+    Args:
+        before, after: counts or shares [C, C], a row for each true class.
+        classes: the names of the C classes.
+        names: what the two matrices are of.
+
+    Raises:
+        ValueError: another shape, a negative or infinite count, or a class without images.
+    """
+    first, second = _percent(before, classes), _percent(after, classes)
+    figure = Figure(figsize=(7.4, 7.0), layout="constrained")
+    (left, right), (change, largest) = figure.subplots(2, 2)
+    reach = float(np.max(_off_diagonal([first, second]))) or 1.0
+    for axes, shown, name in ((left, first, names[0]), (right, second, names[1])):
+        _confusions(axes, shown, classes, "Blues", (0, reach), _two_digits)
+        axes.set_title(f"{name}, % of each class", fontsize=10)
+    difference = second - first
+    reach = float(np.max(np.abs(_off_diagonal([difference])))) or 1.0
+    _confusions(
+        change,
+        difference,
+        classes,
+        DIVERGING + "_r",
+        (-reach, reach),
+        _signed,
+    )
+    change.set_title(f"{names[1]} − {names[0]}, points", fontsize=10)
+    _largest_changes(largest, difference, classes)
+    return figure
+
+
+def _percent(matrix: ArrayLike, classes: Sequence[str]) -> NDArray[np.float64]:
+    """A confusion matrix in percent of its rows."""
+    counts = np.asarray(matrix, dtype=np.float64)
+    if counts.shape != (len(classes), len(classes)):
+        raise ValueError(
+            f"a confusion matrix of {len(classes)} classes has a row and a column for each, got "
+            f"the shape {counts.shape}."
+        )
+    if not np.isfinite(counts).all() or counts.min() < 0:
+        raise ValueError("a confusion matrix holds counts or shares, which are finite and not < 0.")
+    images = counts.sum(axis=1, keepdims=True)
+    if not images.all():
+        empty = classes[int(np.argmin(images))]
+        raise ValueError(f"class {empty!r} has no images; rows are true classes.")
+    result: NDArray[np.float64] = 100 * counts / images
+    return result
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.1f}" if abs(value) < 9.95 else f"{value:.0f}"
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{_two_digits(value)}"
+
+
+def _off_diagonal(matrices: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.array([matrix[~np.eye(len(matrix), dtype=bool)] for matrix in matrices])
+
+
+def _confusions(
+    axes: Axes,
+    shown: NDArray[np.float64],
+    classes: Sequence[str],
+    cmap: str,
+    limits: tuple[float, float],
+    number: Callable[[float], str],
+) -> None:
+    coloured = np.where(np.eye(len(classes), dtype=bool), np.nan, shown)
+    axes.imshow(coloured, cmap=cmap, vmin=limits[0], vmax=limits[1])
+    axes.set_facecolor(BLANK)
+    # A cell that would read 0.0 is left empty.
+    texts = [[number(value) if abs(value) >= 0.05 else "" for value in row] for row in shown]
+    _write(axes, texts, light=np.abs(coloured) > 0.6 * limits[1], size=6 if limits[0] else 7)
+    _name_ticks(axes, classes, classes, size=8)
+    axes.tick_params(axis="x", rotation=90)
+    axes.set(xlabel="predicted", ylabel="true")
+
+
+def _largest_changes(
+    axes: Axes, difference: NDArray[np.float64], classes: Sequence[str], count: int = 8
+) -> None:
+    """The confusions that changed most, as bars in the order of their change."""
+    change = np.where(np.eye(len(classes), dtype=bool), 0.0, difference)
+    largest = np.argsort(-np.abs(change), axis=None, kind="stable")[:count]
+    cells = sorted((change.flat[index], *divmod(int(index), len(classes))) for index in largest)
+    names = [f"{classes[row]} → {classes[column]}" for _, row, column in cells]
+    values = [value for value, *_ in cells]
+    axes.barh(names, values, color=[ALONE if value > 0 else TEACHER for value in values])
+    axes.axvline(0, color="k", linewidth=1)
+    axes.invert_yaxis()
+    axes.tick_params(labelsize=8)
+    axes.set_title("largest changes, true → predicted", fontsize=10)
+    axes.set_xlabel("← fewer      points of the class      more →")
+
+
+def _write(
+    axes: Axes,
+    texts: Sequence[Sequence[str]],
+    *,
+    light: NDArray[np.bool_],
+    bold: NDArray[np.bool_] | None = None,
+    size: float = 9,
+) -> None:
+    """A text in every cell, white where `light` says that the cell is dark."""
+    for (row, column), white in np.ndenumerate(light):
+        text = texts[row][column].replace("-", "−")
+        axes.text(
+            column, row, text, ha="center", va="center", fontsize=size,
+            color="white" if white else "black",
+            fontweight="bold" if bold is not None and bold[row, column] else "normal",
+        )  # fmt: skip
+
+
+def _name_ticks(
+    axes: Axes, columns: Sequence[str], rows: Sequence[str], size: float | None = None
+) -> None:
+    axes.set_xticks(range(len(columns)), columns, fontsize=size)
+    axes.set_yticks(range(len(rows)), rows, fontsize=size)

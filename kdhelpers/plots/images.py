@@ -1,0 +1,137 @@
+"""Images of a data set, alone and beside what a teacher says of them."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from kdhelpers.data import Split
+from kdhelpers.plots.style import ALONE, DISTILLED, TEACHER
+
+
+def image_grid(split: Split, *, columns: int = 10, rows: int = 2) -> Figure:
+    """The first images of a split with their class names."""
+    shown = min(columns * rows, len(split))
+    figure = Figure(figsize=(columns * 0.8, rows * 1.0), layout="constrained")
+    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axes in grid:
+        axes.axis("off")
+    for axes, image, label in zip(
+        grid, split.images[:shown].cpu(), split.labels[:shown], strict=False
+    ):
+        _draw(axes, image.numpy())
+        axes.set_title(split.classes[int(label)], fontsize=9)
+    return figure
+
+
+def _draw(axes: Axes, image: np.ndarray) -> None:
+    """One uint8 image [C, H, W]: grey values or colours."""
+    if image.shape[0] == 1:
+        axes.imshow(image[0], cmap="gray_r", vmin=0, vmax=255)
+    else:
+        axes.imshow(image.transpose(1, 2, 0))
+    axes.axis("off")
+
+
+def soft_target_bars(split: Split, index: int, targets: Mapping[str, Sequence[float]]) -> Figure:
+    """Image number `index` of a split and, for each title in `targets`, its probabilities."""
+    figure = Figure(figsize=(2.2 + 3.1 * len(targets), 2.5), layout="constrained")
+    panels = figure.subplots(
+        1, len(targets) + 1, width_ratios=[1.0, *[1.6] * len(targets)], squeeze=False
+    )[0]
+    _draw(panels[0], split.images[index].cpu().numpy())
+    panels[0].set_title(f"labelled {split.classes[int(split.labels[index])]}", fontsize=10)
+    for axes, (title, values) in zip(panels[1:], targets.items(), strict=True):
+        bars = axes.bar(list(split.classes), list(values), color=TEACHER)
+        for bar, value in zip(bars, values, strict=True):
+            if value >= 0.01:
+                place = (bar.get_x() + bar.get_width() / 2, value)
+                axes.annotate(
+                    f"{value:.2f}", place, ha="center", va="bottom", fontsize=7, xytext=(0, 1),
+                    textcoords="offset points",
+                )  # fmt: skip
+        axes.set(ylim=(0, 1.1), xlabel="class")
+        axes.set_title(title, fontsize=10)
+    panels[1].set_ylabel("probability")
+    return figure
+
+
+def pixel_deviation(
+    per_image: Sequence[Sequence[float]] | Tensor,
+    dataset_std: Sequence[float],
+    channels: Sequence[str] = ("red", "green", "blue"),
+) -> Figure:
+    """How far the standard deviations of single images fall short of the data set's.
+
+    The mean over images leaves out how the images' own means differ; so it is the smaller one.
+
+    Args:
+        per_image: the standard deviation of every image in every channel [N, C], pixels in 0..1.
+        dataset_std: that of all pixels of the data set together, [C].
+        channels: the names of the C channels.
+
+    Raises:
+        ValueError: not one deviation for each image and channel.
+    """
+    values = np.asarray(per_image, dtype=np.float64)
+    if (
+        values.ndim != 2
+        or not len(values)
+        or not (values.shape[1] == len(dataset_std) == len(channels))
+    ):
+        raise ValueError(
+            "every image needs a deviation for each channel and so does the data set, got "
+            f"{values.shape}, {len(dataset_std)} of the data set and {len(channels)} names."
+        )
+    figure = Figure(figsize=(max(3.4, 2.5 * len(channels)), 3.0), layout="constrained")
+    panels = figure.subplots(1, len(channels), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, channel, column, whole, colour in zip(
+        panels, channels, values.T, dataset_std, cycle((ALONE, DISTILLED, TEACHER))
+    ):
+        mean = float(column.mean())
+        axes.hist(column, bins=30, color=colour, alpha=0.6)
+        axes.axvline(mean, color="k", label="mean over images")
+        axes.axvline(whole, color="k", linestyle="--", label="true: all pixels of the data set")
+        axes.set_title(f"{channel}: mean {mean:.3f}, true {whole:.3f}", fontsize=10)
+        axes.set_xlabel("standard deviation")
+    panels[0].set_ylabel("images")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
+    )
+    return figure
+
+
+def feature_maps(rows: Mapping[str, Tensor], *, columns: int = 8) -> Figure:
+    """What a hidden layer makes of one image: a row for each network or time, a channel a map.
+
+    Args:
+        rows: name → feature maps [k, H, W]; the first `columns` are shown. Each row has one scale,
+            black its smallest and white its largest value, so a dead channel is one even shade.
+        columns: how many maps to show of each.
+
+    Raises:
+        ValueError: nothing to show, or maps that are not [k, H, W] or not finite.
+    """
+    if not rows or columns < 1:
+        raise ValueError(f"feature maps need a row and a column, got {len(rows)} and {columns}.")
+    shown = {name: maps.detach().float().cpu() for name, maps in rows.items()}
+    for name, maps in shown.items():
+        if maps.dim() != 3 or not maps.numel() or not maps.isfinite().all():
+            raise ValueError(
+                f"feature maps of one image are finite and have the shape (channels, height, "
+                f"width), but {name!r} has {tuple(maps.shape)}; select one image of the batch."
+            )
+    columns = min(columns, max(map(len, shown.values())))
+    figure = Figure(figsize=(1.4 + 0.75 * columns, 0.2 + 0.8 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for axes in grid.ravel():
+        axes.set(xticks=[], yticks=[], frame_on=False)
+    for places, (name, maps) in zip(grid, shown.items(), strict=True):
+        low, high = float(maps.min()), float(maps.max())
+        for axes, channel in zip(places, maps[:columns], strict=False):
+            axes.imshow(channel.numpy(), cmap="gray", vmin=low, vmax=high)
+        places[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    return figure

@@ -1,0 +1,143 @@
+"""What a model costs and how far its confidence can be trusted, beside how often it is right."""
+
+from collections.abc import Mapping
+from itertools import cycle, pairwise
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kdhelpers.evaluation import calibration_error
+from kdhelpers.plots.style import DISTILLED, NEUTRAL, PALETTE, count_text
+
+
+def accuracy_against_cost(
+    rows: Mapping[str, tuple[float, float, float]], *, latency: str = "milliseconds for one image"
+) -> Figure:
+    """Accuracy (%) against the number of parameters and against the latency, a point a model.
+
+    Args:
+        rows: model → (parameters, milliseconds, accuracy in 0..1).
+        latency: what the milliseconds are of.
+
+    Raises:
+        ValueError: no model, a cost that is not above 0, or an accuracy outside 0..1.
+    """
+    if not rows:
+        raise ValueError("there is nothing to draw; give at least one model.")
+    for name, (parameters, milliseconds, accuracy) in rows.items():
+        if not (0 < parameters < np.inf and 0 < milliseconds < np.inf and 0 <= accuracy <= 1):
+            raise ValueError(
+                "a model is (parameters, milliseconds, accuracy in 0..1), both costs above 0, "
+                f"but {name!r} is {(parameters, milliseconds, accuracy)}."
+            )
+    figure = Figure(figsize=(7.4, 3.6), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for column, (axes, xlabel) in enumerate(zip(panels, ("parameters", latency), strict=True)):
+        _labelled_points(axes, {name: (row[column], 100 * row[2]) for name, row in rows.items()})
+        axes.set_xlabel(xlabel)
+    panels[0].set_ylabel("test accuracy (%)")
+    return figure
+
+
+def _labelled_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Points over a logarithmic axis, each with its name towards the middle of the panel."""
+    costs, values = np.array(list(points.values())).T
+    span = float(np.ptp(values)) or 1.0
+    heights = _spread(values, 0.08 * span)
+    middle = float(np.sqrt(costs.min() * costs.max()))
+    axes.set_xscale("log")
+    for (name, (cost, value)), height, colour, marker in zip(
+        points.items(), heights, cycle(PALETTE), cycle("osD^vP*")
+    ):
+        axes.plot(cost, value, marker, color=colour, markersize=8)
+        side = -1 if cost > middle else 1
+        axes.annotate(
+            name, (cost, height), xytext=(side * 9, 0), textcoords="offset points",
+            ha="right" if side < 0 else "left", va="center", fontsize=8,
+        )  # fmt: skip
+    axes.set_ylim(values.min() - 0.12 * span, max(heights) + 0.12 * span)
+    axes.margins(x=0.12)
+    subs = (1.0, 2.0, 5.0) if costs.max() < 100 * costs.min() else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    axes.xaxis.set_major_formatter(lambda cost, _: count_text(cost))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3)
+
+
+def _spread(values: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
+    """Heights for labels: the values, moved up where two would be closer than `gap`."""
+    heights = values.copy()
+    for below, above in pairwise(np.argsort(values, kind="stable")):
+        heights[above] = max(heights[above], heights[below] + gap)
+    return heights
+
+
+def reliability(logits: Mapping[str, Tensor], labels: Tensor, *, bins: int = 15) -> Figure:
+    """Accuracy against confidence, a panel a model; below, how often each confidence occurs.
+
+    A point stands for the images of one bin, with the 95 % interval of Wilson (1927). On the
+    diagonal, confidence says how often the model is right; below it, the model is overconfident.
+
+    Args:
+        logits: model → its logits [N, C].
+        labels: the labels [N] of the same images.
+        bins: equal bins of confidence, default 15, those of `evaluation.calibration_error`.
+
+    Raises:
+        ValueError: no model, or as for `evaluation.calibration_error`.
+    """
+    if not logits:
+        raise ValueError("there is nothing to draw; give the logits of at least one model.")
+    errors = {name: calibration_error(each, labels, bins=bins) for name, each in logits.items()}
+    figure = Figure(figsize=(max(3.4, 2.5 * len(logits)), 3.9), layout="constrained")
+    panels = figure.subplots(
+        2, len(logits), sharex=True, sharey="row", height_ratios=[3, 1], squeeze=False
+    )
+    for upper, lower, (name, each) in zip(*panels, logits.items(), strict=True):
+        confidence, predicted = each.float().softmax(1).max(1)
+        right = (predicted == labels.to(predicted.device)).cpu().numpy()
+        _reliability_panel(upper, lower, confidence.cpu().numpy(), right, bins)
+        upper.set_title(f"{name}\ncalibration error {100 * errors[name]:.1f} %", fontsize=10)
+    panels[0, 0].set_ylabel("accuracy")
+    panels[1, 0].set_ylabel("images")
+    return figure
+
+
+def _reliability_panel(
+    upper: Axes,
+    lower: Axes,
+    confidence: NDArray[np.floating],
+    right: NDArray[np.bool_],
+    bins: int,
+) -> None:
+    # A bin includes its upper end, as in torchmetrics.
+    places = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    counts = np.bincount(places, minlength=bins)
+    filled = counts > 0
+    n = counts[filled]
+    hits = np.bincount(places, weights=right, minlength=bins)[filled]
+    x = np.bincount(places, weights=confidence, minlength=bins)[filled] / n
+    centre, reach = _wilson(hits, n)
+    upper.plot([0, 1], [0, 1], "--", color="k", linewidth=1)
+    upper.vlines(x, centre - reach, centre + reach, color=NEUTRAL, linewidth=1.2)
+    upper.plot(x, hits / n, "o-", color=DISTILLED, markersize=4, linewidth=1.5)
+    upper.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal", xticks=(0, 0.5, 1))
+    upper.grid(alpha=0.3)
+    edges = np.arange(bins) / bins
+    lower.bar(edges, counts / len(confidence), width=1 / bins, align="edge", color=NEUTRAL)
+    lower.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    lower.set_xlabel("confidence")
+
+
+def _wilson(
+    hits: NDArray[Any], count: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centre and half width of the 95 % interval of a share (Wilson 1927)."""
+    z = 1.96
+    reach = z * np.sqrt(hits * (count - hits) / count + z**2 / 4) / (count + z**2)
+    return (hits + z**2 / 2) / (count + z**2), reach

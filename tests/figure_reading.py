@@ -1,0 +1,62 @@
+"""What a figure shows, for the tests of the figures."""
+
+import io
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from PIL import Image
+
+from kdhelpers import plots
+
+
+def assert_drawn(figure: Figure) -> None:
+    """The figure becomes a PNG that is not an empty sheet."""
+    assert isinstance(figure, Figure)
+    picture = plots.show(figure, alt="what it shows", dpi=40)
+    image = Image.open(io.BytesIO(picture.png))
+    image.load()
+    assert image.format == "PNG"
+    assert min(image.size) > 20
+    assert len(np.unique(np.asarray(image.convert("L")))) > 2
+
+
+def assert_labelled(figure: Figure) -> None:
+    """Every chart says what its axes are."""
+    charts = [axes for axes in figure.axes if axes.axison]
+    assert charts
+    for axes in charts:
+        below = axes.get_shared_x_axes().get_siblings(axes)  # a column may share one label
+        assert axes.get_label() == "<colorbar>" or any(each.get_xlabel() for each in below)
+    first = charts[0]
+    assert first.get_ylabel() or all(tick.get_text() for tick in first.get_yticklabels())
+
+
+def texts(figure: Figure) -> str:
+    """All that is written on the axes of a figure."""
+    found = []
+    for axes in figure.axes:
+        found += [axes.get_title(), axes.get_xlabel(), axes.get_ylabel()]
+        found += [text.get_text() for text in axes.texts]
+        found += [tick.get_text() for tick in axes.get_yticklabels() + axes.get_xticklabels()]
+        legend = axes.get_legend()
+        found += [text.get_text() for text in legend.get_texts()] if legend else []
+    for legend in figure.legends:
+        found += [text.get_text() for text in legend.get_texts()]
+    return "\n".join(found)
+
+
+def tick_names(axes: Axes) -> tuple[list[str], list[str]]:
+    """The names along x and along y."""
+    along_x, along_y = axes.get_xticklabels(), axes.get_yticklabels()
+    return [tick.get_text() for tick in along_x], [tick.get_text() for tick in along_y]
+
+
+def dots(axes: Axes) -> list[list[float]]:
+    """Across the rows, the places of the dots that stand for seeds."""
+    return [list(line.get_xdata()) for line in axes.lines if line.get_marker() == "o"]
+
+
+def errorbars(axes: Axes) -> list[ErrorbarContainer]:
+    return [each for each in axes.containers if isinstance(each, ErrorbarContainer)]
