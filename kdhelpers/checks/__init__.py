@@ -14,15 +14,21 @@ from kdhelpers.checks.lesson01_step import DISTILLATION_STEP
 from kdhelpers.checks.lesson02_entropy import ENTROPY
 from kdhelpers.checks.lesson02_gradient import GRADIENT_RATIO
 from kdhelpers.checks.lesson02_temperature import TEMPERATURE_FOR_CONFIDENCE
+from kdhelpers.checks.lesson04_capture import CAPTURE_FEATURES
+from kdhelpers.checks.lesson04_hint_loss import HINT_LOSS
+from kdhelpers.checks.lesson04_hint_step import HINT_STEP
 from kdhelpers.checks.running import Answer
 from kdhelpers.checks.verdict import Verdict
 
 __all__ = [
     "Verdict",
+    "capture_features",
     "distillation_loss",
     "distillation_step",
     "entropy",
     "gradient_ratio",
+    "hint_loss",
+    "hint_step",
     "soft_targets",
     "temperature_for_confidence",
 ]
@@ -71,3 +77,33 @@ def gradient_ratio(answer: Answer) -> Verdict:
     The gradient of T² · KL (averaged over the batch) for the student's logits [B, C], by hand.
     """
     return GRADIENT_RATIO.check(answer)
+
+
+def capture_features(answer: Answer) -> Verdict:
+    """Lesson 04: `answer(model, path, images)` → features [B, C, H, W] of the layer at `path`.
+
+    What `model.get_submodule(path)` puts out while the model runs on the images, before an in-place
+    activation behind it changes that. Gradients flow back through the features; afterwards the
+    model is as it was: no hook stays, and its mode is the caller's.
+    """
+    return CAPTURE_FEATURES.check(answer)
+
+
+def hint_loss(answer: Answer) -> Verdict:
+    """Lesson 04: `answer(student_features, teacher_features, regressor)` → loss.
+
+    The mean of (regressor(student_features) - teacher_features)² over all elements, features
+    [B, channels, H, W] with different channels; no gradient reaches the teacher's.
+    """
+    return HINT_LOSS.check(answer)
+
+
+def hint_step(answer: Answer) -> Verdict:
+    """Lesson 04: `answer(student, teacher, regressor, images, optimizer)` → loss.
+
+    One optimiser step of stage 1 on the hint between `student.lower` and `teacher.lower`; both
+    networks have a `lower` and an `upper` part. Only `student.lower` and the regressor change,
+    although the optimiser holds `student.upper` too. Modes and old gradients as in
+    `distillation_step`.
+    """
+    return HINT_STEP.check(answer)

@@ -193,7 +193,7 @@ _TOO_EARLY = (
     "batch. The order is zero_grad, backward, step."
 )
 
-_ORDERS: tuple[tuple[Order, str], ...] = (
+ORDERS: tuple[tuple[Order, str], ...] = (
     (("backward", "step"), _OLD_GRADIENTS),
     (
         ("zero", "step"),
@@ -251,7 +251,7 @@ STEP_MISTAKES: tuple[Mistake, ...] = (
         depth=3,
         student_mode=False,
     ),
-    *(mistake(text, depth=3, order=order) for order, text in _ORDERS),
+    *(mistake(text, depth=3, order=order) for order, text in ORDERS),
     *(
         mistake(
             "You return a loss that is computed again after `optimizer.step()`, when the student "

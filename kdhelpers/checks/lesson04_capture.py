@@ -1,0 +1,261 @@
+"""Lesson 04, the features of a hidden layer [B, C, H, W] by its path: right and in its mistakes."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdhelpers import features
+from kdhelpers.checks.exercise import Case, Exercise, Observation, mistake, numbers
+from kdhelpers.checks.lesson04_networks import Network, with_fixed_weights
+from kdhelpers.checks.running import Answer, call, to_tensor
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def capture_features_made_of(
+    *,
+    layer_of: Callable[[nn.Module, str], Any] = nn.Module.get_submodule,
+    keep: Callable[[Tensor, Tensor], Tensor] = lambda given, output: output.clone(),
+    run: Callable[[nn.Module, nn.Module, Tensor], Any] = lambda model, layer, images: model(images),
+    mode: bool | None = None,  # train (True) or eval mode, instead of the one it is in
+    mode_afterwards: Callable[[bool], bool | None] = lambda before: None,
+    hand_on: Callable[[list[Tensor], Tensor], Tensor] = lambda kept, output: kept[-1],
+) -> Answer:
+    """The layer's features from these decisions; the defaults are right."""
+    first: list[Tensor] = []  # what the function has kept in its first call
+
+    def capture_features(model: nn.Module, path: str, images: Tensor) -> Tensor:
+        layer = layer_of(model, path)
+        kept: list[Tensor] = []
+        handle = layer.register_forward_hook(
+            lambda _layer, inputs, output: kept.append(keep(inputs[0], output))
+        )
+        before = model.training
+        if mode is not None:
+            model.train(mode)
+        output = run(model, layer, images)
+        if (afterwards := mode_afterwards(before)) is not None:
+            model.train(afterwards)
+        handle.remove()
+        first.extend(kept[:1])
+        return hand_on([first[0], *kept], output)
+
+    return capture_features
+
+
+def _reference(model: nn.Module, path: str, images: Tensor) -> Tensor:
+    with features.capture(model, path) as kept:
+        model(images)
+    return kept[path]
+
+
+def _capture_inputs(seed: int, path: str, batch: int, training: bool) -> dict[str, Any]:
+    model = with_fixed_weights(Network(), seed).train(training)
+    return {"model": model, "path": path, "images": numbers(seed + 2, batch, 1, 4, 4)}
+
+
+def _hooks(model: nn.Module) -> set[tuple[str, str, int]]:
+    return {
+        (path, kind, key)
+        for path, module in model.named_modules()
+        for kind in _HOOKS
+        for key in getattr(module, kind)
+    }
+
+
+def _parts(model: nn.Module) -> list[tuple[str, int, bool]]:
+    """Path and identity of every module, and whether its `forward` has been replaced."""
+    return [(path, id(m), "forward" in vars(m)) for path, m in model.named_modules()]
+
+
+def _modes(modules: list[nn.Module]) -> tuple[bool, ...]:
+    return tuple(module.training for module in modules)
+
+
+def _observe_capture(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    model = inputs["model"]
+    passes: list[None] = []
+    # Somebody else's hook, which has to be there afterwards.
+    model.get_submodule(inputs["path"]).register_forward_hook(lambda *_: passes.append(None))
+    weight = model.lower.conv.weight
+    modules = list(model.modules())
+    hooks, parts, modes = _hooks(model), _parts(model), _modes(modules)
+    result = to_tensor(call(answer, inputs), wanted="the layer's output, a tensor [B, C, H, W]")
+    return Observation(
+        values={"features": result.detach()},
+        effects={
+            "hook left": bool(_hooks(model) - hooks),
+            "hook of others removed": bool(hooks - _hooks(model)),
+            "model changed": _parts(model) != parts,
+            "mode changed": _modes(modules) != modes,
+            "no gradient": not _gradient_flows(result, weight),
+        },
+        clues=_modes(modules),
+        remark=_PASSES_REMARK if len(passes) > 1 else "",
+        detail=f", at `{inputs['path']}`,",
+    )
+
+
+def _gradient_flows(result: Tensor, weight: Tensor) -> bool:
+    if not result.requires_grad:
+        return False
+    try:
+        return torch.autograd.grad(result.sum(), weight, allow_unused=True)[0] is not None
+    except RuntimeError:  # the graph is gone after a `backward()` in the function
+        return False
+
+
+_PASSES_REMARK = (
+    "the layer runs more than once for one batch, which takes time, and in train mode its batch "
+    "norm counts each pass. One pass is enough."
+)
+
+
+def _after(model: nn.Module, path: str) -> nn.Module:
+    paths = [name for name, _ in model.named_modules()]
+    return model.get_submodule(paths[paths.index(path) + 1])
+
+
+def _parent(model: nn.Module, path: str) -> nn.Module:
+    return model.get_submodule(path.rpartition(".")[0])
+
+
+def _one_after_the_other(model: nn.Module, layer: nn.Module, images: Tensor) -> Tensor:
+    for module in model.children():
+        images = module(images)
+    return images
+
+
+_BLOCK = (
+    "This is the output of the whole block that the layer sits in, so it comes after the "
+    "activation. Follow the path to its end: `model.get_submodule(path)`."
+)
+_NO_DOTS = (
+    "A path with dots leads through several modules, and one name at a time is looked up here. "
+    "Use `model.get_submodule(path)` or `dict(model.named_modules())[path]`."
+)
+_MODE = (
+    "Leave the mode to the caller: a student's features are taken in train mode, its teacher's in "
+    "eval mode."
+)
+
+CAPTURE_FEATURES = Exercise(
+    observe=_observe_capture,
+    reference=_reference,
+    build=capture_features_made_of,
+    cases=(
+        Case(partial(_capture_inputs, 400, "lower.norm", 1, False)),
+        Case(partial(_capture_inputs, 410, "upper.conv", 3, True)),
+        Case(partial(_capture_inputs, 420, "upper.norm", 2, True)),
+        Case(partial(_capture_inputs, 430, "lower", 2, False)),
+    ),
+    mistakes=(
+        mistake(
+            "These are the features AFTER the activation: the next ReLU works in place and "
+            "overwrites the tensor that your hook has kept. Keep a copy in the hook: "
+            "`output.clone()`.",
+            keep=lambda given, output: output,
+        ),
+        mistake(
+            "This is the output of the module after the one that `path` names; after a norm, that "
+            "is the activation. The hook belongs on `model.get_submodule(path)` itself.",
+            layer_of=_after,
+        ),
+        mistake(_BLOCK, layer_of=_parent),
+        mistake(
+            _BLOCK,
+            layer_of=lambda model, path: model.get_submodule(path.partition(".")[0]),
+        ),
+        mistake(
+            "You apply an activation to the layer's output. Hand on the output as it is.",
+            keep=lambda given, output: F.relu(output),
+        ),
+        mistake(
+            "This is what goes INTO the layer. A forward hook is called as `hook(module, inputs, "
+            "output)`: keep a copy of its third argument.",
+            keep=lambda given, output: given.clone(),
+        ),
+        mistake(
+            "You return what the network returns. Return what the hook has kept.",
+            depth=1,
+            hand_on=lambda kept, output: output,
+        ),
+        mistake(
+            "You return the features of your first call again. Make the list or dict in which the "
+            "hook keeps them anew in each call, inside the function.",
+            depth=1,
+            hand_on=lambda kept, output: kept[0],
+        ),
+        mistake(
+            "You give the images to the layer itself. Call the whole network, `model(images)`; "
+            "the hook sees what comes out of the layer on the way.",
+            depth=1,
+            run=lambda model, layer, images: layer(images),
+        ),
+        mistake(
+            "You call the network's modules one after the other, and its `forward` does more: "
+            "here it pools in between. Call `model(images)` and look inside with a forward hook.",
+            depth=1,
+            run=_one_after_the_other,
+        ),
+        mistake(_NO_DOTS, depth=1, layer_of=getattr),
+        mistake(_NO_DOTS, depth=1, layer_of=lambda model, path: dict(model.named_children())[path]),
+        mistake(_NO_DOTS, depth=1, layer_of=lambda model, path: model[path]),
+        mistake(
+            "`copy.deepcopy` refuses tensors that belong to a graph of gradients. Keep "
+            "`output.clone()`.",
+            depth=1,
+            keep=lambda given, output: copy.deepcopy(output),
+        ),
+        mistake(
+            "Your features are flattened. Keep the map [B, C, H, W].",
+            depth=1,
+            keep=lambda given, output: output.flatten(1).clone(),
+        ),
+        mistake(
+            "Your features are averaged over the pixels. Keep the map [B, C, H, W].",
+            depth=1,
+            keep=lambda given, output: output.mean(dim=(2, 3)),
+        ),
+        *(
+            mistake(
+                f"Your function switches the network to {name} mode. {_MODE}",
+                mode=mode,
+                mode_afterwards=afterwards,
+            )
+            for name, mode in (("eval", False), ("train", True))
+            for afterwards in (
+                lambda before: None,
+                lambda before: before,
+                lambda before, other=not mode: other,
+            )
+        ),
+    ),
+    praise="the hook keeps a copy of the layer's output, and the network is as it was before.",
+    symptoms={
+        "hook left": (
+            "A hook stays on the network: each call adds one more, and all of them run at every "
+            "later forward pass. Keep the handle that `register_forward_hook` returns, and call "
+            "its `remove()`."
+        ),
+        "hook of others removed": (
+            "Your function removes hooks that it has not made. Remove your own through its handle: "
+            "`handle.remove()`."
+        ),
+        "model changed": (
+            "Your function changes the network: a module or its `forward` is another one "
+            "afterwards. A forward hook looks inside without changing it."
+        ),
+        "mode changed": f"The network is in another mode after your function. {_MODE}",
+        "no gradient": (
+            "No gradient can flow from these features back into the network, and a student has to "
+            "learn through them. Leave out `.detach()` and `no_grad` here; who asks a teacher sets "
+            "`no_grad` around the call."
+        ),
+    },
+)
