@@ -12,7 +12,10 @@ def check(*, available: int, **settings: Any) -> None:
         available: how many training images there are.
         settings: what to check, by name: `seeds`, `temperature`, `temperatures`, `alpha`,
             `transfer_size`, `transfer_sizes`, `steps`, `batch_size`, `teacher_epochs`,
-            `learning_rate`, `teacher_learning_rate`.
+            `learning_rate`, `teacher_learning_rate`; and for hints `width`, `teacher_size`,
+            `teacher_batch_size`, `few_seeds`, `norm_seeds`, `guided_layers`, `variants`,
+            `stage1_epochs`, `stage2_epochs`, `stage1_learning_rate`, `stage2_learning_rate`,
+            `kd_learning_rate`.
 
     Raises:
         ValueError: one sentence that names the setting, its value and what is wanted.
@@ -40,6 +43,28 @@ def _seeds(value: Any, _: int) -> str:
     if len(value) < 2:
         return "needs at least two values: an interval over one run does not exist"
     return "" if len(set(value)) == len(value) else "must not repeat a value: that is the same run"
+
+
+def _some_seeds(value: Any, _: int) -> str:
+    """Runs that are shown one by one need no interval, and may be left out."""
+    if not isinstance(value, Sequence) or not all(_is_whole(seed) and seed >= 0 for seed in value):
+        return "must be a list of whole numbers from 0; an empty one leaves these runs out"
+    return "" if len(set(value)) == len(value) else "must not repeat a value: that is the same run"
+
+
+def _names(*known: str) -> Callable[[Any, int], str]:
+    """A list of names, of `known` ones if any are given."""
+
+    def of_list(value: Any, _: int) -> str:
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            return "must be a list of names"
+        if known and not set(value) <= set(known):
+            return f"must be among {', '.join(known)}"
+        if not known and not (value and all(isinstance(name, str) for name in value)):
+            return "must be a list with at least one name"
+        return "" if len(set(value)) == len(value) else "must not repeat a name"
+
+    return of_list
 
 
 def _positive(value: Any, _: int) -> str:
@@ -81,4 +106,16 @@ _RULES: dict[str, Callable[[Any, int], str]] = {
     "teacher_epochs": _count,
     "learning_rate": _positive,
     "teacher_learning_rate": _positive,
+    "width": _positive,
+    "few_seeds": _some_seeds,
+    "norm_seeds": _some_seeds,
+    "teacher_size": _size,
+    "teacher_batch_size": _count,
+    "guided_layers": _names(),
+    "variants": _names("hint", "attention", "similarity", "relational"),
+    "stage1_epochs": _count,
+    "stage2_epochs": _count,
+    "stage1_learning_rate": _positive,
+    "stage2_learning_rate": _positive,
+    "kd_learning_rate": _positive,
 }

@@ -20,6 +20,8 @@ SIZES = {
     "fitnet4": (2_476_594, 374_167_774, 19),
     "fitnet_mnist_teacher": (361_690, 40_807_690, 4),
     "fitnet_mnist_student": (29_842, 7_123_606, 7),
+    "fitnet_narrow_teacher": (123_606, 1_758_834, 6),
+    "fitnet_narrow_student": (12_114, 958_842, 9),
 }
 PAPER = {"fitnet_teacher": 9e6, "fitnet1": 250e3, "fitnet2": 862e3, "fitnet3": 1.6e6}
 PAPER |= {"fitnet4": 2.5e6, "fitnet_mnist_student": 30e3}

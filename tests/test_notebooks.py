@@ -15,7 +15,7 @@ import pytest
 import torch
 from nbformat import NotebookNode
 
-from kdhelpers import checks, course, losses
+from kdhelpers import checks, course, feature_losses, losses
 
 ROOT = Path(__file__).parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -145,16 +145,21 @@ def test_what_a_lesson_writes_out_is_what_the_package_has(lesson: NotebookNode) 
     student, teacher = torch.randn(2, 32, 7, generator=generator, dtype=torch.float64) * 4
     labels = torch.randint(7, (32,), generator=generator)
     student.requires_grad_()
+    maps = torch.randn(8, 6, 4, 4, generator=generator, dtype=torch.float64).requires_grad_()
+    guides = torch.randn(8, 6, 4, 4, generator=generator, dtype=torch.float64)
     given = {"logits": student, "student_logits": student, "teacher_logits": teacher}
+    given |= {"student_features": maps, "teacher_features": guides}
+    package = vars(losses) | vars(feature_losses)
     for name in names:
         for temperature in (1.0, 4.0, 11.0):
             given |= {"labels": labels, "temperature": temperature, "alpha": 0.7}
             results = []
-            for function in (own[name], getattr(losses, name)):
-                wanted = inspect.signature(function).parameters
+            wanted = inspect.signature(own[name]).parameters
+            learner = given[next(iter(wanted))]
+            for function in (own[name], package[name]):
                 value = function(**{key: given[key] for key in wanted})
                 weighted = (value * torch.arange(1.0, value.numel() + 1).view_as(value)).sum()
-                results.append((value, *torch.autograd.grad(weighted, student)))
+                results.append((value, *torch.autograd.grad(weighted, learner)))
             torch.testing.assert_close(*results)
 
 
@@ -199,6 +204,8 @@ def test_exercises_tell_their_minutes_and_difficulty(lesson: NotebookNode) -> No
 SMALL = {
     "01_mnist_kd": "transfer_sizes = [50]; seeds = [0, 1]; teacher_epochs = 1; steps = 2",
     "02_temperature": "temperatures = [4.0, 8.0]; seeds = [0, 1]; teacher_epochs = 1; steps = 2",
+    "04_fitnets_hints": "transfer_size = 20; seeds = [0, 1]; few_seeds = [0]; teacher_epochs = 1; "
+    "width = 0.25; stage1_epochs = 1; stage2_epochs = 1; teacher_size = 100",
 }
 BLOCKED = """
 import socket
