@@ -72,7 +72,8 @@ def test_students_have_at_most_a_third_of_their_teachers_parameters() -> None:
 @networks
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_logits_and_a_gradient_for_every_parameter(network: Network, batch_norm: bool) -> None:
-    model = built(network, width=0.125, batch_norm=batch_norm, num_classes=7)
+    width = 1.0 if "narrow" in network.name else 0.125  # with single channels, a ReLU may be dead
+    model = built(network, width=width, batch_norm=batch_norm, num_classes=7)
     logits = model(images(5, network.in_channels, network.image_size))
     assert logits.shape == (5, 7)
     assert logits.min() < 0 < logits.max()
