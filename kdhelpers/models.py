@@ -77,25 +77,27 @@ def build(
 ) -> nn.Module:
     """A freshly initialised network by name.
 
-    | name                   | parameters | MACs          | images  | options               |
-    |------------------------|------------|---------------|---------|-----------------------|
-    | `mnist_cnn_teacher`    | 273,802    | 29.6 million  | 1×28×28 |                       |
-    | `mnist_cnn_student`    | 9,098      | 0.3 million   | 1×28×28 |                       |
-    | `lenet_teacher`        | 81,194     | 0.3 million   | 1×32×32 |                       |
-    | `lenet_student`        | 46,164     | 0.2 million   | 1×32×32 |                       |
-    | `vgg16`                | 14,724,042 | 313.2 million | 3×32×32 | `width`, `head`       |
-    | `vgg_small`            | 2,147,402  | 96.1 million  | 3×32×32 | `width`, `head`       |
-    | `resnet18`             | 11,173,962 | 555.4 million | 3×32×32 | `width`, `stem`       |
-    | `small_cnn`            | 545,098    | 6.2 million   | 3×32×32 | `width`               |
-    | `cnn_teacher`          | 2,440,586  | 16.5 million  | 3×32×32 | `width`               |
-    | `cnn_student`          | 612,042    | 4.5 million   | 3×32×32 | `width`               |
-    | `fitnet_teacher`       | 9,039,690  | 331.0 million | 3×32×32 | `width`, `batch_norm` |
-    | `fitnet1`              | 252,646    | 33.4 million  | 3×32×32 | `width`, `batch_norm` |
-    | `fitnet2`              | 867,110    | 114.6 million | 3×32×32 | `width`, `batch_norm` |
-    | `fitnet3`              | 1,611,486  | 361.7 million | 3×32×32 | `width`, `batch_norm` |
-    | `fitnet4`              | 2,476,594  | 374.2 million | 3×32×32 | `width`, `batch_norm` |
-    | `fitnet_mnist_teacher` | 361,690    | 40.8 million  | 1×28×28 | `width`, `batch_norm` |
-    | `fitnet_mnist_student` | 29,842     | 7.1 million   | 1×28×28 | `width`, `batch_norm` |
+    | name                    | parameters | MACs          | images  | options               |
+    |-------------------------|------------|---------------|---------|-----------------------|
+    | `mnist_cnn_teacher`     | 273,802    | 29.6 million  | 1×28×28 |                       |
+    | `mnist_cnn_student`     | 9,098      | 0.3 million   | 1×28×28 |                       |
+    | `lenet_teacher`         | 81,194     | 0.3 million   | 1×32×32 |                       |
+    | `lenet_student`         | 46,164     | 0.2 million   | 1×32×32 |                       |
+    | `vgg16`                 | 14,724,042 | 313.2 million | 3×32×32 | `width`, `head`       |
+    | `vgg_small`             | 2,147,402  | 96.1 million  | 3×32×32 | `width`, `head`       |
+    | `resnet18`              | 11,173,962 | 555.4 million | 3×32×32 | `width`, `stem`       |
+    | `small_cnn`             | 545,098    | 6.2 million   | 3×32×32 | `width`               |
+    | `cnn_teacher`           | 2,440,586  | 16.5 million  | 3×32×32 | `width`               |
+    | `cnn_student`           | 612,042    | 4.5 million   | 3×32×32 | `width`               |
+    | `fitnet_teacher`        | 9,039,690  | 331.0 million | 3×32×32 | `width`, `batch_norm` |
+    | `fitnet1`               | 252,646    | 33.4 million  | 3×32×32 | `width`, `batch_norm` |
+    | `fitnet2`               | 867,110    | 114.6 million | 3×32×32 | `width`, `batch_norm` |
+    | `fitnet3`               | 1,611,486  | 361.7 million | 3×32×32 | `width`, `batch_norm` |
+    | `fitnet4`               | 2,476,594  | 374.2 million | 3×32×32 | `width`, `batch_norm` |
+    | `fitnet_mnist_teacher`  | 361,690    | 40.8 million  | 1×28×28 | `width`, `batch_norm` |
+    | `fitnet_mnist_student`  | 29,842     | 7.1 million   | 1×28×28 | `width`, `batch_norm` |
+    | `fitnet_narrow_teacher` | 123,606    | 1.8 million   | 3×32×32 | `width`, `batch_norm` |
+    | `fitnet_narrow_student` | 12,114     | 1.0 million   | 3×32×32 | `width`, `batch_norm` |
 
     Counts are for the images shown, 10 classes and width 1; the `cnn` pair are the networks of a
     widely read tutorial with its shape error corrected (see `PlainCNN`).

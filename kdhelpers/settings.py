@@ -19,7 +19,10 @@ def check(*, available: int, fewest_seeds: int = 2, **settings: Any) -> None:
             `temperature`, `temperatures`, `alpha`, `alphas`, `transfer_size`, `transfer_sizes`,
             `steps`, `epochs`, `teacher_epochs`, `stem_epochs`, `batch_size`,
             `teacher_batch_size`, `learning_rate`, `teacher_learning_rate`, `student_width`,
-            `teacher_width`, `students` (names of networks).
+            `teacher_width`, `students` (names of networks); and for hints `width`,
+            `teacher_size`, `few_seeds`, `norm_seeds`, `guided_layers`, `variants`,
+            `stage1_epochs`, `stage2_epochs`, `stage1_learning_rate`, `stage2_learning_rate`,
+            `kd_learning_rate`.
 
     Raises:
         ValueError: one sentence that names the setting, its value and what is wanted.
@@ -57,6 +60,28 @@ def _networks(value: Any, _: int) -> str:
         return "must be a list of networks, at least one"
     unknown = [name for name in value if name not in names()]
     return f"must be networks that models.build knows ({', '.join(names())})" if unknown else ""
+
+
+def _some_seeds(value: Any, _: int) -> str:
+    """Runs that are shown one by one need no interval, and may be left out."""
+    if not isinstance(value, Sequence) or not all(_is_whole(seed) and seed >= 0 for seed in value):
+        return "must be a list of whole numbers from 0; an empty one leaves these runs out"
+    return "" if len(set(value)) == len(value) else "must not repeat a value: that is the same run"
+
+
+def _names(*known: str) -> Callable[[Any, int], str]:
+    """A list of names, of `known` ones if any are given."""
+
+    def of_list(value: Any, _: int) -> str:
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            return "must be a list of names"
+        if known and not set(value) <= set(known):
+            return f"must be among {', '.join(known)}"
+        if not known and not (value and all(isinstance(name, str) for name in value)):
+            return "must be a list with at least one name"
+        return "" if len(set(value)) == len(value) else "must not repeat a name"
+
+    return of_list
 
 
 def _positive(value: Any, _: int) -> str:
@@ -110,4 +135,15 @@ _RULES: dict[str, Callable[[Any, int], str]] = {
     "teacher_width": _positive,
     "grid_seeds": _seeds,
     "students": _networks,
+    "width": _positive,
+    "few_seeds": _some_seeds,
+    "norm_seeds": _some_seeds,
+    "teacher_size": _size,
+    "guided_layers": _names(),
+    "variants": _names("hint", "attention", "similarity", "relational"),
+    "stage1_epochs": _count,
+    "stage2_epochs": _count,
+    "stage1_learning_rate": _positive,
+    "stage2_learning_rate": _positive,
+    "kd_learning_rate": _positive,
 }

@@ -205,6 +205,45 @@ def _judged(baseline: Sequence[float], values: Sequence[float], result: Comparis
     ]
 
 
+# Accuracies in % that Romero et al. 2014 (arXiv 1412.6550) report, by data set and network.
+_FITNETS = {
+    "mnist": {"teacher": 99.45, "alone": 98.10, "KD": 99.35, "hint, then KD": 99.49},
+    "cifar10 fitnet1": {"teacher": 90.18, "hint, then KD": 89.01},
+    "cifar10 fitnet2": {"teacher": 90.18, "hint, then KD": 91.06},
+    "cifar10 fitnet3": {"teacher": 90.18, "hint, then KD": 91.10},
+    "cifar10 fitnet4": {"teacher": 90.18, "hint, then KD": 91.61},
+}
+
+
+def hints_table(record: Mapping[str, Any]) -> Table:
+    """Accuracy in % of every arm of lesson 04, from its record, beside the paper's.
+
+    Each arm is compared, seed by seed, with the student alone and with KD, the baseline that
+    tells the hint's gain from that of the soft targets.
+    """
+    parameters, metrics = record["parameters"], record["metrics"]
+    dataset, arms = parameters["dataset"], metrics["arms"]
+    paper = _FITNETS.get(dataset) or _FITNETS.get(f"{dataset} {parameters['student']}", {})
+    points = {arm: [100 * value for value in values] for arm, values in arms.items()}
+    teacher = f"{100 * metrics['teacher']['accuracy']:.2f}"
+    counts = metrics["parameters"]
+    rows = [[f"teacher ({counts['teacher']:,} parameters)", teacher, "", "", _reported(paper)]]
+    for arm, values in points.items():
+        against = [
+            "" if arm in (arm_0, "alone") else _compared(points[arm_0], values)
+            for arm_0 in ("alone", "KD")
+        ]
+        named = f"student, {arm} ({counts['student']:,})" if arm == "alone" else f"student, {arm}"
+        rows.append([named, percent(mean_interval(values)), *against, _reported(paper, arm)])
+    return Table(
+        ["network", "accuracy, %", "against alone, points", "against KD, points", "paper, %"], rows
+    )
+
+
+def _reported(paper: Mapping[str, float], arm: str = "teacher") -> str:
+    return f"{paper[arm]:.2f}" if arm in paper else ""
+
+
 def _compared(baseline: Sequence[float], values: Sequence[float]) -> str:
     gain = paired_difference(baseline, values)
     return f"{percent(gain, sign=True)} ({verdict(gain)})"

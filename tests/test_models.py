@@ -31,8 +31,14 @@ SIZES = {
     "fitnet4": (2_476_594, 374_167_774),
     "fitnet_mnist_teacher": (361_690, 40_807_690),
     "fitnet_mnist_student": (29_842, 7_123_606),
+    "fitnet_narrow_teacher": (123_606, 1_758_834),
+    "fitnet_narrow_student": (12_114, 958_842),
 }
-WIDE = {name for name in SIZES if name.startswith(("vgg", "resnet", "fitnet"))}
+WIDE = {
+    name
+    for name in SIZES
+    if name.startswith(("vgg", "resnet", "fitnet")) and not name.startswith("fitnet_narrow")
+}
 
 
 def narrow(name: str, **options: Any) -> Any:
@@ -69,8 +75,8 @@ def test_parameters_and_macs_are_exact_and_documented(name: str) -> None:
 
 
 def test_a_network_is_for_the_images_it_was_designed_for() -> None:
-    assert [image_size(name) for name in names()] == [28, 28, *[32] * 13, 28, 28]
-    assert [build(name).input_shape[0] for name in names()] == [*[1] * 4, *[3] * 11, 1, 1]
+    assert [image_size(name) for name in names()] == [28, 28, *[32] * 13, 28, 28, 32, 32]
+    assert [build(name).input_shape[0] for name in names()] == [*[1] * 4, *[3] * 11, 1, 1, 3, 3]
 
 
 @pytest.mark.parametrize("name", names())

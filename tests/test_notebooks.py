@@ -15,7 +15,7 @@ import pytest
 import torch
 from nbformat import NotebookNode
 
-from kdhelpers import checks, course, distillation, losses, temperature
+from kdhelpers import checks, course, distillation, feature_losses, losses, temperature
 
 ROOT = Path(__file__).parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -149,7 +149,7 @@ def packaged(name: str) -> Any:
     """The function that a lesson writes out, from the one module that defines it."""
     (module,) = [
         each
-        for each in (losses, temperature, distillation)
+        for each in (losses, feature_losses, temperature, distillation)
         if getattr(getattr(each, name, None), "__module__", "") == each.__name__
     ]
     return getattr(module, name)
@@ -165,16 +165,20 @@ def test_what_a_lesson_writes_out_is_what_the_package_has(lesson: NotebookNode) 
     student, teacher = torch.randn(2, 32, 7, generator=generator, dtype=torch.float64) * 4
     labels = torch.randint(7, (32,), generator=generator)
     student.requires_grad_()
+    maps = torch.randn(8, 6, 4, 4, generator=generator, dtype=torch.float64).requires_grad_()
+    guides = torch.randn(8, 6, 4, 4, generator=generator, dtype=torch.float64)
     given = {"logits": student, "student_logits": student, "teacher_logits": teacher}
+    given |= {"student_features": maps, "teacher_features": guides}
     for name in names:
         for T in (1.0, 4.0, 11.0):
             given |= {"labels": labels, "temperature": T, "alpha": 0.7}
             results = []
+            wanted = inspect.signature(own[name]).parameters
+            learner = given[next(iter(wanted))]
             for function in (own[name], packaged(name)):
-                wanted = inspect.signature(function).parameters
                 value = function(**{key: given[key] for key in wanted})
                 weighted = (value * torch.arange(1.0, value.numel() + 1).view_as(value)).sum()
-                results.append((value, *torch.autograd.grad(weighted, student)))
+                results.append((value, *torch.autograd.grad(weighted, learner)))
             torch.testing.assert_close(*results)
 
 
@@ -224,6 +228,8 @@ SMALL = {
     "grid_temperatures = [4.0]; grid_alphas = [0.9]",
     "05_dynamic_temperature": "temperatures = [5.0]; standardised_temperatures = [2.0]; "
     "seeds = [0, 1]; tuning_seeds = [2]; teacher_epochs = 1; steps = 2",
+    "04_fitnets_hints": "transfer_size = 20; seeds = [0, 1]; few_seeds = [0]; teacher_epochs = 1; "
+    "width = 0.25; stage1_epochs = 1; stage2_epochs = 1; teacher_size = 100",
 }
 BLOCKED = """
 import socket

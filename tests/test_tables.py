@@ -12,6 +12,7 @@ from kdhelpers.tables import (
     arms_table,
     corrected_table,
     cost_table,
+    hints_table,
     percent,
     provenance,
     setup,
@@ -245,3 +246,45 @@ def test_few_seeds_give_what_they_can() -> None:
 def test_the_baseline_of_a_table_of_arms_must_be_among_them() -> None:
     with pytest.raises(ValueError, match="baseline 'constant' is none of the arms: cosine, fixed"):
         corrected_table(FAMILIES, baseline="constant")
+
+
+def hints_record(dataset: str, student: str) -> dict[str, Any]:
+    return {
+        "parameters": {"dataset": dataset, "student": student},
+        "metrics": {
+            "teacher": {"accuracy": 0.991},
+            "parameters": {"teacher": 361_690, "student": 29_842},
+            "arms": {
+                "alone": [0.90, 0.91, 0.92],
+                "KD": [0.95, 0.96, 0.97],
+                "hint, then labels": [0.95, 0.96, 0.98],
+                "hint, then KD": [0.97, 0.98, 0.99],
+            },
+        },
+    }
+
+
+def test_a_hints_table_tells_the_gain_of_the_hint_from_that_of_the_soft_targets() -> None:
+    table = hints_table(hints_record("mnist", "fitnet_mnist_student"))
+    teacher, alone, kd, labels, both = table.rows
+    assert {len(row) for row in table.rows} == {len(table.headers)}
+    assert teacher == ["teacher (361,690 parameters)", "99.10", "", "", "99.45"]
+    assert alone[0] == "student, alone (29,842)"
+    assert alone[1:] == [percent(mean_interval([90, 91, 92])), "", "", "98.10"]
+    assert kd[2] == "+5.00 ± 0.00 (helps)"
+    assert (kd[3], kd[4]) == ("", "99.35")
+    assert labels[3].endswith("(no clear difference)")
+    assert labels[4] == ""
+    assert both[2:] == ["+7.00 ± 0.00 (helps)", "+2.00 ± 0.00 (helps)", "99.49"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "student", "reported"),
+    [("cifar10", "fitnet4", "91.61"), ("cifar10", "other", ""), ("photodigits", "fitnet4", "")],
+)
+def test_the_papers_figures_stand_beside_its_own_networks_only(
+    dataset: str, student: str, reported: str
+) -> None:
+    rows = hints_table(hints_record(dataset, student)).rows
+    assert rows[-1][-1] == reported
+    assert rows[1][-1] == ""  # for CIFAR-10 the paper reports no student of these alone
