@@ -38,6 +38,18 @@ def results() -> str:
             ("accuracy against cost", tables.cost_table(record["metrics"]["costs"])),
         ):
             parts.append(f"**Lesson 03**: {title}\n\n{table._repr_markdown_()}")
+    for record in course.load_records("04_fitnets_hints"):
+        parts.append(
+            f"**Lesson 04**: hints ({tables.provenance(record)})\n\n"
+            f"{tables.hints_table(record)._repr_markdown_()}"
+        )
+    for record in course.load_records("05_dynamic_temperature"):
+        metrics = record["metrics"]
+        table = tables.corrected_table(metrics["arms"], baseline=metrics["baseline"])
+        parts.append(
+            f"**Lesson 05**: does a changing temperature help? ({tables.provenance(record)})\n\n"
+            f"{table._repr_markdown_()}"
+        )
     return "\n\n".join(parts)
 
 
