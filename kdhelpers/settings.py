@@ -15,7 +15,8 @@ def check(*, available: int, fewest_seeds: int = 2, **settings: Any) -> None:
         available: how many training images there are.
         fewest_seeds: how many `seeds` are needed; default 2, so that there is an interval. 1 is
             for a lesson that also runs as one point of a sweep.
-        settings: what to check, by name: `seeds`, `tuning_seeds` and `grid_seeds` (at least one),
+        settings: what to check, by name: `seeds`, `control_seeds`, `tuning_seeds` and
+            `grid_seeds` (at least one),
             `temperature`, `temperatures`, `alpha`, `alphas`, `transfer_size`, `transfer_sizes`,
             `steps`, `epochs`, `teacher_epochs`, `stem_epochs`, `batch_size`,
             `teacher_batch_size`, `learning_rate`, `teacher_learning_rate`, `student_width`,
@@ -134,6 +135,7 @@ _RULES: dict[str, Callable[[Any, int], str]] = {
     "student_width": _positive,
     "teacher_width": _positive,
     "grid_seeds": _seeds,
+    "control_seeds": partial(_seeds, fewest=2),
     "students": _networks,
     "width": _positive,
     "few_seeds": _some_seeds,

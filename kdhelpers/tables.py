@@ -102,19 +102,24 @@ def arms_table(
     """A row per arm: figures in %, and the paired difference in accuracy from the baseline.
 
     Args:
-        arms: for each arm one dict of figures per seed, as `evaluation.evaluate` gives them, in the
-            same order of seeds.
+        arms: for each arm one dict of figures per seed, as `evaluation.evaluate` gives them, with
+            their `seed` (without, they count as 0, 1, …). Pairs are made of the seeds of an arm,
+            which may be fewer than the baseline's.
         keys: which of their figures to show.
 
     Raises:
-        ValueError: there is no arm called `baseline`.
+        ValueError: there is no arm called `baseline`, or an arm has a seed that it has not.
     """
     if baseline not in arms:
         raise ValueError(f"there is no arm {baseline!r}; there are {', '.join(arms)}.")
+    first = {run.get("seed", place): run["accuracy"] for place, run in enumerate(arms[baseline])}
     rows = []
     for name, runs in arms.items():
         figures = {key: [100 * run[key] for run in runs] for key in {*keys, "accuracy"}}
-        against = [100 * run["accuracy"] for run in arms[baseline]]
+        own = [run.get("seed", place) for place, run in enumerate(runs)]
+        if not set(own) <= first.keys():
+            raise ValueError(f"the arm {name!r} has a seed that {baseline!r} has not: {own}.")
+        against = [100 * first[seed] for seed in own]
         difference = "" if name == baseline else _compared(against, figures["accuracy"])
         shown = (percent(mean_interval(figures[key])) for key in keys)
         rows.append([name, *shown, difference])

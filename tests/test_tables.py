@@ -172,6 +172,14 @@ def test_arms_can_be_compared_with_any_of_them() -> None:
         arms_table(ARMS, baseline="teacher")
 
 
+def test_an_arm_with_fewer_seeds_is_paired_by_seed() -> None:
+    alone = [{"seed": s, "accuracy": a} for s, a in ((0, 0.1), (1, 0.2), (2, 0.3), (3, 0.9))]
+    few = [{"seed": s, "accuracy": a} for s, a in ((2, 0.4), (1, 0.3))]
+    assert arms_table({"alone": alone, "few": few}).rows[1][-1] == "+10.00 ± 0.00 (helps)"
+    with pytest.raises(ValueError, match="'few' has a seed that 'alone' has not"):
+        arms_table({"alone": alone, "few": [{"seed": 7, "accuracy": 0.4}]})
+
+
 def test_costs_are_rounded_to_what_a_reader_needs() -> None:
     cost = {"parameters": 1234567, "macs": 6_178_186, "latency_ms": 1.2345, "accuracy": 0.91234}
     assert cost_table({"net": cost}).rows == [["net", "1,234,567", "6.2", "1.23", "91.23"]]
