@@ -16,12 +16,14 @@ endif
 run: $(VENV)/.installed
 	$(BIN)/kdhelpers run
 
+# Several lessons run at a time: one thread each, or they would wait for each other.
+test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --dist loadscope
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks
+	$(BIN)/python -m pytest -n auto --dist loadscope --nbval-lax --nbval-current-env notebooks
 
 lab: $(VENV)/.installed
 	$(BIN)/jupyter lab notebooks
