@@ -99,6 +99,14 @@ class Teacher:
         self._tables: dict[tuple[str, str, Views], Tensor] = {}
         self._last: tuple[Tensor, Tensor] | None = None
 
+    @classmethod
+    def of(cls, teacher: "nn.Module | Teacher") -> "Teacher":
+        """`teacher` itself where it is one, else a new one around the network.
+
+        It is no module, so its weights are not among those of an objective that holds it.
+        """
+        return teacher if isinstance(teacher, Teacher) else cls(teacher)
+
     def prepare(self, train: Split, views: Views, epochs: int) -> "AskTeacher":
         """The function that gives the logits [B, C] of each batch of `train`.
 
@@ -161,7 +169,7 @@ class Distillation(Objective):
         check_temperature(temperature)
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha must lie between 0 and 1, got {alpha}.")
-        self.teacher = teacher if isinstance(teacher, Teacher) else Teacher(teacher)
+        self.teacher = Teacher.of(teacher)
         self.temperature = temperature
         self.alpha = alpha
         self.soft_loss = soft_loss

@@ -15,10 +15,10 @@ features are computed anew in every step: kept, those of 50,000 images would tak
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from kdhelpers import _validate
+from kdhelpers._seeding import initial_weights
 from kdhelpers.data import Batch, Split, Views
 from kdhelpers.distillation import Objective, Teacher, Terms, describe, fingerprint
 from kdhelpers.feature_losses import hint_loss
@@ -125,7 +125,7 @@ class Hint(Objective):
 
     def __init__(self, teacher: nn.Module | Teacher, pair: LayerPair) -> None:
         super().__init__()
-        self.teacher = _wrapped(teacher)
+        self.teacher = Teacher.of(teacher)
         self.pair = pair
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
@@ -169,7 +169,7 @@ class WithFeatures(Objective):
         if not pairs:
             raise ValueError("no features to match; give at least one pair, hint=LayerPair(…).")
         self.objective = objective
-        self.teacher = _wrapped(teacher)
+        self.teacher = Teacher.of(teacher)
         self.pairs = pairs
         self._registered = nn.ModuleList(pairs.values())
 
@@ -237,8 +237,7 @@ def regressor_between(
     _validate.maps(own, name=f"the student's {student_layer!r}")
     _validate.maps(guide, name=f"the teacher's {teacher_layer!r}")
     height, width = guide.shape[2:]
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too
+    with initial_weights(seed):
         return Regressor(
             own.shape[1], guide.shape[1], size=(height, width), kernel_size=kernel_size
         )
@@ -250,8 +249,3 @@ def _guides(network: nn.Module, inputs: Tensor, layers: Iterable[str]) -> dict[s
     with evaluating(network), capture(network, *layers, stop_at_deepest=True) as features:
         network(inputs.to(device))
     return features
-
-
-def _wrapped(teacher: nn.Module | Teacher) -> Teacher:
-    """A `Teacher` is no module, so its weights are not among those of the objective."""
-    return teacher if isinstance(teacher, Teacher) else Teacher(teacher)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.error import URLError
 
-import torch
 from torch import nn
 
+from kdhelpers._seeding import initial_weights
 from kdhelpers.convnets import MNISTCNN, LeNet, PlainCNN
 from kdhelpers.fitnets import NETWORKS as FITNETS
 from kdhelpers.resnet import ResNet18
@@ -123,9 +123,7 @@ def build(
         "in_channels": recipe.in_channels if in_channels is None else in_channels,
         "image_size": recipe.image_size if image_size is None else image_size,
     }
-    with torch.random.fork_rng(devices=[], enabled=seed is not None):
-        if seed is not None:
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too
+    with initial_weights(seed):
         return recipe.make(num_classes=num_classes, **shape, **options)
 
 
@@ -150,9 +148,7 @@ def from_torchvision(
     """
     import torchvision
 
-    with torch.random.fork_rng(devices=[], enabled=seed is not None):
-        if seed is not None:
-            torch.default_generator.manual_seed(seed)
+    with initial_weights(seed):
         try:
             model: nn.Module = torchvision.models.get_model(name, weights=weights)
         except URLError as error:

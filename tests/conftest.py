@@ -1,7 +1,26 @@
-"""Settings of all tests."""
+"""Settings of all tests, and the fixtures that several files share."""
 
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
 import torch
 
 # Two workers with two threads each on two cores wait for each other most of the time; and one
 # thread makes sums reproducible.
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def global_random_state_is_left_alone() -> Iterator[None]:
+    before, of_numpy = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
+    yield
+    assert torch.equal(before, torch.get_rng_state())
+    assert (of_numpy == np.random.get_state()[1]).all()  # noqa: NPY002
+
+
+@pytest.fixture
+def float64_default() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)

@@ -8,7 +8,7 @@ import html
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +29,8 @@ from kdhelpers.checks.lesson02_temperature import TEMPERATURE_FOR_CONFIDENCE
 
 Answer = Callable[..., Any]
 
+pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
+
 CHECKS = {
     "soft_targets": (checks.soft_targets, SOFT_TARGETS),
     "distillation_loss": (checks.distillation_loss, DISTILLATION_LOSS),
@@ -38,20 +40,6 @@ CHECKS = {
     "gradient_ratio": (checks.gradient_ratio, GRADIENT_RATIO),
 }
 EVERY_CHECK = pytest.mark.parametrize("check", [c for c, _ in CHECKS.values()], ids=CHECKS)
-
-
-@pytest.fixture(autouse=True)
-def _global_random_state_is_left_alone() -> Iterator[None]:
-    before = torch.get_rng_state()
-    yield
-    assert torch.equal(before, torch.get_rng_state())
-
-
-@pytest.fixture
-def float64_default() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def assert_right(verdict: checks.Verdict) -> None:

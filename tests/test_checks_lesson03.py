@@ -4,7 +4,7 @@ Every wrong answer here is written out by hand; none comes from the table the ch
 """
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from kdhelpers.checks.lesson03_statistics import MEAN_STD
 
 Answer = Callable[..., Any]
 
+pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
+
 CHECKS = {
     "gap_closed": (checks.gap_closed, GAP_CLOSED),
     "mean_std": (checks.mean_std, MEAN_STD),
@@ -28,21 +30,6 @@ CHECKS = {
 }
 EVERY_CHECK = pytest.mark.parametrize("check", [c for c, _ in CHECKS.values()], ids=CHECKS)
 EVERY_EXERCISE = table(**{name: e for name, (_, e) in CHECKS.items()})
-
-
-@pytest.fixture(autouse=True)
-def _global_random_state_is_left_alone() -> Iterator[None]:
-    before, of_numpy = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
-    yield
-    assert torch.equal(before, torch.get_rng_state())
-    assert (of_numpy == np.random.get_state()[1]).all()  # noqa: NPY002
-
-
-@pytest.fixture
-def float64_default() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 # --- The share of the gap -------------------------------------------------------------------------

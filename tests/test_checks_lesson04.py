@@ -5,7 +5,7 @@ Every wrong answer here is written out by hand; none comes from the tables the c
 
 import copy
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,26 +24,14 @@ from kdhelpers.checks.running import sandbox
 
 Answer = Callable[..., Any]
 
+pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
+
 CHECKS = {
     "capture_features": (checks.capture_features, CAPTURE_FEATURES),
     "hint_loss": (checks.hint_loss, HINT_LOSS),
     "hint_step": (checks.hint_step, HINT_STEP),
 }
 EVERY_CHECK = pytest.mark.parametrize("check", [c for c, _ in CHECKS.values()], ids=CHECKS)
-
-
-@pytest.fixture(autouse=True)
-def _global_random_state_is_left_alone() -> Iterator[None]:
-    before = torch.get_rng_state()
-    yield
-    assert torch.equal(before, torch.get_rng_state())
-
-
-@pytest.fixture
-def float64_default() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def assert_one_mistake(verdict: checks.Verdict, *words: str) -> None:

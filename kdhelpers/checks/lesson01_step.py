@@ -293,6 +293,21 @@ STEP_MISTAKES: tuple[Mistake, ...] = (
     ),
 )
 
+# Sentences that every exercise on a training step needs.
+TEACHER_GRADIENT = (
+    "Gradients reach the teacher's parameters. It is not trained here: run it inside "
+    "`with torch.no_grad():`, which also saves memory and time."
+)
+AFTER_THE_LOSS = (
+    "The loss is right, so look at what comes after it: `zero_grad`, `backward` and "
+    "`step`, each of them once."
+)
+TEACHER_AVERAGES = (
+    "The loss and the step are right. Call `teacher.eval()` before every call of the "
+    "teacher, so that its running averages stay as they are."
+)
+LOSS_FIRST = "Does the loss inside your step pass the exercise before this one?"
+
 DISTILLATION_STEP = Exercise(
     observe=_observe_step,
     reference=_reference,
@@ -308,23 +323,14 @@ DISTILLATION_STEP = Exercise(
         "zero_grad, backward, step."
     ),
     symptoms={
-        "teacher gradient": (
-            "Gradients reach the teacher's parameters. It is not trained here: run it inside "
-            "`with torch.no_grad():`, which also saves memory and time."
-        ),
+        "teacher gradient": TEACHER_GRADIENT,
         "teacher weights": (
             "The teacher's weights changed. Only the student's parameters belong to the optimiser."
         ),
     },
     tips={
-        "loss": "Does the loss inside your step pass the exercise before this one?",
-        "student's weights after the step": (
-            "The loss is right, so look at what comes after it: `zero_grad`, `backward` and "
-            "`step`, each of them once."
-        ),
-        "running mean of the teacher's batch norm": (
-            "The loss and the step are right. Call `teacher.eval()` before every call of the "
-            "teacher, so that its running averages stay as they are."
-        ),
+        "loss": LOSS_FIRST,
+        "student's weights after the step": AFTER_THE_LOSS,
+        "running mean of the teacher's batch norm": TEACHER_AVERAGES,
     },
 )

@@ -17,7 +17,14 @@ from torch.nn.utils import parameters_to_vector
 
 from kdhelpers import feature_losses, losses
 from kdhelpers.checks.exercise import Case, Exercise, Mistake, Observation, mistake, numbers
-from kdhelpers.checks.lesson01_step import ORDERS, Order
+from kdhelpers.checks.lesson01_step import (
+    AFTER_THE_LOSS,
+    LOSS_FIRST,
+    ORDERS,
+    TEACHER_AVERAGES,
+    TEACHER_GRADIENT,
+    Order,
+)
 from kdhelpers.checks.lesson04_hint_loss import HINT_LOSS_MISTAKES, hint_loss_made_of
 from kdhelpers.checks.lesson04_networks import halves, with_fixed_weights
 from kdhelpers.checks.running import Answer, call, to_tensor
@@ -315,10 +322,7 @@ HINT_STEP = Exercise(
         "features, and `student.upper` waits for stage 2."
     ),
     symptoms={
-        "teacher gradient": (
-            "Gradients reach the teacher's parameters. It is not trained here: run it inside "
-            "`with torch.no_grad():`, which also saves memory and time."
-        ),
+        "teacher gradient": TEACHER_GRADIENT,
         "teacher weights": (
             "The teacher's weights changed. Only the student's parameters and the regressor's "
             "belong to the optimiser."
@@ -337,18 +341,12 @@ HINT_STEP = Exercise(
         ),
     },
     tips={
-        "loss": "Does the loss inside your step pass the exercise before this one?",
-        "weights of `student.lower` after the step": (
-            "The loss is right, so look at what comes after it: `zero_grad`, `backward` and "
-            "`step`, each of them once."
-        ),
+        "loss": LOSS_FIRST,
+        "weights of `student.lower` after the step": AFTER_THE_LOSS,
         "regressor's weights after the step": (
             "The loss is right and `student.lower` has moved as it should. The regressor learns "
             "by the same `backward` and `step`."
         ),
-        "running mean of the teacher's batch norm": (
-            "The loss and the step are right. Call `teacher.eval()` before every call of the "
-            "teacher, so that its running averages stay as they are."
-        ),
+        "running mean of the teacher's batch norm": TEACHER_AVERAGES,
     },
 )
