@@ -1,15 +1,41 @@
-"""Initial weights that a seed fixes, without touching PyTorch's global random state."""
+"""Random numbers that a seed fixes, and PyTorch's global random state left as it was.
 
-from collections.abc import Iterator
+There is one global state for all threads, so whoever uses it holds a lock: two students that train
+at the same time (see `parallel`) get the weights that each would have got alone.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+
+_LOCK = threading.RLock()
 
 
 @contextmanager
 def initial_weights(seed: int | None) -> Iterator[None]:
     """Networks built inside get the weights of `seed`; None draws from the global state."""
-    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+    with _LOCK, torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too
         yield
+
+
+@contextmanager
+def random_state_kept(devices: Sequence[int] = ()) -> Iterator[None]:
+    """Whatever happens inside, the global state (and that of GPUs) is afterwards as before."""
+    kept = torch.random.fork_rng(devices=devices)
+    with _LOCK:
+        kept.__enter__()
+    try:
+        yield
+    finally:
+        with _LOCK:
+            kept.__exit__(None, None, None)
+
+
+def seed_all(seed: int) -> None:
+    """Seed the global state of every device."""
+    with _LOCK:
+        torch.manual_seed(seed)

@@ -17,12 +17,14 @@ from tqdm.auto import tqdm
 
 from kdhelpers import checkpoint as checkpoints
 from kdhelpers import preflight
+from kdhelpers._seeding import random_state_kept, seed_all
 from kdhelpers.checkpoint import CheckpointError
 from kdhelpers.data import Batch, Split, Views, batches, mixed_seed, steps_per_epoch
 from kdhelpers.devices import check_several, in_processes, make_fabric
 from kdhelpers.distillation import Objective, describe, fingerprint
 from kdhelpers.loop import Loop
 from kdhelpers.optimizers import MakeOptimizer, MakeSchedule, adam
+from kdhelpers.parallel import check_no_dropout
 from kdhelpers.prediction import move, predict
 from kdhelpers.together import Students, Together
 
@@ -116,6 +118,7 @@ def fit(
         check_several(str(device), precision, devices)
     views = views or Views()
     preflight.match(student, train)
+    check_no_dropout(student)
     run = partial(
         _fit,
         epochs=epochs,
@@ -244,10 +247,10 @@ def _fit(
         disable=not progress or not fabric.is_global_zero,
     )
     written = time.perf_counter()
-    with bar, torch.enable_grad(), torch.random.fork_rng(devices=_cuda_index(fabric)):
+    with bar, torch.enable_grad(), random_state_kept(_cuda_index(fabric)):
         for epoch in range(len(history), epochs):
             # Seeded by epoch: a resumed run draws what an uninterrupted one would have drawn.
-            torch.manual_seed(mixed_seed(seed, epoch))
+            seed_all(mixed_seed(seed, epoch))
             started = time.perf_counter()
             epoch_batches = stream(
                 train,

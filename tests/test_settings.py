@@ -31,7 +31,6 @@ RIGHT: dict[str, Any] = {
     "width": 0.5,
     "teacher_size": 100,
     "few_seeds": [0],
-    "norm_seeds": [],
     "guided_layers": ["stage2.5"],
     "variants": ["hint", "relational"],
     "stage1_epochs": 3,
@@ -39,6 +38,7 @@ RIGHT: dict[str, Any] = {
     "stage1_learning_rate": 0.03,
     "stage2_learning_rate": 0.03,
     "kd_learning_rate": 0.01,
+    "workers": 2,
 }
 
 
@@ -81,10 +81,10 @@ def test_ordinary_settings_pass() -> None:
         ("transfer_sizes", "50", "transfer_sizes must be a list"),
         ("steps", 0, "steps must be a whole number of at least 1"),
         ("batch_size", 1.5, "batch_size must be a whole number"),
+        ("workers", 0, "workers must be a whole number of at least 1, got 0"),
         ("teacher_epochs", True, "teacher_epochs must be a whole number"),
         ("few_seeds", [0, 0], "few_seeds must not repeat a value"),
         ("few_seeds", [-1], "few_seeds must be a list of whole numbers from 0"),
-        ("norm_seeds", 0, "norm_seeds must be a list of whole numbers from 0"),
         ("guided_layers", [], "guided_layers must be a list with at least one name"),
         ("guided_layers", [3], "guided_layers must be a list with at least one name"),
         ("guided_layers", "stage2.5", "guided_layers must be a list of names"),
