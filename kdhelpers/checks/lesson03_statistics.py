@@ -129,9 +129,9 @@ MEAN_STD = Exercise(
         ),
         *(
             mistake(
-                "Your standard deviation is the root of the mean variance within single images. What "
-                "is missing is the variance between the images' means, the second term of the "
-                "lesson's formula. Or take all pixels at once.",
+                "Your standard deviation is the root of the mean variance within single images. "
+                "What lies between the images' means is missing, the second term of the lesson's "
+                "formula. Or take all pixels at once.",
                 std=partial(_within_images, correction),
             )
             for correction in (1, 0)
