@@ -1,10 +1,11 @@
 """How much faster are many small students trained side by side than one after the other?
 
-Both sides train the same students (MNISTCNN with 8 and 16 channels) on the same subsets, in the
+All sides train the same students (MNISTCNN with 8 and 16 channels) on the same subsets, in the
 same order, for the same steps, distilled from one teacher whose logits are computed beforehand:
-one after the other with `fit`, and all at once with `fit_stacked`. They take turns, and the
-medians are compared. The largest difference between their weights is reported along with the size
-of what was learned: the two round differently, and Adam carries that on.
+one after the other with `fit`, all at once with `fit_stacked`, and in two halves, each with
+`fit_stacked` in a thread of its own (`run_arms`). They take turns, and the medians are compared.
+The largest difference between their weights is reported along with the size of what was learned:
+they round differently, and Adam carries that on.
 
     python benchmarks/many_seeds.py --threads 2
 
@@ -16,6 +17,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -23,6 +25,7 @@ from torch import nn
 from kdhelpers import models
 from kdhelpers.data import Split
 from kdhelpers.distillation import Distillation, Objective, Supervised, Teacher
+from kdhelpers.parallel import run_arms
 from kdhelpers.stacked import fit_stacked
 from kdhelpers.training import fit
 
@@ -69,7 +72,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
 
-    seeds, pool = range(arguments.students), random_split(600)
+    seeds, pool = tuple(range(arguments.students)), random_split(600)
     trains = [pool.take(arguments.samples, seed=seed) for seed in seeds]
     epochs = max(1, round(arguments.steps / -(-arguments.samples // BATCH_SIZE)))
     teacher = Teacher(models.build("mnist_cnn_student", seed=99))
@@ -92,19 +95,29 @@ def main() -> None:
         ):
             fit(network, objective, train, seed=seed, **settings)
 
-    def at_once(networks: list[nn.Module]) -> None:
-        fit_stacked(networks, objectives(), trains, seeds=seeds, **settings)
+    def at_once(networks: list[nn.Module], chosen: slice = slice(None)) -> None:
+        fit_stacked(
+            networks[chosen], objectives()[chosen], trains[chosen], seeds=seeds[chosen], **settings
+        )
+
+    def in_halves(networks: list[nn.Module]) -> None:
+        middle = len(networks) // 2
+        halves = [partial(at_once, networks, half) for half in (slice(middle), slice(middle, None))]
+        run_arms({"halves": halves}, workers=2)
 
     untrained = students()
     short = settings | {"epochs": 2}  # both sides warm, the teacher's logits at hand
     fit(students()[0], objectives()[0], trains[0], seed=0, **short)
     fit_stacked(students(), objectives(), trains, seeds=seeds, **short)
-    pairs = []
+    ways = {"one_after_the_other": one_by_one, "side_by_side": at_once, "in_halves": in_halves}
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(arguments.repeats):
-        ones, others = students(), students()
-        pairs.append((timed(lambda: one_by_one(ones)), timed(lambda: at_once(others))))  # noqa: B023
-        print("{:.2f} s one after the other, {:.2f} s side by side".format(*pairs[-1]))
-    alone, together = map(statistics.median, zip(*pairs, strict=True))
+        trained = {way: students() for way in ways}
+        for way, train in ways.items():
+            seconds[way].append(timed(partial(train, trained[way])))
+        print("  ".join(f"{way} {each[-1]:.2f} s" for way, each in seconds.items()), flush=True)
+    median = {way: statistics.median(each) for way, each in seconds.items()}
+    alone, ones = seconds["one_after_the_other"], trained["one_after_the_other"]
     result = {
         "benchmark": "many_seeds",
         "objective": arguments.objective,
@@ -112,10 +125,13 @@ def main() -> None:
         "steps": epochs * -(-arguments.samples // BATCH_SIZE),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "seconds": {"one_after_the_other": alone, "side_by_side": together},
-        "ratio": together / alone,
-        "ratio_of_each_pair": [both / each for each, both in pairs],
-        "largest_weight_difference": difference(ones, others),
+        "seconds": median,
+        "ratios": {way: median[way] / median["one_after_the_other"] for way in ways},
+        "ratios_of_each_round": {
+            way: [each / first for each, first in zip(seconds[way], alone, strict=True)]
+            for way in ways
+        },
+        "largest_weight_difference": max(difference(ones, each) for each in trained.values()),
         "largest_change_in_training": difference(ones, untrained),
     }
     print(json.dumps(result))
