@@ -5,12 +5,13 @@ literal, never as code, and into a record unchanged.
 """
 
 import math
-import reprlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from kdhelpers._values import instance, place, told
 
 __all__ = ["TYPES", "convert", "plain", "read_file"]
 
@@ -25,9 +26,6 @@ TYPES = {
     "list[str]": "a list of texts such as [mnist, digits]",
     "dict": "a mapping such as {conv1: 0.5, conv2: 1.0}",
 }
-
-_shorten = reprlib.Repr()
-_shorten.maxstring = _shorten.maxother = 60
 
 
 def plain(value: Any, name: str) -> Any:
@@ -48,7 +46,10 @@ def plain(value: Any, name: str) -> Any:
 
 def _plain(value: Any, name: str) -> Any:
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()
+        try:
+            value = value.item()
+        except Exception as error:  # a tensor without values; PyTorch is not known here
+            raise ValueError(f"{name} has no value that could be read.") from error
     match value:
         case None | bool():
             return value
@@ -80,12 +81,14 @@ def convert(value: Any, kind: str) -> Any:
     """`value` as the type `kind` (one of `TYPES`); text is read the way YAML would be.
 
     Raises:
-        ValueError: it does not fit; the message says what is wanted.
+        ValueError: it does not fit; the message says what is wanted. Or there is no such type.
     """
+    if not isinstance(kind, str) or kind not in _CONVERTERS:
+        raise ValueError(f"the type must be one of {', '.join(TYPES)}, not {told(kind)}")
     try:
         return plain(_CONVERTERS[kind](plain(value, "the value")), "the value")
     except ValueError:
-        raise ValueError(f"wants {TYPES[kind]}, not {_shorten.repr(value)}") from None
+        raise ValueError(f"wants {TYPES[kind]}, not {told(value)}") from None
 
 
 def _int(value: Any) -> int:
@@ -152,18 +155,22 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file cannot be read, is not YAML, or is not a mapping from names.
     """
+    instance(path, str, Path, name="the file of parameters")
+    told_path = place(path)[1:-1]
     try:
-        content = _parse(path.read_text(encoding="utf-8"))
+        content = _parse(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+        raise ValueError(f"{told_path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text") from error
+        raise ValueError(f"{told_path} is not UTF-8 text") from error
     except ValueError as error:
-        raise ValueError(f"{path} is not valid YAML ({error})") from error
+        raise ValueError(f"{told_path} is not valid YAML ({error})") from error
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
-        raise ValueError(f"{path} must map parameter names to values, one 'name: value' a line")
+        raise ValueError(
+            f"{told_path} must map parameter names to values, one 'name: value' a line"
+        )
     return content
 
 

@@ -4,11 +4,10 @@ It knows no tensor, so that the runner can draw it.
 """
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +19,10 @@ from kdhelpers.stats import mean_interval
 from kdhelpers.sweep_tables import Row
 from kdhelpers.tables import Table
 
-__all__ = ["Series", "chosen", "describe", "draw", "numbers", "series", "summary", "write"]
+__all__ = ["Series", "chosen", "describe", "draw", "is_drawable", "numbers", "series", "summary"]
+__all__ += ["write"]
+
+LARGEST = 1e30
 
 # Okabe and Ito; the marker and the line tell the same for whoever sees no colour.
 COLOURS = ("#009E73", "#D55E00", "#0072B2", "#CC79A7", "#555555", "#E69F00", "#56B4E9")
@@ -43,7 +45,7 @@ def numbers(rows: Sequence[Row]) -> list[str]:
     found: dict[str, list[float]] = {}
     for row in rows:
         for name, value in row.metrics.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if is_drawable(value):
                 found.setdefault(name, []).append(value)
     return sorted(
         found, key=lambda name: (len(set(found[name])) == 1, "accuracy" not in name.lower())
@@ -72,12 +74,12 @@ def series(rows: Sequence[Row], metric: str) -> tuple[str, list[Series]]:
     lines: dict[str, Series] = {}
     for row in rows:
         value = row.metrics.get(metric)
-        if not isinstance(value, int | float) or isinstance(value, bool):
+        if not is_drawable(value):
             continue
         label = ", ".join(f"{name} = {_told(row.values[name])}" for name in others)
         results = lines.setdefault(label, Series(label)).results
         at = row.values[x] if x else "all points"
-        results.setdefault(at if _is_number(at) else _told(at), []).append(value)
+        results.setdefault(at if is_drawable(at) else _told(at), []).append(value)
     return x, list(lines.values())
 
 
@@ -86,7 +88,7 @@ def draw(x: str, lines: Sequence[Series], *, ylabel: str) -> Figure:
     figure = Figure(figsize=(6.6, 3.8), layout="constrained")
     axes = figure.subplots()
     places = list(dict.fromkeys(at for line in lines for at in line.results))
-    numeric = len(places) > 1 and all(_is_number(at) for at in places)
+    numeric = len(places) > 1 and all(is_drawable(at) for at in places)
     place = {at: float(at) if numeric else float(row) for row, at in enumerate(places)}
     styles = zip(itertools.cycle(COLOURS), itertools.cycle(MARKERS), strict=False)
     for number, (line, (colour, marker)) in enumerate(zip(lines, styles, strict=False)):
@@ -169,8 +171,9 @@ def _mean_and_margin(results: Sequence[float]) -> tuple[float, float]:
     return interval.mean, interval.margin
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_drawable(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number that a mean and an axis have room for."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def _told(value: Any) -> str:
