@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -86,6 +87,22 @@ class Lesson:
         texts = (cell.source for cell in self._cells if cell.cell_type == "markdown")
         headings = (line for text in texts for line in text.splitlines() if line.startswith("#"))
         return next(headings, "").lstrip("# ").strip()
+
+    @cached_property
+    def card(self) -> dict[str, str]:
+        """The table of the title card, the first cell: "Time", "Runs in", "You need".
+
+        Raises:
+            CourseError: the file is not a notebook.
+        """
+        first = self._cells[0].source if self._cells else ""
+        return dict(re.findall(r"^\| \*\*(.+?)\*\* \| (.+?) \|$", first, flags=re.M))
+
+    @property
+    def minutes(self) -> int:
+        """To read and do, according to the title card; 0 if it does not say."""
+        found = re.search(r"(\d+) minutes", self.card.get("Time", ""))
+        return int(found.group(1)) if found else 0
 
     @cached_property
     def digest(self) -> str:

@@ -45,8 +45,14 @@ class Table:
     rows: Sequence[Sequence[str]]
 
     def _repr_markdown_(self) -> str:
-        lines = [self.headers, ["---"] + ["---:"] * (len(self.headers) - 1), *self.rows]
+        rule = ["---", *map(self._side, range(1, len(self.headers)))]
+        lines = [self.headers, rule, *self.rows]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def _side(self, column: int) -> str:
+        """Figures stand to the right, words to the left."""
+        cells = [row[column] for row in self.rows if row[column]]
+        return "---:" if all(cell.lstrip("+-±< ")[:1].isdigit() for cell in cells) else "---"
 
     def __repr__(self) -> str:
         lines = [self.headers, *self.rows]
@@ -269,7 +275,7 @@ def _judged(baseline: Sequence[float], values: Sequence[float], result: Comparis
         percent(result.difference, sign=True),
         f"± {result.simultaneous.margin:.2f}",
         drawn,
-        f"{result.corrected_p:.2g}",
+        f"{result.corrected_p:.3f}" if result.corrected_p >= 0.001 else "< 0.001",
         verdict(result.simultaneous),
     ]
 

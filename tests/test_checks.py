@@ -124,6 +124,7 @@ def test_soft_targets_that_overflow_are_right_with_a_remark() -> None:
     twice=(lambda z, t: torch.softmax(torch.softmax(z / t, 1), 1), "twice"),
     not_normalised=(lambda z, t: torch.exp(z / t), "do not add up to 1"),
     wrong_sum=(lambda z, t: (z / t).exp() / (z / t).exp().sum(0), "`keepdim=True` for a sum"),
+    no_keepdim=(lambda z, t: (z / t).exp() / (z / t).exp().sum(1), "Keep the dimension"),
     two_mistakes=(lambda z, t: F.softmax(z, dim=0), "2 things"),
     one_hot=(lambda z, t: F.one_hot((z / t).argmax(dim=1), z.shape[1]), "`argmax` keeps"),
     always_1=(lambda z, t: torch.softmax(z / 1.0, dim=1), "not used"),
@@ -475,7 +476,7 @@ def test_a_partly_detached_student_is_wrong() -> None:
 
 
 def test_an_unknown_loss_shows_the_smallest_case() -> None:
-    verdict = checks.distillation_loss(lambda s, t, y, T, a: (s**3).mean() + 10)
+    verdict = checks.distillation_loss(lambda s, t, y, T, a: (s**2).mean() + 10)
     assert_wrong(verdict, "fit no mistake", "student_logits = [[", "labels = [", "temperature = 2")
     assert_wrong(verdict, "the loss should be", "and yours is")
 
@@ -1040,6 +1041,14 @@ def endless_search(logits: Tensor, target: float) -> float:
     return middle
 
 
+def few_halvings(logits: Tensor, target: float) -> float:
+    low, high = 0.01, 1000.0
+    for _ in range(8):
+        middle = (low + high) / 2
+        low, high = (middle, high) if top(logits, middle) > target else (low, middle)
+    return middle
+
+
 @table(
     bisection=bisection,
     bisection_up_to_1000=bisection_up_to_1000,
@@ -1068,12 +1077,18 @@ def test_temperature_right(row: Answer) -> None:
     fixed=(lambda z, t: 1.5, "at T = 1.5"),
     zero=(lambda z, t: 0, "far off"),
     nan=(lambda z, t: math.nan, "far off"),
+    few_halvings=(few_halvings, "do it more often"),
+    factor=(lambda z, t: 3 * bisection(z, t), "not close enough"),
     several=(lambda z, t: z, "3 numbers"),
     soft_targets=(lambda z, t: "hot", "returned a str"),
 )
 def test_temperature_wrong(row: tuple[Answer, str]) -> None:
     answer, words = row
     assert_wrong(checks.temperature_for_confidence(answer), words)
+
+
+def test_numbers_with_a_known_reason_are_not_called_unknown() -> None:
+    assert "fit no mistake" not in checks.temperature_for_confidence(few_halvings).message
 
 
 def test_an_endless_search_is_stopped_with_advice() -> None:

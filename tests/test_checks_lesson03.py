@@ -283,6 +283,11 @@ def mixed(images: Tensor) -> Any:
     channels_last=(both(0, 1, 2), "dimensions 2 and 3"),
     per_position=(of(lambda x: x.std(0).mean((1, 2))), "single pixel positions"),
     of_means=(of(lambda x: x.mean((2, 3)).std(0)), "images' means"),
+    variance_within=(of(lambda x: x.var((2, 3)).mean(0).sqrt()), "second term of the"),
+    variance_within_n=(
+        of(lambda x: x.var((2, 3), correction=0).mean(0).sqrt()),
+        "within single images",
+    ),
     batches_64=(running_batches(64), "average the standard deviations of batches"),
     batches_100=(running_batches(100), "average the standard deviations of batches"),
     batch_stds=(batch_stds(32), "average the standard deviations of batches"),

@@ -360,6 +360,7 @@ def in_no_grad(s: Tensor, t: Tensor, regressor: nn.Module) -> Any:
         "cosine distance",
     ),
     half=(hint_of(lambda s, t: 0.5 * (s - t) ** 2), "halved"),
+    square_of_mean=(hint_of(lambda s, t: s - t, lambda e: e.mean() ** 2), "opposite sign cancel"),
     root=(hint_of(reduce=lambda e: e.mean().sqrt()), "square root"),
     normalised=(hint_of(lambda s, t: (unit(s) - unit(t)) ** 2), "normalise the features"),
     normalised_images=(

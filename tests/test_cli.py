@@ -145,7 +145,7 @@ time.sleep(60)
 """
     write_lesson(root, "02_interrupted", START, interrupt)
     write_lesson(root, "03_never")
-    done = subprocess.run([*COMMAND, "run"], capture_output=True, text=True, timeout=50)
+    done = subprocess.run([*COMMAND, "run"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 130
     assert done.stdout.splitlines()[1].startswith("01_first  quick    ok")
     assert done.stderr.endswith("\ninterrupted: 2 of 3 lessons not finished\n")
@@ -167,7 +167,7 @@ def test_two_runs_at_once_do_not_disturb_each_other() -> None:
         for epochs in ("7", "8")
     ]
     for run, epochs in zip(runs, ("7", "8"), strict=True):
-        out, _ = run.communicate(timeout=50)
+        out, _ = run.communicate(timeout=300)
         assert run.returncode == 0
         assert b"L?ufe" in out
         record = records.read_record(Path(f"Läufe {epochs}") / "01_first.json")
@@ -185,7 +185,7 @@ def test_plain_papermill_runs_a_lesson_with_its_full_profile(root: Path) -> None
         ],
         check=True,
         stderr=subprocess.DEVNULL,
-        timeout=50,
+        timeout=300,
     )
     record = records.read_record(Path("results/01_first.json"))
     assert record["profile"] is None

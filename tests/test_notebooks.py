@@ -262,7 +262,7 @@ def test_a_lesson_needs_no_network_and_starts_again_from_its_checkpoints(
                 )
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED],
-        input=json.dumps(sources), capture_output=True, text=True, timeout=300, check=False,
+        input=json.dumps(sources), capture_output=True, text=True, timeout=900, check=False,
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -47,7 +47,7 @@ def test_the_results_are_those_of_one_after_the_other() -> None:
 
 
 def test_runs_share_the_time_and_the_threads() -> None:
-    meeting = threading.Barrier(2, timeout=60)  # only two at the same time get past it
+    meeting = threading.Barrier(2, timeout=300)  # only two at the same time get past it
 
     def meet() -> int:
         meeting.wait()

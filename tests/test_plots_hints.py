@@ -93,6 +93,17 @@ def test_feature_maps_are_rows_of_channels_on_one_scale() -> None:
     assert grid[1, 0].images[0].get_clim() == (-1, 48)
 
 
+def test_feature_maps_may_begin_with_the_image() -> None:
+    colours = torch.arange(3 * 4, dtype=torch.uint8).reshape(3, 2, 2)
+    figure = plots.feature_maps({"teacher": maps(2, 3)}, image=colours)
+    grid = np.array(figure.axes).reshape(2, 2)
+    assert np.array_equal(grid[0, 0].images[0].get_array(), colours.permute(1, 2, 0))
+    assert [axes.get_ylabel() for axes in grid[:, 0]] == ["image", "teacher"]
+    assert not grid[0, 1].images
+    assert [len(axes.images) for axes in grid[1]] == [1, 1]
+    assert_drawn(figure)
+
+
 def test_feature_maps_may_require_a_gradient_and_be_few() -> None:
     figure = plots.feature_maps(
         {"a": torch.zeros(2, 1, 1, dtype=torch.float16, requires_grad=True)}

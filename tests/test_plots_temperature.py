@@ -56,6 +56,7 @@ def test_bars_are_the_softmax_at_each_temperature() -> None:
         assert axes.get_title() == f"T = {temperature:g}"
         first = 1 / (1 + np.exp(-2 / temperature))
         assert [bar.get_height() for bar in axes.patches] == pytest.approx([first, 1 - first])
+        assert tick_names(axes)[0] == ["class 0\nz = 2", "class 1\nz = 0"]
 
 
 def test_entropy_lies_below_its_limit() -> None:
@@ -68,7 +69,9 @@ def test_entropy_lies_below_its_limit() -> None:
 
 
 def test_the_heat_map_leaves_the_diagonal_blank() -> None:
-    axes = heatmap().axes[0]
+    axes, bar = heatmap().axes
+    assert "%" in bar.get_ylabel()
+    assert axes.images[0].get_clim() == pytest.approx((0, 30))
     assert tick_names(axes) == (list(CLASSES), list(CLASSES))
     written = {text.get_position(): text.get_text() for text in axes.texts if text.get_text()}
     assert written == {
@@ -103,3 +106,4 @@ def test_a_sweep_shows_means_and_intervals_beside_the_student_alone() -> None:
     assert levels == pytest.approx([85.5, 51.0, 97.0])
     written = texts(axes.figure)
     assert all(name in written for name in ("small, distilled", "tiny, alone", "teacher"))
+    assert tick_names(axes)[0] == ["1", "4"]  # what was measured

@@ -103,4 +103,4 @@ def test_nothing_outlives_a_program_that_is_killed(tmp_path: Path) -> None:
     assert family[1].pid != program.pid
     program.kill()
     program.wait()
-    assert psutil.wait_procs(family, timeout=30)[1] == []
+    assert psutil.wait_procs(family, timeout=120)[1] == []

@@ -37,6 +37,16 @@ def test_a_notebook_shows_markdown_and_a_terminal_aligned_text() -> None:
     assert shown["text/plain"] == repr(TABLE)
 
 
+def test_words_stand_to_the_left_and_figures_to_the_right() -> None:
+    rows = [
+        ["a", "", "1 of 2", "T = 1"],
+        ["b", "< 0.001", "+2 ± 1", "5 → 1"],
+        ["c", "± 3", "4", ""],
+    ]
+    _, rule, *_ = cells(Table(["arm", "p", "wins", "chosen"], rows)._repr_markdown_())
+    assert rule == ["---", "---:", "---:", "---"]
+
+
 def test_every_markdown_line_has_as_many_cells_as_the_header() -> None:
     table = transfer_table({50: [0.8, 0.7]}, {50: [0.9, 0.8]}, 0.97)
     assert {len(line) for line in cells(table._repr_markdown_())} == {5}
@@ -228,7 +238,9 @@ def test_a_table_of_arms_begins_with_the_baseline_and_corrects_for_the_number_of
         assert row[3] == f"± {result.simultaneous.margin:.2f}"
         assert result.simultaneous.margin > result.difference.margin
         assert row[4] == f"{drawn.low:+.2f} to {drawn.high:+.2f}"
-        assert row[5] == f"{result.corrected_p:.2g}"
+        small = result.corrected_p < 0.001
+        assert row[5] == ("< 0.001" if small else f"{result.corrected_p:.3f}")
+    assert [row[5] == "< 0.001" for row in table.rows] == [False, False, True]
     assert [row[-1] for row in table.rows[1:]] == ["no clear difference", "hurts"]
     assert "against fixed, points" in table.headers
 

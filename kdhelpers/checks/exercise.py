@@ -21,6 +21,7 @@ from kdhelpers.checks.verdict import Verdict
 
 SLACK = 3.0  # a mistaken answer carries its own rounding: it may be this much less exact
 FLOOR = 1e-7  # float32 noise around zero
+UNKNOWN = "The numbers differ, and they fit no mistake that this check knows."
 
 
 def numbers(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -142,7 +143,8 @@ class Exercise:
             return Verdict("wrong", _listed([*_sentences(group), *self._symptoms(observed, same)]))
         symptoms = self._symptoms(observed, expected)
         lines = [_listed(symptoms)] if symptoms else []
-        return Verdict("wrong", "\n".join([*lines, self._numbers(observed, expected)]))
+        numbers = self._numbers(observed, expected, explained=bool(symptoms))
+        return Verdict("wrong", "\n".join([*lines, numbers]))
 
     def _recognise(
         self, seen: list[Outcome]
@@ -197,10 +199,13 @@ class Exercise:
         )
         return [] if fine else [self.extreme_remark]
 
-    def _numbers(self, observed: list[Observation], expected: list[Observation]) -> str:
+    def _numbers(
+        self, observed: list[Observation], expected: list[Observation], *, explained: bool
+    ) -> str:
         """Inputs, expected and got values of the first (smallest) case that differs.
 
-        A value is shown only when those before it are right in all cases.
+        A value is shown only when those before it are right in all cases. `explained` says that a
+        sentence on the cause stands above.
         """
         case, seen, right, name = next(
             (case, o, e, name)
@@ -214,7 +219,7 @@ class Exercise:
             return f"The {name} should {shape}; yours has the shape {list(got.shape)}."
         shown = [(key, text) for key, value in case.inputs().items() if (text := _short(value))]
         lines = [
-            "The numbers differ, and they fit no mistake that this check knows. For",
+            "For" if explained else f"{UNKNOWN} For",
             *(f"  {key} = {text}" for key, text in shown),
             f"the {name} should be",
             f"  {_short(wanted)}",

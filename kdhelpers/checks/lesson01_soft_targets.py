@@ -37,6 +37,11 @@ def _divided_by(fixed: float, z: Tensor, temperature: float) -> Tensor:
     return z / fixed
 
 
+def _over_lost_dimension(z: Tensor, dim: int) -> Tensor:
+    """By a sum [B], which lines up with the classes instead of the rows."""
+    return z.exp() / z.exp().sum(dim)
+
+
 def _one_hot(z: Tensor, dim: int) -> Tensor:
     return (z == z.amax(dim=dim, keepdim=True)).to(z.dtype)
 
@@ -98,6 +103,11 @@ SOFT_TARGETS = Exercise(
             "The softmax runs over the whole batch at once, so only the sum of everything is 1. "
             "Take it for each row: `dim=1`.",
             normalise=_over_everything,
+        ),
+        mistake(
+            "Your sum over the classes has the shape [B], which does not line up with the rows of "
+            "[B, C]. Keep the dimension: `.sum(dim=1, keepdim=True)`.",
+            normalise=_over_lost_dimension,
         ),
         mistake(
             "These are log-probabilities. Use `F.softmax`, or take `.exp()` of your result.",

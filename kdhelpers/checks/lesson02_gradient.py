@@ -1,4 +1,7 @@
-"""Lesson 02, the gradient of T² KL for the student's logits [B, C], by hand."""
+"""Lesson 02, the gradient of T² KL for the student's logits [B, C], by hand.
+
+As in the lesson, q is the student's softmax at T and p the teacher's.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,12 +24,12 @@ def gradient_made_of(
     soften: Callable[[Tensor, float], Tensor] = lambda z, temperature: z / temperature,
     dim: int = 1,
 ) -> Answer:
-    """T (p_s - p_t) / B from these decisions; the defaults are right."""
+    """T (q - p) / B from these decisions; the defaults are right."""
 
     def gradient(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-        p_s = F.softmax(soften(student_logits, temperature), dim=dim)
-        p_t = F.softmax(soften(teacher_logits, temperature), dim=dim)
-        return sign * factor(temperature) * (p_s - p_t) / count(p_s)
+        q = F.softmax(soften(student_logits, temperature), dim=dim)
+        p = F.softmax(soften(teacher_logits, temperature), dim=dim)
+        return sign * factor(temperature) * (q - p) / count(q)
 
     return gradient
 
@@ -81,8 +84,8 @@ GRADIENT_RATIO = Exercise(
             factor=lambda temperature: temperature**-2,
         ),
         mistake(
-            "The sign is turned round: it is p_s - p_t. Where the student gives too much, the "
-            "gradient is positive, and the step goes down.",
+            "The sign is turned round: it is q - p, student minus teacher. Where the student "
+            "gives too much, the gradient is positive, and the step goes down.",
             sign=-1.0,
         ),
         mistake(
@@ -99,7 +102,7 @@ GRADIENT_RATIO = Exercise(
             count=lambda p: p.shape[1],
         ),
         mistake(
-            "p_s and p_t are taken at T = 1. Divide both logits by the temperature before the "
+            "Both softmaxes are taken at T = 1. Divide both logits by the temperature before the "
             "softmax.",
             soften=lambda z, temperature: z,
         ),
@@ -109,7 +112,7 @@ GRADIENT_RATIO = Exercise(
         ),
     ),
     praise=(
-        "T² from the loss and 1/T from the chain rule leave T (p_s - p_t) / B; as p_s - p_t itself "
+        "T² from the loss and 1/T from the chain rule leave T (q - p) / B; as q - p itself "
         "shrinks like 1/T, the gradient keeps its size."
     ),
 )

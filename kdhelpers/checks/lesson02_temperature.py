@@ -10,6 +10,10 @@ from torch import Tensor
 from kdhelpers.checks.exercise import Case, Exercise, Observation, mistake
 from kdhelpers.checks.running import Answer, Misuse, call, to_tensor
 
+LOW, HIGH = 0.01, 1000.0  # the exercise's search interval
+EXACT = 1.001e-3  # how near the top soft target has to come
+FAR = 20.0  # an answer that is so many times too large or too small came from an end
+
 
 def _confidence(logits: Tensor, temperature: float) -> float:
     return float((logits.double() / temperature).softmax(dim=0).max())
@@ -17,7 +21,7 @@ def _confidence(logits: Tensor, temperature: float) -> float:
 
 def _bisected(logits: Tensor, target: float) -> float:
     """The right T; for a target below 1/C the end of the search interval."""
-    low, high = 0.01, 1000.0
+    low, high = LOW, HIGH
     for _ in range(100):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if _confidence(logits, middle) > target else (low, middle)
@@ -45,9 +49,13 @@ def _observe_temperature(answer: Answer, inputs: dict[str, Any]) -> Observation:
     temperature = float(result)
     right = _bisected(inputs["logits"], inputs["target"])
     confidence = _confidence(inputs["logits"], temperature) if temperature else math.nan
+    near = abs(confidence - inputs["target"]) < EXACT
     return Observation(
         values={"top soft target at your temperature": torch.tensor(confidence)},
-        effects={"far": reachable and not right / 5 < temperature < right * 5},
+        effects={
+            "far": reachable and not (right / FAR < temperature < right * FAR),
+            "close": reachable and right / FAR < temperature < right * FAR and not near,
+        },
         detail=f", at T = {temperature:.5g},",
     )
 
@@ -56,7 +64,7 @@ def _temperature_case(logits: tuple[float, ...], target: float) -> Case:
     def inputs() -> dict[str, Any]:
         return {"logits": torch.tensor(logits, dtype=torch.float32), "target": target}
 
-    return Case(inputs, tolerance=1.001e-3 / target)
+    return Case(inputs, tolerance=EXACT / target)
 
 
 TEMPERATURE_FOR_CONFIDENCE = Exercise(
@@ -102,6 +110,10 @@ TEMPERATURE_FOR_CONFIDENCE = Exercise(
         "far": (
             "Your temperature is far off, as if the search ran to one end of its interval. The "
             "top soft target FALLS as T rises: where it is above the target, T has to go up."
+        ),
+        "close": (
+            "Your temperature is not close enough. If you halve the interval, do it more often: 60 "
+            "times cost nothing."
         ),
     },
     tips={"top soft target at your temperature": "Search between 0.01 and 1000."},

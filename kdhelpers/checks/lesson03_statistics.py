@@ -42,6 +42,10 @@ def _mean_of_stds(
     return x.std(dim=dim, correction=correction).mean(dim=then)
 
 
+def _within_images(correction: int, x: Tensor) -> Tensor:
+    return x.var(dim=(2, 3), correction=correction).mean(dim=0).sqrt()
+
+
 def _over_batches(size: int, statistic: Callable[..., Tensor], x: Tensor) -> Tensor:
     return torch.stack([statistic(part, dim=CHANNELS) for part in x.split(size)]).mean(dim=0)
 
@@ -84,8 +88,13 @@ def _observe_statistics(answer: Answer, inputs: dict[str, Any]) -> Observation:
 
 
 def _images(seed: int, count: int, channels: int, height: int, width: int) -> dict[str, Any]:
-    """Images that grow brighter from the first to the last, as in a folder sorted by class."""
-    brightness = torch.linspace(-60, 50, count, dtype=torch.float32)[:, None, None, None]
+    """Images that grow brighter from the first to the last, as in a folder sorted by class.
+
+    Every other one is darker than its neighbours, so that even a small batch differs within.
+    """
+    brightness = torch.linspace(-60, 50, count, dtype=torch.float32)
+    brightness[::2] -= 24
+    brightness = brightness[:, None, None, None]
     tint = torch.linspace(105, 160, channels, dtype=torch.float32)[:, None, None]
     contrast = torch.linspace(26, 14, channels, dtype=torch.float32)[:, None, None]
     shade = torch.linspace(-20, 20, width, dtype=torch.float32)
@@ -115,6 +124,15 @@ MEAN_STD = Exercise(
                 "pixels of all images at once: `dim=(0, 2, 3)`.",
                 depth=3,
                 std=partial(_mean_of_stds, (2, 3), (0,), correction),
+            )
+            for correction in (1, 0)
+        ),
+        *(
+            mistake(
+                "Your standard deviation is the root of the mean variance within single images. "
+                "What lies between the images' means is missing, the second term of the lesson's "
+                "formula. Or take all pixels at once.",
+                std=partial(_within_images, correction),
             )
             for correction in (1, 0)
         ),

@@ -153,6 +153,12 @@ HINT_LOSS_MISTAKES: tuple[Mistake, ...] = (
         reduce=lambda e: e.flatten(1).sum(dim=1).sqrt().mean(),
     ),
     mistake(
+        "You square the mean of the differences, in which those of opposite sign cancel. Square "
+        "each difference first, then take the mean.",
+        error=lambda s, t: s - t,
+        reduce=lambda e: e.mean().square(),
+    ),
+    mistake(
         "You compare by absolute differences (L1). Square them: `F.mse_loss`.",
         error=lambda s, t: (s - t).abs(),
     ),

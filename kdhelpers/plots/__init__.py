@@ -7,6 +7,7 @@ colour says is said by shape or text as well. `show` displays a figure with alte
 from kdhelpers.plots.claims import forest, misleading_bars, power_curve
 from kdhelpers.plots.curves import curves, log_series, stages
 from kdhelpers.plots.diagrams import compression_diagram, distillation_diagram, hint_diagram
+from kdhelpers.plots.front import few_images
 from kdhelpers.plots.heatmaps import alpha_temperature_grid, confusion_change, soft_target_heatmap
 from kdhelpers.plots.images import feature_maps, image_grid, pixel_deviation, soft_target_bars
 from kdhelpers.plots.measures import accuracy_against_cost, reliability
@@ -37,6 +38,7 @@ __all__ = [
     "distillation_diagram",
     "entropy_curve",
     "feature_maps",
+    "few_images",
     "forest",
     "hint_diagram",
     "image_grid",

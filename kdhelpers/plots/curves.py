@@ -117,7 +117,8 @@ def stages(
 
     Args:
         stage1: the hint loss of every epoch of stage 1.
-        stage2: run → the accuracy in 0..1 of every epoch of stage 2.
+        stage2: run → the accuracy in 0..1 of every epoch of stage 2, or of all its epochs if it
+            had no stage 1.
         ylabel: what the accuracies are of.
 
     Raises:
@@ -129,7 +130,7 @@ def stages(
     first.set(title="stage 1: the hint", ylabel="hint loss")
     first.set_ylim(bottom=0)
     draw_lines(second, from_one({name: percent(values) for name, values in stage2.items()}))
-    second.set(title="stage 2: distillation", ylabel=ylabel)
+    second.set(title="stage 2, or training without a hint", ylabel=ylabel)
     for axes in (first, second):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

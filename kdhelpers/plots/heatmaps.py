@@ -15,17 +15,17 @@ DIVERGING = "RdBu"  # red to blue over white, also for colour-blind readers
 
 
 def soft_target_heatmap(targets: Sequence[Sequence[float]], classes: Sequence[str]) -> Figure:
-    """The mean soft target [C, C] of the images of each class; the diagonal is left blank."""
-    shown = np.array(targets, dtype=np.float64)
+    """The mean soft target [C, C] of the images of each class, in %; the diagonal is left blank."""
+    shown = 100 * np.array(targets, dtype=np.float64)
     np.fill_diagonal(shown, np.nan)
     figure = Figure(figsize=(5.4, 4.5), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shown, cmap="cividis")
-    texts = [["" if np.isnan(value) else f"{100 * value:.0f}" for value in row] for row in shown]
+    texts = [["" if np.isnan(value) else f"{value:.0f}" for value in row] for row in shown]
     _write(axes, texts, light=shown < 0.6 * np.nanmax(shown), size=8)
     _name_ticks(axes, classes, classes)
     axes.set(xlabel="probability given to class", ylabel="image of class")
-    figure.colorbar(image, label="mean soft target", shrink=0.85)
+    figure.colorbar(image, label="mean soft target (%)", shrink=0.85)
     return figure
 
 

@@ -105,13 +105,16 @@ def pixel_deviation(
     return figure
 
 
-def feature_maps(rows: Mapping[str, Tensor], *, columns: int = 8) -> Figure:
+def feature_maps(
+    rows: Mapping[str, Tensor], *, columns: int = 8, image: Tensor | None = None
+) -> Figure:
     """What a hidden layer makes of one image: a row for each network or time, a channel a map.
 
     Args:
         rows: name → feature maps [k, H, W]; the first `columns` are shown. Each row has one scale,
             black its smallest and white its largest value, so a dead channel is one even shade.
         columns: how many maps to show of each.
+        image: what the layer saw, uint8 [1 or 3, H, W], in a row of its own at the top.
 
     Raises:
         ValueError: nothing to show, or maps that are not [k, H, W] or not finite.
@@ -126,11 +129,18 @@ def feature_maps(rows: Mapping[str, Tensor], *, columns: int = 8) -> Figure:
                 f"width), but {name!r} has {tuple(maps.shape)}; select one image of the batch."
             )
     columns = min(columns, max(map(len, shown.values())))
-    figure = Figure(figsize=(1.4 + 0.75 * columns, 0.2 + 0.8 * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), columns, squeeze=False)
+    extra = int(image is not None)
+    figure = Figure(
+        figsize=(1.4 + 0.75 * columns, 0.2 + 0.8 * (len(rows) + extra)), layout="constrained"
+    )
+    grid = figure.subplots(len(rows) + extra, columns, squeeze=False)
     for axes in grid.ravel():
         axes.set(xticks=[], yticks=[], frame_on=False)
-    for places, (name, maps) in zip(grid, shown.items(), strict=True):
+    if image is not None:
+        _draw(grid[0, 0], image.cpu().numpy())
+        grid[0, 0].axis("on")  # for its name
+        grid[0, 0].set_ylabel("image", rotation=0, ha="right", va="center")
+    for places, (name, maps) in zip(grid[extra:], shown.items(), strict=True):
         low, high = float(maps.min()), float(maps.max())
         for axes, channel in zip(places, maps[:columns], strict=False):
             axes.imshow(channel.numpy(), cmap="gray", vmin=low, vmax=high)

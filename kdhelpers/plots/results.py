@@ -57,7 +57,7 @@ def temperature_sweep(
     *,
     teacher: float,
 ) -> Figure:
-    """Accuracy (%) against T with 95 % intervals, a line per student; `alone` as level bands.
+    """Accuracy (%) against T with 95 % intervals, a line per student; `alone` as level lines.
 
     `arms` maps a student to {T: one accuracy in 0..1 per seed}; `alone` to its accuracies
     without a teacher.
@@ -81,10 +81,12 @@ def temperature_sweep(
     axes.axhline(100 * teacher, color=TEACHER, linestyle="--", label="teacher")
     axes.margins(y=0.08)
     axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter("{x:g}")
+    measured = sorted({t for sweep in arms.values() for t in sweep})
+    axes.set_xticks(measured, [f"{t:g}" for t in measured])
+    axes.minorticks_off()
     axes.set(xlabel="temperature T", ylabel="test accuracy (%)")
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
 

@@ -14,7 +14,7 @@ def temperature_bars(logits: Sequence[float], temperatures: Sequence[float]) -> 
     """The softmax of the same few logits at several temperatures, side by side."""
     figure = Figure(figsize=(2.1 * len(temperatures), 2.4), layout="constrained")
     panels = figure.subplots(1, len(temperatures), sharey=True, squeeze=False)[0]
-    classes = [f"class {number}" for number in range(len(logits))]
+    classes = [f"class {number}\nz = {logit:g}" for number, logit in enumerate(logits)]
     for axes, temperature in zip(panels, temperatures, strict=True):
         bars = axes.bar(classes, _softmax(logits, temperature), color=TEACHER)
         axes.bar_label(bars, fmt="%.2f", fontsize=8)

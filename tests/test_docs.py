@@ -1,0 +1,266 @@
+"""The pages that people read: their links, names, numbers and words lead somewhere and are true."""
+
+import importlib
+import json
+import re
+import tomllib
+import unicodedata
+from datetime import timedelta
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from kdhelpers import course, readme
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+LESSONS = {path.name[:2]: path for path in NOTEBOOKS}
+
+
+@cache
+def text_of(path: Path, *kinds: str) -> str:
+    """The whole page, or the cells of a notebook: text, or those of the kinds given."""
+    if path.suffix != ".ipynb":
+        return path.read_text(encoding="utf-8")
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    chosen = (cell for cell in cells if cell["cell_type"] in (kinds or ("markdown",)))
+    return "\n\n".join("".join(cell["source"]) for cell in chosen)
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.S)
+
+
+def headings(path: Path) -> list[str]:
+    return re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text_of(path), flags=re.S), flags=re.M)
+
+
+def anchor(heading: str) -> str:
+    """GitHub's name for a heading: small letters, digits and hyphens, marks like ² left out."""
+    kept = (c for c in heading.lower() if c in " -_" or unicodedata.category(c) in ("Ll", "Nd"))
+    return "".join(kept).replace(" ", "-")
+
+
+def unfolded(text: str) -> str:
+    """With every paragraph on one line."""
+    return re.sub(r"(?<=\S)\n(?=\S)", " ", text)
+
+
+# -- links ----------------------------------------------------------------------------------------
+
+
+def links(path: Path) -> list[str]:
+    text = without_code(text_of(path))
+    found = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
+    return [each for each in found if not re.match(r"https?://", each)]
+
+
+@pytest.mark.parametrize("page", PAGES + NOTEBOOKS, ids=lambda path: path.name)
+def test_every_link_inside_the_course_leads_somewhere(page: Path) -> None:
+    for link in links(page):
+        name, _, place = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert target.is_relative_to(ROOT), link
+        if place:
+            assert target.suffix == ".md", f"{link}: only Markdown pages have stable anchors"
+            assert place in [anchor(heading) for heading in headings(target)], link
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    found = {link.partition("#")[0] for link in links(ROOT / "README.md")}
+    pages = {path.relative_to(ROOT).as_posix() for path in PAGES} - {"README.md"}
+    assert pages | {"CITATION.cff", "LICENSE", "LICENSE-CONTENT", "results"} <= found
+
+
+def test_an_anchor_is_what_github_makes_of_a_heading() -> None:
+    names = {"The package": "the-package", "Kullback–Leibler, again": "kullbackleibler-again"}
+    names |= {"T² factor": "t-factor", "On a GPU": "on-a-gpu", "Self-made": "self-made"}
+    assert {heading: anchor(heading) for heading in names} == names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_formulas_survive_markdown(page: Path) -> None:
+    """A backslash before punctuation is eaten by Markdown, and a formula may not be broken."""
+    for line in without_code(text_of(page)).splitlines():
+        assert line.count("$") % 2 == 0, line
+        for formula in line.split("$")[1::2]:
+            assert not re.search(r"\\[^A-Za-z]", formula), formula
+            assert not re.search(r"[^A-Za-z0-9]_|\*", formula), formula
+
+
+# -- glossary -------------------------------------------------------------------------------------
+
+ENTRIES = dict(re.findall(r"^### (.+)\n\n([^#]+)", text_of(ROOT / "docs" / "glossary.md"), re.M))
+# A word of the lesson where it is not a word of the heading.
+SAID = {
+    "Cached logits": "looked up", "Capacity gap": "better teacher", "Fading": "fade",
+    "Confidence interval": "interval", "Gradient reversal": "reverse_gradient",
+    "Hard labels": "hard term", "Head and stem": "stem",
+    "Holm's correction": "Holm", "KL divergence": "Kullback", "Learned temperature": "learned",
+    "Knowledge distillation": "distill", "Logit matching": "matching logits",
+    "Multiple comparisons": "many comparisons", "Probability MSE": "probability_mse",
+    "Profile, quick and full": "quick profile", "Relational distillation": "relational",
+    "Self-distillation": "its own teacher", "Simultaneous interval": "all of them together",
+    "Similarity-preserving distillation": "similarity preserving",
+    "Standard deviation of a data set": "standard deviation", "T² factor": "factor $T^2$",
+}  # fmt: skip
+
+
+def test_the_glossary_is_complete_enough_and_in_order() -> None:
+    terms = list(ENTRIES)
+    assert len(terms) > 50
+    assert terms == headings(ROOT / "docs" / "glossary.md")[1:]
+    assert terms == sorted(terms, key=lambda term: term.casefold().replace("²", "2"))
+    assert SAID.keys() <= ENTRIES.keys()
+
+
+@pytest.mark.parametrize("term", ENTRIES)
+def test_an_entry_is_short_and_its_lesson_uses_the_word(term: str) -> None:
+    entry = unfolded(ENTRIES[term])
+    assert len(re.findall(r"\w+", re.sub(r"\$.*?\$|\(\S*\)|`.*?`", "", entry))) <= 75
+    named = re.findall(r"\[(?:Lesson|lesson) (\d\d)\]\(\.\./notebooks/(\d\d)_\w+\.ipynb\)", entry)
+    assert named
+    for number, linked in named:
+        assert number == linked
+    word = SAID.get(term, term).lower()
+    sources = [text_of(LESSONS[number], "markdown", "code") for number, _ in named]
+    assert any(word in unfolded(source).lower() for source in sources)
+
+
+def test_every_name_of_the_package_exists() -> None:
+    found = 0
+    for page in PAGES:
+        # A line of a table may name a command or a file: kdhelpers/losses.py, `kdhelpers run`.
+        for name in re.findall(r"`(kdhelpers\.[\w.]+)", re.sub(r"```.*?```", "", text_of(page))):
+            found += 1
+            assert exists(name), name
+    assert found > 60
+    assert not exists("kdhelpers.losses.kd_los")
+    assert not exists("kdhelpers.loses")
+
+
+def exists(name: str) -> bool:
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            thing: Any = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[length:]:
+            thing = getattr(thing, part, None)
+        return thing is not None
+    return False
+
+
+# -- map ------------------------------------------------------------------------------------------
+
+
+def test_the_map_shows_every_lesson_behind_those_that_it_needs() -> None:
+    text = text_of(ROOT / "docs" / "map.md")
+    assert readme.updated(text, "docs/map.md") == text, "run `python -m kdhelpers.readme`"
+    labels = dict(re.findall(r"\b(L\d)\[\"(\d\d) · ", text))
+    assert sorted(labels.values()) == sorted(LESSONS)
+    arrows = re.findall(r"\b(L\d)(?:\[[^\]]+\])? --> (L\d)", text)
+    before: dict[str, set[str]] = {number: set() for number in LESSONS}
+    for _ in LESSONS:
+        for start, end in arrows:
+            before[labels[end]] |= {labels[start]} | before[labels[start]]
+    for lesson in course.find_lessons(root=ROOT):
+        assert before[lesson.number] == set(re.findall(r"\b\d\d\b", lesson.card["You need"]))
+
+
+# -- workshop -------------------------------------------------------------------------------------
+
+WORKSHOP = text_of(ROOT / "docs" / "workshop.md")
+ROWS = re.findall(r"^\| (\d):(\d\d) \| (\d+) \| (\S+) \| (\S.*?) \| (.+) \|$", WORKSHOP, flags=re.M)
+
+
+def test_the_timetable_adds_up_to_three_hours() -> None:
+    assert len(ROWS) > 10
+    starts = [timedelta(hours=int(hour), minutes=int(minute)) for hour, minute, *_ in ROWS]
+    lengths = [timedelta(minutes=int(row[2])) for row in ROWS]
+    assert starts[0] == timedelta(0)
+    for (start, following), length in zip(pairwise(starts), lengths[:-1], strict=True):
+        assert start + length == following
+    assert starts[-1] + lengths[-1] == timedelta(hours=3)
+    assert "Three hours" in WORKSHOP
+
+
+def test_the_timetable_names_sections_of_one_lesson_after_the_other() -> None:
+    numbers = []
+    for *_, minutes, number, section, _ in ROWS:
+        if number == "–":
+            continue
+        title, path = section.strip("*"), LESSONS[number]
+        titles = [re.sub(r" \(.*\)$|\$", "", heading) for heading in headings(path)]
+        assert title in titles
+        numbers.append(number)
+        if title.startswith("Exercise"):
+            (time,) = re.findall(rf"{re.escape(title)} \((\d+) minutes", text_of(path))
+            assert int(time) <= int(minutes)
+    assert numbers == sorted(numbers), "one lesson after the other"
+    assert set(numbers) == {"01", "02", "05"}
+
+
+def test_questions_and_cuts_belong_to_rows_of_the_timetable() -> None:
+    sections = {section: int(minutes) for *_, minutes, _, section, _ in ROWS}
+    questions = WORKSHOP.partition("## Questions")[2].partition("## What")[0]
+    asked = re.findall(r"^- (\*[^*]+\*):", questions, flags=re.M)
+    assert len(asked) == len(re.findall(r"^- ", questions, flags=re.M)) > 5
+    assert set(asked) <= sections.keys()
+    cuts = re.findall(r"^\d\. (\*.+?\*) \((\d+)\)", WORKSHOP.partition("## When it gets")[2], re.M)
+    assert len(cuts) == 3
+    for section, minutes in cuts:
+        assert sections[section] == int(minutes)
+
+
+# -- README, figure, citation ---------------------------------------------------------------------
+
+
+def test_the_figure_has_words_and_is_that_of_its_record() -> None:
+    ((name, alt),) = re.findall(r'<img src="([^"]+)".*? alt="([^"]+)">', text_of(PAGES[0]))
+    assert len(alt) > 40
+    assert name == readme.FIGURE
+    image = Image.open(ROOT / name)
+    assert image.text["Source"] == readme.source(), "run `python -m kdhelpers.readme`"  # type: ignore[attr-defined]
+    assert image.width >= 1600
+    assert image.width / image.height > 1.5
+    pixels = np.asarray(image.convert("RGBA"))
+    assert (pixels[:, :, 3] == 255).all(), "on a dark page a see-through figure cannot be read"
+    assert (pixels[[0, -1]] == 255).all()
+
+
+def test_what_the_readme_says_of_the_figure_is_so() -> None:
+    assert "Where images are few it is worth a great deal, where they are many it is not" in (
+        unfolded(text_of(PAGES[0]))
+    )
+    few, many = re.findall(r"with \S+ images (\S+) ± \S+ \((.+?)\)", readme.figure())
+    assert few[1] == "helps"
+    assert float(few[0]) > 5
+    assert many[1] == "no clear difference"
+
+
+def test_the_readme_stays_short() -> None:
+    own = re.sub(r"(<!-- (\w+): ).*?<!-- /\2 -->", "", text_of(PAGES[0]), flags=re.S)
+    assert len(own.splitlines()) <= 230
+
+
+def test_the_citation_is_that_of_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["cff-version"] == "1.2.0"
+    assert str(citation["version"]) == project["version"]
+    assert citation["title"] == "Knowledge distillation, hands on"
+    assert citation["authors"] == [{"name": "The kdhelpers authors"}]
+    assert {"message", "type", "license"} <= citation.keys()
+    assert citation["license"][0] == project["license"]
+    quoted = f"> {citation['authors'][0]['name']}. *{citation['title']}*. Version"
+    assert f"{quoted} {citation['version']}." in text_of(PAGES[0])

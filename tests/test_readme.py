@@ -1,0 +1,243 @@
+"""What is rendered into the pages, and the times of the quick runs."""
+
+import importlib.util
+import io
+import json
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from figure_reading import assert_drawn, assert_labelled, errorbars, texts
+from PIL import Image
+from tiny_course import write_lesson
+
+from kdhelpers import course, plots, readme
+from kdhelpers.course import CourseError
+
+ROOT = Path(__file__).parent.parent
+ALONE = {50: [0.78, 0.80, 0.79], 1000: [0.95, 0.96, 0.95]}
+DISTILLED = {50: [0.86, 0.89, 0.87], 1000: [0.95, 0.95, 0.96]}
+
+
+# -- the figure -----------------------------------------------------------------------------------
+
+
+def test_the_figure_shows_seeds_means_and_gaps() -> None:
+    figure = plots.few_images(ALONE, DISTILLED, teacher=0.979)
+    assert_drawn(figure)
+    assert_labelled(figure)
+    (axes,) = figure.axes
+    words = texts(figure)
+    assert "+8.3 points" in words
+    assert words.count("no clear") == 1
+    assert "50" in words
+    assert "1,000" in words
+    assert axes.get_xscale() == "log"
+    first, second = errorbars(axes)
+    assert list(first.lines[0].get_ydata()) == pytest.approx([87.333333, 95.333333])
+    assert list(second.lines[0].get_ydata()) == pytest.approx([79, 95.333333])
+    seeds = [list(line.get_ydata()) for line in axes.lines if line.get_marker() == "."]
+    assert sorted(seeds) == sorted(
+        [100 * value for value in values]
+        for arm in (ALONE, DISTILLED)
+        for values in arm.values()
+    )  # fmt: skip
+    assert list(axes.lines[0].get_ydata()) == pytest.approx([97.9, 97.9]), "the teacher"
+
+
+def test_a_loss_is_shown_as_one() -> None:
+    figure = plots.few_images({50: DISTILLED[50]}, {50: ALONE[50]}, teacher=0.979)
+    assert "-8.3 points" in texts(figure)
+
+
+@pytest.mark.parametrize(
+    ("alone", "distilled", "words"),
+    [
+        (ALONE, {50: [0.8, 0.9, 0.9]}, "the same transfer sets"),
+        ({}, {}, "the same transfer sets"),
+        ({50: [78.0, 80.0]}, {50: [0.8, 0.9]}, "divide percent by 100"),
+        ({50: [0.7, 0.8]}, {50: [0.8, 0.9, 0.9]}, "seeds|lengths|runs"),
+    ],
+)
+def test_the_figure_refuses(alone: Any, distilled: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        plots.few_images(alone, distilled, teacher=0.9)
+
+
+def test_the_png_says_where_it_comes_from() -> None:
+    image = Image.open(io.BytesIO(readme.png()))
+    assert image.text == {"Source": readme.source()}  # type: ignore[attr-defined]
+    assert readme.FIGURE_RECORD in readme.source()
+
+
+# -- the pages ------------------------------------------------------------------------------------
+
+
+def test_without_markers_nothing_is_written() -> None:
+    with pytest.raises(CourseError, match=r"README.md needs the markers <!-- figure: .* /figure"):
+        readme.updated("# A page")
+    with pytest.raises(CourseError, match=r"docs/map.md needs the markers <!-- order: "):
+        readme.updated("# A page", "docs/map.md")
+
+
+def test_every_lesson_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert readme.LEARN.keys() == {lesson.name for lesson in course.find_lessons(root=ROOT)}
+    monkeypatch.chdir(ROOT)
+    rendered = readme.lessons()
+    for lesson in course.find_lessons():
+        link = f"[{lesson.title}](notebooks/{lesson.name}.ipynb)"
+        assert f"| {link} | {readme.LEARN[lesson.name]} | {lesson.minutes} |" in rendered
+        assert lesson.minutes >= 30
+        assert {"Time", "Runs in", "You need"} <= lesson.card.keys()
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All that the pages are made from."""
+    for name in ("docs", "results"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_pages_follow_what_they_are_made_from(copy: Path) -> None:
+    record = copy / readme.FIGURE_RECORD
+    changed = json.loads(record.read_text(encoding="utf-8"))
+    next(iter(changed["metrics"]["distilled"].values()))[0] -= 0.001
+    record.write_text(json.dumps(changed), encoding="utf-8")
+    times = json.loads((copy / readme.QUICK_TIMES).read_text())
+    times["seconds"] = {"02_temperature": 61.4}
+    (copy / readme.QUICK_TIMES).write_text(json.dumps(times))
+    readme.main()
+    page = (copy / "README.md").read_text(encoding="utf-8")
+    before = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert page != before
+    assert page.count("| 61 s |") == 1
+    assert page.count("| — |") == len(readme.LEARN) - 1
+    image = Image.open(copy / readme.FIGURE)
+    assert image.text["Source"] == readme.source()  # type: ignore[attr-defined]
+    assert image.text["Source"] != Image.open(ROOT / readme.FIGURE).text["Source"]  # type: ignore[attr-defined]
+    assert readme.updated(page) == page
+
+
+def test_the_tables_of_later_lessons_are_folded_below_their_headlines(copy: Path) -> None:
+    rendered = readme.results()
+    for record in (each for name in readme.LEARN for each in course.load_records(name)):
+        if record["notebook"] == "01_mnist_kd":
+            continue
+        assert f"*{record['metrics']['headline']}*\n\n<details><summary>" in rendered
+    assert rendered.count("<details>") == rendered.count("\n\n</details>") > 1
+    assert rendered.index("| images | student alone") < rendered.index("<details>")
+
+
+def test_records_of_hints_and_schedules_are_shown(copy: Path) -> None:
+    made = json.loads((copy / "results" / "02_temperature.json").read_text(encoding="utf-8"))
+    arms = {"fixed": [0.9, 0.91, 0.92], "linear": [0.9, 0.92, 0.92]}
+    hints = dict(
+        notebook="04_fitnets_hints",
+        parameters=made["parameters"] | {"student": "fitnet4"},
+        metrics=dict(
+            headline="hints help a little",
+            teacher={"accuracy": 0.95},
+            arms={"alone": [0.9, 0.91], "KD": [0.92, 0.93]},
+            parameters={"teacher": 1000, "student": 100},
+        ),
+    )
+    schedules = dict(
+        notebook="05_dynamic_temperature",
+        metrics=dict(headline="nothing is ruled out", arms=arms, baseline="fixed"),
+    )
+    for changes in (hints, schedules):
+        text = json.dumps(made | changes)
+        (copy / "results" / f"{changes['notebook']}.json").write_text(text, encoding="utf-8")
+    rendered = readme.results()
+    assert "**Lesson 04**: hints from a hidden layer. *hints help a little*" in rendered
+    assert "| student, KD |" in rendered
+    assert "*nothing is ruled out*" in rendered
+    assert "| linear |" in rendered
+
+
+def test_a_lesson_without_a_card_has_no_minutes(tmp_path: Path) -> None:
+    lesson = course.Lesson(write_lesson(tmp_path, "01_mnist_kd"))
+    assert lesson.card == {}
+    assert lesson.minutes == 0
+
+
+# -- the times ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script, in a course of two tiny lessons."""
+    write_lesson(tmp_path, "01_mnist_kd")
+    write_lesson(tmp_path, "02_temperature")
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    path = ROOT / "tools" / "times.py"
+    spec = importlib.util.spec_from_file_location("times", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_record(name: str, seconds: float, environment: Any = None, **changes: Any) -> None:
+    (plan,) = course.plan(name)
+    place = {
+        "processor": "A", "device": "cpu", "threads": 2, "versions": {"torch": "2.15.0"},
+        "commit": "abc", "date": "2026-11-21T10:00:00+00:00", "lesson": plan.lesson.digest,
+    }  # fmt: skip
+    record = dict(
+        notebook=name, profile="quick", parameters=plan.parameters, metrics={},
+        environment=place | (environment or {}), seconds=seconds,
+    )  # fmt: skip
+    Path("runs", f"{name}.json").write_text(json.dumps(record | changes))
+
+
+def test_times_are_read_from_records(times: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    write_record("01_mnist_kd", 41.2)
+    times.main(["runs"])
+    assert capsys.readouterr().out == "01_mnist_kd: 41 s\n02_temperature: no record\n"
+    write_record("02_temperature", 50.7, environment={"date": "2026-11-21T10:02:00+00:00"})
+    times.main(["runs"])
+    assert json.loads(Path(readme.QUICK_TIMES).read_text()) == {
+        "device": "A, cpu, 2 threads",
+        "torch": "2.15.0",
+        "commit": "abc",
+        "date": "2026-11-21T10:02:00+00:00",
+        "seconds": {"01_mnist_kd": 41.2, "02_temperature": 50.7},
+    }
+    assert "| 41 s |" in readme.lessons()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (dict(profile="full"), "not a quick run"),
+        (dict(parameters={"epochs": 1}), "not a quick run"),
+        (dict(environment={"lesson": "of yesterday"}), "not a quick run"),
+        (dict(environment={"threads": 1}), "differ in machine"),
+        (dict(environment={"commit": "abd"}), "differ in machine"),
+        (dict(environment={"versions": {"torch": "2.16.0"}}), "differ in machine"),
+    ],
+)
+def test_times_of_other_runs_are_refused(
+    times: ModuleType, changes: dict[str, Any], words: str
+) -> None:
+    write_record("01_mnist_kd", 41.2)
+    write_record("02_temperature", 50.7, **changes)
+    with pytest.raises(SystemExit, match=words):
+        times.main(["runs"])
+    assert not Path(readme.QUICK_TIMES).exists()
+
+
+def test_times_need_a_folder_with_records(times: ModuleType) -> None:
+    with pytest.raises(SystemExit, match="has no records"):
+        times.main(["runs"])
+    with pytest.raises(SystemExit, match="usage: "):
+        times.main([])
