@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdhelpers._values import told, whole, wholes
+from kdhelpers._values import MOST, is_whole, told, whole, wholes
 
 MOST_CHANNELS = 2**16
 LARGEST_IMAGE = 1024  # pixels along a side
@@ -25,15 +25,15 @@ class Classifier(nn.Module):
         self, in_channels: int, image_size: int, num_classes: int, *, multiple_of: int = 1
     ) -> None:
         super().__init__()
-        whole(in_channels, name="in_channels", most=MOST_CHANNELS)
-        whole(num_classes, name="num_classes", most=MOST_CLASSES)
-        whole(image_size, name="image_size", least=1, most=LARGEST_IMAGE)
+        whole(in_channels, name="in_channels", least=-MOST, most=MOST_CHANNELS)
+        whole(num_classes, name="num_classes", least=-MOST, most=MOST_CLASSES)
+        whole(image_size, name="image_size", least=-MOST, most=LARGEST_IMAGE)
         if in_channels < 1 or num_classes < 2:
             raise ValueError(
                 "in_channels must be at least 1 and num_classes at least 2, "
                 f"got {in_channels} and {num_classes}."
             )
-        if multiple_of > 1 and image_size % multiple_of:
+        if multiple_of > 1 and (image_size < multiple_of or image_size % multiple_of):
             raise ValueError(f"image_size must be a multiple of {multiple_of}, got {image_size}.")
         self.input_shape = (in_channels, image_size, image_size)
         self.num_classes = num_classes
@@ -94,12 +94,14 @@ def groups(values: Any, *, name: str) -> tuple[tuple[int, ...], ...]:
     Raises:
         ValueError: anything else.
     """
-    if not isinstance(values, list | tuple) or not values:
-        raise ValueError(f"{name} must be one or more groups of channels, got {told(values)}.")
-    for group in values:
-        if not isinstance(group, list | tuple) or not group:
-            raise ValueError(
-                f"{name} must be one or more groups of channels of at least 1, got "
-                f"{told(values)}; ((16, 16), (32, 32)) has two of two layers."
-            )
-    return tuple(units(group, name=name, count=len(group)) for group in values)
+    listed = isinstance(values, list | tuple) and len(values) > 0
+    if not listed or not all(isinstance(group, list | tuple) and group for group in values):
+        sizes = [0]
+    else:
+        sizes = [size for group in values for size in group]
+    if not all(is_whole(size) and 1 <= size <= MOST_CHANNELS for size in sizes):
+        raise ValueError(
+            f"{name} must be one or more groups of channels of at least 1, got {told(values)}; "
+            "((16, 16), (32, 32)) has two of two layers."
+        )
+    return tuple(tuple(group) for group in values)

@@ -9,6 +9,7 @@ The limits keep every intermediate result of the losses within float32: values o
 fourth powers are summed), temperatures of 1e-6 to 1e9 and weights of up to 1e9.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -173,7 +174,7 @@ def temperature(value: float | Tensor, *, like: Tensor | None = None) -> None:
         number = value.item()  # for this check only: the losses use the tensor itself
     if not is_number(number) or not COLDEST <= number <= HOTTEST:
         wanted = "finite number above 0"
-        if is_number(number) and number > 0:
+        if is_number(number) and 0 < number < math.inf:
             wanted = f"number from {COLDEST:g} to {HOTTEST:g}"
         raise ValueError(
             f"temperature must be a {wanted}, but is {told(number)}; 1.0 is the plain softmax."
@@ -183,16 +184,16 @@ def temperature(value: float | Tensor, *, like: Tensor | None = None) -> None:
 def positive(value: float, *, name: str) -> None:
     """Check for a number above 0, at most 1e9."""
     if not is_number(value) or not 0.0 < value <= HEAVIEST:
-        raise ValueError(
-            f"{name} must be a finite number above 0, at most {HEAVIEST:g}, but is {told(value)}."
-        )
+        large = is_number(value) and HEAVIEST < value < math.inf
+        most = f", at most {HEAVIEST:g}" if large else ""
+        raise ValueError(f"{name} must be a finite number above 0{most}, but is {told(value)}.")
 
 
 def weight(value: float, *, name: str, upper: float = HEAVIEST) -> None:
     """Check for a number in [0, upper]."""
     if not is_number(value) or not 0.0 <= value <= upper:
         allowed = "finite and at least 0" if upper == HEAVIEST else f"in [0, {upper:g}]"
-        if upper == HEAVIEST and is_number(value) and value > upper:
+        if upper == HEAVIEST and is_number(value) and upper < value < math.inf:
             allowed = f"at least 0 and at most {upper:g}"
         raise ValueError(
             f"{name} must be a number that is {allowed}, but is {told(value)}; 0 switches its "
@@ -238,8 +239,8 @@ def network(model: object, *, name: str = "model") -> None:
         raise ValueError(f"{name} is on the device meta, where weights have no values; move it.")
 
 
-def device(value: Any, *, name: str = "device") -> torch.device:
-    """The device of this machine that a value names."""
+def device(value: Any, *, name: str = "device", meta: bool = False) -> torch.device:
+    """The device of this machine that a value names; "meta", where nothing is, only if asked."""
     refusal = ValueError(
         f"{name} must be a device of this machine, such as 'cpu' or 'cuda', got {told(value)}."
     )
@@ -248,7 +249,7 @@ def device(value: Any, *, name: str = "device") -> torch.device:
         torch.empty(0, device=found)
     except Exception as error:  # it depends on the device what kind of error this is
         raise refusal from error
-    if found.type == "meta":
+    if found.type == "meta" and not meta:
         raise refusal
     return found
 

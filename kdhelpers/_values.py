@@ -87,9 +87,9 @@ def instance(value: object, *kinds: type, name: str) -> None:
 
 
 def several(values: object, *kinds: type, name: str) -> None:
-    """Check for a list or tuple of one object or more, each of one of the classes."""
-    if not isinstance(values, Sequence) or not len(values):
-        raise ValueError(f"{name} must be a list with at least one item, got {told(values)}.")
+    """Check for a list or another sequence of objects, each of one of the classes."""
+    if not isinstance(values, Sequence) or isinstance(values, str | bytes):
+        raise ValueError(f"{name} must be a list, got {told(values)}.")
     for number, value in enumerate(values):
         instance(value, *kinds, name=f"{name}[{number}]")
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdhelpers import _validate, photodigits
-from kdhelpers._values import instance, is_number, is_whole, told, whole
+from kdhelpers._values import MOST, instance, is_number, is_whole, told, whole
 from kdhelpers.sources import Arrays, DataError, data_root, downloaded
 
 __all__ = ["Batch", "DataError", "DataSet", "Split", "Views", "batches", "data_root", "load"]
@@ -33,6 +33,7 @@ CIFAR10_CLASSES = (
 )
 LARGEST_IMAGE = 512  # pixels along a side
 LARGEST_SHIFT = 64
+LARGEST_MEAN = 1e6
 CHUNK = 4096  # samples gathered and normalised at once: fewer, larger operations per epoch
 
 
@@ -45,7 +46,7 @@ class Split:
 
     Raises:
         ValueError: other tensors, images and labels that differ in number or device, or a mean
-            and deviation that are not one finite number a channel.
+            and deviation that are no finite numbers.
     """
 
     images: Tensor
@@ -55,8 +56,8 @@ class Split:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        _validate.readable(self.images, name="images")
-        _validate.readable(self.labels, name="labels")
+        _validate.dense(self.images, name="images")
+        _validate.dense(self.labels, name="labels")
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise ValueError(
                 f"images must be uint8 [N, C, H, W], got {self.images.dtype} "
@@ -68,21 +69,14 @@ class Split:
                 f"{self.labels.dtype} {list(self.labels.shape)}."
             )
         _validate.same_device(self.labels, self.images, name="labels")
-        for name, least in (("mean", -1e6), ("std", 0.0)):
-            values = getattr(self, name)
-            numbers = isinstance(values, tuple | list) and all(map(is_number, values))
-            if (
-                not numbers
-                or len(values) != self.images.shape[1]
-                or not all(least <= value <= 1e6 for value in values)
-            ):
-                raise ValueError(
-                    f"{name} must be {self.images.shape[1]} finite numbers, one a channel, got "
-                    f"{told(values)}."
-                )
-        listed = isinstance(self.classes, tuple | list)
-        if not listed or not all(isinstance(name, str) for name in self.classes):
-            raise ValueError(f"classes must be the labels' names, got {told(self.classes)}.")
+        for name, values, right in (
+            ("mean", self.mean, lambda value: is_number(value) and abs(value) <= LARGEST_MEAN),
+            ("std", self.std, lambda value: is_number(value) and 0 <= value <= LARGEST_MEAN),
+            ("classes", self.classes, lambda value: isinstance(value, str)),
+        ):
+            if not isinstance(values, tuple | list) or not all(map(right, values)):
+                what = "names" if name == "classes" else "finite numbers, one a channel"
+                raise ValueError(f"{name} must be {what}, got {told(values)}.")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -93,7 +87,7 @@ class Split:
         Raises:
             ValueError: this machine has no such device.
         """
-        device = _validate.device(device)
+        device = _validate.device(device, meta=True)
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def take(self, count: int, *, seed: int = 0) -> "Split":
@@ -105,6 +99,7 @@ class Split:
         """
         if not is_whole(count) or not 1 <= count <= len(self):
             raise ValueError(f"count must be between 1 and {len(self)}, got {told(count)}.")
+        _validate.readable(self.labels, name="labels")
         order = torch.randperm(len(self), generator=_generator(seed))
         shuffled = self.labels.cpu()[order]
         rank = torch.zeros_like(shuffled)  # how many of its class came before it
@@ -121,7 +116,8 @@ class Split:
             ValueError: no tensor of this shape, or with other channels than the split.
         """
         _validate.dense(images, name="images")
-        if images.ndim != 4 or images.shape[1] != len(self.std) or images.dtype != torch.uint8:
+        counts = {len(self.mean), len(self.std), images.shape[1] if images.ndim == 4 else 0}
+        if images.ndim != 4 or len(counts) > 1 or images.dtype != torch.uint8:
             raise ValueError(
                 f"images must be uint8 [B, {len(self.std)}, H, W], got {images.dtype} "
                 f"{list(images.shape)}."
@@ -138,6 +134,7 @@ class Split:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the images and labels: two splits with the same one are the same data."""
+        _validate.readable(self.images, name="images")
         digest = hashlib.sha256(repr((self.images.shape, self.mean, self.std)).encode())
         digest.update(np.ascontiguousarray(self.images.cpu().numpy()).data)
         digest.update(np.ascontiguousarray(self.labels.cpu().numpy()).data)
@@ -185,7 +182,7 @@ def load(
     if not isinstance(name, str) or name not in NAMES:
         raise ValueError(f"unknown data set {told(name)}; choose one of {', '.join(NAMES)}.")
     if image_size is not None:
-        image_size = whole(image_size, name="image_size", least=1, most=LARGEST_IMAGE)
+        image_size = whole(image_size, name="image_size", least=-MOST, most=LARGEST_IMAGE)
     if validation is not None and not is_whole(validation):
         raise ValueError(f"validation must be a whole number, got {told(validation)}.")
     if name == "photodigits":
@@ -323,12 +320,11 @@ def resize(images: Tensor, size: int) -> Tensor:
             whole number up to 512.
     """
     _validate.readable(images, name="images")
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.numel() == 0:
-        raise ValueError(
-            f"images must be uint8 [N, C, n, n] and not empty, got {images.dtype} "
-            f"{list(images.shape)}."
-        )
-    size = whole(size, name="size", least=1, most=LARGEST_IMAGE)
+    if images.dtype != torch.uint8:
+        raise ValueError(f"images must be uint8, got {images.dtype}.")
+    if images.ndim != 4 or images.numel() == 0:
+        raise ValueError(f"images must be [N, C, n, n] and not empty, got {list(images.shape)}.")
+    size = whole(size, name="size", least=-MOST, most=LARGEST_IMAGE)
     old = images.shape[-1]
     if images.shape[-2] != old or size < old:
         raise ValueError(f"cannot enlarge {list(images.shape[-2:])} images to {size} pixels.")
@@ -358,12 +354,12 @@ class Views:
     shift: int = 0
 
     def __post_init__(self) -> None:
-        whole_shift = is_whole(self.shift) and 0 <= self.shift <= LARGEST_SHIFT
-        if not isinstance(self.flip, bool) or not whole_shift:
+        if not isinstance(self.flip, bool) or not is_whole(self.shift) or self.shift < 0:
             raise ValueError(
-                "flip must be True or False and shift a whole number of pixels from 0, at most "
-                f"{LARGEST_SHIFT}, got {told(self.flip)} and {told(self.shift)}."
+                "flip must be True or False and shift a whole number of pixels from 0, got "
+                f"{told(self.flip)} and {told(self.shift)}."
             )
+        whole(self.shift, name="shift", most=LARGEST_SHIFT)
 
     def __len__(self) -> int:
         return (1 + self.flip) * (2 * self.shift + 1) ** 2

@@ -130,7 +130,7 @@ def latency(
     own = torch.Generator().manual_seed(0)  # the global random state is left as it is
     inputs = torch.randn(batch_size, *input_shape, generator=own)
     inputs = inputs.to(_device(model))
-    ask(model, inputs[:1])
+    ask(model, inputs)
     with evaluating(model):
         timer = Timer("model(inputs)", globals={"model": model, "inputs": inputs}, num_threads=1)
         return float(timer.blocked_autorange(min_run_time=seconds).median * 1e3)

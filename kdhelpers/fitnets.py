@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdhelpers._classifier import MOST_CHANNELS, Classifier, groups, scaled
-from kdhelpers._values import is_whole, told, whole
+from kdhelpers._values import is_number, is_whole, told
 
 __all__ = ["NETWORKS", "FitNet", "Network"]
 
@@ -118,15 +118,18 @@ def _check(
     stages: Stages, hidden: int, kernel_size: int, grid: int, width: float, image_size: int
 ) -> None:
     groups(stages, name="stages")
-    scaled(1, width)
-    whole(hidden, name="hidden", most=MOST_CHANNELS)
+    right = is_whole(hidden) and 0 <= hidden <= MOST_CHANNELS
+    if not right or not is_number(width) or not 0 < width <= 16:
+        raise ValueError(
+            f"hidden must be at least 0 and width above 0, got {told(hidden)} and {told(width)}."
+        )
     if not is_whole(kernel_size) or not 1 <= kernel_size <= 31 or kernel_size % 2 == 0:
         raise ValueError(
-            "kernel_size must be odd, to keep the size of a map, and at most 31, got "
-            f"{told(kernel_size)}."
+            "kernel_size must be odd, to keep the size of a map, got "
+            f"{told(kernel_size)}; 31 at most."
         )
     halvings = 2 ** (min(len(stages), MOST_STAGES) - 1)
-    if len(stages) > MOST_STAGES or image_size % halvings:
+    if len(stages) > MOST_STAGES or image_size < 1 or image_size % halvings:
         raise ValueError(
             f"image_size must be a multiple of {halvings} for {len(stages)} stages, "
             f"got {image_size}."

@@ -249,6 +249,7 @@ def regressor_between(
     _validate.network(student, name="student")
     _validate.network(teacher, name="teacher")
     instance(train, Split, name="train")
+    _validate.readable(train.images, name="the images of the split")
     images = train.normalise(train.images[:2])
     with taking(student, images):
         own = _guides(student, images, [student_layer])[student_layer]

@@ -15,7 +15,7 @@ from numbers import Real
 
 from scipy import optimize, special, stats
 
-from kdhelpers._values import is_whole, told
+from kdhelpers._values import is_whole, told, whole
 
 __all__ = ["detectable", "power", "seeds_needed"]
 
@@ -128,12 +128,11 @@ def _above_zero(name: str, value: object) -> float:
 
 
 def _count(count: object) -> int:
-    if not is_whole(count) or not 2 <= count <= MOST:
+    if not is_whole(count) or count < 2:
         raise ValueError(
-            f"count must be a whole number of at least 2 seed pairs and at most {MOST:,}, got "
-            f"{told(count)}."
+            f"count must be a whole number of at least 2 seed pairs, got {told(count)}."
         )
-    return int(count)
+    return whole(count, name="count", most=MOST)
 
 
 def _confidence(confidence: object) -> float:

@@ -93,6 +93,7 @@ def predict(
     """
     _validate.network(model)
     instance(split, Split, name="split")
+    _validate.readable(split.images, name="the images of the split")
     if len(split) == 0:
         raise ValueError("the split is empty: there is nothing to predict.")
     if batch_size is not None:

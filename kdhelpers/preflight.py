@@ -75,10 +75,13 @@ def writable(checkpoint: str | Path | None) -> Path | None:
 def match(student: nn.Module, train: Split, validation: Split | None = None) -> None:
     """One forward pass of two images: shapes and labels that do not fit show now, not later."""
     instance(train, Split, name="train")
+    _validate.readable(train.images, name="the images of the split")
     if len(train) == 0:
         raise ValueError("the split is empty: there is nothing to learn from.")
-    if validation is not None and len(validation) == 0:
-        raise ValueError("the split for validation is empty; leave it out.")
+    if validation is not None:
+        _validate.readable(validation.images, name="the images for validation")
+        if len(validation) == 0:
+            raise ValueError("the split for validation is empty; leave it out.")
     for network in networks(student):
         _match_one(network, train)
         if validation is not None:

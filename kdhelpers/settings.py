@@ -83,8 +83,10 @@ def _names(*known: str) -> Callable[[Any, int], str]:
     """A list of names, of `known` ones if any are given."""
 
     def of_list(value: Any, _: int) -> str:
-        if not _is_list(value) or not all(isinstance(name, str) for name in value):
+        if not _is_list(value):
             return "must be a list of names"
+        if not all(isinstance(name, str) for name in value):
+            return "must be a list with at least one name, and nothing else"
         if known and not set(value) <= set(known):
             return f"must be among {', '.join(known)}"
         if not known and not value:

@@ -32,6 +32,8 @@ class SideBySide(nn.Module):
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
         several(networks, nn.Module, name="networks")
+        if not networks:
+            raise ValueError("networks must be at least one.")
         self.count = len(networks)
         _check_same(networks)
         self.network = copy.deepcopy(networks[0])

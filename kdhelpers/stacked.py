@@ -226,7 +226,7 @@ def _check_counts(
     if not isinstance(seeds, Sequence):
         raise ValueError(f"seeds must be a list of whole numbers, got {told(seeds)}.")
     counts = [len(objectives), len(trains), len(seeds)]
-    if counts != [len(students)] * 3:
+    if not students or counts != [len(students)] * 3:
         raise ValueError(
             "fit_stacked needs students and one objective, one split and one seed for each, got "
             f"{len(students)} and {counts[0]}, {counts[1]}, {counts[2]}."

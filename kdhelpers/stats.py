@@ -267,6 +267,7 @@ def _check_reach(count: int, confidence: float) -> None:
 
 
 def _check_whole(name: str, value: object, least: int, most: float = math.inf) -> None:
-    if not is_whole(value) or not least <= value <= most:
-        limits = f"of at least {least:,}" + f" and at most {most:,}" * (most < math.inf)
-        raise ValueError(f"{name} must be a whole number {limits}, got {told(value)}.")
+    if not is_whole(value) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least:,}, got {told(value)}.")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most:,}, got {told(value)}.")

@@ -178,7 +178,7 @@ def arms_table(
         difference = "" if name == baseline else _compared(against, figures["accuracy"])
         shown = (percent(mean_interval(figures[key])) for key in keys)
         rows.append([name, *shown, difference])
-    heads = [ARM_FIGURES.get(key, key) for key in keys]
+    heads = [ARM_FIGURES.get(key) or key for key in keys]
     return Table(["arm", *heads, f"against {baseline}, points"], rows)
 
 

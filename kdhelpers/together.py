@@ -26,6 +26,8 @@ class Together(Objective):
     def __init__(self, objectives: Sequence[Objective]) -> None:
         super().__init__()
         several(objectives, Objective, name="objectives")
+        if not objectives:
+            raise ValueError("objectives must be at least one.")
         self.objectives = nn.ModuleList(objectives)
 
     @staticmethod

@@ -177,7 +177,7 @@ def fit_together(
     """
     several(students, nn.Module, name="students")
     several(objectives, Objective, name="objectives")
-    if len(students) != len(objectives):
+    if not students or len(students) != len(objectives):
         raise ValueError(
             "fit_together needs students and one objective for each, got "
             f"{len(students)} and {len(objectives)}."

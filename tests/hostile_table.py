@@ -1,5 +1,6 @@
 """Every public callable: arguments that work, ways to vary these, the errors it documents."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,7 +141,9 @@ class Tiny(nn.Module):
         return self.head(torch.relu(self.norm(self.conv(inputs))).flatten(1))
 
 
+@functools.cache
 def small() -> data.Split:
+    """The same one every time, as nothing writes into it."""
     return split(12)
 
 
@@ -359,10 +362,12 @@ MEASURES = {
         skipped=dict.fromkeys(
             ("seconds: 1.5", "seconds: NumPy's integer"), "allowed, and as long as it says"
         ),
+        slow=True,
     ),
     "evaluation.evaluate": Row(
         evaluation.evaluate,
         fixed(model=Tiny, split=small, teacher_logits=lambda: normal(12, 3)),
+        slow=True,
     ),
     "prediction.move": Row(
         prediction.move,
@@ -382,6 +387,7 @@ MEASURES = {
             batch_size=lambda: 5,
         ),
         dict(view=st.integers(0, 17), batch_size=st.none() | st.integers(1, 20)),
+        slow=True,
     ),
     "stats.mean_interval": Row(
         stats.mean_interval,
@@ -407,6 +413,7 @@ MEASURES = {
             seed=lambda: 0,
         ),
         dict(values=RESULTS, seed=SEEDS),
+        slow=True,
     ),
     "stats.bootstrap_difference": Row(
         stats.bootstrap_difference,
@@ -418,6 +425,7 @@ MEASURES = {
             resamples=lambda: 1000,
             seed=lambda: 0,
         ),
+        slow=True,
     ),
     "stats.p_value": Row(
         stats.p_value,
@@ -514,6 +522,7 @@ DATA = {
             )
             | draws
         ),
+        slow=True,
     ),
     "data.Split.to": plain(lambda device: small().to(device), device="cpu"),
     "data.Split.take": Row(
@@ -590,6 +599,7 @@ DATA = {
             part=lambda: "left",
             seed=lambda: 0,
         ),
+        slow=True,
     ),
     "pretrained.check": plain(pretrained.check, dataset="photodigits"),
     "pretrained.teacher_for": Row(
@@ -613,7 +623,7 @@ def network(make: Callable[..., nn.Module], **shape: Any) -> Row:
         ),
         dict(num_classes=st.integers(2, 9)),
         left=dict(batch_norm=FLAG) if "batch_norm" in shape else {},
-        slow=make is resnet.ResNet18,
+        slow=True,
         skipped=dict.fromkeys(
             (f"images: with {value}" for value in passed_on),
             "a network passes it on; pixels are bytes, and the losses refuse such logits",
@@ -647,6 +657,7 @@ NETWORKS = {
             seed=lambda: 0,
         ),
         errors=(ValueError, OSError),
+        slow=True,
     ),
     "convnets.MNISTCNN": network(convnets.MNISTCNN, channels=(2, 3), in_channels=1, image_size=8),
     "convnets.LeNet": network(
@@ -741,6 +752,7 @@ OBJECTIVES = {
             last=lambda: 0.0,
         ),
         dict(first=WEIGHTS, last=WEIGHTS),
+        slow=True,
     ),
     "hints.LayerPair": Row(
         lambda **options: one_step(hints.Hint(Tiny(), hints.LayerPair(**options))),
@@ -753,6 +765,7 @@ OBJECTIVES = {
         ),
         dict(weight=WEIGHTS),
         skipped=functions("loss") | {"regressor: network": "a network of another signature"},
+        slow=True,
     ),
     "hints.LayerPair.forward": Row(
         lambda **given: hints.LayerPair("conv", "conv", regressor=regressor())(**given),
@@ -972,6 +985,7 @@ RECORDS = {
     "grids.expand": Row(
         grids.expand,
         fixed(plan=a_plan, grid=lambda: {"epochs": [1, 2], "seed": ["0:3"]}, fixed=tuple),
+        slow=True,
     ),
     "parameters.plain": plain(lambda value: parameters.plain(value, "it"), value=[1]),
     "parameters.convert": plain(parameters.convert, value="[1, 2]", kind="list[int]"),
@@ -1028,6 +1042,7 @@ RECORDS = {
         left=dict(progress=FLAG),
         skipped=dict.fromkeys(("workers: None", "workers: NumPy's integer"), "right, and it runs"),
         refused=True,
+        slow=True,
     ),
     "sweep_tables.rows": Row(sweep_tables.rows, fixed(folder=lambda: swept())),
     "report.report": Row(

@@ -124,7 +124,7 @@ TENSORS: dict[str, Maker] = {
 }
 ANYTHING = NUMBERS | TEXTS | COLLECTIONS | OBJECTS | TENSORS
 
-BRIEF = {  # where a call takes long
+BRIEF = {  # some of every kind
     name: ANYTHING[name]
     for name in (
         *("None", "True", "0", "-1", "1.5", "2**70", "10**5000", "NaN", "-inf", "0-d meta tensor"),
@@ -136,7 +136,23 @@ BRIEF = {  # where a call takes long
 }
 
 
-def anything() -> st.SearchStrategy[Any]:
+def instead_of(value: Any, *, slow: bool) -> dict[str, Maker]:
+    """What to replace a valid value by: some of every kind, and all of its own."""
+    match value:
+        case Tensor():
+            own = TENSORS | alike(value)
+        case None | int() | float():
+            own = NUMBERS
+        case str() | Path():
+            own = TEXTS
+        case list() | tuple() | dict():
+            own = COLLECTIONS
+        case _:
+            own = OBJECTS
+    return BRIEF if slow else BRIEF | own
+
+
+def _anything() -> st.SearchStrategy[Any]:
     """Values that hypothesis makes up; whole numbers are small or beyond everything."""
     numbers = st.one_of(
         st.none(),
@@ -180,6 +196,9 @@ def _made_up(dtype: torch.dtype, shape: list[int], fill: float, where: str) -> A
         fill = abs(fill)
     tensor = torch.full(shape, fill, dtype=dtype, device="meta" if where == "meta" else "cpu")
     return tensor.numpy() if where == "numpy" else tensor
+
+
+MADE_UP = _anything()
 
 
 def alike(tensor: Tensor) -> dict[str, Maker]:

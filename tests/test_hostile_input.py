@@ -17,9 +17,10 @@ from urllib.error import URLError
 import pytest
 import torch
 from hostile_table import TABLE, Row
-from hostile_values import ANYTHING, BRIEF, alike, anything, check, raised_by_the_package
+from hostile_values import MADE_UP, check, instead_of, raised_by_the_package
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from lightning_fabric import fabric
 from tiny_course import PARAMETERS, write_lesson
 
 import kdhelpers
@@ -103,6 +104,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sources, "_FETCH", {"mnist": offline, "cifar10": offline})
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
     monkeypatch.setattr(records, "_commit", lambda: None)
+    monkeypatch.setattr(records, "_versions", dict)
+    monkeypatch.setattr(fabric, "_load_external_callbacks", lambda group: [])
     for flush in ("_flush", "_flush_folder"):
         monkeypatch.setattr(files, flush, lambda path: None)
     return tmp_path
@@ -113,10 +116,7 @@ def attacks(row: Row) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, value in row.make().items():
         if name in row.left:
             continue
-        replacements = dict(BRIEF if row.slow else ANYTHING)
-        if isinstance(value, torch.Tensor):
-            replacements |= alike(value)
-        for told, make in replacements.items():
+        for told, make in instead_of(value, slow=row.slow).items():
             if f"{name}: {told}" not in row.skipped:
                 yield f"{name}: {told}", row.make() | {name: make()}
 
@@ -150,7 +150,7 @@ def test_several_wrong_arguments(name: str, data: st.DataObject) -> None:
     arguments = row.make()
     safe = [key for key in arguments if not row.spares(key)]
     for key in data.draw(st.lists(st.sampled_from(safe), unique=True) if safe else st.just([])):
-        arguments[key] = data.draw(anything(), key)
+        arguments[key] = data.draw(MADE_UP, key)
     assert check(row.call, arguments, row.errors) == ""
 
 
