@@ -5,7 +5,7 @@ literal, never as code, and into a record unchanged.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import yaml
 from kdhelpers._values import instance, place, told
 
 __all__ = ["TYPES", "convert", "plain", "read_file"]
+
+DEEPEST = 50  # collections inside of collections in YAML
 
 # What a person is told who gave something else.
 TYPES = {
@@ -175,7 +177,8 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def _parse(text: str) -> Any:
-    """YAML as papermill reads it (dates stay text), without aliases, which can grow endlessly.
+    """YAML as papermill reads it (dates stay text), without aliases, which can grow endlessly, and
+    without a key that stands twice, of which one would be lost unseen.
 
     Raises:
         ValueError: in a few words, why this is not YAML.
@@ -183,9 +186,16 @@ def _parse(text: str) -> Any:
     from papermill.iorw import NoDatesSafeLoader  # slow to import, and only a run needs it
 
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise ValueError("aliases such as *name are not supported")
-        return yaml.load(text, Loader=NoDatesSafeLoader)  # a SafeLoader
+        _check_events(yaml.parse(text))
+        loader = NoDatesSafeLoader(text)  # a SafeLoader
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _check_keys(node)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise ValueError(f"{line}{error.problem}") from error
@@ -193,3 +203,28 @@ def _parse(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
     except Exception as error:  # a tag that does not fit (!!int x) raises whatever it likes
         raise ValueError(str(error).partition("\n")[0]) from error
+
+
+def _check_events(events: Iterator[yaml.Event]) -> None:
+    """Stop before anything grows: PyYAML takes seconds for brackets in thousands of brackets."""
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("aliases such as *name are not supported")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError("it is nested too deeply")
+
+
+def _check_keys(node: yaml.Node) -> None:
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ValueError(f"the key {told(key)} stands twice")
+        for _, value in node.value:
+            _check_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_keys(item)

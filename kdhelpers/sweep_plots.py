@@ -20,9 +20,10 @@ from kdhelpers.sweep_tables import Row
 from kdhelpers.tables import Table
 
 __all__ = ["Series", "chosen", "describe", "draw", "is_drawable", "numbers", "series", "summary"]
-__all__ += ["write"]
+__all__ += ["shown", "write"]
 
 LARGEST = 1e30
+LONGEST = 80  # letters of a label
 
 # Okabe and Ito; the marker and the line tell the same for whoever sees no colour.
 COLOURS = ("#009E73", "#D55E00", "#0072B2", "#CC79A7", "#555555", "#E69F00", "#56B4E9")
@@ -98,14 +99,15 @@ def draw(x: str, lines: Sequence[Series], *, ylabel: str) -> Figure:
             [place[at] for at in order],
             [mean for mean, _ in bars],
             yerr=[margin for _, margin in bars],
-            label=line.label, color=colour, marker=marker, capsize=4, linewidth=1.8,
+            label=shown(line.label), color=colour, marker=marker, capsize=4, linewidth=1.8,
             linestyle=LINES[number % len(LINES)] if numeric else "",
         )  # fmt: skip
         for at in order:
             results = line.results[at]
             axes.plot([place[at]] * len(results), results, "k.", alpha=0.5, markersize=4, zorder=3)
     _name_places(axes, place, numeric)
-    axes.set(xlabel=f"{x}\n" * bool(x) + "mean with 95 % interval; dots: seeds", ylabel=ylabel)
+    key = "mean with 95 % interval; dots: seeds"
+    axes.set(xlabel=f"{shown(x)}\n" * bool(x) + key, ylabel=shown(ylabel))
     axes.grid(alpha=0.3)
     if any(line.label for line in lines):
         axes.legend(frameon=False, fontsize=8)
@@ -117,9 +119,15 @@ def _name_places(axes: Axes, place: dict[Any, float], numeric: bool) -> None:
         axes.set_xscale("log", base=2)
         axes.minorticks_off()
     if len(place) <= 12:
-        axes.set_xticks(list(place.values()), [_told(at) for at in place])
+        axes.set_xticks(list(place.values()), [shown(_told(at)) for at in place])
     if not numeric:
         axes.set_xlim(-0.5, len(place) - 0.5)
+
+
+def shown(text: str) -> str:
+    """A text as a figure has room for it, and without the formulas that matplotlib sees in it."""
+    cut = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return cut.replace("$", r"\$")
 
 
 def describe(x: str, lines: Sequence[Series], *, ylabel: str) -> str:
