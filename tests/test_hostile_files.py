@@ -443,7 +443,7 @@ BOMB = "a: &a [x, x]\n" + "".join(
 )
 NOT_PARAMETERS: dict[str, tuple[bytes, str]] = {
     "code": (f"epochs: !!python/object/apply:os.mkdir ['{TRACE}']".encode(), "line 1"),
-    "code in a new object": (f"epochs: !!python/object/new:os.mkdir ['{TRACE}']".encode(), "line 1"),
+    "code in an object": (f"epochs: !!python/object/new:os.mkdir ['{TRACE}']".encode(), "line 1"),
     "a name of Python": (b"epochs: !!python/name:os.system", "line 1"),
     "a module of Python": (b"epochs: !!python/module:os", "line 1"),
     "a tag of one's own": (b"epochs: !mine 3", "line 1"),
