@@ -10,12 +10,20 @@ from contextlib import contextmanager
 
 import torch
 
+from kdhelpers._values import whole
+
 _LOCK = threading.RLock()
 
 
 @contextmanager
 def initial_weights(seed: int | None) -> Iterator[None]:
-    """Networks built inside get the weights of `seed`; None draws from the global state."""
+    """Networks built inside get the weights of `seed`; None draws from the global state.
+
+    Raises:
+        ValueError: `seed` is neither None nor a whole number from 0.
+    """
+    if seed is not None:
+        seed = whole(seed, name="seed")
     with _LOCK, torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too

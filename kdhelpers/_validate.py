@@ -1,17 +1,25 @@
 """Input checks shared by the losses: every refusal is a `ValueError` of one sentence that names
 the offending value and, where it is not plain, the remedy. A wrong type is a `ValueError` too.
 
-Shapes and dtypes are always checked, they cost nothing. Values (NaN, infinity, the range of
-labels, the sign of a temperature held in a tensor) are read on the CPU only: on an accelerator
+Shapes, dtypes and devices are always checked, they cost nothing. Values (NaN, infinity, the range
+of labels, the sign of a temperature held in a tensor) are read on the CPU only: on an accelerator
 reading one number would make every training step wait for the device.
+
+The limits keep every intermediate result of the losses within float32: values of up to 1e6 (their
+fourth powers are summed), temperatures of 1e-6 to 1e9 and weights of up to 1e9.
 """
 
 import math
-from numbers import Real
-from typing import TypeGuard
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from kdhelpers._values import instance, is_number, told
+
+LARGEST = 1e6  # of logits and features
+COLDEST, HOTTEST = 1e-6, 1e9
+HEAVIEST = 1e9
 
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
@@ -35,6 +43,7 @@ def pair(
     """
     student = floating(student, name=f"student_{what}")
     teacher = floating(teacher, name=f"teacher_{what}")
+    same_device(teacher, student, name=f"teacher_{what}")
     batch, teacher_batch = student.shape[0], teacher.shape[0]
     if batch != teacher_batch:
         raise ValueError(
@@ -58,8 +67,18 @@ def logits(tensor: Tensor, *, name: str, min_classes: int = 1) -> Tensor:
 
 def floating(tensor: Tensor, *, name: str) -> Tensor:
     """Check that a tensor holds samples of finite floating-point numbers; widen it to float32."""
-    if not isinstance(tensor, Tensor):
-        raise ValueError(f"{name} must be a torch.Tensor, but is a {type(tensor).__name__}.")
+    samples(tensor, name=name)
+    tensor = widened(tensor)
+    if _readable(tensor):
+        low, high = tensor.detach().aminmax()  # both NaN if any value is
+        if not (low.item() >= -LARGEST and high.item() <= LARGEST):
+            _refuse_values(tensor, name)
+    return tensor
+
+
+def samples(tensor: Any, *, name: str) -> None:
+    """Check for a dense floating-point tensor with one sample or more."""
+    dense(tensor, name=name)
     if not tensor.is_floating_point():
         raise ValueError(
             f"{name} must be floating point, but is {tensor.dtype}; convert it with .float()."
@@ -68,17 +87,35 @@ def floating(tensor: Tensor, *, name: str) -> Tensor:
         raise ValueError(
             f"{name} must hold at least one sample, but has the shape {tuple(tensor.shape)}."
         )
-    tensor = widened(tensor)
-    # One sum is the cheapest test: it is finite only if every term is. The sum of finite terms
-    # may overflow, so a failure is looked at again, value by value.
-    if _readable(tensor) and not math.isfinite(tensor.detach().sum().item()):
-        bad = tensor.numel() - int(tensor.isfinite().sum())
-        if bad:
-            raise ValueError(
-                f"{name} has {bad} NaN or infinite values of {tensor.numel()}; look for a "
-                "diverged model or an overflow before this loss."
-            )
-    return tensor
+
+
+def _refuse_values(tensor: Tensor, name: str) -> None:
+    bad, what = tensor.numel() - int(tensor.isfinite().sum()), "NaN or infinite values"
+    if not bad:
+        bad, what = int((tensor.abs() > LARGEST).sum()), f"values beyond {LARGEST:,.0f}"
+    raise ValueError(
+        f"{name} has {bad} {what} of {tensor.numel()}; look for a diverged model or an overflow "
+        "before this loss."
+    )
+
+
+def dense(tensor: Any, *, name: str) -> None:
+    """Check for a tensor of the usual layout."""
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"{name} must be a torch.Tensor, but is a {type(tensor).__name__}.")
+    if tensor.layout is not torch.strided:
+        raise ValueError(
+            f"{name} must be a dense tensor, but is {tensor.layout}; convert it with .to_dense()."
+        )
+
+
+def same_device(tensor: Tensor, like: Tensor, *, name: str) -> None:
+    """Check that two tensors lie on one device; PyTorch moves a single number by itself."""
+    if tensor.device != like.device and not (tensor.dim() == 0 and tensor.device.type == "cpu"):
+        raise ValueError(
+            f"{name} must be on the student's device, {like.device}, but is on {tensor.device}; "
+            "move it with .to()."
+        )
 
 
 def widened(tensor: Tensor) -> Tensor:
@@ -101,6 +138,7 @@ def matrix(tensor: Tensor, *, name: str, min_classes: int = 1) -> None:
 
 def maps(tensor: Tensor, *, name: str) -> None:
     """Check the shape (B, channels, H, W)."""
+    dense(tensor, name=name)
     if tensor.dim() != 4:
         raise ValueError(
             f"{name} must have the shape (batch, channels, height, width), but has "
@@ -117,8 +155,11 @@ def same_shape(student: Tensor, teacher: Tensor, *, remedy: str) -> None:
         )
 
 
-def temperature(value: float | Tensor) -> None:
-    """Check for a finite number above 0, or a 0-d floating-point tensor of such a value."""
+def temperature(value: float | Tensor, *, like: Tensor | None = None) -> None:
+    """Check for a number from 1e-6 to 1e9, or a 0-d floating-point tensor of such a value.
+
+    `like` are the logits that it divides, with which it must share a device.
+    """
     number: object = value
     if isinstance(value, Tensor):
         if value.dim() != 0 or not value.is_floating_point():
@@ -126,28 +167,37 @@ def temperature(value: float | Tensor) -> None:
                 f"a temperature tensor must be 0-d and floating point, but is {value.dtype} of "
                 f"shape {tuple(value.shape)}; select one element."
             )
+        if like is not None:
+            same_device(value, like, name="temperature")
         if not _readable(value):
             return
         number = value.item()  # for this check only: the losses use the tensor itself
-    if not is_number(number) or not 0.0 < number < math.inf:
+    if not is_number(number) or not COLDEST <= number <= HOTTEST:
+        wanted = "finite number above 0"
+        if is_number(number) and 0 < number < math.inf:
+            wanted = f"number from {COLDEST:g} to {HOTTEST:g}"
         raise ValueError(
-            f"temperature must be a finite number above 0, but is {number!r}; "
-            "1.0 is the plain softmax."
+            f"temperature must be a {wanted}, but is {told(number)}; 1.0 is the plain softmax."
         )
 
 
 def positive(value: float, *, name: str) -> None:
-    """Check for a finite number above 0."""
-    if not is_number(value) or not 0.0 < value < math.inf:
-        raise ValueError(f"{name} must be a finite number above 0, but is {value!r}.")
+    """Check for a number above 0, at most 1e9."""
+    if not is_number(value) or not 0.0 < value <= HEAVIEST:
+        large = is_number(value) and HEAVIEST < value < math.inf
+        most = f", at most {HEAVIEST:g}" if large else ""
+        raise ValueError(f"{name} must be a finite number above 0{most}, but is {told(value)}.")
 
 
-def weight(value: float, *, name: str, upper: float = math.inf) -> None:
-    """Check for a finite number in [0, upper]."""
-    if not is_number(value) or not 0.0 <= value <= upper or value == math.inf:
-        allowed = "finite and at least 0" if upper == math.inf else f"in [0, {upper:g}]"
+def weight(value: float, *, name: str, upper: float = HEAVIEST) -> None:
+    """Check for a number in [0, upper]."""
+    if not is_number(value) or not 0.0 <= value <= upper:
+        allowed = "finite and at least 0" if upper == HEAVIEST else f"in [0, {upper:g}]"
+        if upper == HEAVIEST and is_number(value) and upper < value < math.inf:
+            allowed = f"at least 0 and at most {upper:g}"
         raise ValueError(
-            f"{name} must be a number that is {allowed}, but is {value!r}; 0 switches its term off."
+            f"{name} must be a number that is {allowed}, but is {told(value)}; 0 switches its "
+            "term off."
         )
 
 
@@ -159,6 +209,7 @@ def labels(values: Tensor, *, like: Tensor) -> Tensor:
             f"labels must be a tensor of integer class indices, but is {kind}; convert it to "
             "torch.long."
         )
+    same_device(values, like, name="labels")
     batch, classes = like.shape
     if values.shape != (batch,):
         raise ValueError(
@@ -180,6 +231,31 @@ def _readable(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu"
 
 
-def is_number(value: object) -> TypeGuard[float]:
-    """Whether a value is a real number; True and False are not."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+def network(model: object, *, name: str = "model") -> None:
+    """Check for a network with weights: those on PyTorch's "meta" device have none."""
+    instance(model, nn.Module, name=name)
+    assert isinstance(model, nn.Module)
+    if any(tensor.is_meta for tensor in model.state_dict().values()):
+        raise ValueError(f"{name} is on the device meta, where weights have no values; move it.")
+
+
+def device(value: Any, *, name: str = "device", meta: bool = False) -> torch.device:
+    """The device of this machine that a value names; "meta", where nothing is, only if asked."""
+    refusal = ValueError(
+        f"{name} must be a device of this machine, such as 'cpu' or 'cuda', got {told(value)}."
+    )
+    try:
+        found: torch.device = torch.device(value)
+        torch.empty(0, device=found)
+    except Exception as error:  # it depends on the device what kind of error this is
+        raise refusal from error
+    if found.type == "meta" and not meta:
+        raise refusal
+    return found
+
+
+def readable(tensor: Any, *, name: str) -> None:
+    """Check for a dense tensor whose values exist."""
+    dense(tensor, name=name)
+    if tensor.is_meta:
+        raise ValueError(f"{name} is on the device meta, where tensors have no values; move it.")

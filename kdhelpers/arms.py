@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kdhelpers._values import told
+
 __all__ = ["Arm", "pairs", "row", "values"]
 
 Records: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -18,6 +20,7 @@ Arm: TypeAlias = ArrayLike | Mapping[int, float] | Records
 
 # The parameters in which the records of one arm may differ.
 SEED, SEEDS = "seed", "seeds"
+LARGEST = 1e100  # the squares of larger results overflow
 
 
 def values(records: Records, metric: str) -> dict[int, float]:
@@ -54,7 +57,7 @@ def row(arm: Arm, metric: str | None = None) -> NDArray[np.float64]:
         metric: what to read from records, as for `values`; None where `arm` has numbers.
 
     Raises:
-        ValueError: not one row of finite numbers, or as for `values`.
+        ValueError: not one row of finite numbers of at most 1e100, or as for `values`.
     """
     listed = _listed(arm, metric)
     return _numbers(listed.values() if isinstance(listed, dict) else listed)
@@ -98,7 +101,7 @@ def _listed(arm: Arm, metric: str | None) -> list[Any] | dict[Any, Any]:
     if metric is not None:
         return values(arm, metric)  # type: ignore[arg-type]  # `values` refuses what is no record
     # Arrays and tensors alike, on any device, whether or not they are part of a graph.
-    plain: Any = arm.tolist() if hasattr(arm, "tolist") else arm
+    plain: Any = _plain(arm) if hasattr(arm, "tolist") else arm
     mapping = isinstance(plain, Mapping)
     if isinstance(plain, str | bytes) or not (mapping or isinstance(plain, Sequence)):
         raise ValueError(f"an arm is a row of numbers, one per seed, got {_kind(plain)}.")
@@ -107,9 +110,17 @@ def _listed(arm: Arm, metric: str | None) -> list[Any] | dict[Any, Any]:
     return dict(plain) if mapping else list(plain)
 
 
+def _plain(value: Any) -> Any:
+    """An array or a tensor as Python's own numbers and lists."""
+    try:
+        return value.tolist()
+    except Exception as error:  # a tensor without values, a class that has the method
+        raise ValueError(f"an arm is a row of numbers, got {told(value)}.") from error
+
+
 def _numbers(items: Iterable[Any]) -> NDArray[np.float64]:
     scalars = [
-        item.item() if hasattr(item, "item") and getattr(item, "shape", None) == () else item
+        _plain(item) if hasattr(item, "item") and getattr(item, "shape", None) == () else item
         for item in items
     ]
     for item in scalars:
@@ -119,8 +130,8 @@ def _numbers(items: Iterable[Any]) -> NDArray[np.float64]:
         data = np.array([float(item) for item in scalars], dtype=np.float64)
     except OverflowError:
         raise ValueError("all values must be finite, got an integer beyond 1e308.") from None
-    if not np.isfinite(data).all():
-        raise ValueError(f"all values must be finite, got {data.tolist()}.")
+    if not (np.abs(data) <= LARGEST).all():
+        raise ValueError(f"all values must be finite, at most 1e100 in size, got {told(data)}.")
     return data
 
 
@@ -182,16 +193,16 @@ def _measured(record: Mapping[str, Any], metric: str) -> list[tuple[int, float]]
     seeds, numbers = parameters.get(named), list(value) if many else [value]
     if seeds is None:
         raise ValueError(
-            f"the metric {metric!r} is {'a list' if many else 'not a list'}, "
-            f"but the record has no parameter {named!r} that says which seed it is from."
+            f"the metric {told(metric)} is {'a list' if many else 'not a list'}, "
+            f"but the record has no parameter {told(named)} that says which seed it is from."
         )
     seeds = list(seeds) if isinstance(seeds, list | tuple) else [seeds]
     for seed in seeds:
         if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ValueError(f"a seed must be a whole number, got {seed!r} in {named!r}.")
+            raise ValueError(f"a seed must be a whole number, got {told(seed)} in {told(named)}.")
     if len(seeds) != len(numbers):
         raise ValueError(
-            f"the metric {metric!r} has {len(numbers)} values for {len(seeds)} seeds; "
+            f"the metric {told(metric)} has {len(numbers)} values for {len(seeds)} seeds; "
             "it must have one for each."
         )
     return list(zip(seeds, _numbers(numbers).tolist(), strict=True))
@@ -199,10 +210,11 @@ def _measured(record: Mapping[str, Any], metric: str) -> list[tuple[int, float]]
 
 def _at(metrics: Mapping[str, Any], metric: str) -> Any:
     if not isinstance(metric, str):
-        raise ValueError(f"metric must be text such as 'arms.constant.accuracy', got {metric!r}.")
+        raise ValueError(f"metric must be text such as 'arms.constant', got {told(metric)}.")
     found = list(_matches(metrics, metric))
     if not found:
-        raise ValueError(f"there is no metric {metric!r}; the record has {', '.join(metrics)}.")
+        known = ", ".join(map(str, metrics))
+        raise ValueError(f"there is no metric {told(metric)}; the record has {known}.")
     return found[0]
 
 

@@ -1,11 +1,13 @@
 """A run on disk: everything needed to go on after the last finished epoch, and nothing else."""
 
+import copy
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from kdhelpers._values import instance, is_number, place, told
 from kdhelpers.files import atomic
 
 FORMAT = 1
@@ -21,16 +23,19 @@ def save(
     """Write the state of `parts` (anything with a `state_dict`) whole or not at all.
 
     Raises:
+        ValueError: no path, or parts or settings that are no dict.
         OSError: the folder cannot be written, or the disk is full; the previous checkpoint
             stays as it was.
     """
+    _check(path, parts, settings)
+    instance(history, list, name="history")
     state = {name: part.state_dict() for name, part in parts.items()}
     content = {"format": FORMAT, "settings": settings, "history": history, "state": state}
     with atomic(path) as partial:
         try:
             torch.save(content, partial)
         except RuntimeError as error:  # how PyTorch reports a full disk
-            raise OSError(f"'{path}' cannot be written ({error}).") from error
+            raise OSError(f"{place(path)} cannot be written ({error}).") from error
 
 
 def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[dict[str, float]]:
@@ -40,9 +45,11 @@ def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[di
     refused.
 
     Raises:
+        ValueError: as for `save`.
         CheckpointError: the file is not a checkpoint of ours, is damaged, or was made with
-            other settings.
+            other settings; the parts are as they were.
     """
+    _check(path, parts, settings)
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:  # torch.load does not compare the checksums
@@ -50,30 +57,53 @@ def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[di
         content = torch.load(path, map_location="cpu", weights_only=True)
         kept, history, state = (content[key] for key in ("settings", "history", "state"))
         known = content["format"] == FORMAT
-        kept, history, state = dict(kept), list(history), dict(state)
+        kept, state, rows = dict(kept), dict(state), [dict(row) for row in history]
+        if not _is_plain(kept) or not all(is_number(v) for row in rows for v in row.values()):
+            raise TypeError
     except Exception as error:
         raise CheckpointError(
-            f"'{path}' cannot be read as a checkpoint ({type(error).__name__}); delete it to "
+            f"{place(path)} cannot be read as a checkpoint ({type(error).__name__}); delete it to "
             "start afresh, or give another path."
         ) from error
     if not known:
-        raise CheckpointError(f"'{path}' was written by another version; delete it.")
-    for name in sorted(settings.keys() | kept.keys()):
+        raise CheckpointError(f"{place(path)} was written by another version; delete it.")
+    for name in sorted(settings.keys() | kept.keys(), key=str):
         if settings.get(name) != kept.get(name):
             raise CheckpointError(
-                f"'{path}' belongs to another run: its {name} is {_short(kept.get(name))}, this "
-                f"run has {_short(settings.get(name))}; {_remedy(name)}."
+                f"{place(path)} belongs to another run: its {name} is {_short(kept.get(name))}, "
+                f"this run has {_short(settings.get(name))}; {_remedy(name)}."
             )
+    before = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
     try:
         complete = {name: state[name] for name in parts}  # before anything is changed
         for name, part in parts.items():
             part.load_state_dict(complete[name])
     except Exception as error:
+        for name, part in parts.items():
+            part.load_state_dict(before[name])
         raise CheckpointError(
-            f"'{path}' does not fit this run ({type(error).__name__}); delete it or give another "
-            "path."
+            f"{place(path)} does not fit this run ({type(error).__name__}); delete it or give "
+            "another path."
         ) from error
-    return history
+    return rows
+
+
+def _check(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> None:
+    instance(path, str, Path, name="path")
+    instance(parts, dict, name="parts")
+    instance(settings, dict, name="settings")
+    for name, part in parts.items():
+        if not hasattr(part, "state_dict") or isinstance(part, type):
+            raise ValueError(f"parts[{name!r}] must have a state_dict, got {told(part)}.")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can be compared with another: a tensor cannot."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    return value is None or isinstance(value, str | int | float)
 
 
 def _remedy(name: str) -> str:

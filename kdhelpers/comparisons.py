@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kdhelpers._values import told
 from kdhelpers.arms import Arm, pairs, row
 from kdhelpers.stats import Interval, mean_interval, p_value
 
@@ -54,7 +55,7 @@ def compare(
             arm.
     """
     if not isinstance(arms, Mapping) or not arms:
-        raise ValueError(f"arms must map the name of each arm to its results, got {arms!r}.")
+        raise ValueError(f"arms must map the name of each arm to its results, got {told(arms)}.")
     # An error here is not that of the first arm.
     mean_interval(baseline, confidence=confidence, metric=metric)
     differences: dict[str, Any] = {}
@@ -65,7 +66,7 @@ def compare(
             differences[name] = second - first
             alone[name] = mean_interval(differences[name], confidence=confidence)
         except ValueError as error:
-            raise ValueError(f"arm {name!r}: {error}") from error
+            raise ValueError(f"arm {told(name)}: {error}") from error
     wide = 1 - (1 - confidence) / len(arms)
     raw = [p_value(values) for values in differences.values()]
     return {
@@ -88,7 +89,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """
     values = row(p_values)
     if not len(values) or values.min() < 0 or values.max() > 1:
-        raise ValueError(f"p values must be one or more numbers in [0, 1], got {p_values!r}.")
+        raise ValueError(f"p values must be one or more numbers in [0, 1], got {told(p_values)}.")
     order = np.argsort(values, kind="stable")
     factors = np.arange(len(values), 0, -1)
     corrected = np.empty_like(values)

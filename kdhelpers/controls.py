@@ -2,6 +2,7 @@
 
 import torch
 
+from kdhelpers._values import instance
 from kdhelpers.data import Batch, Split, Views, mixed_seed
 from kdhelpers.distillation import AskTeacher, Teacher
 
@@ -16,15 +17,20 @@ class ShuffledTeacher(Teacher):
         teacher: the network, logits [B, C], or a `Teacher`, with which it then shares what that
             one remembers.
         seed: which image stands for which; default 0.
+
+    Raises:
+        ValueError: no network, or a seed that is no whole number from 0.
     """
 
     def __init__(self, teacher: torch.nn.Module | Teacher, *, seed: int = 0) -> None:
         super().__init__(teacher.model if isinstance(teacher, Teacher) else teacher, cache=True)
         if isinstance(teacher, Teacher):
             self._tables = teacher._tables
+        mixed_seed(seed)  # refuses what is none
         self.seed = seed
 
     def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
+        instance(train, Split, name="train")
         generator = torch.Generator().manual_seed(mixed_seed(self.seed, len(train)))
         order = torch.randperm(len(train), generator=generator)
         other = torch.empty_like(order)

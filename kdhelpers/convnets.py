@@ -3,7 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._classifier import Classifier, scaled
+from kdhelpers._classifier import MOST_CHANNELS, Classifier, scaled, units
+from kdhelpers._values import whole
 
 
 class MNISTCNN(Classifier):
@@ -12,6 +13,9 @@ class MNISTCNN(Classifier):
     Logits [B, num_classes] from images [B, in_channels, n, n], n a multiple of 4. Pooling comes
     before the ReLU: both orders give the same numbers (max and ReLU commute), and this one
     applies the ReLU to a quarter of the values.
+
+    Raises:
+        ValueError: layers of less than 1 unit, or as for `Classifier`.
     """
 
     def __init__(
@@ -23,6 +27,7 @@ class MNISTCNN(Classifier):
         num_classes: int = 10,
     ) -> None:
         super().__init__(in_channels, image_size, num_classes, multiple_of=4)
+        units(channels, name="channels", count=2)
         self.conv1 = nn.Conv2d(in_channels, channels[0], 3, padding=1)
         self.conv2 = nn.Conv2d(channels[0], channels[1], 3, padding=1)
         self.fc = nn.Linear(channels[1] * (image_size // 4) ** 2, num_classes)
@@ -40,6 +45,9 @@ class LeNet(Classifier):
 
     Logits [B, num_classes] from images [B, in_channels, 32, 32]; after LeCun et al. 1998,
     "Gradient-based learning applied to document recognition".
+
+    Raises:
+        ValueError: other images, layers of less than 1 unit, or as for `Classifier`.
     """
 
     def __init__(
@@ -54,6 +62,8 @@ class LeNet(Classifier):
         super().__init__(in_channels, image_size, num_classes)
         if image_size != 32:
             raise ValueError(f"LeNet is made for images of 32 pixels, got {image_size}.")
+        units(channels, name="channels", count=2)
+        units(hidden, name="hidden", count=2)
         self.conv1 = nn.Conv2d(in_channels, channels[0], 3)
         self.conv2 = nn.Conv2d(channels[0], channels[1], 3)
         self.fc1 = nn.Linear(channels[1] * 6 * 6, hidden[0])
@@ -76,6 +86,9 @@ class PlainCNN(Classifier):
     of 4 and the hidden layer sees n/4 × n/4; with 0 the convolutions eat a border (32 → 30 → 15
     → 13 → 6), so a 32×32 image leaves 6×6, not the 28×28 that one widely copied tutorial writes.
     Pooling comes before the ReLU, as in `MNISTCNN`. `width` multiplies channels and hidden units.
+
+    Raises:
+        ValueError: a padding other than 0 or 1, layers of less than 1 unit, or as for `Classifier`.
     """
 
     def __init__(
@@ -90,6 +103,9 @@ class PlainCNN(Classifier):
         num_classes: int = 10,
     ) -> None:
         super().__init__(in_channels, image_size, num_classes, multiple_of=4)
+        units(channels, name="channels", count=2)
+        whole(hidden, name="hidden", least=1, most=MOST_CHANNELS)
+        whole(padding, name="padding", most=1)
         first, second, hidden = (scaled(units, width) for units in (*channels, hidden))
         lost = 2 - 2 * padding
         side = ((image_size - lost) // 2 - lost) // 2

@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from kdhelpers import failures, records
+from kdhelpers._values import place, told
 from kdhelpers.lessons import (
     CourseError,
     Lesson,
@@ -24,6 +25,7 @@ from kdhelpers.lessons import (
     find_lessons,
     find_root,
     for_papermill,
+    wanted,
 )
 from kdhelpers.parameters import convert, read_file
 from kdhelpers.records import RECORD_FILE, load_records, write_record
@@ -114,8 +116,12 @@ def plan(
     """Find the lessons and check every parameter by name and type; arguments as for `run`.
 
     Raises:
-        CourseError: a lesson, profile, file or parameter does not exist, or a value does not fit.
+        CourseError: a lesson, profile, file or parameter does not exist, a value does not fit, or
+            an argument is of another type.
     """
+    wanted(profile, str, name="profile")
+    wanted(parameters, Mapping, type(None), name="parameters")
+    wanted(parameter_file, str, Path, type(None), name="parameter_file")
     chosen = find_lessons(lessons)
     for_all = [_Layer("", dict(parameters or {}))]
     if parameter_file:
@@ -141,13 +147,13 @@ class _Layer:
                     "records with --out (out_dir)"
                 )
             if name not in known:
-                hint = did_you_mean(str(name), sorted(known - {RECORD_FILE}))
-                raise CourseError(f"{self.source}unknown parameter {name!r}{hint}")
+                hint = did_you_mean(told(name).strip("'"), sorted(known - {RECORD_FILE}))
+                raise CourseError(f"{self.source}unknown parameter {told(name)}{hint}")
 
 
 def _layer_from(path: Path) -> _Layer:
     try:
-        return _Layer(f"{path}: ", read_file(path))
+        return _Layer(f"{place(path)[1:-1]}: ", read_file(path))
     except ValueError as error:
         raise CourseError(str(error)) from error
 
@@ -155,8 +161,8 @@ def _layer_from(path: Path) -> _Layer:
 def _plan_one(lesson: Lesson, profile: str, for_all: list[_Layer]) -> Plan:
     layers = for_all
     if profile not in lesson.profiles:
-        hint = did_you_mean(profile, lesson.profiles)
-        raise CourseError(f"{lesson.name} has no profile {profile!r}{hint}")
+        hint = did_you_mean(profile[:100], lesson.profiles)
+        raise CourseError(f"{lesson.name} has no profile {told(profile)}{hint}")
     if profile != "quick":
         own = _layer_from(lesson.profile(profile))
         own.check_names(set(lesson.parameters))
@@ -168,8 +174,11 @@ def refine(plan: Plan, parameters: Mapping[str, Any]) -> Plan:
     """The plan with further values, checked in the same way, that go before its own.
 
     Raises:
-        CourseError: the lesson has no such parameter, or a value does not fit.
+        CourseError: the lesson has no such parameter, a value does not fit, or an argument is of
+            another type.
     """
+    wanted(plan, Plan, name="plan")
+    wanted(parameters, Mapping, name="parameters")
     layer = _Layer("", dict(parameters))
     layer.check_names(set(plan.lesson.parameters))
     return replace(plan, values=plan.values | _converted(plan.lesson, [layer]))
@@ -195,17 +204,22 @@ def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
     Raises:
         CourseError: they cannot, or would replace the lessons themselves.
     """
+    wanted(out_dir, str, Path, name="out_dir")
+    wanted(plans, list, tuple, name="plans")
+    for each in plans:
+        wanted(each, Plan, name="each of plans")
     folder = Path(out_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
-        raise CourseError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a character that no path can have
+        reason = getattr(error, "strerror", None) or "it is no path"
+        raise CourseError(f"cannot write to {place(folder)}: {reason}") from error
     for each in plans:
         target = folder / each.lesson.path.name
         if target.exists() and target.samefile(each.lesson.path):
-            raise CourseError(f"{str(folder)!r} holds the lesson itself; choose another --out")
+            raise CourseError(f"{place(folder)} holds the lesson itself; choose another --out")
 
 
 def execute(

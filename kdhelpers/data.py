@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdhelpers import photodigits
+from kdhelpers import _validate, photodigits
+from kdhelpers._values import MOST, instance, is_number, is_whole, told, whole
 from kdhelpers.sources import Arrays, DataError, data_root, downloaded
 
 __all__ = ["Batch", "DataError", "DataSet", "Split", "Views", "batches", "data_root", "load"]
@@ -30,6 +31,9 @@ CIFAR10_CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 )
+LARGEST_IMAGE = 512  # pixels along a side
+LARGEST_SHIFT = 64
+LARGEST_MEAN = 1e6
 CHUNK = 4096  # samples gathered and normalised at once: fewer, larger operations per epoch
 
 
@@ -39,6 +43,10 @@ class Split:
 
     `mean` and `std` (one value a channel, pixels scaled to 0..1) come from the training images,
     also in the validation and test splits. `classes` names the labels.
+
+    Raises:
+        ValueError: other tensors, images and labels that differ in number or device, or a mean
+            and deviation that are no finite numbers.
     """
 
     images: Tensor
@@ -48,6 +56,8 @@ class Split:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        _validate.dense(self.images, name="images")
+        _validate.dense(self.labels, name="labels")
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise ValueError(
                 f"images must be uint8 [N, C, H, W], got {self.images.dtype} "
@@ -58,22 +68,38 @@ class Split:
                 f"labels must be int64 [{len(self.images)}], one for each image, got "
                 f"{self.labels.dtype} {list(self.labels.shape)}."
             )
+        _validate.same_device(self.labels, self.images, name="labels")
+        for name, values, right in (
+            ("mean", self.mean, lambda value: is_number(value) and abs(value) <= LARGEST_MEAN),
+            ("std", self.std, lambda value: is_number(value) and 0 <= value <= LARGEST_MEAN),
+            ("classes", self.classes, lambda value: isinstance(value, str)),
+        ):
+            if not isinstance(values, tuple | list) or not all(map(right, values)):
+                what = "names" if name == "classes" else "finite numbers, one a channel"
+                raise ValueError(f"{name} must be {what}, got {told(values)}.")
 
     def __len__(self) -> int:
         return len(self.images)
 
     def to(self, device: torch.device | str) -> "Split":
-        """The same split with its tensors on `device`."""
+        """The same split with its tensors on `device`.
+
+        Raises:
+            ValueError: this machine has no such device.
+        """
+        device = _validate.device(device, meta=True)
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def take(self, count: int, *, seed: int = 0) -> "Split":
         """`count` samples, as evenly over the classes as they come; `take(50)` lies in `take(100)`.
 
         Raises:
-            ValueError: `count` is not between 1 and the size of the split.
+            ValueError: `count` is not between 1 and the size of the split, or `seed` is no whole
+                number from 0.
         """
-        if not 1 <= count <= len(self):
-            raise ValueError(f"count must be between 1 and {len(self)}, got {count}.")
+        if not is_whole(count) or not 1 <= count <= len(self):
+            raise ValueError(f"count must be between 1 and {len(self)}, got {told(count)}.")
+        _validate.readable(self.labels, name="labels")
         order = torch.randperm(len(self), generator=_generator(seed))
         shuffled = self.labels.cpu()[order]
         rank = torch.zeros_like(shuffled)  # how many of its class came before it
@@ -84,7 +110,18 @@ class Split:
         return replace(self, images=self.images[chosen], labels=self.labels[chosen])
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 images [B, C, H, W] as float32, each channel with mean 0 and deviation 1."""
+        """uint8 images [B, C, H, W] as float32, each channel with mean 0 and deviation 1.
+
+        Raises:
+            ValueError: no tensor of this shape, or with other channels than the split.
+        """
+        _validate.dense(images, name="images")
+        counts = {len(self.mean), len(self.std), images.shape[1] if images.ndim == 4 else 0}
+        if images.ndim != 4 or len(counts) > 1 or images.dtype != torch.uint8:
+            raise ValueError(
+                f"images must be uint8 [B, {len(self.std)}, H, W], got {images.dtype} "
+                f"{list(images.shape)}."
+            )
         deviation = [std or 1.0 for std in self.std]  # a channel of one value only becomes 0
         scale = [1.0 / (255.0 * std) for std in deviation]
         offset = [-mean / std for mean, std in zip(self.mean, deviation, strict=True)]
@@ -97,6 +134,7 @@ class Split:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the images and labels: two splits with the same one are the same data."""
+        _validate.readable(self.images, name="images")
         digest = hashlib.sha256(repr((self.images.shape, self.mean, self.std)).encode())
         digest.update(np.ascontiguousarray(self.images.cpu().numpy()).data)
         digest.update(np.ascontiguousarray(self.labels.cpu().numpy()).data)
@@ -131,17 +169,22 @@ def load(
 
     Args:
         root: the data root; default KDHELPERS_DATA, else `data/` (see `data_root`).
-        image_size: enlarge `digits` or `mnist` to this many pixels a side (bilinear).
+        image_size: enlarge `digits` or `mnist` to this many pixels a side (bilinear), 512 at most.
         validation: how many training samples to set aside for validation (0 keeps all in
             `train`; not for `photodigits`, whose validation pictures are made separately).
         seed: which samples go where (and, for `photodigits`, what the pictures look like).
 
     Raises:
-        ValueError: an unknown name, or an `image_size` or `validation` that cannot be had.
+        ValueError: an unknown name, an `image_size` or `validation` that cannot be had, or a seed
+            that is no whole number from 0.
         DataError: the data are missing and cannot be downloaded, or a file is damaged.
     """
-    if name not in NAMES:
-        raise ValueError(f"unknown data set {name!r}; choose one of {', '.join(NAMES)}.")
+    if not isinstance(name, str) or name not in NAMES:
+        raise ValueError(f"unknown data set {told(name)}; choose one of {', '.join(NAMES)}.")
+    if image_size is not None:
+        image_size = whole(image_size, name="image_size", least=-MOST, most=LARGEST_IMAGE)
+    if validation is not None and not is_whole(validation):
+        raise ValueError(f"validation must be a whole number, got {told(validation)}.")
     if name == "photodigits":
         return _photodigits(image_size, validation, seed)
     if name == "digits":
@@ -167,7 +210,9 @@ def _three_splits(
     labels = torch.from_numpy(arrays.train_labels.astype(np.int64))
     test_labels = torch.from_numpy(arrays.test_labels.astype(np.int64))
     if not 0 <= held_out < len(images):
-        raise ValueError(f"validation must be between 0 and {len(images) - 1}, got {held_out}.")
+        raise ValueError(
+            f"validation must be between 0 and {len(images) - 1}, got {told(held_out)}."
+        )
     order = torch.randperm(len(images), generator=_generator(seed))
     kept, aside = order[held_out:], order[:held_out]
     mean, std = mean_std(images[kept])
@@ -247,6 +292,7 @@ def mean_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     Raises:
         ValueError: `images` is empty or not uint8 [N, C, H, W].
     """
+    _validate.readable(images, name="images")
     if images.dtype != torch.uint8 or images.ndim != 4 or images.numel() == 0:
         raise ValueError(
             f"images must be uint8 [N, C, H, W] and not empty, got {images.dtype} "
@@ -270,10 +316,15 @@ def resize(images: Tensor, size: int) -> Tensor:
     intermediate value exactly and no machine can round differently.
 
     Raises:
-        ValueError: the images are not uint8, not square, or larger than `size`.
+        ValueError: the images are not uint8, not square, or larger than `size`, or `size` is no
+            whole number up to 512.
     """
+    _validate.readable(images, name="images")
     if images.dtype != torch.uint8:
         raise ValueError(f"images must be uint8, got {images.dtype}.")
+    if images.ndim != 4 or images.numel() == 0:
+        raise ValueError(f"images must be [N, C, n, n] and not empty, got {list(images.shape)}.")
+    size = whole(size, name="size", least=-MOST, most=LARGEST_IMAGE)
     old = images.shape[-1]
     if images.shape[-2] != old or size < old:
         raise ValueError(f"cannot enlarge {list(images.shape[-2:])} images to {size} pixels.")
@@ -303,17 +354,39 @@ class Views:
     shift: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.flip, bool) or not isinstance(self.shift, int) or self.shift < 0:
+        if not isinstance(self.flip, bool) or not is_whole(self.shift) or self.shift < 0:
             raise ValueError(
                 "flip must be True or False and shift a whole number of pixels from 0, got "
-                f"{self.flip!r} and {self.shift!r}."
+                f"{told(self.flip)} and {told(self.shift)}."
             )
+        whole(self.shift, name="shift", most=LARGEST_SHIFT)
 
     def __len__(self) -> int:
         return (1 + self.flip) * (2 * self.shift + 1) ** 2
 
+    def _check(self, images: Tensor, view: Tensor) -> None:
+        _validate.dense(images, name="images")
+        _validate.dense(view, name="view")
+        if images.ndim != 4 or view.shape != images.shape[:1] or view.dtype != torch.int64:
+            raise ValueError(
+                "images must be [B, C, H, W] with an int64 view [B] for each, got "
+                f"{list(images.shape)} and {view.dtype} {list(view.shape)}."
+            )
+        _validate.same_device(view, images, name="view")
+        if view.device.type == "cpu" and len(view):
+            low, high = (int(bound) for bound in view.aminmax())
+            if low < 0 or high >= len(self):
+                raise ValueError(
+                    f"view must be between 0 and {len(self) - 1}, got {low} to {high}."
+                )
+
     def __call__(self, images: Tensor, view: Tensor) -> Tensor:
-        """Images [B, C, H, W], each in its own view [B]: one gather for the whole batch."""
+        """Images [B, C, H, W], each in its own view [B]: one gather for the whole batch.
+
+        Raises:
+            ValueError: other shapes, two devices, or (on a CPU) a view that does not exist.
+        """
+        self._check(images, view)
         if len(self) == 1:
             return images
         side = 2 * self.shift + 1
@@ -370,13 +443,18 @@ def batches(
         channels_last: the memory layout of the inputs (their shape stays the same).
 
     Raises:
-        ValueError: `batch_size` is less than 1 or than `world_size`, or `seed` is negative.
+        ValueError: `batch_size` is less than 1 or than `world_size`, `seed` or `epoch` is
+            negative, `rank` is not below `world_size`, or an argument is of the wrong type.
     """
-    if batch_size < world_size:
-        raise ValueError(f"batch_size must be at least {world_size}, got {batch_size}.")
+    instance(split, Split, name="split")
+    world_size = whole(world_size, name="world_size", least=1, most=2**16)
+    rank = whole(rank, name="rank", most=world_size - 1)
+    batch_size = whole(batch_size, name="batch_size", least=world_size)
     if len(split) == 0:
         return
-    views = views or Views()
+    views = Views() if views is None else views
+    instance(views, Views, name="views")
+    batch_size = min(batch_size, max(len(split), world_size))  # an absurd one overflows PyTorch
     order, view = torch.arange(len(split)), torch.zeros(len(split), dtype=torch.int64)
     if seed is not None:
         generator = _generator(seed, epoch)
@@ -385,9 +463,9 @@ def batches(
         view = torch.randint(len(views), (used,), generator=generator)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     device = split.images.device
-    whole = batch_size * max(1, CHUNK // batch_size)
+    gathered = batch_size * max(1, CHUNK // batch_size)
     for chunk, chunk_view in zip(
-        order.to(device).split(whole), view.to(device).split(whole), strict=True
+        order.to(device).split(gathered), view.to(device).split(gathered), strict=True
     ):
         inputs = split.normalise(views(split.images[chunk], chunk_view))
         inputs = inputs.contiguous(memory_format=layout)  # a view comes out channels-last
@@ -402,7 +480,14 @@ def batches(
 
 
 def steps_per_epoch(count: int, batch_size: int, world_size: int = 1) -> int:
-    """How many batches a training epoch of `count` samples has."""
+    """How many batches a training epoch of `count` samples has.
+
+    Raises:
+        ValueError: an argument is no whole number, or less than 0 (`count`) or 1.
+    """
+    count = whole(count, name="count")
+    batch_size = whole(batch_size, name="batch_size", least=1)
+    world_size = whole(world_size, name="world_size", least=1)
     return -(-(count - _left_out(count, batch_size, world_size)) // batch_size)
 
 
@@ -412,13 +497,18 @@ def _left_out(count: int, batch_size: int, world_size: int) -> int:
 
 
 def mixed_seed(*parts: int) -> int:
-    """One seed from several whole numbers of any size, well mixed and the same everywhere."""
-    first, second = np.random.SeedSequence(parts).generate_state(2)
+    """One seed from several whole numbers of any size, well mixed and the same everywhere.
+
+    Raises:
+        ValueError: a part is no whole number from 0.
+    """
+    for part in parts:
+        if not is_whole(part) or part < 0:
+            raise ValueError(f"seed must be 0 or more, got {told(part)}.")
+    first, second = np.random.SeedSequence([int(part) for part in parts]).generate_state(2)
     return int(first) << 20 ^ int(second)
 
 
 def _generator(*seed: int) -> torch.Generator:
     """A CPU generator: the same numbers for the same seeds, whatever device is used."""
-    if any(part < 0 for part in seed):
-        raise ValueError(f"seed must be 0 or more, got {min(seed)}.")
     return torch.Generator().manual_seed(mixed_seed(*seed))

@@ -14,6 +14,8 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.multiprocessing.spawn import ProcessException, spawn
 
+from kdhelpers._values import choice, instance, told, whole
+
 Work = Callable[..., dict[str, Any]]
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
@@ -39,12 +41,16 @@ def make_fabric(device: str = "auto", precision: str = "fp32") -> Fabric:
 def check_several(device: str, precision: str, devices: int) -> None:
     """Raise ValueError unless this machine can train on so many devices at once."""
     kind, _ = _checked(device, precision)
+    whole(devices, name="devices", least=1)
     if ":" in device or kind == "mps":
         raise ValueError(f"devices={devices} needs device 'cuda' or 'cpu', not one device alone.")
     if kind == "cuda" and devices > torch.cuda.device_count():
         raise ValueError(
             f"devices={devices}, but this machine has {torch.cuda.device_count()} GPUs."
         )
+    cores = max(2, os.cpu_count() or 1)
+    if kind == "cpu" and devices > cores:
+        raise ValueError(f"devices={told(devices)}, but this machine has {cores} processor cores.")
 
 
 def in_processes(
@@ -107,16 +113,17 @@ def _in_one_process(
 
 def _checked(device: str, precision: str) -> tuple[str, int]:
     """Kind and index of a device that this machine has."""
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
+    choice(precision, PRECISIONS, name="precision")
+    instance(device, str, name="device")
     kind, _, number = device.partition(":")
     available = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available()}
     available["mps"] = torch.backends.mps.is_available()
-    index = int(number) if number.isdigit() else 0
-    if kind not in available or (number and (kind != "cuda" or not number.isdigit())):
-        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, got {device!r}.")
+    numbered = number.isdecimal() and number.isascii() and len(number) < 9
+    index = int(number) if numbered else 0
+    if kind not in available or (number and (kind != "cuda" or not numbered)):
+        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, got {told(device)}.")
     if not available[kind] or (kind == "cuda" and index >= torch.cuda.device_count()):
-        raise ValueError(f"this machine has no device {device!r}; use device='auto'.")
+        raise ValueError(f"this machine has no device {told(device)}; use device='auto'.")
     if kind == "auto":
         kind = "cuda" if available["cuda"] else "mps" if available["mps"] else "cpu"
     if precision == "fp16" and kind == "cpu":

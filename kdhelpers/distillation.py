@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kdhelpers import _validate
+from kdhelpers._values import function, instance, is_number, told, whole
 from kdhelpers.data import Batch, Split, Views
 from kdhelpers.losses import kd_loss
 from kdhelpers.prediction import evaluating, move, predict
@@ -64,9 +66,9 @@ class Supervised(Objective):
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
-        if not 0 <= label_smoothing < 1:
+        if not is_number(label_smoothing) or not 0 <= label_smoothing < 1:
             raise ValueError(
-                f"label_smoothing must be at least 0 and below 1, got {label_smoothing}."
+                f"label_smoothing must be at least 0 and below 1, got {told(label_smoothing)}."
             )
         self.label_smoothing = label_smoothing
 
@@ -91,9 +93,14 @@ class Teacher:
         model: the network, logits [B, C] from images [B, channels, H, W].
         cache: True keeps logits, False asks the network at every step, None (default) keeps
             them where it saves work: if there are no more views than epochs.
+
+    Raises:
+        ValueError: `model` is no network, or `cache` none of the three.
     """
 
     def __init__(self, model: nn.Module, *, cache: bool | None = None) -> None:
+        instance(model, nn.Module, name="the teacher")
+        instance(cache, bool, type(None), name="cache")
         self.model = model
         self.cache = cache
         self._tables: dict[tuple[str, str, Views], Tensor] = {}
@@ -113,7 +120,14 @@ class Teacher:
         It looks them up in a table, computed now unless it is remembered, or asks the network
         at every step. Each run holds its own function, so runs that share a teacher cannot get
         each other's logits. The network moves to the device of `train`.
+
+        Raises:
+            ValueError: another split, views or number of epochs; a network without weights, or
+                one that does not take the images.
         """
+        instance(train, Split, name="train")
+        instance(views, Views, name="views")
+        whole(epochs, name="epochs", least=1)
         move(self.model, train.images.device)
         wanted = len(views) <= epochs if self.cache is None else self.cache
         if not wanted:
@@ -154,7 +168,8 @@ class Distillation(Objective):
             scalar; default `kd_loss`.
 
     Raises:
-        ValueError: `temperature` or `alpha` is outside of its range.
+        ValueError: `temperature` or `alpha` is outside of its range, `teacher` is no network, or
+            `soft_loss` cannot be called.
     """
 
     def __init__(
@@ -167,8 +182,11 @@ class Distillation(Objective):
     ) -> None:
         super().__init__()
         check_temperature(temperature)
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha must lie between 0 and 1, got {alpha}.")
+        if not is_number(alpha) or not 0 <= alpha <= 1:
+            raise ValueError(f"alpha must lie between 0 and 1, got {told(alpha)}.")
+        function(
+            soft_loss, name="soft_loss", called="(student_logits, teacher_logits, temperature=T)"
+        )
         self.teacher = Teacher.of(teacher)
         self.temperature = temperature
         self.alpha = alpha
@@ -236,7 +254,12 @@ def standardized_kd_loss(
 
 
 def describe(factory: Callable[..., Any]) -> str:
-    """A name for a function that is the same in the next process; of a lambda only that."""
+    """A name for a function that is the same in the next process; of a lambda only that.
+
+    Raises:
+        ValueError: no function.
+    """
+    function(factory, name="this", called="the docstring says")
     if isinstance(factory, partial):
         return f"{describe(factory.func)} {factory.args} {sorted(factory.keywords.items())}"
     return f"{factory.__module__}.{getattr(factory, '__qualname__', type(factory).__name__)}"
@@ -250,7 +273,11 @@ def fingerprint(model: nn.Module) -> str:
     """SHA-256 of a network's structure (its `repr`), weights and buffers.
 
     Two networks with the same one compute the same, unless the code of a `forward` was edited.
+
+    Raises:
+        ValueError: no network, or one without weights, on the device "meta".
     """
+    _validate.network(model)
     digest = hashlib.sha256(f"{type(model).__qualname__} {model!r}".encode())
     for name, tensor in model.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

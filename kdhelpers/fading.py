@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from kdhelpers import _validate
+from kdhelpers._values import instance, told
 from kdhelpers.data import Batch, Split, Views
 from kdhelpers.distillation import Objective, Terms
 
@@ -21,7 +22,8 @@ class Faded(Objective):
         first, last: the factors, at least 0; default 1 and 0.
 
     Raises:
-        ValueError: a negative factor; when called, an objective without such a term.
+        ValueError: a negative factor, what is no objective, or a term that is no text; when called,
+            an objective without such a term.
     Source: Romero et al. 2014, arXiv 1412.6550, let λ of the soft term fall linearly.
     """
 
@@ -31,6 +33,8 @@ class Faded(Objective):
         super().__init__()
         _validate.weight(first, name="first")
         _validate.weight(last, name="last")
+        instance(objective, Objective, name="objective")
+        instance(term, str, name="term")
         self.objective = objective
         self.term = term
         self.first, self.last = float(first), float(last)
@@ -48,7 +52,7 @@ class Faded(Objective):
         terms: Terms = self.objective(student, batch)
         if self.term not in terms:
             raise ValueError(
-                f"the objective has no term {self.term!r} to fade, it has "
+                f"the objective has no term {told(self.term)} to fade, it has "
                 f"{', '.join(map(repr, terms))}."
             )
         return terms | {self.term: self.factor * terms[self.term]}

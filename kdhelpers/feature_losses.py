@@ -2,9 +2,9 @@
 
 F are features with samples along dimension 0 (B, …); the indices s and t mean student and teacher.
 Everywhere the result is a scalar in the student's dtype, computed in at least float32; gradients
-reach the student only; wrong input raises `ValueError` with the remedy (unequal batches or shapes,
-not floating point, NaN or infinite, a weight below 0, a batch too small; values are checked on the
-CPU only).
+reach the student only; wrong input raises `ValueError` with the remedy (unequal batches, shapes or
+devices, not floating point, NaN, infinite or beyond 1e6, a weight below 0 or above 1e9, a batch too
+small; values are checked on the CPU only).
 """
 
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdhelpers import _validate
+from kdhelpers._values import told
 
 
 def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
@@ -41,8 +42,8 @@ def attention_transfer_loss(
     Source: Zagoruyko & Komodakis 2016, arXiv 1612.03928. Their code, RepDistiller's and
     torchdistill's default are "code", which is ‖Q_s − Q_t‖₂² / (H·W): not the paper's equation.
     """
-    if form not in ("code", "paper"):
-        raise ValueError(f'form must be "code" or "paper", but is {form!r}.')
+    if not isinstance(form, str) or form not in ("code", "paper"):
+        raise ValueError(f'form must be "code" or "paper", but is {told(form)}.')
     student, teacher = _validate.pair(student_features, teacher_features, what="features")
     _validate.maps(student, name="student_features")
     _validate.maps(teacher, name="teacher_features")
@@ -101,7 +102,10 @@ def _attention(features: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _gram(vectors: Tensor) -> Tensor:
     """Inner products of all rows, kept in full precision: autocast would halve this product."""
-    with torch.autocast(vectors.device.type, enabled=False):
+    kind = vectors.device.type
+    if not torch.amp.is_autocast_available(kind):
+        return vectors @ vectors.mT
+    with torch.autocast(kind, enabled=False):
         return vectors @ vectors.mT
 
 

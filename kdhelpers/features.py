@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdhelpers import _validate
+from kdhelpers._values import instance, is_whole, told, whole, wholes
 
 
 @contextmanager
@@ -32,8 +33,9 @@ def capture(
     With `stop_at_deepest` the forward pass ends as soon as every layer has run, and the `with`
     block with it (a hint needs no more of the teacher): write nothing after the call in the block.
 
-    Raises ValueError: no path; a path the model does not have (near names are suggested); a layer
-    that returns no tensor; at the end of the block, a layer that did not run.
+    Raises ValueError: a model that is no network; no path; a path the model does not have (near
+    names are suggested); a layer that returns no tensor; at the end of the block, a layer that did
+    not run.
     """
     layers = _find(model, paths)
     features: dict[str, Tensor] = {}
@@ -53,6 +55,9 @@ def capture(
         )
 
 
+LARGEST = 2**16  # channels, or pixels along a side
+
+
 class Regressor(nn.Module):
     """Map student features to the shape of teacher features: FitNets' r in MSE(r(F_s), F_t).
 
@@ -63,7 +68,8 @@ class Regressor(nn.Module):
     It belongs to the student's side: give its parameters to the optimiser together with the
     student's, and throw it away afterwards. It is no part of the student.
 
-    Raises ValueError: a kernel other than 1 or 3; features that are not a map of student_channels.
+    Raises ValueError: a kernel other than 1 or 3; channels or a size below 1 or beyond 65,536;
+    features that are not a map of student_channels.
     Source: Romero et al. 2014, arXiv 1412.6550, who choose a larger kernel without padding instead
     of resizing. RepDistiller's adds batch normalisation and ReLU, which a hint taken before the
     activation could not be matched with.
@@ -78,21 +84,30 @@ class Regressor(nn.Module):
         kernel_size: int = 1,
     ) -> None:
         super().__init__()
-        if kernel_size not in (1, 3):
-            raise ValueError(f"kernel_size must be 1 or 3, but is {kernel_size!r}.")
-        self.size = None if size is None else (int(size[0]), int(size[1]))
+        whole(student_channels, name="student_channels", least=1, most=LARGEST)
+        whole(teacher_channels, name="teacher_channels", least=1, most=LARGEST)
+        if not is_whole(kernel_size) or kernel_size not in (1, 3):
+            raise ValueError(f"kernel_size must be 1 or 3, but is {told(kernel_size)}.")
+        self.size: tuple[int, int] | None = None
+        if size is not None:
+            height, width = wholes(size, name="size", count=2, most=LARGEST)
+            self.size = (height, width)
         self.convolution = nn.Conv2d(
             student_channels, teacher_channels, kernel_size, padding=kernel_size // 2
         )
 
     def forward(self, student_features: Tensor) -> Tensor:
+        weight = self.convolution.weight
+        _validate.samples(student_features, name="student_features")
+        _validate.same_device(student_features, weight, name="student_features")
         _validate.maps(student_features, name="student_features")
         if student_features.shape[1] != self.convolution.in_channels:
             raise ValueError(
                 f"student_features have {student_features.shape[1]} channels, but the regressor "
                 f"was made for {self.convolution.in_channels}; make it from the captured layer."
             )
-        output: Tensor = self.convolution(_resized(student_features, self.size))
+        features = student_features.to(weight.dtype)
+        output: Tensor = self.convolution(_resized(features, self.size))
         return output
 
 
@@ -127,16 +142,17 @@ def _hook(
 
 def _find(model: nn.Module, paths: Iterable[str]) -> dict[str, nn.Module]:
     """The named layers, each under its path."""
+    instance(model, nn.Module, name="model")
     modules = dict(model.named_modules(remove_duplicate=False))
     found = {}
     for path in paths:
         if not isinstance(path, str):
-            raise ValueError(f"a layer's path must be a string, but is {path!r}.")
+            raise ValueError(f"a layer's path must be a string, but is {told(path)}.")
         if path not in modules:
             near = get_close_matches(path, modules, n=3, cutoff=0.4)
             known = [name for name, _ in model.named_children()]
             hint = f"did you mean {_quoted(near)}?" if near else f"it starts with {_quoted(known)}."
-            raise ValueError(f"{type(model).__name__} has no layer {path!r}; {hint}")
+            raise ValueError(f"{type(model).__name__} has no layer {told(path)}; {hint}")
         found[path] = modules[path]
     if not found:
         raise ValueError("no layer to capture; name at least one path of model.named_modules().")

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kdhelpers._values import told
+
 __all__ = ["atomic", "write_bytes", "write_text"]
 
 
@@ -22,7 +24,10 @@ def atomic(path: Path) -> Iterator[Path]:
 
     Raises:
         OSError: the folder cannot be written, the disk is full, or the block wrote no file.
+        ValueError: ``path`` is neither text nor a path, or holds a NUL.
     """
+    if not isinstance(path, str | Path) or "\0" in str(path):
+        raise ValueError(f"a file must be named by a path, got {told(path)}.")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The name keeps the suffix: some writers (numpy, torchvision) choose the format by it.
@@ -46,8 +51,12 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path``, whole or not at all.
 
     Raises:
-        OSError: as for :func:`atomic`.
+        OSError, ValueError: as for :func:`atomic`; also ValueError for what are no bytes.
     """
+    if not isinstance(content, bytes):
+        raise ValueError(
+            f"the content must be bytes, got a value of type {type(content).__name__}."
+        )
     with atomic(path) as temporary:
         temporary.write_bytes(content)
 
@@ -56,9 +65,13 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` as UTF-8 with ``\\n`` line ends, whole or not at all.
 
     Raises:
-        OSError: as for :func:`atomic`.
+        OSError, ValueError: as for :func:`atomic`; also ValueError for what is no Unicode text.
     """
-    write_bytes(path, text.encode("utf-8"))
+    try:
+        content = text.encode("utf-8")
+    except (UnicodeEncodeError, AttributeError) as error:
+        raise ValueError(f"the content must be Unicode text, got {told(text)}.") from error
+    write_bytes(path, content)
 
 
 def _usual_mode(path: Path) -> int:

@@ -13,9 +13,12 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._classifier import Classifier
+from kdhelpers._classifier import MOST_CHANNELS, Classifier, groups, scaled
+from kdhelpers._values import is_number, is_whole, told
 
 __all__ = ["NETWORKS", "FitNet", "Network"]
+
+MOST_STAGES = 10  # each halves the image
 
 Stages = Sequence[Sequence[int]]
 
@@ -37,8 +40,9 @@ class FitNet(Classifier):
         width: factor for all channels and for `hidden`, rounded: a narrow version for the CPU.
 
     Raises:
-        ValueError: a stage without layers, a size below 1, an even kernel, images that cannot be
-            halved between the stages or whose last map cannot be cut into the grid.
+        ValueError: a stage without layers, a size below 1, an even kernel or one above 31, images
+            that cannot be halved between the stages or whose last map cannot be cut into the
+            grid, a width that is not positive, or as for `Classifier`.
     Source: Romero et al. 2014, arXiv 1412.6550.
     """
 
@@ -63,14 +67,14 @@ class FitNet(Classifier):
         for number, sizes in enumerate(stages, start=1):
             layers = []
             for size in sizes:
-                size = _scaled(size, width)
+                size = scaled(size, width)
                 layers.append(_layer(channels, size, kernel_size, batch_norm=batch_norm))
                 channels = size
             self._stages.append(f"stage{number}")
             self.add_module(self._stages[-1], nn.Sequential(*layers))
         features = channels * grid**2
-        self.fc = nn.Linear(features, _scaled(hidden, width)) if hidden else None
-        self.head = nn.Linear(_scaled(hidden, width) if hidden else features, num_classes)
+        self.fc = nn.Linear(features, scaled(hidden, width)) if hidden else None
+        self.head = nn.Linear(scaled(hidden, width) if hidden else features, num_classes)
 
     @property
     def hint_layer(self) -> str:
@@ -110,31 +114,31 @@ def _layer(inputs: int, outputs: int, kernel_size: int, *, batch_norm: bool) -> 
     return nn.Sequential(parts)
 
 
-def _scaled(size: int, width: float) -> int:
-    return max(1, round(size * width))
-
-
 def _check(
     stages: Stages, hidden: int, kernel_size: int, grid: int, width: float, image_size: int
 ) -> None:
-    if not stages or not all(stages) or min(min(sizes) for sizes in stages) < 1:
+    groups(stages, name="stages")
+    right = is_whole(hidden) and 0 <= hidden <= MOST_CHANNELS
+    if not right or not is_number(width) or not 0 < width <= 16:
         raise ValueError(
-            f"stages must be one or more groups of channels of at least 1, got {stages!r}; "
-            "((16, 16), (32, 32)) has two stages of two layers."
+            f"hidden must be at least 0 and width above 0, got {told(hidden)} and {told(width)}."
         )
-    if hidden < 0 or not width > 0:
-        raise ValueError(f"hidden must be at least 0 and width above 0, got {hidden} and {width}.")
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size must be odd, to keep the size of a map, got {kernel_size}.")
-    halvings = 2 ** (len(stages) - 1)
-    if image_size < 1 or image_size % halvings:
+    if not is_whole(kernel_size) or not 1 <= kernel_size <= 31 or kernel_size % 2 == 0:
+        raise ValueError(
+            "kernel_size must be odd, to keep the size of a map, got "
+            f"{told(kernel_size)}; 31 at most."
+        )
+    halvings = 2 ** (min(len(stages), MOST_STAGES) - 1)
+    if len(stages) > MOST_STAGES or image_size < 1 or image_size % halvings:
         raise ValueError(
             f"image_size must be a multiple of {halvings} for {len(stages)} stages, "
             f"got {image_size}."
         )
     last = image_size // halvings
-    if grid < 1 or last % grid:
-        raise ValueError(f"grid must divide the last map of {last} pixels a side, got {grid}.")
+    if not is_whole(grid) or grid < 1 or last % grid:
+        raise ValueError(
+            f"grid must divide the last map of {last} pixels a side, got {told(grid)}."
+        )
 
 
 class Network(NamedTuple):

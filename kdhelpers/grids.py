@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kdhelpers import course
+from kdhelpers._values import told
 from kdhelpers.course import CourseError, Plan
+from kdhelpers.lessons import wanted
 
 __all__ = ["LARGEST", "SEEDS", "Point", "expand"]
 
@@ -55,6 +57,10 @@ def expand(
         CourseError: the grid is empty or too large, names what the lesson does not have, holds a
             value that does not fit, or holds one twice.
     """
+    wanted(plan, Plan, name="plan")
+    wanted(grid, Mapping, name="the grid")
+    wanted(fixed, list, tuple, set, frozenset, Mapping, name="fixed")
+    fixed = [name for name in fixed if isinstance(name, str)]
     if not grid:
         raise CourseError("the grid is empty; give at least one parameter with its values")
     targets = {name: _target(plan, name) for name in grid}
@@ -92,7 +98,7 @@ def _items(plan: Plan, name: str, values: Iterable[Any]) -> list[Any]:
     declared = plan.lesson.parameters.get(target)
     whole = declared is not None and (declared.type == "int" or target != name)
     if isinstance(values, Mapping) or not isinstance(values, Iterable):
-        raise CourseError(f"the grid's {name!r} wants a list of values, not {values!r}")
+        raise CourseError(f"the grid's {name!r} wants a list of values, not {told(values)}")
     items: list[Any] = []
     for value in [values] if isinstance(values, str) else values:
         found = RANGE.fullmatch(value) if isinstance(value, str) else None
@@ -113,6 +119,8 @@ def _items(plan: Plan, name: str, values: Iterable[Any]) -> list[Any]:
 
 
 def _range(name: str, text: str, found: re.Match[str]) -> list[int]:
+    if any(len(number or "") > 20 for number in found.groups()):
+        raise CourseError(f"the range {told(text)} of {name!r} has numbers of too many digits")
     start, stop, step = (int(number or 1) for number in found.groups())
     numbers = range(start, stop, step) if step else range(0)
     if not numbers:

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 
 from kdhelpers import _validate
 from kdhelpers._seeding import initial_weights
+from kdhelpers._values import function, instance
 from kdhelpers.data import Batch, Split, Views
 from kdhelpers.distillation import Objective, Teacher, Terms, describe, fingerprint
 from kdhelpers.feature_losses import hint_loss
 from kdhelpers.features import Regressor, capture
-from kdhelpers.prediction import evaluating, move
+from kdhelpers.prediction import evaluating, move, taking
 
 __all__ = ["Hint", "LayerPair", "WithFeatures", "regressor_between"]
 
@@ -44,7 +45,8 @@ class LayerPair(nn.Module):
             `regressor_between`). It is trained with the student and is no part of it.
 
     Raises:
-        ValueError: a negative weight; when called, features that do not fit the regressor or the
+        ValueError: a negative weight, a path that is no text, a loss that cannot be called or a
+            regressor that is no network; when called, features that do not fit the regressor or the
             loss.
     """
 
@@ -59,6 +61,11 @@ class LayerPair(nn.Module):
     ) -> None:
         super().__init__()
         _validate.weight(weight, name="weight")
+        instance(student_layer, str, name="student_layer")
+        instance(teacher_layer, str, name="teacher_layer")
+        function(loss, name="loss", called="(student_features, teacher_features)")
+        if regressor is not None:
+            _validate.network(regressor, name="regressor")
         self.student_layer = student_layer
         self.teacher_layer = teacher_layer
         self.loss = loss
@@ -118,6 +125,8 @@ class Hint(Objective):
         teacher: the network; always in eval mode, without gradients.
         pair: the layers, the regressor and the loss.
 
+    Raises:
+        ValueError: a teacher that is no network, or a pair that is none.
     Source: Romero et al. 2014, arXiv 1412.6550. Their second stage is
     `Faded(Distillation(teacher, temperature=3, alpha=0.8), last=0.25)`: a soft term that weighs 4
     times the hard one at first and as much as it at last.
@@ -125,6 +134,7 @@ class Hint(Objective):
 
     def __init__(self, teacher: nn.Module | Teacher, pair: LayerPair) -> None:
         super().__init__()
+        instance(pair, LayerPair, name="pair")
         self.teacher = Teacher.of(teacher)
         self.pair = pair
 
@@ -159,7 +169,8 @@ class WithFeatures(Objective):
         pairs: `hint=LayerPair(…), attention=LayerPair(…)`.
 
     Raises:
-        ValueError: no pair; when called, a pair with the name of another term.
+        ValueError: no pair, or another type of argument; when called, a pair with the name of
+            another term.
     """
 
     def __init__(
@@ -168,6 +179,9 @@ class WithFeatures(Objective):
         super().__init__()
         if not pairs:
             raise ValueError("no features to match; give at least one pair, hint=LayerPair(…).")
+        instance(objective, Objective, name="objective")
+        for name, pair in pairs.items():
+            instance(pair, LayerPair, name=name)
         self.objective = objective
         self.teacher = Teacher.of(teacher)
         self.pairs = pairs
@@ -229,11 +243,18 @@ def regressor_between(
         seed: fixes the initial weights; the global random state is left as it is.
 
     Raises:
-        ValueError: an unknown layer, or one whose output is no map (B, channels, H, W).
+        ValueError: an unknown layer, one whose output is no map (B, channels, H, W), networks
+            that do not take the images, a kernel other than 1 or 3, or another type of argument.
     """
+    _validate.network(student, name="student")
+    _validate.network(teacher, name="teacher")
+    instance(train, Split, name="train")
+    _validate.readable(train.images, name="the images of the split")
     images = train.normalise(train.images[:2])
-    own = _guides(student, images, [student_layer])[student_layer]
-    guide = _guides(teacher, images, [teacher_layer])[teacher_layer]
+    with taking(student, images):
+        own = _guides(student, images, [student_layer])[student_layer]
+    with taking(teacher, images):
+        guide = _guides(teacher, images, [teacher_layer])[teacher_layer]
     _validate.maps(own, name=f"the student's {student_layer!r}")
     _validate.maps(guide, name=f"the teacher's {teacher_layer!r}")
     height, width = guide.shape[2:]

@@ -12,15 +12,28 @@ from pathlib import Path
 from typing import Any
 
 from kdhelpers import parameters
+from kdhelpers._values import instance, told
 
 __all__ = ["CourseError", "Lesson", "Parameter", "did_you_mean", "find_lessons", "find_root"]
-__all__ += ["for_papermill"]
+__all__ += ["for_papermill", "wanted"]
 
 PATTERN = "[0-9][0-9]_*.ipynb"
 
 
 class CourseError(ValueError):
     """What was asked for cannot be done; the message is one sentence for the person who asked."""
+
+
+def wanted(value: object, *kinds: type, name: str) -> None:
+    """Check for a value of one of the types.
+
+    Raises:
+        CourseError: it is none.
+    """
+    try:
+        instance(value, *kinds, name=name)
+    except ValueError as error:
+        raise CourseError(str(error).rstrip(".")) from error
 
 
 @dataclass(frozen=True)
@@ -35,9 +48,16 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Lesson:
-    """A notebook of the course, or any other notebook that keeps to its conventions."""
+    """A notebook of the course, or any other notebook that keeps to its conventions.
+
+    Raises:
+        CourseError: `path` is no path.
+    """
 
     path: Path
+
+    def __post_init__(self) -> None:
+        wanted(self.path, Path, name="the path of a lesson")
 
     @property
     def name(self) -> str:
@@ -174,8 +194,9 @@ def find_root(start: Path | None = None) -> Path:
     `notebooks/` holds lessons; else the one above the package, if it was installed editable.
 
     Raises:
-        CourseError: there is none.
+        CourseError: there is none, or `start` is no path.
     """
+    wanted(start, Path, type(None), name="start")
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents, Path(__file__).resolve().parent.parent):
         if any((folder / "notebooks").glob(PATTERN)):
@@ -192,12 +213,17 @@ def find_lessons(
     """The lessons called `names` ("01", "1", "01_mnist_kd" or a path), each once; none means all.
 
     Raises:
-        CourseError: there is no such lesson, or two of the lessons have the same name.
+        CourseError: there is no such lesson, two of the lessons have the same name, or an argument
+            is neither text nor a path.
     """
+    wanted(names, str, Path, list, tuple, name="a lesson")
+    wanted(root, Path, type(None), name="root")
     if isinstance(names, str | Path):
         names = [names]
     if not names:
         return _all(root)
+    for name in names:
+        wanted(name, str, Path, name="a lesson")
     chosen = list(dict.fromkeys(_find_one(str(name), root) for name in names))
     seen: dict[str, Path] = {}
     for lesson in chosen:
@@ -216,8 +242,8 @@ def _all(root: Path | None) -> list[Lesson]:
 
 def _find_one(name: str, root: Path | None) -> Lesson:
     if name.endswith(".ipynb"):
-        if not Path(name).is_file():
-            raise CourseError(f"there is no notebook {name!r}")
+        if not _is_file(name):
+            raise CourseError(f"there is no notebook {told(name)}")
         return Lesson(Path(name).resolve())
     known = _all(root)
     matches = [
@@ -228,8 +254,17 @@ def _find_one(name: str, root: Path | None) -> Lesson:
     if len(matches) > 1:
         raise CourseError(f"{name!r} may be {' or '.join(lesson.name for lesson in matches)}")
     if not matches:
-        raise CourseError(f"unknown lesson {name!r}{did_you_mean(name, [k.name for k in known])}")
+        raise CourseError(
+            f"unknown lesson {told(name)}{did_you_mean(name, [k.name for k in known])}"
+        )
     return matches[0]
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # longer than a path can be, or with a NUL
+        return False
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

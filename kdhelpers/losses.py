@@ -7,8 +7,9 @@ the indices s and t mean student and teacher, y is the true class. Everywhere
   least float32, so half-precision logits from autocast are welcome;
 - gradients reach the student only, because the teacher's logits are detached inside; a temperature
   may be a 0-d tensor, and then it receives a gradient as well (a learned temperature);
-- wrong input raises `ValueError` with the remedy: unequal shapes, logits that are not floating
-  point, NaN or infinite, T ≤ 0, a weight outside its range, labels out of range, a batch too small.
+- wrong input raises `ValueError` with the remedy: unequal shapes or devices, logits that are not
+  floating point, NaN, infinite or beyond 1e6 (whose squares would overflow soon), T ≤ 0 or outside
+  of 1e-6 … 1e9, a weight outside its range or above 1e9, labels out of range, a batch too small.
   Values are checked on the CPU only, so that no step ever waits for an accelerator.
 
 The losses on hidden features live in `kdhelpers.feature_losses` and are offered here too.
@@ -52,7 +53,7 @@ def soft_targets(logits: Tensor, *, temperature: float | Tensor) -> Tensor:
     Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531.
     """
     logits = _validate.logits(logits, name="logits")
-    _validate.temperature(temperature)
+    _validate.temperature(temperature, like=logits)
     return F.softmax(logits / temperature, dim=1)
 
 
@@ -215,7 +216,7 @@ def _softened(
     student, teacher = _validate.logits_pair(
         student_logits, teacher_logits, min_batch=min_batch, min_classes=min_classes
     )
-    _validate.temperature(temperature)
+    _validate.temperature(temperature, like=student)
     return student / temperature, teacher / temperature
 
 

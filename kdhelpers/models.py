@@ -11,7 +11,9 @@ from urllib.error import URLError
 
 from torch import nn
 
+from kdhelpers._classifier import MOST_CLASSES
 from kdhelpers._seeding import initial_weights
+from kdhelpers._values import instance, told, whole
 from kdhelpers.convnets import MNISTCNN, LeNet, PlainCNN
 from kdhelpers.fitnets import NETWORKS as FITNETS
 from kdhelpers.resnet import ResNet18
@@ -112,7 +114,7 @@ def build(
 
     Raises:
         ValueError: an unknown name or option, an image size that does not fit, fewer than 2
-            classes.
+            classes, or as the class of the network documents it.
     """
     recipe = _recipe(name)
     for option in options:
@@ -143,10 +145,17 @@ def from_torchvision(
             random state.
 
     Raises:
-        ValueError: an unknown name or weights, or a network that does not end in a linear layer.
+        ValueError: an unknown name or weights, a network that does not end in a linear layer,
+            fewer than 2 classes, or a seed that is no whole number from 0.
         OSError: the weights are not there and cannot be downloaded.
     """
     import torchvision
+
+    if not isinstance(name, str) or name.lower() not in torchvision.models.list_models():
+        raise ValueError(f"torchvision has no model {told(name)}.")
+    if weights is not None:
+        instance(weights, str, name="weights")
+    whole(num_classes, name="num_classes", least=2, most=MOST_CLASSES)
 
     with initial_weights(seed):
         try:
@@ -157,7 +166,7 @@ def from_torchvision(
                 "network once, or pass weights=None."
             ) from error
         except KeyError as error:  # the weights: an unknown name is a ValueError already
-            raise ValueError(f"torchvision has no weights {weights!r} for {name}.") from error
+            raise ValueError(f"torchvision has no weights {told(weights)} for {name}.") from error
         places = [(path, m) for path, m in model.named_modules() if isinstance(m, nn.Linear)]
         if not places or list(model.modules())[-1] is not places[-1][1]:
             raise ValueError(f"{name} does not end in a linear layer that could be replaced.")
@@ -168,6 +177,6 @@ def from_torchvision(
 
 
 def _recipe(name: str) -> _Recipe:
-    if name not in _RECIPES:
-        raise ValueError(f"unknown model {name!r}; choose one of {', '.join(_RECIPES)}.")
+    if not isinstance(name, str) or name not in _RECIPES:
+        raise ValueError(f"unknown model {told(name)}; choose one of {', '.join(_RECIPES)}.")
     return _RECIPES[name]

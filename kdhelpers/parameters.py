@@ -5,14 +5,17 @@ literal, never as code, and into a record unchanged.
 """
 
 import math
-import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kdhelpers._values import instance, place, told
+
 __all__ = ["TYPES", "convert", "plain", "read_file"]
+
+DEEPEST = 50  # collections inside of collections in YAML
 
 # What a person is told who gave something else.
 TYPES = {
@@ -25,9 +28,6 @@ TYPES = {
     "list[str]": "a list of texts such as [mnist, digits]",
     "dict": "a mapping such as {conv1: 0.5, conv2: 1.0}",
 }
-
-_shorten = reprlib.Repr()
-_shorten.maxstring = _shorten.maxother = 60
 
 
 def plain(value: Any, name: str) -> Any:
@@ -48,7 +48,10 @@ def plain(value: Any, name: str) -> Any:
 
 def _plain(value: Any, name: str) -> Any:
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()
+        try:
+            value = value.item()
+        except Exception as error:  # a tensor without values; PyTorch is not known here
+            raise ValueError(f"{name} has no value that could be read.") from error
     match value:
         case None | bool():
             return value
@@ -80,12 +83,14 @@ def convert(value: Any, kind: str) -> Any:
     """`value` as the type `kind` (one of `TYPES`); text is read the way YAML would be.
 
     Raises:
-        ValueError: it does not fit; the message says what is wanted.
+        ValueError: it does not fit; the message says what is wanted. Or there is no such type.
     """
+    if not isinstance(kind, str) or kind not in _CONVERTERS:
+        raise ValueError(f"the type must be one of {', '.join(TYPES)}, not {told(kind)}")
     try:
         return plain(_CONVERTERS[kind](plain(value, "the value")), "the value")
     except ValueError:
-        raise ValueError(f"wants {TYPES[kind]}, not {_shorten.repr(value)}") from None
+        raise ValueError(f"wants {TYPES[kind]}, not {told(value)}") from None
 
 
 def _int(value: Any) -> int:
@@ -152,23 +157,28 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file cannot be read, is not YAML, or is not a mapping from names.
     """
+    instance(path, str, Path, name="the file of parameters")
+    told_path = place(path)[1:-1]
     try:
-        content = _parse(path.read_text(encoding="utf-8"))
+        content = _parse(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+        raise ValueError(f"{told_path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text") from error
+        raise ValueError(f"{told_path} is not UTF-8 text") from error
     except ValueError as error:
-        raise ValueError(f"{path} is not valid YAML ({error})") from error
+        raise ValueError(f"{told_path} is not valid YAML ({error})") from error
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
-        raise ValueError(f"{path} must map parameter names to values, one 'name: value' a line")
+        raise ValueError(
+            f"{told_path} must map parameter names to values, one 'name: value' a line"
+        )
     return content
 
 
 def _parse(text: str) -> Any:
-    """YAML as papermill reads it (dates stay text), without aliases, which can grow endlessly.
+    """YAML as papermill reads it (dates stay text), without aliases, which can grow endlessly, and
+    without a key that stands twice, of which one would be lost unseen.
 
     Raises:
         ValueError: in a few words, why this is not YAML.
@@ -176,9 +186,16 @@ def _parse(text: str) -> Any:
     from papermill.iorw import NoDatesSafeLoader  # slow to import, and only a run needs it
 
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise ValueError("aliases such as *name are not supported")
-        return yaml.load(text, Loader=NoDatesSafeLoader)  # a SafeLoader
+        _check_events(yaml.parse(text))
+        loader = NoDatesSafeLoader(text)  # a SafeLoader
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _check_keys(node)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise ValueError(f"{line}{error.problem}") from error
@@ -186,3 +203,28 @@ def _parse(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
     except Exception as error:  # a tag that does not fit (!!int x) raises whatever it likes
         raise ValueError(str(error).partition("\n")[0]) from error
+
+
+def _check_events(events: Iterator[yaml.Event]) -> None:
+    """Stop before anything grows: PyYAML takes seconds for brackets in thousands of brackets."""
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("aliases such as *name are not supported")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError("it is nested too deeply")
+
+
+def _check_keys(node: yaml.Node) -> None:
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ValueError(f"the key {told(key)} stands twice")
+        for _, value in node.value:
+            _check_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_keys(item)

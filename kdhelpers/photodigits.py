@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kdhelpers._values import is_whole, told, whole
+
 SIZE = 32
 LEFT_PART = 0.6  # of a photograph's width; the rest is for the test pictures
 
@@ -39,10 +41,18 @@ def compose(
     one elementary float64 operation at a time are used, which give the same bits everywhere.
 
     Raises:
-        ValueError: `part` is neither "left" nor "right".
+        ValueError: `part` is neither "left" nor "right", `digits` or `labels` are no such arrays,
+            or `count` or `seed` is no whole number (from 1 to 1,000,000, from 0).
     """
-    if part not in ("left", "right"):
-        raise ValueError(f"part must be 'left' or 'right', got {part!r}.")
+    if not isinstance(part, str) or part not in ("left", "right"):
+        raise ValueError(f"part must be 'left' or 'right', got {told(part)}.")
+    for name, array, shape in (("digits", digits, (8, 8)), ("labels", labels, ())):
+        fits = isinstance(array, np.ndarray) and array.dtype.kind in "iu" and array.size
+        if not fits or array.shape != (len(digits), *shape):
+            raise ValueError(f"{name} must be whole numbers, [M, 8, 8] and [M], got {told(array)}.")
+    count = whole(count, name="count", least=1, most=1_000_000)
+    if not is_whole(seed) or seed < 0:
+        raise ValueError(f"seed must be 0 or more, got {told(seed)}.")
     random = np.random.default_rng(seed)
     chosen = (random.random(count) * len(digits)).astype(np.int64)
     mask = _warp(digits[chosen].astype(np.float64) / 16.0, random)[:, None]

@@ -11,9 +11,11 @@ effects of 0.5, 0.3 and 0.1, and the exact answer is 4, 7 and 38.
 
 import math
 from contextlib import suppress
-from numbers import Integral, Real
+from numbers import Real
 
 from scipy import optimize, special, stats
+
+from kdhelpers._values import is_whole, told, whole
 
 __all__ = ["detectable", "power", "seeds_needed"]
 
@@ -31,7 +33,7 @@ def power(effect: float, std: float, count: int, *, confidence: float = 0.95) ->
         effect: the true mean difference, in the units of `std`; its sign is of no matter, and at
             0 the result is the error rate 1 - confidence.
         std: the standard deviation of the differences (see the module), above 0.
-        count: the number of seed pairs, at least 2.
+        count: the number of seed pairs, at least 2, at most a million.
         confidence: the coverage of the interval, default 95 %.
 
     Raises:
@@ -63,8 +65,8 @@ def seeds_needed(effect: float, std: float, power: float = 0.8, confidence: floa
     while not enough(many):
         if many >= MOST:
             raise ValueError(
-                f"an effect of {effect!r} at a std of {std!r} needs more than {MOST:,} seed "
-                "pairs; it cannot be found this way."
+                f"an effect of {told(effect)} at a std of {told(std)} needs more than {MOST:,} "
+                "seed pairs; it cannot be found this way."
             )
         few, many = many, 2 * many
     while many - few > 1:
@@ -113,26 +115,30 @@ def _finite(name: str, value: object) -> float:
             number = float(value)
             if math.isfinite(number):
                 return number
-    raise ValueError(f"{name} must be a finite number, got {value!r}.")
+    raise ValueError(f"{name} must be a finite number, got {told(value)}.")
 
 
 def _above_zero(name: str, value: object) -> float:
     number = _finite(name, value)
     if number <= 0:
-        raise ValueError(f"{name} must be above 0, got {value!r}; without spread, nothing is open.")
+        raise ValueError(
+            f"{name} must be above 0, got {told(value)}; without spread, nothing is open."
+        )
     return number
 
 
 def _count(count: object) -> int:
-    if isinstance(count, bool) or not isinstance(count, Integral) or count < 2:
-        raise ValueError(f"count must be a whole number of at least 2 seed pairs, got {count!r}.")
-    return int(count)
+    if not is_whole(count) or count < 2:
+        raise ValueError(
+            f"count must be a whole number of at least 2 seed pairs, got {told(count)}."
+        )
+    return whole(count, name="count", most=MOST)
 
 
 def _confidence(confidence: object) -> float:
     number = _finite("confidence", confidence)
     if not 0 < number < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}.")
+        raise ValueError(f"confidence must lie between 0 and 1, got {told(confidence)}.")
     return number
 
 
@@ -141,5 +147,5 @@ def _check_power(power: object, confidence: object) -> None:
     if not error_rate < _finite("power", power) < 1:
         raise ValueError(
             f"power must lie between {error_rate:.3g} (the error rate, had with no effect at all) "
-            f"and 1, got {power!r}."
+            f"and 1, got {told(power)}."
         )

@@ -1,64 +1,100 @@
 """What `fit` refuses before any work starts."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
-from kdhelpers.data import Split
-from kdhelpers.prediction import evaluating
+from kdhelpers import _validate
+from kdhelpers._values import function, instance, is_number, place, told, whole
+from kdhelpers.data import Split, Views
+from kdhelpers.prediction import ask
 from kdhelpers.together import Students
+
+LONGEST = 1_000_000_000  # epochs
 
 
 def ranges(*, epochs: int, batch_size: int, lr: float, seed: int, devices: int, ema: float) -> None:
-    for name, value, smallest in (
-        ("epochs", epochs, 1),
-        ("batch_size", batch_size, 1),
-        ("seed", seed, 0),
-        ("devices", devices, 1),
-    ):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool):
-            raise ValueError(f"{name} must be a whole number, got {value!r}.")
-        if value < smallest:
-            raise ValueError(f"{name} must be at least {smallest}, got {value}.")
+    whole(epochs, name="epochs", least=1, most=LONGEST)
+    whole(batch_size, name="batch_size", least=1)
+    whole(devices, name="devices", least=1)
+    whole(seed, name="seed")
     if not isinstance(lr, int | float | np.floating) or isinstance(lr, bool):
-        raise ValueError(f"lr must be a number, got {lr!r}.")
-    if not 0 < lr < float("inf"):
-        raise ValueError(f"lr must be greater than 0, got {lr}.")
+        raise ValueError(f"lr must be a number, got {told(lr)}.")
+    if not 0 < lr <= 1e30:
+        raise ValueError(f"lr must be greater than 0, got {told(lr)}.")
     if not isinstance(ema, int | float | np.floating) or not 0 <= ema < 1:
-        raise ValueError(f"ema must be at least 0 and below 1, got {ema!r}.")
+        raise ValueError(f"ema must be at least 0 and below 1, got {told(ema)}.")
+
+
+def kinds(
+    *,
+    optimizer: Any,
+    schedule: Any,
+    views: Any,
+    validation: Any,
+    checkpoint_interval: Any,
+    device: Any,
+    fabric: Any = None,
+) -> None:
+    """The optional arguments are what they should be; None stands for none."""
+    function(optimizer, name="optimizer", called="optimizer(parameters, lr=lr)")
+    if schedule is not None:
+        function(schedule, name="schedule", called="schedule(optimizer, total_steps)")
+    instance(views, Views, type(None), name="views")
+    instance(validation, Split, type(None), name="validation")
+    instance(device, str, torch.device, name="device")
+    instance(fabric, Fabric, type(None), name="fabric")
+    if not is_number(checkpoint_interval) or not checkpoint_interval >= 0:
+        raise ValueError(
+            f"checkpoint_interval must be seconds from 0, got {told(checkpoint_interval)}."
+        )
 
 
 def writable(checkpoint: str | Path | None) -> Path | None:
     """The checkpoint's path, its folder made: a place that cannot be written shows now."""
     if checkpoint is None:
         return None
-    path = Path(checkpoint).expanduser()
-    if str(checkpoint) == "" or path.is_dir():
-        raise ValueError(f"checkpoint must name a file, got {str(checkpoint)!r}.")
+    instance(checkpoint, str, Path, name="checkpoint")
     try:
+        path = Path(checkpoint).expanduser()
+        if str(checkpoint) == "" or path.is_dir():
+            raise ValueError(f"checkpoint must name a file, got {place(checkpoint)}.")
+        if "\0" in str(path):
+            raise ValueError(f"checkpoint must be a path, got {place(checkpoint)}.")
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"checkpoint {str(path)!r} cannot be written: {error}.") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: "~somebody" who does not exist
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"checkpoint {place(checkpoint)} cannot be written: {reason}.") from error
     return path
 
 
-def match(student: nn.Module, train: Split) -> None:
+def match(student: nn.Module, train: Split, validation: Split | None = None) -> None:
     """One forward pass of two images: shapes and labels that do not fit show now, not later."""
+    instance(train, Split, name="train")
+    _validate.readable(train.images, name="the images of the split")
     if len(train) == 0:
         raise ValueError("the split is empty: there is nothing to learn from.")
+    if validation is not None:
+        _validate.readable(validation.images, name="the images for validation")
+        if len(validation) == 0:
+            raise ValueError("the split for validation is empty; leave it out.")
     for network in networks(student):
         _match_one(network, train)
+        if validation is not None:
+            _match_one(network, validation)
 
 
 def _match_one(student: nn.Module, train: Split) -> None:
+    _validate.network(student, name="the student")
     if not any(p.requires_grad for p in student.parameters()):
         raise ValueError("the student has no parameter to train: none requires a gradient.")
     lowest, highest = (int(bound) for bound in torch.aminmax(train.labels))
-    with evaluating(student):
-        images = train.images[:2].to(next(student.parameters()).device)
-        logits = student(train.normalise(images))
+    images = train.images[:2].to(next(student.parameters()).device)
+    logits = ask(student, train.normalise(images))
     if logits.ndim != 2:
         raise ValueError(f"the student must return logits [B, C], got {list(logits.shape)}.")
     if lowest < 0:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from kdhelpers import data, models
+from kdhelpers._values import told
 from kdhelpers.data import Views
 from kdhelpers.distillation import Supervised
 from kdhelpers.evaluation import accuracy
@@ -32,9 +33,9 @@ WIDTH = 0.125
 
 def check(dataset: str) -> None:
     """Raise ValueError unless a teacher for this data set ships with the course."""
-    if dataset != "photodigits":
+    if not isinstance(dataset, str) or dataset != "photodigits":
         raise ValueError(
-            f"no teacher for {dataset!r} ships with the course, only for 'photodigits'; set "
+            f"no teacher for {told(dataset)} ships with the course, only for 'photodigits'; set "
             "teacher_epochs to train one."
         )
 

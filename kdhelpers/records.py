@@ -13,19 +13,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from kdhelpers._values import is_number, place, told
 from kdhelpers.files import write_text
-from kdhelpers.lessons import CourseError, find_root
+from kdhelpers.lessons import CourseError, find_root, wanted
 from kdhelpers.parameters import plain
 
-__all__ = ["belongs_to", "complete", "environment", "load_records", "read_record"]
+__all__ = ["belongs_to", "complete", "environment", "load_records", "read_json", "read_record"]
 __all__ += ["without_folders", "write_record"]
 
 # The lesson's parameter that says where to write; it is no setting of the experiment.
 RECORD_FILE = "record_file"
+
+LONGEST = 1e15  # seconds of a run, or since the clock began
 
 # `profile` is None when plain papermill ran the lesson.
 FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -60,9 +64,15 @@ def write_record(
         started: the value of `time.perf_counter()` in the lesson's first cell.
 
     Raises:
-        CourseError: a value is not plain JSON (NaN, an array, …); the message names its key.
+        CourseError: a value is not plain JSON (NaN, an array, …), and the message names its key;
+            or an argument is of another type.
         OSError: the file cannot be written.
     """
+    wanted(record_file, str, Path, name=RECORD_FILE)
+    wanted(parameters, Mapping, name="parameters")
+    wanted(metrics, Mapping, name="metrics")
+    if not is_number(started) or not abs(started) < LONGEST:
+        raise CourseError(f"started must be the time of time.perf_counter(), not {told(started)}")
     record = {
         "notebook": notebook,
         "profile": None,
@@ -95,18 +105,26 @@ def complete(
         lesson: the digest of the lesson's code; it goes into the environment.
 
     Raises:
-        CourseError: the file is missing or is not a record.
+        CourseError: the file is missing or is not a record, or an argument is of another type.
         OSError: the file cannot be written.
     """
+    wanted(lesson, str, name="lesson")
+    wanted(parameters, Mapping, name="parameters")
+    if not is_number(seconds) or not 0 <= seconds < LONGEST:
+        raise CourseError(f"seconds must be a number from 0, not {told(seconds)}")
     record = read_record(path)
     record |= {
         "notebook": notebook,
         "profile": profile,
         "parameters": without_folders(dict(parameters)),
         "environment": record["environment"] | {"lesson": lesson},
-        "seconds": round(seconds, 2),
+        "seconds": round(float(seconds), 2),
     }
-    _write(path, record)
+    try:
+        record = _checked(record)
+    except ValueError as error:
+        raise CourseError(f"this makes no record: {error}") from error
+    _write(Path(path), record)
     return record
 
 
@@ -118,7 +136,17 @@ def belongs_to(
     parameters: Mapping[str, Any],
     lesson: str,
 ) -> bool:
-    """Whether `complete` made this record of that very run; arguments as there."""
+    """Whether `complete` made this record of that very run; arguments as there.
+
+    Raises:
+        CourseError: `record` is no record, or an argument is of another type.
+    """
+    for name, value in (("notebook", notebook), ("profile", profile), ("lesson", lesson)):
+        wanted(value, str, type(None), name=name)
+    wanted(parameters, Mapping, name="parameters")
+    wanted(record, Mapping, name="record")
+    if not record.keys() >= FIELDS.keys() or not isinstance(record["environment"], Mapping):
+        raise CourseError(f"a record has the keys {', '.join(FIELDS)}")
     found = [record[key] for key in ("notebook", "profile", "parameters")]
     found.append(record["environment"].get("lesson"))
     return found == [notebook, profile, without_folders(dict(parameters)), lesson]
@@ -128,10 +156,18 @@ def load_records(notebook: str, folder: Path | None = None) -> list[dict[str, An
     """The records `<notebook>*.json` of one lesson in `folder` (the course's `results/`), by name.
 
     Raises:
-        CourseError: a file is not a record of this lesson; the message names the file.
+        CourseError: a file is not a record of this lesson, and the message names the file; or an
+            argument is of another type.
     """
-    folder = folder or find_root() / "results"
-    paths = sorted(folder.glob(f"{glob.escape(notebook)}*.json"))
+    wanted(notebook, str, name="notebook")
+    wanted(folder, Path, str, type(None), name="folder")
+    if not notebook or "/" in notebook or "\0" in notebook:
+        raise CourseError(f"a lesson's name is no path, but this is {told(notebook)}")
+    folder = find_root() / "results" if folder is None else Path(folder)
+    try:
+        paths = sorted(folder.glob(f"{glob.escape(notebook)}*.json"))
+    except OSError as error:  # longer than a path can be
+        raise CourseError(f"{place(folder)} cannot be read: {error.strerror}") from error
     records = [read_record(path) for path in paths]
     for path, record in zip(paths, records, strict=True):
         if record["notebook"] != notebook:
@@ -145,16 +181,29 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         CourseError: the file cannot be read or is not a record; the message names the file.
     """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-    except OSError as error:
-        raise CourseError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CourseError(f"{path} is not valid JSON ({error})") from error
+    wanted(path, str, Path, name="the file of a record")
+    where = place(path)[1:-1]
+    record = read_json(Path(path), where)
     try:
         return _checked(record)
     except ValueError as error:
-        raise CourseError(f"{path} is not a record: {error}") from error
+        raise CourseError(f"{where} is not a record: {error}") from error
+
+
+def read_json(path: Path, where: str) -> Any:
+    """What a JSON file holds: neither NaN nor a key twice; `where` names the file in a message.
+
+    Raises:
+        CourseError: the file cannot be read or is not JSON.
+    """
+    try:
+        return json.loads(
+            path.read_text(encoding="utf-8"), parse_constant=_refuse, object_pairs_hook=_once
+        )
+    except OSError as error:
+        raise CourseError(f"{where} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise CourseError(f"{where} is not valid JSON ({_first_line(error)})") from error
 
 
 def _checked(record: Any) -> dict[str, Any]:
@@ -170,12 +219,15 @@ def _checked(record: Any) -> dict[str, Any]:
 
 
 def environment(device: object) -> dict[str, Any]:
-    """What the numbers depend on besides the parameters: versions, machine, commit, date (UTC)."""
+    """What the numbers depend on besides the parameters: versions, machine, commit, date (UTC).
+
+    `device` is a `torch.device` or its name; anything else is told in a few words.
+    """
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
-        "device": _device(str(device)),
+        "device": _device(_name(device)),
         "threads": _threads(),
         "versions": _versions(),
         "commit": _commit(),
@@ -183,10 +235,17 @@ def environment(device: object) -> dict[str, Any]:
     }
 
 
+def _name(device: object) -> str:
+    return device if isinstance(device, str) else place(device)[1:-1]
+
+
 def _device(name: str) -> str:
     # No tensors here; but where the lesson has loaded torch, it can name the accelerator.
     torch = sys.modules.get("torch")
-    return f"{name} ({torch.cuda.get_device_name(name)})" if torch and "cuda" in name else name
+    if torch and "cuda" in name:
+        with suppress(Exception):  # a name that is none: the record tells it as it is
+            return f"{name} ({torch.cuda.get_device_name(name)})"
+    return name
 
 
 def _threads() -> int:
@@ -249,6 +308,20 @@ def without_folders(value: Any) -> Any:
 
 def _write(path: Path, record: dict[str, Any]) -> None:
     write_text(path, json.dumps(record, ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping in which no key stands twice: one of the two values would be lost unseen."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"it has the key {told(twice)} twice")
+    return made
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -13,10 +13,11 @@ import jinja2
 from matplotlib.figure import Figure
 
 from kdhelpers import sweep_plots, sweep_tables
+from kdhelpers._values import place
 from kdhelpers.files import write_text
-from kdhelpers.lessons import CourseError
+from kdhelpers.lessons import CourseError, wanted
 from kdhelpers.plots import Picture, show
-from kdhelpers.records import read_record
+from kdhelpers.records import FIELDS, read_record
 from kdhelpers.stats import mean_interval
 from kdhelpers.sweep_plots import Series
 from kdhelpers.sweep_tables import LIST, Row
@@ -45,11 +46,14 @@ def report(folder: str | Path, out: str | Path | None = None, *, metric: str = "
         metric: what to show of the sweeps; default as for `sweep_plots.numbers`.
 
     Raises:
-        CourseError: the folder has no records, a sweep has no such metric, or the file cannot
-            be written.
+        CourseError: the folder has no records, a sweep has no such metric, the file cannot be
+            written, or an argument is of another type.
     """
+    wanted(folder, str, Path, name="folder")
+    wanted(out, str, Path, type(None), name="out")
+    wanted(metric, str, name="metric")
     folder = Path(folder)
-    files = sorted(path for path in folder.rglob("*.json") if not path.name.startswith("."))
+    files = _json_files(folder)
     sweeps = [path.parent for path in files if path.name == LIST]
     sections = [of_sweep(place, metric, _name(place, folder)) for place in sweeps]
     left_out = []
@@ -58,17 +62,26 @@ def report(folder: str | Path, out: str | Path | None = None, *, metric: str = "
             continue
         try:
             sections.append(of_record(read_record(path), _name(path, folder)))
-        except CourseError:
+        except ValueError:  # no record, or one with numbers beyond all figures
             left_out.append(_name(path, folder))
     if not sections:
-        raise CourseError(f"{str(folder)!r} has no records; `kdhelpers run` and `sweep` write them")
+        raise CourseError(f"{place(folder)} has no records; `kdhelpers run` and `sweep` write them")
     target = Path(out) if out else folder / "report.html"
     title = f"Records in {folder.resolve().name}"
     try:
         write_text(target, render(title, sections, left_out))
-    except OSError as error:
-        raise CourseError(f"cannot write {str(target)!r}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no path"
+        raise CourseError(f"cannot write {place(target)}: {reason}") from error
     return target
+
+
+def _json_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.rglob("*.json") if not path.name.startswith("."))
+    except (OSError, ValueError) as error:  # longer than a path can be, or with a NUL
+        reason = getattr(error, "strerror", None) or "it is no path"
+        raise CourseError(f"{place(folder)} cannot be read: {reason}") from error
 
 
 def _name(path: Path, folder: Path) -> str:
@@ -106,7 +119,14 @@ def of_record(record: Mapping[str, Any], name: str) -> Section:
     """The headline, every metric, a figure of those with a value per seed, and the parameters.
 
     A list in the metrics that is as long as the parameter `seeds` holds one value per seed.
+
+    Raises:
+        CourseError: no record.
     """
+    wanted(record, Mapping, name="record")
+    wanted(name, str, name="name")
+    if not record.keys() >= FIELDS.keys():
+        raise CourseError(f"a record has the keys {', '.join(FIELDS)}")
     parameters, metrics = record["parameters"], record["metrics"]
     seeds = parameters.get("seeds")
     count = len(seeds) if isinstance(seeds, list) else 0
@@ -157,7 +177,7 @@ def _per_seed(value: Any, seeds: int) -> bool:
     return (
         isinstance(value, list)
         and len(value) == seeds >= 2
-        and all(isinstance(item, int | float) and not isinstance(item, bool) for item in value)
+        and all(sweep_plots.is_drawable(item) for item in value)
     )
 
 

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdhelpers._classifier import Classifier, scaled
+from kdhelpers._values import told
 
 CHANNELS = (64, 128, 256, 512)
 # With fewer, PyTorch's 1×1 convolution of stride 2 writes beyond its memory in the channels-last
@@ -27,7 +28,7 @@ class ResNet18(Classifier):
 
     Raises:
         ValueError: an image size that cannot be halved as often as needed, a width that leaves
-            fewer than 8 channels, or an unknown stem.
+            fewer than 8 channels, an unknown stem, or as for `Classifier`.
     """
 
     def __init__(
@@ -39,8 +40,8 @@ class ResNet18(Classifier):
         image_size: int = 32,
         num_classes: int = 10,
     ) -> None:
-        if stem not in ("cifar", "imagenet"):
-            raise ValueError(f"stem must be 'cifar' or 'imagenet', got {stem!r}.")
+        if not isinstance(stem, str) or stem not in ("cifar", "imagenet"):
+            raise ValueError(f"stem must be 'cifar' or 'imagenet', got {told(stem)}.")
         multiple = 8 if stem == "cifar" else 32
         super().__init__(in_channels, image_size, num_classes, multiple_of=multiple)
         first, *_, last = channels = [scaled(c, width) for c in CHANNELS]

@@ -1,11 +1,13 @@
 """The settings of an experiment, checked in its first seconds and not after its first hour."""
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from kdhelpers._values import MOST, told, whole
 from kdhelpers.models import names
+
+LARGEST = 1e300
 
 
 def check(*, available: int, fewest_seeds: int = 2, **settings: Any) -> None:
@@ -26,28 +28,35 @@ def check(*, available: int, fewest_seeds: int = 2, **settings: Any) -> None:
             `kd_learning_rate`.
 
     Raises:
-        ValueError: one sentence that names the setting, its value and what is wanted.
+        ValueError: one sentence that names the setting, its value and what is wanted; also for
+            `available` and `fewest_seeds`.
         TypeError: a name that is none of the above.
     """
+    whole(available, name="available")
+    whole(fewest_seeds, name="fewest_seeds")
     rules = {"seeds": partial(_seeds, fewest=fewest_seeds)} | _RULES
     for name, value in settings.items():
         if name not in rules:
             raise TypeError(f"no rule for {name!r}; there are {', '.join(rules)}.")
         problem = rules[name](value, available)
         if problem:
-            raise ValueError(f"{name} {problem}, got {value!r}.")
+            raise ValueError(f"{name} {problem}, got {told(value)}.")
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def _seeds(value: Any, _: int, *, fewest: int = 1) -> str:
-    if not isinstance(value, Sequence) or not all(_is_whole(seed) and seed >= 0 for seed in value):
+    if not _is_list(value) or not all(_is_whole(seed) and seed >= 0 for seed in value):
         return "must be a list of whole numbers from 0"
     if not value:
         return "needs at least one value"
@@ -57,7 +66,7 @@ def _seeds(value: Any, _: int, *, fewest: int = 1) -> str:
 
 
 def _networks(value: Any, _: int) -> str:
-    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+    if not _is_list(value) or not value:
         return "must be a list of networks, at least one"
     unknown = [name for name in value if name not in names()]
     return f"must be networks that models.build knows ({', '.join(names())})" if unknown else ""
@@ -65,7 +74,7 @@ def _networks(value: Any, _: int) -> str:
 
 def _some_seeds(value: Any, _: int) -> str:
     """Runs that are shown one by one need no interval, and may be left out."""
-    if not isinstance(value, Sequence) or not all(_is_whole(seed) and seed >= 0 for seed in value):
+    if not _is_list(value) or not all(_is_whole(seed) and seed >= 0 for seed in value):
         return "must be a list of whole numbers from 0; an empty one leaves these runs out"
     return "" if len(set(value)) == len(value) else "must not repeat a value: that is the same run"
 
@@ -74,11 +83,13 @@ def _names(*known: str) -> Callable[[Any, int], str]:
     """A list of names, of `known` ones if any are given."""
 
     def of_list(value: Any, _: int) -> str:
-        if isinstance(value, str) or not isinstance(value, Sequence):
+        if not _is_list(value):
             return "must be a list of names"
+        if not all(isinstance(name, str) for name in value):
+            return "must be a list with at least one name, and nothing else"
         if known and not set(value) <= set(known):
             return f"must be among {', '.join(known)}"
-        if not known and not (value and all(isinstance(name, str) for name in value)):
+        if not known and not value:
             return "must be a list with at least one name"
         return "" if len(set(value)) == len(value) else "must not repeat a name"
 
@@ -109,7 +120,7 @@ def _size(value: Any, available: int) -> str:
 
 def _each(rule: Callable[[Any, int], str]) -> Callable[[Any, int], str]:
     def of_list(value: Any, available: int) -> str:
-        if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        if not _is_list(value) or not value:
             return "must be a list with at least one value"
         return next(filter(None, (rule(item, available) for item in value)), "")
 

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kdhelpers._values import several, whole
+
 
 class SideBySide(nn.Module):
     """One network that computes what each of several does, each on images of its own.
@@ -22,13 +24,16 @@ class SideBySide(nn.Module):
     one optimiser updates all, and no gradient of one network depends on another.
 
     Raises:
-        ValueError: the networks differ in architecture, or do more than convolution, linear layers,
-            batch normalisation, pooling, activations and `flatten(1)`: dropout, for one, would
-            draw other random numbers than it does alone.
+        ValueError: no network; networks that differ in architecture, or that do more than
+            convolution, linear layers, batch normalisation, pooling, activations and
+            `flatten(1)`: dropout, for one, would draw other random numbers than it does alone.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
+        several(networks, nn.Module, name="networks")
+        if not networks:
+            raise ValueError("networks must be at least one.")
         self.count = len(networks)
         _check_same(networks)
         self.network = copy.deepcopy(networks[0])
@@ -50,7 +55,12 @@ class SideBySide(nn.Module):
         return logits
 
     def state_of(self, number: int) -> dict[str, Tensor]:
-        """The `state_dict` of one of the networks; its tensors share memory with ours."""
+        """The `state_dict` of one of the networks; its tensors share memory with ours.
+
+        Raises:
+            ValueError: there is no network of this number.
+        """
+        whole(number, name="number", most=self.count - 1)
         return {
             name: tensor.chunk(self.count)[number] if tensor.ndim else tensor
             for name, tensor in self.network.state_dict().items()

@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from kdhelpers._values import function, is_number, told
 from kdhelpers.plots import Picture, show
 
 
@@ -22,7 +23,7 @@ class Slider:
         alt: alternative text of the figure.
 
     Raises:
-        ValueError: `value` is not among `values`.
+        ValueError: `value` is not among `values`, these are no numbers, or `draw` is no function.
     """
 
     def __init__(
@@ -34,8 +35,12 @@ class Slider:
         label: str,
         alt: str,
     ) -> None:
-        if value not in values:
-            raise ValueError(f"value must be one of {list(values)}, got {value}.")
+        function(draw, name="draw", called="draw(value)")
+        listed = isinstance(values, Sequence) and not isinstance(values, str | bytes)
+        if not listed or not all(map(is_number, values)):
+            raise ValueError(f"values must be a list of numbers, got {told(values)}.")
+        if not is_number(value) or value not in values:
+            raise ValueError(f"value must be one of {told(list(values))}, got {told(value)}.")
         self.draw = draw
         self.values = values
         self.value = value

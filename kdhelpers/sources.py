@@ -19,6 +19,7 @@ import torch
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from kdhelpers._values import choice, instance, place
 from kdhelpers.files import atomic
 
 Bytes = NDArray[np.uint8]
@@ -58,10 +59,18 @@ def data_root(root: str | Path | None = None) -> Path:
     `root` if given, else the environment variable KDHELPERS_DATA, else `data/` beside the
     notebooks' folder: lessons opened in JupyterLab run inside `notebooks/`, and they share the
     folder that the command line uses.
+
+    Raises:
+        ValueError: the root is neither text nor a path, or in the home of nobody.
     """
+    if root is not None:
+        instance(root, str, Path, name="root")
     chosen = root or os.environ.get("KDHELPERS_DATA")
     if chosen:
-        return Path(chosen).expanduser()
+        try:
+            return Path(chosen).expanduser()
+        except RuntimeError as error:  # "~somebody" who does not exist
+            raise ValueError(f"the data root {place(chosen)} has no home folder.") from error
     here = Path.cwd()
     return (here.parent if here.name == "notebooks" else here) / "data"
 
@@ -74,11 +83,17 @@ def downloaded(name: str, root: str | Path | None = None) -> Arrays:
     against a SHA-256 before it is used, then packed for the next time.
 
     Raises:
+        ValueError: another name, or as for `data_root`.
         DataError: a file is damaged (it is named), or the data are neither there nor reachable.
     """
+    choice(name, _FOUND, name="name")
     folder = data_root(root)
     packed = folder / f"{name}.pt"
-    if packed.exists():
+    try:
+        known = packed.exists()
+    except OSError as error:  # a name that is longer than names may be
+        raise DataError(f"{place(folder)} cannot be used: {error.strerror}.") from error
+    if known:
         return _read_packed(name, packed)
     with _one_at_a_time(folder, name):
         if packed.exists():  # another process packed it while we waited
@@ -118,7 +133,7 @@ def _checked(name: str, arrays: Arrays, source: Path) -> Arrays:
 
 
 def _damaged(path: Path, reason: str) -> DataError:
-    return DataError(f"'{path}' is damaged: {reason}; delete it and load the data set again.")
+    return DataError(f"{place(path)} is damaged: {reason}; delete it and load the data set again.")
 
 
 def _read_mnist(raw: Path) -> Arrays:
@@ -127,7 +142,9 @@ def _read_mnist(raw: Path) -> Arrays:
     for name, expected in MNIST_RAW_SHA256.items():
         path = raw / name
         if not path.exists():
-            raise DataError(f"'{path}' is missing; delete '{raw}' and load the data set again.")
+            raise DataError(
+                f"{place(path)} is missing; delete {place(raw)} and load the data set again."
+            )
         contents[name] = path.read_bytes()
         if hashlib.sha256(contents[name]).hexdigest() != expected:
             raise _damaged(path, "its SHA-256 is not that of the published file")
@@ -193,7 +210,7 @@ def _download(name: str, folder: Path) -> Arrays:
     """Download into a folder of its own, so that an interruption leaves no half file to trip on."""
     if not _writable(folder):
         raise DataError(
-            f"{name} is not in '{folder}', and that folder cannot be written to; "
+            f"{name} is not in {place(folder)}, and that folder cannot be written to; "
             "set KDHELPERS_DATA to a folder that has the data or can take them."
         )
     for stale in folder.glob(f".{name}.partial-*"):  # we hold the lock: nobody is writing there
@@ -206,8 +223,8 @@ def _download(name: str, folder: Path) -> Arrays:
                 raise
             reason = " ".join(str(error).split())[:200]
             raise DataError(
-                f"{name} is not in '{folder}' and could not be downloaded: connect to the internet "
-                f'once and run `python -c "from kdhelpers import data; '
+                f"{name} is not in {place(folder)} and could not be downloaded: connect to the "
+                f'internet once and run `python -c "from kdhelpers import data; '
                 f"data.load('{name}')\"`, or set KDHELPERS_DATA to a folder that has it (the quick "
                 f"profile needs no download). The reason: {reason}"
             ) from error
@@ -243,7 +260,7 @@ def _one_at_a_time(folder: Path, name: str) -> Iterator[None]:
         lock.acquire()
     except OSError as error:  # a lock that nobody gives back within the hour is one too
         raise DataError(
-            f"'{folder}' cannot be locked ({error}); end the other run that loads {name}, or "
+            f"{place(folder)} cannot be locked ({error}); end the other run that loads {name}, or "
             "set KDHELPERS_DATA to another folder."
         ) from error
     try:
@@ -255,6 +272,6 @@ def _one_at_a_time(folder: Path, name: str) -> Iterator[None]:
 def _writable(folder: Path) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, ValueError):  # a path with a character that no path can have
         return False
     return os.access(folder, os.W_OK)

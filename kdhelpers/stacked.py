@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kdhelpers import preflight, training
+from kdhelpers._values import several, told
 from kdhelpers.data import Batch, Split, Views, batches
 from kdhelpers.distillation import Objective, Terms
 from kdhelpers.evaluation import accuracy
@@ -66,13 +67,21 @@ def fit_stacked(
             students that cannot lie side by side, or as for `fit`.
         CheckpointError, TrainingError: as for `fit`.
     """
+    preflight.kinds(
+        optimizer=optimizer,
+        schedule=schedule,
+        views=views,
+        validation=validation,
+        checkpoint_interval=checkpoint_interval,
+        device=device,
+    )
     _check_counts(students, objectives, trains, seeds)
     for seed in seeds:
         preflight.ranges(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, devices=1, ema=0.0)
     path = preflight.writable(checkpoint)
     fabric = training.make_fabric(str(device))
     for student, train in zip(students, trains, strict=True):
-        preflight.match(student, train)
+        preflight.match(student, train, validation)
         move(student, fabric.device)
     stack = _stack(students, trains)
     seeds = tuple(int(seed) for seed in seeds)
@@ -211,6 +220,11 @@ def _check_counts(
     trains: Sequence[Split],
     seeds: Sequence[int],
 ) -> None:
+    several(students, nn.Module, name="students")
+    several(objectives, Objective, name="objectives")
+    several(trains, Split, name="trains")
+    if not isinstance(seeds, Sequence):
+        raise ValueError(f"seeds must be a list of whole numbers, got {told(seeds)}.")
     counts = [len(objectives), len(trains), len(seeds)]
     if not students or counts != [len(students)] * 3:
         raise ValueError(

@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from kdhelpers._values import instance, is_number, is_whole, told
 from kdhelpers.arms import Arm, pairs, row
+
+LARGEST = 1e100  # of factors
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Interval:
         Raises:
             ValueError: `factor` is not a finite number above 0.
         """
-        if not 0 < factor < math.inf:
-            raise ValueError(f"factor must be a finite number above 0, got {factor!r}.")
+        if not is_number(factor) or not 0 < factor <= LARGEST:
+            raise ValueError(f"factor must be a finite number above 0, got {told(factor)}.")
         return Interval(factor * self.mean, factor * self.low, factor * self.high, self.count)
 
 
@@ -107,13 +110,13 @@ def bootstrap_interval(
         seed: of the resampling; the same seed gives the same interval.
 
     Raises:
-        ValueError: too few values for this confidence, fewer than 1,000 resamples, a seed that
-            is no whole number from 0, or as for `mean_interval`.
+        ValueError: too few values for this confidence, fewer than 1,000 resamples or more than a
+            million, a seed that is no whole number from 0, or as for `mean_interval`.
     """
     data = _several(row(values, metric))
     _check_confidence(confidence)
     _check_reach(len(data), confidence)
-    _check_whole("resamples", resamples, 1_000)
+    _check_whole("resamples", resamples, 1_000, 1_000_000)
     _check_whole("seed", seed, 0)
     count, mean = len(data), float(data.mean())
     if _equal(data):
@@ -181,7 +184,14 @@ def describe(difference: Interval, *, unit: str = "points") -> str:
     Args:
         difference: in the unit to be printed; see `Interval.scaled`.
         unit: its name after a number; "" for none.
+
+    Raises:
+        ValueError: no interval, one with bounds that are not finite, or a unit that is not text.
     """
+    instance(difference, Interval, name="difference")
+    instance(unit, str, name="unit")
+    if not all(map(math.isfinite, (difference.mean, difference.low, difference.high))):
+        raise ValueError(f"the bounds of an interval must be finite, got {difference}.")
     name = f" {unit}" if unit else ""
     seeds = f"{difference.count} seeds"
     if difference.degenerate:
@@ -240,8 +250,8 @@ def _equal(data: NDArray[np.float64]) -> bool:
 
 
 def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}.")
+    if not is_number(confidence) or not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {told(confidence)}.")
 
 
 def _check_reach(count: int, confidence: float) -> None:
@@ -256,6 +266,8 @@ def _check_reach(count: int, confidence: float) -> None:
         )
 
 
-def _check_whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least:,}, got {value!r}.")
+def _check_whole(name: str, value: object, least: int, most: float = math.inf) -> None:
+    if not is_whole(value) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least:,}, got {told(value)}.")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most:,}, got {told(value)}.")

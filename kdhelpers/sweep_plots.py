@@ -4,11 +4,10 @@ It knows no tensor, so that the runner can draw it.
 """
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +19,11 @@ from kdhelpers.stats import mean_interval
 from kdhelpers.sweep_tables import Row
 from kdhelpers.tables import Table
 
-__all__ = ["Series", "chosen", "describe", "draw", "numbers", "series", "summary", "write"]
+__all__ = ["Series", "chosen", "describe", "draw", "is_drawable", "numbers", "series", "summary"]
+__all__ += ["shown", "write"]
+
+LARGEST = 1e30
+LONGEST = 80  # letters of a label
 
 # Okabe and Ito; the marker and the line tell the same for whoever sees no colour.
 COLOURS = ("#009E73", "#D55E00", "#0072B2", "#CC79A7", "#555555", "#E69F00", "#56B4E9")
@@ -43,7 +46,7 @@ def numbers(rows: Sequence[Row]) -> list[str]:
     found: dict[str, list[float]] = {}
     for row in rows:
         for name, value in row.metrics.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if is_drawable(value):
                 found.setdefault(name, []).append(value)
     return sorted(
         found, key=lambda name: (len(set(found[name])) == 1, "accuracy" not in name.lower())
@@ -72,12 +75,12 @@ def series(rows: Sequence[Row], metric: str) -> tuple[str, list[Series]]:
     lines: dict[str, Series] = {}
     for row in rows:
         value = row.metrics.get(metric)
-        if not isinstance(value, int | float) or isinstance(value, bool):
+        if not is_drawable(value):
             continue
         label = ", ".join(f"{name} = {_told(row.values[name])}" for name in others)
         results = lines.setdefault(label, Series(label)).results
         at = row.values[x] if x else "all points"
-        results.setdefault(at if _is_number(at) else _told(at), []).append(value)
+        results.setdefault(at if is_drawable(at) else _told(at), []).append(value)
     return x, list(lines.values())
 
 
@@ -86,7 +89,7 @@ def draw(x: str, lines: Sequence[Series], *, ylabel: str) -> Figure:
     figure = Figure(figsize=(6.6, 3.8), layout="constrained")
     axes = figure.subplots()
     places = list(dict.fromkeys(at for line in lines for at in line.results))
-    numeric = len(places) > 1 and all(_is_number(at) for at in places)
+    numeric = len(places) > 1 and all(is_drawable(at) for at in places)
     place = {at: float(at) if numeric else float(row) for row, at in enumerate(places)}
     styles = zip(itertools.cycle(COLOURS), itertools.cycle(MARKERS), strict=False)
     for number, (line, (colour, marker)) in enumerate(zip(lines, styles, strict=False)):
@@ -96,14 +99,15 @@ def draw(x: str, lines: Sequence[Series], *, ylabel: str) -> Figure:
             [place[at] for at in order],
             [mean for mean, _ in bars],
             yerr=[margin for _, margin in bars],
-            label=line.label, color=colour, marker=marker, capsize=4, linewidth=1.8,
+            label=shown(line.label), color=colour, marker=marker, capsize=4, linewidth=1.8,
             linestyle=LINES[number % len(LINES)] if numeric else "",
         )  # fmt: skip
         for at in order:
             results = line.results[at]
             axes.plot([place[at]] * len(results), results, "k.", alpha=0.5, markersize=4, zorder=3)
     _name_places(axes, place, numeric)
-    axes.set(xlabel=f"{x}\n" * bool(x) + "mean with 95 % interval; dots: seeds", ylabel=ylabel)
+    key = "mean with 95 % interval; dots: seeds"
+    axes.set(xlabel=f"{shown(x)}\n" * bool(x) + key, ylabel=shown(ylabel))
     axes.grid(alpha=0.3)
     if any(line.label for line in lines):
         axes.legend(frameon=False, fontsize=8)
@@ -115,9 +119,15 @@ def _name_places(axes: Axes, place: dict[Any, float], numeric: bool) -> None:
         axes.set_xscale("log", base=2)
         axes.minorticks_off()
     if len(place) <= 12:
-        axes.set_xticks(list(place.values()), [_told(at) for at in place])
+        axes.set_xticks(list(place.values()), [shown(_told(at)) for at in place])
     if not numeric:
         axes.set_xlim(-0.5, len(place) - 0.5)
+
+
+def shown(text: str) -> str:
+    """A text as a figure has room for it, and without the formulas that matplotlib sees in it."""
+    cut = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return cut.replace("$", r"\$")
 
 
 def describe(x: str, lines: Sequence[Series], *, ylabel: str) -> str:
@@ -169,8 +179,9 @@ def _mean_and_margin(results: Sequence[float]) -> tuple[float, float]:
     return interval.mean, interval.margin
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_drawable(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number that a mean and an axis have room for."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def _told(value: Any) -> str:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kdhelpers._values import place
 from kdhelpers.files import atomic, write_text
 from kdhelpers.grids import Point
-from kdhelpers.lessons import CourseError
-from kdhelpers.records import belongs_to, read_record, without_folders
+from kdhelpers.lessons import CourseError, wanted
+from kdhelpers.parameters import plain
+from kdhelpers.records import belongs_to, read_json, read_record, without_folders
 
 __all__ = ["LIST", "STATUSES", "Row", "clear", "columns", "finished", "point_folder", "rows"]
 __all__ += ["write_failure", "write_list", "write_tables"]
@@ -101,15 +103,32 @@ def rows(folder: Path) -> list[Row]:
     Raises:
         CourseError: there is no list of points, or it is damaged.
     """
-    path = folder / LIST
+    wanted(folder, Path, str, name="the folder of a sweep")
+    folder = Path(folder)
+    path, where = folder / LIST, place(folder / LIST)[1:-1]
+    content = read_json(path, where)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        run = {key: content[key] for key in ("notebook", "profile", "lesson")}
-        return [_row(folder, point, run) for point in content["points"]]
-    except OSError as error:
-        raise CourseError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CourseError(f"{path} is not the list of a sweep's points") from error
+        content = plain(content, LIST)
+        run = {key: _text(content[key]) for key in ("notebook", "profile", "lesson")}
+        points = [_checked(point) for point in content["points"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CourseError(f"{where} is not the list of a sweep's points") from error
+    return [_row(folder, point, run) for point in points]
+
+
+def _text(value: Any) -> str:
+    """A name that leads nowhere else: it is looked for inside the sweep's folder."""
+    if not isinstance(value, str) or not value or set(value) & set("/\\\0") or value == "..":
+        raise ValueError
+    return value
+
+
+def _checked(point: Any) -> dict[str, Any]:
+    """A point of the list with all that is needed of it."""
+    for key in ("values", "parameters"):
+        if not isinstance(point[key], dict):
+            raise ValueError
+    return {"folder": _text(point["folder"]), **{k: point[k] for k in ("values", "parameters")}}
 
 
 def _row(folder: Path, point: dict[str, Any], run: dict[str, Any]) -> Row:
@@ -117,8 +136,9 @@ def _row(folder: Path, point: dict[str, Any], run: dict[str, Any]) -> Row:
     record = _record(folder, name, run | {"parameters": point["parameters"]})
     if record is not None:
         return Row(values, "ok", record["seconds"], _scalars(record["metrics"]), "", name)
+    file = point_folder(folder, name) / FAILURE
     try:
-        failure = (point_folder(folder, name) / FAILURE).read_text(encoding="utf-8").strip()
+        failure = file.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return Row(values, "missing", None, {}, "", name)
     return Row(values, "failed", None, {}, failure, name)

@@ -12,13 +12,16 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from kdhelpers import course, failures, grids, sweep_tables
+from kdhelpers._values import is_whole, told
 from kdhelpers.course import RECORD_FILE, CourseError, Lesson, Plan
 from kdhelpers.grids import Point
+from kdhelpers.lessons import wanted
 from kdhelpers.processes import Processes
 from kdhelpers.sweep_tables import Row
 
 __all__ = ["SweepResult", "sweep"]
 
+MOST_WORKERS = 256  # processes that all load PyTorch
 ATTEMPTS = 3  # at a point whose process dies; what kills it may be the point itself
 PATIENCE = 600.0  # seconds: a killed sweep may have left a worker of dask at the same point
 
@@ -86,6 +89,7 @@ def sweep(
     points = _points(notebook, grid, profile, parameters, parameter_file)
     workers = _checked_workers(workers, executor)
     lesson = points[0].plan.lesson
+    wanted(out_dir, str, Path, type(None), name="out_dir")
     folder = Path(out_dir) if out_dir else Path("runs") / "sweeps" / lesson.name
     course.prepare_folder(folder, [points[0].plan])
     with _alone_in(folder):
@@ -113,6 +117,7 @@ def _points(
     parameters: Mapping[str, Any] | None,
     parameter_file: str | Path | None,
 ) -> list[Point]:
+    wanted(notebook, str, Path, name="a lesson")
     plan = course.plan(
         [notebook], profile=profile, parameters=parameters, parameter_file=parameter_file
     )[0]
@@ -129,9 +134,11 @@ def _checked_workers(workers: int | None, executor: Executor | None) -> int:
         return os.cpu_count() or 1
     if executor is not None:
         raise CourseError("workers is for a sweep without an executor of its own")
-    if workers < 1:
-        raise CourseError(f"a sweep needs at least one worker, not {workers}")
-    return workers
+    if not is_whole(workers) or workers < 1:
+        raise CourseError(f"a sweep needs at least one worker, not {told(workers)}")
+    if workers > MOST_WORKERS:
+        raise CourseError(f"a sweep takes at most {MOST_WORKERS} workers, not {told(workers)}")
+    return int(workers)
 
 
 @contextmanager

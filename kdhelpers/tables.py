@@ -1,13 +1,40 @@
 """Tables of results, rendered from measured figures: in a notebook, a terminal and the README."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
+from kdhelpers._values import instance, is_number, told
 from kdhelpers.comparisons import Comparison, compare
 from kdhelpers.stats import Interval, bootstrap_difference, mean_interval, paired_difference
 
 FEWEST_FOR_BOOTSTRAP = 6  # seeds; see `stats.bootstrap_interval`
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _from(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A function of `what` says in a `ValueError` that it was given something else."""
+
+    def refusing(make: Callable[P, T]) -> Callable[P, T]:
+        @wraps(make)
+        def made(*arguments: P.args, **options: P.kwargs) -> T:
+            given = (*arguments, *options.values())
+            instance(given[0] if given else None, Mapping, name=what)
+            try:
+                return make(*arguments, **options)
+            except KeyError as error:
+                raise ValueError(
+                    f"these are no {what}: {told(error.args[0])} is missing."
+                ) from error
+            except (TypeError, AttributeError, IndexError, OverflowError) as error:
+                raise ValueError(f"these are no {what} ({told(str(error))}).") from error
+
+        return made
+
+    return refusing
 
 
 @dataclass(frozen=True)
@@ -37,10 +64,16 @@ class Table:
 
 
 def percent(interval: Interval, *, sign: bool = False) -> str:
-    """`93.4 ± 0.8` from an interval of accuracies in points."""
+    """`93.4 ± 0.8` from an interval of accuracies in points.
+
+    Raises:
+        ValueError: no interval.
+    """
+    instance(interval, Interval, name="interval")
     return f"{interval.mean:{'+' if sign else ''}.2f} ± {interval.margin:.2f}"
 
 
+@_from("results by size of the transfer set")
 def transfer_table(
     alone: Mapping[Any, Sequence[float]], distilled: Mapping[Any, Sequence[float]], teacher: float
 ) -> Table:
@@ -48,7 +81,15 @@ def transfer_table(
 
     `alone` and `distilled` map a number of images (an int, or its text in a record) to one
     accuracy in 0..1 per seed; `teacher` is one accuracy.
+
+    Raises:
+        ValueError: other arguments, or as for `kdhelpers.stats.paired_difference`.
     """
+    instance(distilled, Mapping, name="distilled")
+    if not is_number(teacher) or not 0 <= teacher <= 1:
+        raise ValueError(f"teacher must be an accuracy in 0..1, got {told(teacher)}.")
+    if not all(str(size).isdecimal() for size in alone):
+        raise ValueError(f"the sizes of transfer sets are whole numbers, got {told(list(alone))}.")
     rows = []
     for size in sorted(alone, key=int):
         arms = [[100 * value for value in arm[size]] for arm in (alone, distilled)]
@@ -65,11 +106,15 @@ def transfer_table(
     )
 
 
+@_from("results of lesson 02")
 def sweep_table(record: Mapping[str, Any]) -> Table:
     """Accuracy in % of every student at every temperature, from a record of lesson 02.
 
     Each temperature is compared, seed by seed, with the student alone and with the rule of
     thumb that the record's parameters name.
+
+    Raises:
+        ValueError: a record of something else.
     """
     metrics, rule = record["metrics"], f"{record['parameters']['rule_of_thumb']:g}"
     rows = []
@@ -99,6 +144,7 @@ ARM_FIGURES = {
 }
 
 
+@_from("results by arm")
 def arms_table(
     arms: Mapping[str, Sequence[Mapping[str, float]]],
     *,
@@ -114,10 +160,13 @@ def arms_table(
         keys: which of their figures to show.
 
     Raises:
-        ValueError: there is no arm called `baseline`, or an arm has a seed that it has not.
+        ValueError: there is no arm called `baseline`, an arm has a seed that it has not, or other
+            arguments.
     """
+    if not isinstance(keys, list | tuple) or not all(isinstance(key, str) for key in keys):
+        raise ValueError(f"keys must be a list of figures' names, got {told(keys)}.")
     if baseline not in arms:
-        raise ValueError(f"there is no arm {baseline!r}; there are {', '.join(arms)}.")
+        raise ValueError(f"there is no arm {told(baseline)}; there are {', '.join(arms)}.")
     first = {run.get("seed", place): run["accuracy"] for place, run in enumerate(arms[baseline])}
     rows = []
     for name, runs in arms.items():
@@ -129,12 +178,21 @@ def arms_table(
         difference = "" if name == baseline else _compared(against, figures["accuracy"])
         shown = (percent(mean_interval(figures[key])) for key in keys)
         rows.append([name, *shown, difference])
-    heads = [ARM_FIGURES.get(key, key) for key in keys]
+    heads = [ARM_FIGURES.get(key) or key for key in keys]
     return Table(["arm", *heads, f"against {baseline}, points"], rows)
 
 
+@_from("costs by network")
 def cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
-    """Parameters, multiply-accumulates, latency and accuracy of each network."""
+    """Parameters, multiply-accumulates, latency and accuracy of each network.
+
+    Raises:
+        ValueError: one of the four is missing, or no number.
+    """
+    for name, cost in costs.items():
+        for key in ("parameters", "macs", "latency_ms", "accuracy"):
+            if not is_number(cost[key]) or not 0 <= cost[key] <= 1e300:
+                raise ValueError(f"{key} of {told(name)} must be a number, got {told(cost[key])}.")
     rows = [
         [
             name,
@@ -148,8 +206,13 @@ def cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
     return Table(["network", "parameters", "million MACs", "ms a picture", "accuracy, %"], rows)
 
 
+@_from("results of lesson 03")
 def setup(record: Mapping[str, Any]) -> Table:
-    """What a record of lesson 03 was made with: data, networks, machine; two columns."""
+    """What a record of lesson 03 was made with: data, networks, machine; two columns.
+
+    Raises:
+        ValueError: a record of something else.
+    """
     parameters = record["parameters"]
     networks = [
         f"{parameters[role] if isinstance(parameters[role], str) else ', '.join(parameters[role])}"
@@ -161,7 +224,7 @@ def setup(record: Mapping[str, Any]) -> Table:
     ]
     images = parameters["transfer_size"]
     return Table(
-        ["record", record["profile"] or "plain papermill"],
+        ["record", str(record["profile"] or "plain papermill")],
         [
             ["data", f"{parameters['dataset']}, the students see {images:,} images"],
             ["teacher", networks[0]],
@@ -176,6 +239,7 @@ def _threads(environment: Mapping[str, Any]) -> str:
     return f"{threads} thread{'s' * (threads != 1)}"
 
 
+@_from("results by arm")
 def corrected_table(arms: Mapping[str, Sequence[float]], *, baseline: str) -> Table:
     """Every arm of an experiment against one of them, corrected for the number of arms.
 
@@ -187,7 +251,7 @@ def corrected_table(arms: Mapping[str, Sequence[float]], *, baseline: str) -> Ta
         ValueError: `baseline` is none of the arms, or as for `kdhelpers.comparisons.compare`.
     """
     if baseline not in arms:
-        raise ValueError(f"baseline {baseline!r} is none of the arms: {', '.join(arms)}.")
+        raise ValueError(f"baseline {told(baseline)} is none of the arms: {', '.join(arms)}.")
     points = {name: [100 * value for value in values] for name, values in arms.items()}
     first = points.pop(baseline)
     against = f"against {baseline}, points"
@@ -226,11 +290,15 @@ _FITNETS = {
 }
 
 
+@_from("results of lesson 04")
 def hints_table(record: Mapping[str, Any]) -> Table:
     """Accuracy in % of every arm of lesson 04, from its record, beside the paper's.
 
     Each arm is compared, seed by seed, with the student alone and with KD, the baseline that
     tells the hint's gain from that of the soft targets.
+
+    Raises:
+        ValueError: a record of something else.
     """
     parameters, metrics = record["parameters"], record["metrics"]
     dataset, arms = parameters["dataset"], metrics["arms"]
@@ -261,14 +329,24 @@ def _compared(baseline: Sequence[float], values: Sequence[float]) -> str:
 
 
 def verdict(difference: Interval) -> str:
-    """What an interval of paired differences allows to say."""
+    """What an interval of paired differences allows to say.
+
+    Raises:
+        ValueError: no interval.
+    """
+    instance(difference, Interval, name="difference")
     if difference.low > 0:
         return "helps"
     return "hurts" if difference.high < 0 else "no clear difference"
 
 
+@_from("results of a lesson")
 def provenance(record: Mapping[str, Any]) -> str:
-    """One sentence on where a record comes from: data, device, seeds, versions, date, commit."""
+    """One sentence on where a record comes from: data, device, seeds, versions, date, commit.
+
+    Raises:
+        ValueError: a record without these.
+    """
     parameters, environment = record["parameters"], record["environment"]
     versions = environment.get("versions", {})
     machine = f"{environment['device']}, {_threads(environment)}"

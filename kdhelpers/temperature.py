@@ -2,8 +2,9 @@
 
 A schedule is anything called as `schedule(epoch, epochs)`, epochs numbered 0 to epochs - 1, that
 returns T for that epoch: a number, or a 0-d tensor where T is learned. It depends on nothing else,
-so a resumed run goes on where it would have been. `Distillation` takes a schedule wherever it takes
-a number, and a number is the constant schedule.
+so a resumed run goes on where it would have been. Those here raise `ValueError` for any other
+epoch. `Distillation` takes a schedule wherever it takes a number, and a number is the constant
+schedule.
 
     Distillation(teacher, temperature=ExponentialDecay(start=5, floor=1, factor=0.95))
 
@@ -18,6 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from kdhelpers import _validate
+from kdhelpers._values import is_number, is_whole, told, whole, within
+
+LONGEST = 1_000_000_000  # epochs of a run
 
 Schedule = Callable[[int, int], float | Tensor]
 
@@ -28,7 +32,7 @@ class ExponentialDecay:
 
     It does not look at the length of the run: a run of five epochs ends at T = 4.07.
 
-    Raises ValueError: start or floor not a finite number above 0, a floor above start, a factor
+    Raises ValueError: start or floor not a number from 1e-6 to 1e9, a floor above start, a factor
     outside (0, 1).
     Source: no paper; the defaults are those of a tutorial, whose gain of 2–3 % was not measured.
     """
@@ -51,6 +55,7 @@ class ExponentialDecay:
             )
 
     def __call__(self, epoch: int, epochs: int) -> float:
+        _check_epoch(epoch, epochs)
         return max(self.floor, self.start * self.factor**epoch)
 
 
@@ -58,7 +63,7 @@ class ExponentialDecay:
 class Linear:
     """T goes from start in the first epoch to end in the last, by equal steps; it may rise.
 
-    Raises ValueError: start or end not a finite number above 0.
+    Raises ValueError: start or end not a number from 1e-6 to 1e9.
     """
 
     start: float
@@ -77,7 +82,7 @@ class Cosine:
 
     It stays near both ends for longer than `Linear` and is fastest in the middle.
 
-    Raises ValueError: start or end not a finite number above 0.
+    Raises ValueError: start or end not a number from 1e-6 to 1e9.
     """
 
     start: float
@@ -103,8 +108,8 @@ class LearnedTemperature(nn.Module):
     about lr a step whatever the strength, once it is not 0. The authors use SGD, whose weight
     decay (5e-4) they apply to θ as well: it pulls θ to 0, T to the middle of its range.
 
-    Raises ValueError: low or width not a finite number above 0, θ not finite, ramp not a whole
-    number of at least 1.
+    Raises ValueError: low or width not a number from 1e-6 to 1e9, θ not a number up to 1e9 in
+    size, ramp not a whole number of at least 1.
     Source: Li et al. 2022, arXiv 2211.16231, the global temperature; the defaults are those of the
     authors' code (github.com/zhengli97/CTKD), whose `t_end` of 20 is a width: T lies in (1, 21).
     Their code multiplies by a λ that falls from 0 to −1, which is the same reversal, but counts
@@ -115,20 +120,23 @@ class LearnedTemperature(nn.Module):
         self, *, theta: float = 1.0, low: float = 1.0, width: float = 20.0, ramp: int = 10
     ) -> None:
         super().__init__()
-        _validate.positive(low, name="low")
-        _validate.positive(width, name="width")
-        if not _validate.is_number(theta) or not math.isfinite(theta):
-            raise ValueError(f"theta must be a finite number, but is {theta!r}.")
-        if isinstance(ramp, bool) or not isinstance(ramp, int) or ramp < 1:
-            raise ValueError(f"ramp must be a whole number of at least 1, but is {ramp!r}.")
+        for name, value in (("low", low), ("width", width)):
+            _validate.positive(value, name=name)
+            within(value, _validate.COLDEST, _validate.HOTTEST / 2, name=name)
+        if not is_number(theta) or not abs(theta) <= _validate.HEAVIEST:
+            raise ValueError(f"theta must be a finite number, but is {told(theta)}.")
+        if isinstance(ramp, bool) or not isinstance(ramp, int) or not 1 <= ramp <= LONGEST:
+            raise ValueError(f"ramp must be a whole number of at least 1, but is {told(ramp)}.")
         self.low, self.width, self.ramp = float(low), float(width), ramp
         self.theta = nn.Parameter(torch.tensor(float(theta), dtype=torch.float32))
 
     def forward(self, epoch: int, epochs: int) -> Tensor:
+        _check_epoch(epoch, epochs)
         return self.low + self.width * reverse_gradient(self.theta, self.strength(epoch)).sigmoid()
 
     def strength(self, epoch: int) -> float:
         """How much of the reversed gradient reaches θ in an epoch: from 0 to 1."""
+        whole(epoch, name="epoch", most=LONGEST)
         return _half_cosine(min(epoch / self.ramp, 1.0))
 
     def extra_repr(self) -> str:
@@ -139,14 +147,19 @@ class LearnedTemperature(nn.Module):
 def reverse_gradient(value: Tensor, strength: float) -> Tensor:
     """The same value, through which a gradient g comes back as −strength · g.
 
+    Raises ValueError: no floating-point tensor, or a strength that is no number up to 1e9 in size.
     Source: Ganin & Lempitsky 2015, arXiv 1409.7495.
     """
+    _validate.dense(value, name="value")
+    if not value.is_floating_point():
+        raise ValueError(f"value must be floating point, but is {value.dtype}.")
+    within(strength, -_validate.HEAVIEST, _validate.HEAVIEST, name="strength")
     fixed = value.detach()
     return fixed - strength * (value - fixed)  # the bracket is 0, its gradient is not
 
 
 def check(temperature: float | Schedule) -> None:
-    """Refuse what is neither a number above 0 nor a schedule that starts with one.
+    """Refuse what is neither a number from 1e-6 to 1e9 nor a schedule that starts with one.
 
     Raises ValueError: one sentence that says what was given.
     """
@@ -155,14 +168,14 @@ def check(temperature: float | Schedule) -> None:
         raise ValueError(
             f"temperature must be a schedule, got the class {name}; call it: {name}(…)."
         )
-    first = at(temperature, 0, 1)
-    if not isinstance(first, Tensor) and not _validate.is_number(first):
-        raise ValueError(
-            f"temperature must be a number or a function of (epoch, epochs) that returns one, got "
-            f"{first!r}."
-        )
-    if not first > 0:
-        raise ValueError(f"temperature must be greater than 0, got {first}.")
+    wanted = "temperature must be a number or a function of (epoch, epochs) that returns one"
+    try:
+        first = at(temperature, 0, 1)
+    except TypeError as error:
+        raise ValueError(f"{wanted}, got {told(temperature)} ({error}).") from error
+    if not isinstance(first, Tensor) and not is_number(first):
+        raise ValueError(f"{wanted}, got {told(first)}.")
+    _validate.temperature(first)
 
 
 def at(temperature: float | Schedule, epoch: int, epochs: int) -> float | Tensor:
@@ -188,8 +201,18 @@ def standardize_logits(logits: Tensor) -> Tensor:
     return centred / (1e-7 + logits.std(dim=1, keepdim=True))
 
 
+def _check_epoch(epoch: int, epochs: int) -> None:
+    whole(epochs, name="epochs", least=1, most=LONGEST)
+    if not is_whole(epoch) or not 0 <= epoch < epochs:
+        raise ValueError(
+            f"epoch must be a whole number from 0 to {epochs - 1}, the last of {epochs}, got "
+            f"{told(epoch)}."
+        )
+
+
 def _progress(epoch: int, epochs: int) -> float:
     """How far the run is: 0 in its first epoch, 1 in its last."""
+    _check_epoch(epoch, epochs)
     return epoch / (epochs - 1) if epochs > 1 else 0.0
 
 
@@ -207,4 +230,6 @@ def _keep_positive(schedule: object, *names: str) -> None:
     for name in names:
         value = getattr(schedule, name)
         _validate.positive(value, name=name)
+        if name != "factor":
+            within(value, _validate.COLDEST, _validate.HOTTEST, name=name)
         object.__setattr__(schedule, name, float(value))

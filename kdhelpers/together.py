@@ -1,10 +1,11 @@
 """Several students trained on the same batches, so that they share one teacher's answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from torch import nn
 
+from kdhelpers._values import several
 from kdhelpers.data import Batch, Split, Views
 from kdhelpers.distillation import Objective, Terms
 
@@ -17,10 +18,16 @@ class Together(Objective):
     """One objective for each of several students; the sum of all is minimised.
 
     No student's term depends on another's weights, so the gradients are those of each alone.
+
+    Raises:
+        ValueError: no objective, or something else among them.
     """
 
-    def __init__(self, objectives: Iterable[Objective]) -> None:
+    def __init__(self, objectives: Sequence[Objective]) -> None:
         super().__init__()
+        several(objectives, Objective, name="objectives")
+        if not objectives:
+            raise ValueError("objectives must be at least one.")
         self.objectives = nn.ModuleList(objectives)
 
     @staticmethod

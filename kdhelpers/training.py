@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from kdhelpers import checkpoint as checkpoints
 from kdhelpers import preflight
 from kdhelpers._seeding import random_state_kept, seed_all
+from kdhelpers._values import instance, several
 from kdhelpers.checkpoint import CheckpointError
 from kdhelpers.data import Batch, Split, Views, batches, mixed_seed, steps_per_epoch
 from kdhelpers.devices import check_several, in_processes, make_fabric
@@ -102,7 +103,8 @@ def fit(
         `validation` was given.
 
     Raises:
-        ValueError: an argument out of range, or data that do not fit the student; on a CPU also
+        ValueError: an argument out of range or of another type, or data (also those for
+            validation) that do not fit the student; on a CPU also
             logits that became NaN, which the distillation losses refuse at once.
         CheckpointError: the checkpoint is damaged or belongs to another run.
         TrainingError: the loss became NaN or infinite.
@@ -111,13 +113,23 @@ def fit(
         epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, devices=devices, ema=ema
     )
     epochs, batch_size, seed, lr = int(epochs), int(batch_size), int(seed), float(lr)
+    preflight.kinds(
+        optimizer=optimizer,
+        schedule=schedule,
+        views=views,
+        validation=validation,
+        checkpoint_interval=checkpoint_interval,
+        device=device,
+        fabric=fabric,
+    )
+    instance(objective, Objective, name="objective")
     path = preflight.writable(checkpoint)
     if fabric is None and devices == 1:
         fabric = make_fabric(str(device), precision)
     elif fabric is None:
         check_several(str(device), precision, devices)
     views = views or Views()
-    preflight.match(student, train)
+    preflight.match(student, train, validation)
     check_no_dropout(student)
     run = partial(
         _fit,
@@ -163,6 +175,8 @@ def fit_together(
     Raises:
         ValueError: no student, a number of objectives that differs, or as for `fit`.
     """
+    several(students, nn.Module, name="students")
+    several(objectives, Objective, name="objectives")
     if not students or len(students) != len(objectives):
         raise ValueError(
             "fit_together needs students and one objective for each, got "

@@ -5,8 +5,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from kdhelpers._classifier import Classifier, scaled
+from kdhelpers._classifier import Classifier, groups, scaled
+from kdhelpers._values import told
 
+MOST_BLOCKS = 10  # each halves the image
 # Channels of the convolutions, block by block.
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 VGG_SMALL = ((64,), (128,), (256, 256), (512,))  # the first convolutions of VGG16's blocks
@@ -27,8 +29,8 @@ class VGG(Classifier):
             layer of as many units as there are features before it.
 
     Raises:
-        ValueError: an image size that the blocks cannot halve, a width that is not positive, or
-            an unknown head.
+        ValueError: no block or one without layers, an image size that the blocks cannot halve, a
+            width that is not positive, an unknown head, or as for `Classifier`.
     """
 
     def __init__(
@@ -41,9 +43,12 @@ class VGG(Classifier):
         image_size: int = 32,
         num_classes: int = 10,
     ) -> None:
+        blocks = groups(blocks, name="blocks")
+        if len(blocks) > MOST_BLOCKS:
+            raise ValueError(f"blocks must be at most {MOST_BLOCKS}, got {len(blocks)}.")
         super().__init__(in_channels, image_size, num_classes, multiple_of=2 ** len(blocks))
-        if head not in ("linear", "mlp"):
-            raise ValueError(f"head must be 'linear' or 'mlp', got {head!r}.")
+        if not isinstance(head, str) or head not in ("linear", "mlp"):
+            raise ValueError(f"head must be 'linear' or 'mlp', got {told(head)}.")
         self.blocks = nn.Sequential()
         features = in_channels
         for block in blocks:

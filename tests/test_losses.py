@@ -571,10 +571,12 @@ def test_refuses_features_it_cannot_compare() -> None:
         losses.attention_transfer_loss(MAPS, MAPS, form="book")
 
 
-def test_accepts_finite_values_whose_sum_overflows() -> None:
-    large = torch.full((2, 4), 3e38)
-    assert large.sum().isinf()
+def test_values_that_would_overflow_further_on_are_refused() -> None:
+    large = torch.full((2, 4), 1e6)
     close(losses.kd_loss(large, large), 0.0)
+    large[1, 2] = -1.1e6
+    with pytest.raises(ValueError, match="teacher_logits has 1 values beyond 1,000,000 of 8"):
+        losses.kd_loss(GOOD[:2].new_zeros(2, 4), large)
 
 
 # --- no step waits for an accelerator -------------------------------------------------------------

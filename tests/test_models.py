@@ -333,7 +333,7 @@ def test_weights_that_cannot_be_downloaded_are_one_sentence(
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("resnet99", None, "Unknown model resnet99"),
+        ("resnet99", None, "no model 'resnet99'"),
         ("resnet18", "ALPHA", "torchvision has no weights 'ALPHA' for resnet18"),
         ("squeezenet1_0", None, "squeezenet1_0 does not end in a linear layer"),
     ],
