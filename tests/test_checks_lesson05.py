@@ -72,7 +72,7 @@ RIGHT_DECAYS = dict(
     recursive=decay_recursively,
     package=lambda e, start, floor, factor: ExponentialDecay(
         start=start, floor=floor, factor=factor
-    )(e, 1),
+    )(e, e + 1),
     torch=lambda e, s, f, k: torch.tensor(s * k**e).clamp(min=f),
     numpy=lambda e, s, f, k: np.maximum(s * np.power(k, e), f),
     vector=lambda e, s, f, k: np.array([max(s * k**e, f)]),
