@@ -138,9 +138,9 @@ BRIEF = {  # some of every kind
 
 def instead_of(value: Any, *, slow: bool) -> dict[str, Maker]:
     """What to replace a valid value by: some of every kind, and all of its own."""
+    if isinstance(value, Tensor):
+        return BRIEF | alike(value) | ({} if slow else TENSORS)
     match value:
-        case Tensor():
-            own = TENSORS | alike(value)
         case None | int() | float():
             own = NUMBERS
         case str() | Path():
