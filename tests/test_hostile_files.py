@@ -386,7 +386,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return seen
 
 
-@pytest.mark.parametrize("what", NOT_RECORDS)
+@pytest.mark.parametrize(
+    "what", ["nothing", "a key twice", "nested endlessly", "UTF-16", "a pickle", "half a letter"]
+)
 def test_a_point_with_a_hostile_record_is_run_again(
     what: str, root: Path, ran: list[dict[str, Any]]
 ) -> None:
