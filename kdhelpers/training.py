@@ -264,7 +264,7 @@ def _fit(
     with bar, torch.enable_grad(), random_state_kept(_cuda_index(fabric)):
         for epoch in range(len(history), epochs):
             # Seeded by epoch: a resumed run draws what an uninterrupted one would have drawn.
-            seed_all(mixed_seed(seed, epoch))
+            seed_all(mixed_seed(seed, epoch), fabric.device)
             started = time.perf_counter()
             epoch_batches = stream(
                 train,

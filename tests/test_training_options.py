@@ -1,5 +1,6 @@
 """The fast trainer's options: averaging, compilation, several students, several processes."""
 
+import ctypes
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,22 @@ def test_the_number_of_reads_does_not_depend_on_the_number_of_steps(
         return int(counter.reads)
 
     assert reads(8) == reads(80)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a GPU")
+def test_no_step_looks_for_gpus_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+    opens = ctypes.CDLL.__init__
+
+    def noted(library: ctypes.CDLL, name: Any, *arguments: Any, **options: Any) -> None:
+        opened.append(name)
+        opens(library, name, *arguments, **options)
+
+    monkeypatch.setattr(ctypes.CDLL, "__init__", noted)
+    notes = len(torch.cuda._queued_calls)
+    fit(plain(), Supervised(), split(), epochs=3, batch_size=8)
+    assert opened == []
+    assert len(torch.cuda._queued_calls) == notes  # what seeding a GPU that is not there leaves
 
 
 # -- several students, one teacher ----------------------------------------------------------------
