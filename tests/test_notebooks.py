@@ -3,16 +3,18 @@
 import ast
 import inspect
 import json
+import os
 import re
+import socket
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 import torch
+from forked import ended, forks
+from IPython.core.interactiveshell import InteractiveShell
 from nbformat import NotebookNode
 
 from kdhelpers import checks, course, distillation, feature_losses, losses, temperature
@@ -231,25 +233,27 @@ SMALL = {
     "04_fitnets_hints": "transfer_size = 20; seeds = [0, 1]; few_seeds = [0]; teacher_epochs = 1; "
     "width = 0.25; stage1_epochs = 1; stage2_epochs = 1; teacher_size = 100",
 }
-BLOCKED = """
-import socket
-def refuse(*arguments, **names):
+
+
+def refuse(*arguments: Any, **names: Any) -> None:
     raise AssertionError(f"the network was touched: {arguments}")
-socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
-socket.create_connection = refuse
-from IPython.core.interactiveshell import InteractiveShell
-import sys, json
-shell = InteractiveShell.instance()
-for source in json.load(sys.stdin):
-    result = shell.run_cell(source)
-    result.raise_error()
-"""
 
 
+def run_without_network(sources: list[str], folder: Path) -> None:
+    """What a kernel does with cells, in this process."""
+    os.chdir(folder)
+    socket.socket.connect = socket.socket.connect_ex = refuse  # type: ignore[method-assign]
+    socket.getaddrinfo = socket.create_connection = refuse  # type: ignore[assignment]
+    shell = InteractiveShell.instance()
+    for source in sources:
+        shell.run_cell(source).raise_error()
+
+
+@forks
 def test_a_lesson_needs_no_network_and_starts_again_from_its_checkpoints(
     lesson: NotebookNode, tmp_path: Path
 ) -> None:
-    """Both in one process: most of the time goes into starting it."""
+    """Both in one process: much of the time goes into what is done once."""
     checkpoints, records = tmp_path / "checkpoints", [tmp_path / "first.json", tmp_path / "2.json"]
     sources = []
     for record in records:
@@ -260,12 +264,7 @@ def test_a_lesson_needs_no_network_and_starts_again_from_its_checkpoints(
                     f"{SMALL[lesson.path.stem]}; record_file = {json.dumps(str(record))}; "
                     f"checkpoint_dir = {json.dumps(str(checkpoints))}"
                 )
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCKED],
-        input=json.dumps(sources), capture_output=True, text=True, timeout=900, check=False,
-        cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert ended(run_without_network, sources, tmp_path)
     assert any(checkpoints.rglob("*.pt"))
     first, again = (json.loads(record.read_text()) for record in records)
     assert first["notebook"] == lesson.path.stem
@@ -294,10 +293,11 @@ def test_lesson_05_runs_with_one_seed_and_without_families(tmp_path: Path) -> No
     assert "T = 8" in outcome.headline
 
 
-def test_the_block_of_the_test_above_blocks() -> None:
-    asks = json.dumps(["import urllib.request; urllib.request.urlopen('http://localhost:9')"])
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCKED], input=asks, capture_output=True, text=True, check=False
-    )
-    assert done.returncode != 0
-    assert "the network was touched" in done.stderr + done.stdout
+@forks
+def test_the_block_of_the_test_above_blocks(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asks = "import urllib.request; urllib.request.urlopen('http://localhost:9')"
+    assert not ended(run_without_network, [asks], tmp_path)
+    told = capfd.readouterr()
+    assert "the network was touched" in told.out + told.err

@@ -1,20 +1,19 @@
 """Logit standardisation, schedules and the learned T: formulas, training, refusals."""
 
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from forked import forks, in_two_processes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightning_fabric import Fabric
 from scipy import stats
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from kdhelpers import training
 from kdhelpers.checkpoint import CheckpointError
 from kdhelpers.data import Batch, batches
+from kdhelpers.devices import make_fabric
 from kdhelpers.distillation import Distillation, Supervised, Terms, standardized_kd_loss
 from kdhelpers.losses import kd_loss, soft_targets
 from kdhelpers.temperature import (
@@ -561,46 +561,39 @@ def test_a_temperature_that_was_already_learned_is_another_run(tmp_path: Path) -
 
 # -- several processes ----------------------------------------------------------------------------
 
-TWO_PROCESSES = """
-import sys, torch
-sys.path.insert(0, {tests!r})
-from small_data import split
-from kdhelpers.distillation import Distillation
-from kdhelpers.temperature import LearnedTemperature
-from kdhelpers.training import fit
-from lightning_fabric import Fabric
-torch.set_num_threads(1)
-def run(fabric, path):
-    from torch import nn
-    def net(seed):
+
+def train_with_learned_temperature(fabric: Fabric, path: Path) -> None:
+    def network(seed: int) -> nn.Sequential:
         torch.manual_seed(seed)
         return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    student, teacher, learned = net(0), net(1), LearnedTemperature(theta=-1, ramp=2)
+
+    student, teacher = network(0), network(1)
     with torch.no_grad():
-        teacher[1].weight *= 30
-    history = fit(student, Distillation(teacher, temperature=learned), split(43), epochs=4,
-        batch_size=16, lr=0.02, optimizer=torch.optim.SGD, fabric=fabric, progress=False)
-    state = {{"theta": learned.theta.detach(), **student.state_dict()}}
-    result = {{"state": state, "temperature": [h["temperature"] for h in history]}}
-    torch.save(result, f"{{path}}.{{fabric.global_rank}}")
-if __name__ == "__main__":
-    world = int(sys.argv[2])
-    fabric = Fabric(accelerator="cpu", devices=world, strategy="ddp_fork" if world > 1 else "auto")
-    fabric.launch(run, sys.argv[1]) if world > 1 else run(fabric, sys.argv[1])
-"""
+        cast(nn.Linear, teacher[1]).weight *= 30
+    learned = LearnedTemperature(theta=-1, ramp=2)
+    history = training.fit(
+        student,
+        Distillation(teacher, temperature=learned),
+        split(43),
+        epochs=4,
+        batch_size=16,
+        lr=0.02,
+        optimizer=torch.optim.SGD,
+        fabric=fabric,
+        progress=False,
+    )
+    state = {"theta": learned.theta.detach(), **student.state_dict()}
+    result = {"state": state, "temperature": [h["temperature"] for h in history]}
+    torch.save(result, f"{path}.{fabric.world_size}.{fabric.global_rank}")
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the test starts its processes with fork")
+@forks
 def test_two_processes_learn_the_temperature_that_one_learns(tmp_path: Path) -> None:
-    script = tmp_path / "two.py"
-    script.write_text(TWO_PROCESSES.format(tests=str(Path(__file__).parent)))
-    for world in (1, 2):
-        done = subprocess.run(
-            [sys.executable, str(script), str(tmp_path / str(world)), str(world)],
-            capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-2000:]
-    one, *two = (torch.load(tmp_path / name, weights_only=True) for name in ("1.0", "2.0", "2.1"))
+    train_with_learned_temperature(make_fabric("cpu"), tmp_path / "run")
+    in_two_processes(train_with_learned_temperature, tmp_path / "run")
+    one, *two = (
+        torch.load(tmp_path / f"run.{name}", weights_only=True) for name in ("1.0", "2.0", "2.1")
+    )
     assert abs(one["state"]["theta"] + 1) > 1e-2
     for each in two:
         assert each["temperature"] == pytest.approx(one["temperature"], rel=1e-5)

@@ -3,8 +3,7 @@
 import math
 import os
 import pickle
-import subprocess
-import sys
+import signal
 import time
 from dataclasses import replace
 from functools import partial
@@ -15,15 +14,25 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from forked import forked, forks, in_two_processes
+from lightning_fabric import Fabric
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
-from kdhelpers import checkpoint, models
+from kdhelpers import checkpoint, models, training
 from kdhelpers.checkpoint import CheckpointError
 from kdhelpers.data import Batch, Views
-from kdhelpers.distillation import Distillation, Objective, Supervised, Teacher, Terms
+from kdhelpers.devices import make_fabric
+from kdhelpers.distillation import (
+    Distillation,
+    Objective,
+    Supervised,
+    Teacher,
+    Terms,
+    fingerprint,
+)
 from kdhelpers.evaluation import accuracy
 from kdhelpers.prediction import predict
 from kdhelpers.training import TrainingError, fit
@@ -193,42 +202,40 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(
     assert [h["loss"] for h in history] == [h["loss"] for h in expected]
 
 
-KILLED_RUN = """
-import sys, torch
-sys.path.insert(0, {tests!r})
-from small_data import Small, split, weights
-from kdhelpers.data import Views
-from kdhelpers.distillation import Distillation, fingerprint
-from kdhelpers.training import fit
-student = Small(width=16, seed=1)
-fit(student, Distillation(Small(seed=2)), split(400), epochs=40, batch_size=8, seed=3,
-    views=Views(flip=True), device="cpu", checkpoint=sys.argv[1], progress=False)
-print(fingerprint(student))
-"""
+def run_to_the_end(path: Path) -> None:
+    student = Small(width=16, seed=1)
+    fit(
+        student,
+        Distillation(Small(seed=2)),
+        split(400),
+        epochs=40,
+        batch_size=8,
+        seed=3,
+        views=Views(flip=True),
+        device="cpu",
+        checkpoint=path,
+        progress=False,
+    )
+    path.with_suffix(".end").write_text(fingerprint(student))
 
 
+@forks
 def test_killed_at_any_moment_and_started_again_ends_with_the_same_bits(tmp_path: Path) -> None:
-    code = KILLED_RUN.format(tests=str(Path(__file__).parent))
-
-    def start(path: Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True
-        )
-
-    straight, _ = start(tmp_path / "straight.pt").communicate(timeout=300)
     path = tmp_path / "killed.pt"
     for moment in (0.0, 0.217):
-        process = start(path)
+        process = forked(run_to_the_end, path)
         seen = path.stat().st_mtime_ns if path.exists() else 0
-        while process.poll() is None and (not path.exists() or path.stat().st_mtime_ns == seen):
+        while process.is_alive() and (not path.exists() or path.stat().st_mtime_ns == seen):
             time.sleep(0.005)
         time.sleep(moment)
         process.kill()
-        process.communicate()
-        assert process.returncode != 0, "the run ended before it could be killed"
-    resumed, _ = start(path).communicate(timeout=300)
-    assert len(straight) == 65
-    assert resumed == straight
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, "the run ended before it could be killed"
+    for each in (path, tmp_path / "straight.pt"):
+        run_to_the_end(each)
+    straight = path.with_suffix(".end").read_text()
+    assert len(straight) == 64
+    assert (tmp_path / "straight.end").read_text() == straight
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
@@ -518,48 +525,35 @@ def test_a_full_disk_keeps_the_previous_checkpoint(
 
 # -- several processes ----------------------------------------------------------------------------
 
-TWO_PROCESSES = """
-import sys, torch
-sys.path.insert(0, {tests!r})
-from small_data import split
-from kdhelpers import checkpoint, models
-from kdhelpers.data import Views
-from kdhelpers.distillation import Distillation
-from kdhelpers.training import fit
-from lightning_fabric import Fabric
-torch.set_num_threads(1)
-def run(fabric, path):
-    from torch import nn
-    def net(seed, width):
+
+def train_small(fabric: Fabric, path: Path) -> None:
+    def network(seed: int, width: int) -> nn.Module:
         torch.manual_seed(seed)
         layers = nn.Conv2d(1, width, 3), nn.ReLU(), nn.Flatten(), nn.Linear(width * 36, 3)
         return nn.Sequential(*layers)
-    student = net(0, 4)
-    history = fit(student, Distillation(net(1, 8)), split(43), epochs=3, batch_size=16, seed=3,
-        views=Views(flip=True), fabric=fabric, progress=False, checkpoint=path + ".run")
+
+    student = network(0, 4)
+    history = training.fit(
+        student,
+        Distillation(network(1, 8)),
+        split(43),
+        epochs=3,
+        batch_size=16,
+        seed=3,
+        views=Views(flip=True),
+        fabric=fabric,
+        progress=False,
+        checkpoint=path.with_suffix(".run"),
+    )
     if fabric.is_global_zero:
-        torch.save({{"state": student.state_dict(), "loss": [h["loss"] for h in history]}}, path)
-if __name__ == "__main__":
-    world = int(sys.argv[2])
-    fabric = Fabric(accelerator="cpu", devices=world, strategy="ddp_fork" if world > 1 else "auto")
-    fabric.launch(run, sys.argv[1]) if world > 1 else run(fabric, sys.argv[1])
-"""
+        torch.save({"state": student.state_dict(), "loss": [h["loss"] for h in history]}, path)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the test starts its processes with fork")
+@forks
 def test_two_processes_give_what_one_gives_at_the_same_batch_size(tmp_path: Path) -> None:
-    script = tmp_path / "two.py"
-    script.write_text(TWO_PROCESSES.format(tests=str(Path(__file__).parent)))
-    results = []
-    for world in (1, 2):
-        path = tmp_path / f"{world}.pt"
-        done = subprocess.run(
-            [sys.executable, str(script), str(path), str(world)],
-            capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-2000:]
-        results.append(torch.load(path, weights_only=True))
-    one, two = results
+    train_small(make_fabric("cpu"), tmp_path / "1.pt")
+    in_two_processes(train_small, tmp_path / "2.pt")
+    one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("1.pt", "2.pt"))
     assert one["loss"] == pytest.approx(two["loss"], rel=1e-4)
     for name, tensor in one["state"].items():
         torch.testing.assert_close(tensor, two["state"][name], atol=1e-5, rtol=1e-4)

@@ -1,0 +1,37 @@
+"""Processes forked from the test's own: a new interpreter would have to load PyTorch first."""
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import pytest
+from lightning_fabric import Fabric
+
+LONGEST = 900  # seconds after which a process is taken to hang
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks its processes")
+
+
+def forked(target: Callable[..., Any], *arguments: Any) -> multiprocessing.process.BaseProcess:
+    """A started process that calls `target`."""
+    process = multiprocessing.get_context("fork").Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def ended(target: Callable[..., Any], *arguments: Any) -> bool:
+    """Whether a call of `target` in a process of its own comes to its end; its output is ours."""
+    process = forked(target, *arguments)
+    process.join(LONGEST)
+    process.kill()
+    process.join()
+    return process.exitcode == 0
+
+
+def in_two_processes(target: Callable[..., Any], *arguments: Any) -> None:
+    """Call `target(fabric, *arguments)` in two processes that share their gradients."""
+    with mock.patch.dict(os.environ):  # it tells the processes there where they find each other
+        fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_fork")
+        fabric.launch(target, *arguments)
