@@ -3,7 +3,7 @@
 Lesson 01 gives both arms the rate that is best for the student alone, so that distillation does
 not win against a handicapped baseline.
 
-    python benchmarks/learning_rate.py                          # the quick profile, 30 seconds
+    python benchmarks/learning_rate.py                          # the quick profile, under a minute
     python benchmarks/learning_rate.py --dataset mnist --sizes 100 55000 --steps 2580 \
         --batch-size 128
 
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 200, 1000])
     parser.add_argument("--rates", type=float, nargs="+", default=[1e-3, 3e-3, 1e-2, 2e-2])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--batch-size", type=int, default=32)
     options = parser.parse_args()
     loaded = data.load(options.dataset, root=options.root)
