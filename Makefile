@@ -9,6 +9,9 @@ else
 BIN := $(VENV)/bin
 endif
 
+# Every lesson and many a test start new processes, which would compile the package each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Both commands install into the same folder.
 .NOTPARALLEL:
 .PHONY: run test lab notebooks clean
@@ -16,14 +19,12 @@ endif
 run: $(VENV)/.installed
 	$(BIN)/kdhelpers run
 
-# Several lessons run at a time: one thread each, or they would wait for each other.
-test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto --dist loadscope
-	$(BIN)/python -m pytest -n auto --dist loadscope --nbval-lax --nbval-current-env notebooks
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder \
+		--nbval-lax --nbval-current-env notebooks tests
 
 lab: $(VENV)/.installed
 	$(BIN)/jupyter lab notebooks

@@ -1,13 +1,16 @@
 """Settings of all tests, and the fixtures that several files share."""
 
+import os
 from collections.abc import Iterator
+
+# Two workers with two threads each on two cores wait for each other most of the time; and one
+# thread makes sums reproducible. So it is for the kernels that they start.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest
 import torch
 
-# Two workers with two threads each on two cores wait for each other most of the time; and one
-# thread makes sums reproducible.
 torch.set_num_threads(1)
 
 
