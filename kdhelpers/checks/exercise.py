@@ -87,6 +87,11 @@ class Exercise:
     tips: Mapping[str, str] = field(default_factory=dict)  # below the numbers, by name of value
     extreme: Case | None = None  # inputs on which a careless formula gives no finite number
     extreme_remark: str = ""
+    # What groups of mistakes do in the cases so far: an answer that none explains meets hundreds of
+    # them, and learners try several answers.
+    _made: dict[tuple[int, ...], tuple[Answer, list[Outcome]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def check(self, answer: Any) -> Verdict:
         """Judge the learner's function; whatever it does, this returns a verdict."""
@@ -155,10 +160,15 @@ class Exercise:
         """
         most = 1 if isinstance(seen[-1], Failure) else 4
         for group, changes in self.groups(most):
-            variant = self.build(**changes)
+            key = tuple(map(id, group))
+            if key not in self._made:
+                self._made[key] = self.build(**changes), []
+            variant, known = self._made[key]
             same: list[Observation] = []
-            for outcome, case in zip(seen, self.cases, strict=False):
-                made = self._attempt(variant, case)
+            for number, (outcome, case) in enumerate(zip(seen, self.cases, strict=False)):
+                if number == len(known):
+                    known.append(self._attempt(variant, case))
+                made = known[number]
                 if not _alike(outcome, made, case.tolerance * SLACK):
                     break
                 if isinstance(made, Observation):
