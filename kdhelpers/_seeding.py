@@ -8,9 +8,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
-from kdhelpers._values import whole
+from kdhelpers._values import is_whole, told, whole
 
 _LOCK = threading.RLock()
 
@@ -53,3 +54,21 @@ def seed_all(seed: int, device: torch.device) -> None:
         torch.default_generator.manual_seed(seed)
         if device.type != "cpu":
             torch.get_device_module(device).manual_seed(seed)
+
+
+def mixed_seed(*parts: int) -> int:
+    """One seed from several whole numbers of any size, well mixed and the same everywhere.
+
+    Raises:
+        ValueError: a part is no whole number from 0.
+    """
+    for part in parts:
+        if not is_whole(part) or part < 0:
+            raise ValueError(f"seed must be 0 or more, got {told(part)}.")
+    first, second = np.random.SeedSequence([int(part) for part in parts]).generate_state(2)
+    return int(first) << 20 ^ int(second)
+
+
+def generator(*seed: int) -> torch.Generator:
+    """A CPU generator: the same numbers for the same seeds, whatever device is used."""
+    return torch.Generator().manual_seed(mixed_seed(*seed))

@@ -2,8 +2,9 @@
 
 import torch
 
+from kdhelpers._seeding import generator, mixed_seed
 from kdhelpers._values import instance
-from kdhelpers.data import Batch, Split, Views, mixed_seed
+from kdhelpers.data import Batch, Split, Views
 from kdhelpers.distillation import AskTeacher, Teacher
 
 
@@ -31,8 +32,7 @@ class ShuffledTeacher(Teacher):
 
     def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
         instance(train, Split, name="train")
-        generator = torch.Generator().manual_seed(mixed_seed(self.seed, len(train)))
-        order = torch.randperm(len(train), generator=generator)
+        order = torch.randperm(len(train), generator=generator(self.seed, len(train)))
         other = torch.empty_like(order)
         other[order] = order.roll(1)  # one long cycle: no image keeps its own logits
         return _Elsewhere(super().prepare(train, views, epochs), other.to(train.images.device))

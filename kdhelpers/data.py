@@ -1,26 +1,24 @@
 """Data sets as tensors in memory, and the batches made from them.
 
-`load` gives a data set with its three splits; `batches` turns a split into normalised batches
-that know the index and the augmentation view of every sample, so that whatever a teacher said
-about a sample can be looked up without ever being misaligned by shuffling.
+`load` gives a data set with its three splits (module `split`); `batches` turns a split into
+normalised batches (module `batching`). Both are imported from here.
 """
 
-import hashlib
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from kdhelpers import _validate, photodigits
-from kdhelpers._values import MOST, instance, is_number, is_whole, told, whole
+from kdhelpers._seeding import generator
+from kdhelpers._values import MOST, is_whole, told, whole
+from kdhelpers.batching import Batch, Views, batches, steps_per_epoch
 from kdhelpers.sources import Arrays, DataError, data_root, downloaded
+from kdhelpers.split import Split
 
 __all__ = ["Batch", "DataError", "DataSet", "Split", "Views", "batches", "data_root", "load"]
 __all__ += ["mean_std", "resize", "steps_per_epoch"]
@@ -32,113 +30,7 @@ CIFAR10_CLASSES = (
     *("dog", "frog", "horse", "ship", "truck"),
 )
 LARGEST_IMAGE = 512  # pixels along a side
-LARGEST_SHIFT = 64
-LARGEST_MEAN = 1e6
-CHUNK = 4096  # samples gathered and normalised at once: fewer, larger operations per epoch
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Images uint8 [N, C, H, W] with labels int64 [N], and how their pixels are normalised.
-
-    `mean` and `std` (one value a channel, pixels scaled to 0..1) come from the training images,
-    also in the validation and test splits. `classes` names the labels.
-
-    Raises:
-        ValueError: other tensors, images and labels that differ in number or device, or a mean
-            and deviation that are no finite numbers.
-    """
-
-    images: Tensor
-    labels: Tensor
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    classes: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        _validate.dense(self.images, name="images")
-        _validate.dense(self.labels, name="labels")
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise ValueError(
-                f"images must be uint8 [N, C, H, W], got {self.images.dtype} "
-                f"{list(self.images.shape)}; multiply values in 0..1 by 255 and round."
-            )
-        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
-            raise ValueError(
-                f"labels must be int64 [{len(self.images)}], one for each image, got "
-                f"{self.labels.dtype} {list(self.labels.shape)}."
-            )
-        _validate.same_device(self.labels, self.images, name="labels")
-        for name, values, right in (
-            ("mean", self.mean, lambda value: is_number(value) and abs(value) <= LARGEST_MEAN),
-            ("std", self.std, lambda value: is_number(value) and 0 <= value <= LARGEST_MEAN),
-            ("classes", self.classes, lambda value: isinstance(value, str)),
-        ):
-            if not isinstance(values, tuple | list) or not all(map(right, values)):
-                what = "names" if name == "classes" else "finite numbers, one a channel"
-                raise ValueError(f"{name} must be {what}, got {told(values)}.")
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def to(self, device: torch.device | str) -> "Split":
-        """The same split with its tensors on `device`.
-
-        Raises:
-            ValueError: this machine has no such device.
-        """
-        device = _validate.device(device, meta=True)
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
-
-    def take(self, count: int, *, seed: int = 0) -> "Split":
-        """`count` samples, as evenly over the classes as they come; `take(50)` lies in `take(100)`.
-
-        Raises:
-            ValueError: `count` is not between 1 and the size of the split, or `seed` is no whole
-                number from 0.
-        """
-        if not is_whole(count) or not 1 <= count <= len(self):
-            raise ValueError(f"count must be between 1 and {len(self)}, got {told(count)}.")
-        _validate.readable(self.labels, name="labels")
-        order = torch.randperm(len(self), generator=_generator(seed))
-        shuffled = self.labels.cpu()[order]
-        rank = torch.zeros_like(shuffled)  # how many of its class came before it
-        for label in range(len(self.classes)):
-            members = shuffled == label
-            rank[members] = torch.arange(int(members.sum()))
-        chosen = order[torch.argsort(rank, stable=True)[:count]].to(self.images.device)
-        return replace(self, images=self.images[chosen], labels=self.labels[chosen])
-
-    def normalise(self, images: Tensor) -> Tensor:
-        """uint8 images [B, C, H, W] as float32, each channel with mean 0 and deviation 1.
-
-        Raises:
-            ValueError: no tensor of this shape, or with other channels than the split.
-        """
-        _validate.dense(images, name="images")
-        counts = {len(self.mean), len(self.std), images.shape[1] if images.ndim == 4 else 0}
-        if images.ndim != 4 or len(counts) > 1 or images.dtype != torch.uint8:
-            raise ValueError(
-                f"images must be uint8 [B, {len(self.std)}, H, W], got {images.dtype} "
-                f"{list(images.shape)}."
-            )
-        deviation = [std or 1.0 for std in self.std]  # a channel of one value only becomes 0
-        scale = [1.0 / (255.0 * std) for std in deviation]
-        offset = [-mean / std for mean, std in zip(self.mean, deviation, strict=True)]
-        per_channel = (1, -1, 1, 1)
-        shift = torch.tensor(offset, device=images.device).view(per_channel)
-        return torch.addcmul(
-            shift, images.float(), torch.tensor(scale, device=images.device).view(per_channel)
-        )
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the images and labels: two splits with the same one are the same data."""
-        _validate.readable(self.images, name="images")
-        digest = hashlib.sha256(repr((self.images.shape, self.mean, self.std)).encode())
-        digest.update(np.ascontiguousarray(self.images.cpu().numpy()).data)
-        digest.update(np.ascontiguousarray(self.labels.cpu().numpy()).data)
-        return digest.hexdigest()
+CHUNK = 4096  # images enlarged at once
 
 
 class DataSet(NamedTuple):
@@ -213,7 +105,7 @@ def _three_splits(
         raise ValueError(
             f"validation must be between 0 and {len(images) - 1}, got {told(held_out)}."
         )
-    order = torch.randperm(len(images), generator=_generator(seed))
+    order = torch.randperm(len(images), generator=generator(seed))
     kept, aside = order[held_out:], order[:held_out]
     mean, std = mean_std(images[kept])
     train = Split(images[kept], labels[kept], mean, std, classes)
@@ -230,7 +122,7 @@ def _raw_digits(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
-    order = torch.randperm(len(labels), generator=_generator(seed)).numpy()
+    order = torch.randperm(len(labels), generator=generator(seed)).numpy()
     return images.reshape(-1, 8, 8)[order].astype(np.uint8), labels[order], np.arange(597)
 
 
@@ -339,176 +231,3 @@ def resize(images: Tensor, size: int) -> Tensor:
     large = [weights @ chunk.double() @ weights.T for chunk in images.split(CHUNK)]
     total = float((2 * size) ** 2)
     return torch.cat([((2 * part + total) / (2 * total)).floor().to(torch.uint8) for part in large])
-
-
-@dataclass(frozen=True)
-class Views:
-    """A finite set of label-preserving views: mirrored or not, shifted by up to `shift` pixels.
-
-    View 0 is the image as it is. There are (1 + flip)·(2·shift + 1)² of them, so a teacher's
-    logits for every (sample, view) can be kept exactly. Shifting is a padded crop: the border
-    is filled with black.
-    """
-
-    flip: bool = False
-    shift: int = 0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.flip, bool) or not is_whole(self.shift) or self.shift < 0:
-            raise ValueError(
-                "flip must be True or False and shift a whole number of pixels from 0, got "
-                f"{told(self.flip)} and {told(self.shift)}."
-            )
-        whole(self.shift, name="shift", most=LARGEST_SHIFT)
-
-    def __len__(self) -> int:
-        return (1 + self.flip) * (2 * self.shift + 1) ** 2
-
-    def _check(self, images: Tensor, view: Tensor) -> None:
-        _validate.dense(images, name="images")
-        _validate.dense(view, name="view")
-        if images.ndim != 4 or view.shape != images.shape[:1] or view.dtype != torch.int64:
-            raise ValueError(
-                "images must be [B, C, H, W] with an int64 view [B] for each, got "
-                f"{list(images.shape)} and {view.dtype} {list(view.shape)}."
-            )
-        _validate.same_device(view, images, name="view")
-        if view.device.type == "cpu" and len(view):
-            low, high = (int(bound) for bound in view.aminmax())
-            if low < 0 or high >= len(self):
-                raise ValueError(
-                    f"view must be between 0 and {len(self) - 1}, got {low} to {high}."
-                )
-
-    def __call__(self, images: Tensor, view: Tensor) -> Tensor:
-        """Images [B, C, H, W], each in its own view [B]: one gather for the whole batch.
-
-        Raises:
-            ValueError: other shapes, two devices, or (on a CPU) a view that does not exist.
-        """
-        self._check(images, view)
-        if len(self) == 1:
-            return images
-        side = 2 * self.shift + 1
-        mirrored, place = view // side**2, view % side**2
-        place = (place + side**2 // 2) % side**2  # so that view 0 lies in the middle
-        height, width = images.shape[-2:]
-        down, right = (
-            torch.arange(height, device=view.device),
-            torch.arange(width, device=view.device),
-        )
-        columns = torch.where(mirrored[:, None] == 1, right.flip(0), right)
-        padded = F.pad(images, (self.shift,) * 4)
-        return padded[
-            torch.arange(len(images), device=view.device)[:, None, None],
-            :,
-            (down + (place // side)[:, None])[:, :, None],
-            (columns + (place % side)[:, None])[:, None, :],
-        ].permute(0, 3, 1, 2)
-
-
-class Batch(NamedTuple):
-    """What a step sees: inputs float32 [B, C, H, W] and, each [B], labels, sample and view.
-
-    `sample` is the index of each image in its split, `view` the number of its augmentation.
-    `share` is the weight of this process' part in the whole batch (1.0 in a single process).
-    """
-
-    inputs: Tensor
-    labels: Tensor
-    sample: Tensor
-    view: Tensor
-    share: float = 1.0
-
-
-def batches(
-    split: Split,
-    batch_size: int,
-    *,
-    seed: int | None = None,
-    epoch: int = 0,
-    views: Views | None = None,
-    channels_last: bool = False,
-    rank: int = 0,
-    world_size: int = 1,
-) -> Iterator[Batch]:
-    """The batches of one epoch, on the device of the split.
-
-    With a `seed`, the order and the views are random, but fixed by (seed, epoch) on every
-    device; without one, the samples come in order, each in view 0. Of several processes, each
-    gets every `world_size`-th sample of each batch. In training (with a seed), a last batch
-    with fewer than two samples a process is left out: batch normalisation has no use for it.
-
-    Args:
-        channels_last: the memory layout of the inputs (their shape stays the same).
-
-    Raises:
-        ValueError: `batch_size` is less than 1 or than `world_size`, `seed` or `epoch` is
-            negative, `rank` is not below `world_size`, or an argument is of the wrong type.
-    """
-    instance(split, Split, name="split")
-    world_size = whole(world_size, name="world_size", least=1, most=2**16)
-    rank = whole(rank, name="rank", most=world_size - 1)
-    batch_size = whole(batch_size, name="batch_size", least=world_size)
-    if len(split) == 0:
-        return
-    views = Views() if views is None else views
-    instance(views, Views, name="views")
-    batch_size = min(batch_size, max(len(split), world_size))  # an absurd one overflows PyTorch
-    order, view = torch.arange(len(split)), torch.zeros(len(split), dtype=torch.int64)
-    if seed is not None:
-        generator = _generator(seed, epoch)
-        used = len(split) - _left_out(len(split), batch_size, world_size)
-        order = torch.randperm(len(split), generator=generator)[:used]
-        view = torch.randint(len(views), (used,), generator=generator)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    device = split.images.device
-    gathered = batch_size * max(1, CHUNK // batch_size)
-    for chunk, chunk_view in zip(
-        order.to(device).split(gathered), view.to(device).split(gathered), strict=True
-    ):
-        inputs = split.normalise(views(split.images[chunk], chunk_view))
-        inputs = inputs.contiguous(memory_format=layout)  # a view comes out channels-last
-        parts = (inputs, split.labels[chunk], chunk, chunk_view)
-        for whole_batch in zip(*(part.split(batch_size) for part in parts), strict=True):
-            if world_size == 1:
-                yield Batch(*whole_batch)
-            else:
-                own = [tensor[rank::world_size] for tensor in whole_batch]
-                share = len(own[0]) * world_size / len(whole_batch[0])
-                yield Batch(*own)._replace(share=share)
-
-
-def steps_per_epoch(count: int, batch_size: int, world_size: int = 1) -> int:
-    """How many batches a training epoch of `count` samples has.
-
-    Raises:
-        ValueError: an argument is no whole number, or less than 0 (`count`) or 1.
-    """
-    count = whole(count, name="count")
-    batch_size = whole(batch_size, name="batch_size", least=1)
-    world_size = whole(world_size, name="world_size", least=1)
-    return -(-(count - _left_out(count, batch_size, world_size)) // batch_size)
-
-
-def _left_out(count: int, batch_size: int, world_size: int) -> int:
-    rest = count % batch_size
-    return rest if rest < 2 * world_size and count > rest else 0
-
-
-def mixed_seed(*parts: int) -> int:
-    """One seed from several whole numbers of any size, well mixed and the same everywhere.
-
-    Raises:
-        ValueError: a part is no whole number from 0.
-    """
-    for part in parts:
-        if not is_whole(part) or part < 0:
-            raise ValueError(f"seed must be 0 or more, got {told(part)}.")
-    first, second = np.random.SeedSequence([int(part) for part in parts]).generate_state(2)
-    return int(first) << 20 ^ int(second)
-
-
-def _generator(*seed: int) -> torch.Generator:
-    """A CPU generator: the same numbers for the same seeds, whatever device is used."""
-    return torch.Generator().manual_seed(mixed_seed(*seed))

@@ -17,10 +17,10 @@ from tqdm.auto import tqdm
 
 from kdhelpers import checkpoint as checkpoints
 from kdhelpers import preflight
-from kdhelpers._seeding import random_state_kept, seed_all
+from kdhelpers._seeding import mixed_seed, random_state_kept, seed_all
 from kdhelpers._values import instance, several
 from kdhelpers.checkpoint import CheckpointError
-from kdhelpers.data import Batch, Split, Views, batches, mixed_seed, steps_per_epoch
+from kdhelpers.data import Batch, Split, Views, batches, steps_per_epoch
 from kdhelpers.devices import check_several, in_processes, make_fabric
 from kdhelpers.distillation import Objective, describe, fingerprint
 from kdhelpers.loop import Loop

@@ -510,7 +510,7 @@ def first_batches(**options: Any) -> list[data.Batch]:
 
 
 DATA = {
-    "data.Split": Row(
+    "split.Split": Row(
         a_split,
         lambda **draws: (
             dict(
@@ -524,16 +524,16 @@ DATA = {
         ),
         slow=True,
     ),
-    "data.Split.to": plain(lambda device: small().to(device), device="cpu"),
-    "data.Split.take": Row(
+    "split.Split.to": plain(lambda device: small().to(device), device="cpu"),
+    "split.Split.take": Row(
         lambda count, seed: small().take(count, seed=seed),
         fixed(count=lambda: 5, seed=lambda: 0),
         dict(count=st.integers(1, 12), seed=SEEDS),
     ),
-    "data.Split.normalise": Row(
+    "split.Split.normalise": Row(
         lambda images: small().normalise(images), fixed(images=lambda: small().images)
     ),
-    "data.Views": Row(
+    "batching.Views": Row(
         lambda flip, shift, images, view: data.Views(flip=flip, shift=shift)(images, view),
         fixed(
             flip=lambda: True,
@@ -543,7 +543,7 @@ DATA = {
         ),
         dict(flip=st.just(True), shift=st.integers(1, 3)),
     ),
-    "data.batches": Row(
+    "batching.batches": Row(
         first_batches,
         fixed(
             split=small,
@@ -558,7 +558,7 @@ DATA = {
         dict(batch_size=st.integers(2, 20), seed=st.none() | SEEDS, epoch=st.integers(0, 99)),
         left=dict(channels_last=FLAG),
     ),
-    "data.steps_per_epoch": Row(
+    "batching.steps_per_epoch": Row(
         data.steps_per_epoch,
         fixed(count=lambda: 100, batch_size=lambda: 7, world_size=lambda: 1),
         dict(count=st.integers(1, 10_000), batch_size=st.integers(1, 1000)),

@@ -44,7 +44,7 @@ OBJECTIVE = "fit calls it, with arguments that it has checked"
 PLANNED = "takes what plan has checked"
 LISTED = "takes what sweep has checked"
 LEFT_OUT = {
-    **dict.fromkeys(("comparisons.Comparison", "data.Batch", "data.DataSet"), HOLDS),
+    **dict.fromkeys(("comparisons.Comparison", "batching.Batch", "data.DataSet"), HOLDS),
     **dict.fromkeys(
         ("evaluation.Size", "fitnets.Network", "grids.Point", "lessons.Parameter"), HOLDS
     ),
