@@ -1,6 +1,7 @@
 """A run on disk: everything needed to go on after the last finished epoch, and nothing else."""
 
 import copy
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,11 @@ def save(
         try:
             torch.save(content, partial)
         except RuntimeError as error:  # how PyTorch reports a full disk
-            raise OSError(f"{place(path)} cannot be written ({error}).") from error
+            free = shutil.disk_usage(path.parent).free / 1e6
+            raise OSError(
+                f"{place(path)} cannot be written, {free:.1f} MB are free on its disk ({error}); "
+                "make room and start again: the run goes on from its last checkpoint."
+            ) from error
 
 
 def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[dict[str, float]]:

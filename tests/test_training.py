@@ -522,6 +522,14 @@ def test_a_full_disk_keeps_the_previous_checkpoint(
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.pt"]
 
+    def cut(*_: object) -> None:
+        raise RuntimeError("unexpected pos 64 vs 0")  # what PyTorch says of a full disk
+
+    monkeypatch.setattr(torch, "save", cut)
+    with pytest.raises(OSError, match=r"run.pt' cannot be written, [\d.]+ MB are free .*make room"):
+        fit(Small(), Supervised(), split(), epochs=2, checkpoint=path)
+    assert path.read_bytes() == before
+
 
 # -- several processes ----------------------------------------------------------------------------
 
