@@ -26,7 +26,9 @@ class VGG(Classifier):
         blocks: channels of the convolutions of each block.
         width: multiplies all channels, for use on a CPU; default 1.
         head: "linear", one layer from the features to the classes (default), or "mlp", a hidden
-            layer of as many units as there are features before it.
+            layer of as many units as there are features before it. At width 1/8 on PhotoDigits
+            the hidden layer brings nothing that four seeds can show: 72.8 against 75.9 %
+            (`python benchmarks/vgg_head.py --seeds 4 --epochs 8 --rate 0.01`).
 
     Raises:
         ValueError: no block or one without layers, an image size that the blocks cannot halve, a
