@@ -208,7 +208,7 @@ def run_to_the_end(path: Path) -> None:
         student,
         Distillation(Small(seed=2)),
         split(400),
-        epochs=40,
+        epochs=25,
         batch_size=8,
         seed=3,
         views=Views(flip=True),
