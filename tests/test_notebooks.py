@@ -259,24 +259,21 @@ def run_without_network(sources: list[str], folder: Path) -> None:
         shell.run_cell(source).raise_error()
 
 
-def with_values(lesson: NotebookNode, values: str, record: Path) -> list[str]:
-    """The code of a lesson, with other values of its parameters and a place for its record."""
-    sources = []
-    for cell in code_cells(lesson):
-        sources.append(cell.source)
-        if "parameters" in cell.metadata.get("tags", []):
-            sources.append(f"{values}; record_file = {json.dumps(str(record))}")
-    return sources
-
-
 @forks
 def test_a_lesson_needs_no_network_and_starts_again_from_its_checkpoints(
     lesson: NotebookNode, tmp_path: Path
 ) -> None:
     """Both in one process: much of the time goes into what is done once."""
     checkpoints, records = tmp_path / "checkpoints", [tmp_path / "first.json", tmp_path / "2.json"]
-    values = f"{SMALL[lesson.path.stem]}; checkpoint_dir = {json.dumps(str(checkpoints))}"
-    sources = [source for record in records for source in with_values(lesson, values, record)]
+    sources = []
+    for record in records:
+        for cell in code_cells(lesson):
+            sources.append(cell.source)
+            if "parameters" in cell.metadata.get("tags", []):
+                sources.append(
+                    f"{SMALL[lesson.path.stem]}; record_file = {json.dumps(str(record))}; "
+                    f"checkpoint_dir = {json.dumps(str(checkpoints))}"
+                )
     assert ended(run_without_network, sources, tmp_path)
     assert any(checkpoints.rglob("*.pt"))
     first, again = (json.loads(record.read_text()) for record in records)
@@ -291,17 +288,19 @@ def _without_timings(value: Any) -> Any:
     return value
 
 
-@forks
 def test_lesson_05_runs_with_one_seed_and_without_families(tmp_path: Path) -> None:
-    lesson = nbformat.read(ROOT / "notebooks" / "05_dynamic_temperature.ipynb", as_version=4)
-    values = "families = []; temperature = 8.0; seeds = [4]; teacher_epochs = 1; steps = 2"
-    record = tmp_path / "05.json"
-    assert ended(run_without_network, with_values(lesson, values, record), tmp_path)
-    metrics = json.loads(record.read_text())["metrics"]
+    values = "families: []\ntemperature: 8.0\nseeds: [4]\nteacher_epochs: 1\nsteps: 2\n"
+    (tmp_path / "point.yaml").write_text(values)
+    (outcome,) = course.run(
+        ["05"], parameter_file=tmp_path / "point.yaml", out_dir=tmp_path / "out", progress=False
+    )
+    assert outcome.ok, outcome.failure
+    assert outcome.record is not None
+    metrics = outcome.record["metrics"]
     assert metrics["arms"].keys() == {"untuned", "tutorial"}
     assert [metrics["accuracy"]] == metrics["arms"]["untuned"]
     assert isinstance(metrics["teacher_accuracy"], float)
-    assert "T = 8" in metrics["headline"]
+    assert "T = 8" in outcome.headline
 
 
 @forks
