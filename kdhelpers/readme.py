@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kdhelpers import course, plots, records, stats, tables
+from kdhelpers import course, plots, record_tables, records, stats, tables
 from kdhelpers.files import write_bytes, write_text
 from kdhelpers.tables import Table
 
@@ -66,22 +66,23 @@ def results() -> str:
         )
         parts.append(
             f"**Lesson 01**: `{names['teacher_name']}` → `{names['student_name']}` "
-            f"({tables.provenance(record)})\n\n{table._repr_markdown_()}"
+            f"({record_tables.provenance(record)})\n\n{table._repr_markdown_()}"
         )
     for record in course.load_records("02_temperature"):
         images = f"{record['parameters']['transfer_size']:,} images"
         title = f"which temperature, with {images}?"
-        parts.append(_folded(record, title, [tables.sweep_table(record)]))
+        parts.append(_folded(record, title, [record_tables.sweep_table(record)]))
     for record in course.load_records("03_cifar10_vgg"):
         keys = ("accuracy", "agreement", "calibration_error")
         compression = [
-            tables.setup(record),
+            record_tables.setup(record),
             tables.arms_table(record["metrics"]["arms"], keys=keys),
             tables.cost_table(record["metrics"]["costs"]),
         ]
         parts.append(_folded(record, "compression and its controls.", compression))
     for record in course.load_records("04_fitnets_hints"):
-        parts.append(_folded(record, "hints from a hidden layer.", [tables.hints_table(record)]))
+        title = "hints from a hidden layer (paper: Romero and others, 2014)."
+        parts.append(_folded(record, title, [record_tables.hints_table(record)]))
     for record in course.load_records("05_dynamic_temperature"):
         metrics = record["metrics"]
         table = tables.corrected_table(metrics["arms"], baseline=metrics["baseline"])
@@ -95,7 +96,7 @@ def _folded(record: Mapping[str, Any], title: str, shown: list[Table]) -> str:
     body = "\n\n".join(table._repr_markdown_() for table in shown)
     return (
         f"**Lesson {number}**: {title} *{record['metrics']['headline']}*\n\n"
-        f"<details><summary>{tables.provenance(record)}</summary>\n\n{body}\n\n</details>"
+        f"<details><summary>{record_tables.provenance(record)}</summary>\n\n{body}\n\n</details>"
     )
 
 
@@ -154,7 +155,7 @@ def figure() -> str:
     return (
         f'<img src="{FIGURE}" width="800" alt="{alt}">\n\n'
         "*Mean, 95 % interval and every seed; the differences are paired.* "
-        f"(Lesson 01: {tables.provenance(record)})"
+        f"(Lesson 01: {record_tables.provenance(record)})"
     )
 
 

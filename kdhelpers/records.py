@@ -5,25 +5,19 @@ and reports are made from it (`load_records`). It names no folder, host or user 
 """
 
 import glob
-import importlib.metadata
 import json
-import os
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kdhelpers._values import is_number, place, told
+from kdhelpers.environment import environment
 from kdhelpers.files import write_text
 from kdhelpers.lessons import CourseError, find_root, wanted
 from kdhelpers.parameters import plain
 
-__all__ = ["belongs_to", "complete", "environment", "load_records", "read_json", "read_record"]
+__all__ = ["belongs_to", "complete", "load_records", "read_json", "read_record"]
 __all__ += ["without_folders", "write_record"]
 
 # The lesson's parameter that says where to write; it is no setting of the experiment.
@@ -40,8 +34,6 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "environment": dict,
     "seconds": (int, float),
 }
-
-PACKAGES = ("kdhelpers", "torch", "torchvision", "numpy", "scikit-learn", "papermill", "ipykernel")
 
 
 def write_record(
@@ -216,83 +208,6 @@ def _checked(record: Any) -> dict[str, Any]:
     if record["seconds"] < 0:
         raise ValueError("'seconds' is negative")
     return {key: plain(record[key], key) for key in FIELDS}
-
-
-def environment(device: object) -> dict[str, Any]:
-    """What the numbers depend on besides the parameters: versions, machine, commit, date (UTC).
-
-    `device` is a `torch.device` or its name; anything else is told in a few words.
-    """
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "device": _device(_name(device)),
-        "threads": _threads(),
-        "versions": _versions(),
-        "commit": _commit(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _name(device: object) -> str:
-    return device if isinstance(device, str) else place(device)[1:-1]
-
-
-def _device(name: str) -> str:
-    # No tensors here; but where the lesson has loaded torch, it can name the accelerator.
-    torch = sys.modules.get("torch")
-    if torch and "cuda" in name:
-        with suppress(Exception):  # a name that is none: the record tells it as it is
-            return f"{name} ({torch.cuda.get_device_name(name)})"
-    return name
-
-
-def _threads() -> int:
-    torch = sys.modules.get("torch")
-    return int(torch.get_num_threads()) if torch else os.cpu_count() or 1
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
-def _commit() -> str | None:
-    """The course's commit, "-dirty" if tracked files differ; None if it is no repository."""
-    try:
-        root = find_root()
-    except CourseError:
-        return None
-    if not (root / ".git").exists():  # a copy inside some other repository is not at its commit
-        return None
-    commit = _git(root, "rev-parse", "HEAD")
-    changes = _git(root, "status", "--porcelain", "--untracked-files=no")
-    return f"{commit}-dirty" if commit and changes else commit
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=20
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
 
 
 def without_folders(value: Any) -> Any:

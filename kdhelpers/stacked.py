@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdhelpers import preflight, training
+from kdhelpers import preflight
 from kdhelpers._values import several, told
 from kdhelpers.data import Batch, Split, Views, batches
+from kdhelpers.devices import make_fabric
 from kdhelpers.distillation import Objective, Terms
+from kdhelpers.epochs import History, train_epochs
 from kdhelpers.evaluation import accuracy
 from kdhelpers.optimizers import MakeOptimizer, MakeSchedule, adam
 from kdhelpers.prediction import evaluating, move, predict
@@ -41,7 +43,7 @@ def fit_stacked(
     checkpoint: str | Path | None = None,
     checkpoint_interval: float = 0.0,
     progress: bool = True,
-) -> list[training.History]:
+) -> list[History]:
     """Train several small students in place, all at once; each ends as `fit` alone would train it.
 
     Student number i learns from `trains[i]`, in the order of `seeds[i]`, on `objectives[i]`; the
@@ -79,14 +81,14 @@ def fit_stacked(
     for seed in seeds:
         preflight.ranges(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, devices=1, ema=0.0)
     path = preflight.writable(checkpoint)
-    fabric = training.make_fabric(str(device))
+    fabric = make_fabric(str(device))
     for student, train in zip(students, trains, strict=True):
         preflight.match(student, train, validation)
         move(student, fabric.device)
     stack = _stack(students, trains)
     seeds = tuple(int(seed) for seed in seeds)
     stacked = Stacked(objectives, seeds)
-    history = training._fit(
+    history = train_epochs(
         fabric,
         stack,
         stacked,

@@ -15,7 +15,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _from(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def made_of(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """A function of `what` says in a `ValueError` that it was given something else."""
 
     def refusing(make: Callable[P, T]) -> Callable[P, T]:
@@ -70,10 +70,10 @@ def percent(interval: Interval, *, sign: bool = False) -> str:
         ValueError: no interval.
     """
     instance(interval, Interval, name="interval")
-    return f"{interval.mean:{'+' if sign else ''}.2f} ± {interval.margin:.2f}"
+    return f"{interval.mean:{'+' if sign else ''}z.2f} ± {interval.margin:.2f}"
 
 
-@_from("results by size of the transfer set")
+@made_of("results by size of the transfer set")
 def transfer_table(
     alone: Mapping[Any, Sequence[float]], distilled: Mapping[Any, Sequence[float]], teacher: float
 ) -> Table:
@@ -97,44 +97,13 @@ def transfer_table(
             [
                 f"{int(size):,}",
                 *(percent(mean_interval(arm)) for arm in arms),
-                _compared(*arms),
+                compared(*arms),
                 f"{100 * teacher:.2f}",
             ]
         )
     return Table(
         ["images", "student alone, %", "distilled, %", "difference, points", "teacher, %"], rows
     )
-
-
-@_from("results of lesson 02")
-def sweep_table(record: Mapping[str, Any]) -> Table:
-    """Accuracy in % of every student at every temperature, from a record of lesson 02.
-
-    Each temperature is compared, seed by seed, with the student alone and with the rule of
-    thumb that the record's parameters name.
-
-    Raises:
-        ValueError: a record of something else.
-    """
-    metrics, rule = record["metrics"], f"{record['parameters']['rule_of_thumb']:g}"
-    rows = []
-    for student, sweep in metrics["sweep"].items():
-        points = {T: [100 * value for value in values] for T, values in sweep.items()}
-        alone = [100 * value for value in metrics["alone"][student]]
-        rows.append([f"{student}, alone", percent(mean_interval(alone)), "", ""])
-        for temperature in sorted(points, key=float):
-            values = points[temperature]
-            chosen = " (best on validation)" * (metrics["chosen"][student] == float(temperature))
-            against = "" if temperature == rule else _compared(points[rule], values)
-            rows.append(
-                [
-                    f"{student}, T = {temperature}{chosen}",
-                    percent(mean_interval(values)),
-                    _compared(alone, values),
-                    against,
-                ]
-            )
-    return Table(["student", "accuracy, %", "against alone, points", f"against T = {rule}"], rows)
 
 
 ARM_FIGURES = {
@@ -144,7 +113,7 @@ ARM_FIGURES = {
 }
 
 
-@_from("results by arm")
+@made_of("results by arm")
 def arms_table(
     arms: Mapping[str, Sequence[Mapping[str, float]]],
     *,
@@ -175,14 +144,14 @@ def arms_table(
         if not set(own) <= first.keys():
             raise ValueError(f"the arm {name!r} has a seed that {baseline!r} has not: {own}.")
         against = [100 * first[seed] for seed in own]
-        difference = "" if name == baseline else _compared(against, figures["accuracy"])
+        difference = "" if name == baseline else compared(against, figures["accuracy"])
         shown = (percent(mean_interval(figures[key])) for key in keys)
         rows.append([name, *shown, difference])
     heads = [ARM_FIGURES.get(key) or key for key in keys]
     return Table(["arm", *heads, f"against {baseline}, points"], rows)
 
 
-@_from("costs by network")
+@made_of("costs by network")
 def cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
     """Parameters, multiply-accumulates, latency and accuracy of each network.
 
@@ -206,40 +175,7 @@ def cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
     return Table(["network", "parameters", "million MACs", "ms a picture", "accuracy, %"], rows)
 
 
-@_from("results of lesson 03")
-def setup(record: Mapping[str, Any]) -> Table:
-    """What a record of lesson 03 was made with: data, networks, machine; two columns.
-
-    Raises:
-        ValueError: a record of something else.
-    """
-    parameters = record["parameters"]
-    networks = [
-        f"{parameters[role] if isinstance(parameters[role], str) else ', '.join(parameters[role])}"
-        f" at width {parameters[width]:g}, {parameters[epochs]} epochs"
-        for role, width, epochs in (
-            ("teacher", "teacher_width", "teacher_epochs"),
-            ("students", "student_width", "epochs"),
-        )
-    ]
-    images = parameters["transfer_size"]
-    return Table(
-        ["record", str(record["profile"] or "plain papermill")],
-        [
-            ["data", f"{parameters['dataset']}, the students see {images:,} images"],
-            ["teacher", networks[0]],
-            ["students", f"{networks[1]}, {len(parameters['seeds'])} seeds"],
-            ["made", provenance(record)],
-        ],
-    )
-
-
-def _threads(environment: Mapping[str, Any]) -> str:
-    threads = environment.get("threads", 0)
-    return f"{threads} thread{'s' * (threads != 1)}"
-
-
-@_from("results by arm")
+@made_of("results by arm")
 def corrected_table(arms: Mapping[str, Sequence[float]], *, baseline: str) -> Table:
     """Every arm of an experiment against one of them, corrected for the number of arms.
 
@@ -261,7 +197,7 @@ def corrected_table(arms: Mapping[str, Sequence[float]], *, baseline: str) -> Ta
     rows = [[baseline, percent(mean_interval(first)), *[""] * 5]]
     for name, result in compare(first, points).items() if points else ():
         rows.append([name, *_judged(first, points[name], result)])
-    headers = [against, "all intervals together", "bootstrap", "corrected p", "verdict"]
+    headers = [against, "± for all arms together", "bootstrap", "corrected p", "verdict"]
     return Table(["arm", "accuracy, %", *headers], rows)
 
 
@@ -280,50 +216,12 @@ def _judged(baseline: Sequence[float], values: Sequence[float], result: Comparis
     ]
 
 
-# Accuracies in % that Romero et al. 2014 (arXiv 1412.6550) report, by data set and network.
-_FITNETS = {
-    "mnist": {"teacher": 99.45, "alone": 98.10, "KD": 99.35, "hint, then KD": 99.49},
-    "cifar10 fitnet1": {"teacher": 90.18, "hint, then KD": 89.01},
-    "cifar10 fitnet2": {"teacher": 90.18, "hint, then KD": 91.06},
-    "cifar10 fitnet3": {"teacher": 90.18, "hint, then KD": 91.10},
-    "cifar10 fitnet4": {"teacher": 90.18, "hint, then KD": 91.61},
-}
-
-
-@_from("results of lesson 04")
-def hints_table(record: Mapping[str, Any]) -> Table:
-    """Accuracy in % of every arm of lesson 04, from its record, beside the paper's.
-
-    Each arm is compared, seed by seed, with the student alone and with KD, the baseline that
-    tells the hint's gain from that of the soft targets.
+def compared(baseline: Sequence[float], values: Sequence[float]) -> str:
+    """`+8.77 ± 3.76 (helps)`: the paired difference of points, and what it allows to say.
 
     Raises:
-        ValueError: a record of something else.
+        ValueError: as for `kdhelpers.stats.paired_difference`.
     """
-    parameters, metrics = record["parameters"], record["metrics"]
-    dataset, arms = parameters["dataset"], metrics["arms"]
-    paper = _FITNETS.get(dataset) or _FITNETS.get(f"{dataset} {parameters['student']}", {})
-    points = {arm: [100 * value for value in values] for arm, values in arms.items()}
-    teacher = f"{100 * metrics['teacher']['accuracy']:.2f}"
-    counts = metrics["parameters"]
-    rows = [[f"teacher ({counts['teacher']:,} parameters)", teacher, "", "", _reported(paper)]]
-    for arm, values in points.items():
-        against = [
-            "" if arm in (arm_0, "alone") else _compared(points[arm_0], values)
-            for arm_0 in ("alone", "KD")
-        ]
-        named = f"student, {arm} ({counts['student']:,})" if arm == "alone" else f"student, {arm}"
-        rows.append([named, percent(mean_interval(values)), *against, _reported(paper, arm)])
-    return Table(
-        ["network", "accuracy, %", "against alone, points", "against KD, points", "paper, %"], rows
-    )
-
-
-def _reported(paper: Mapping[str, float], arm: str = "teacher") -> str:
-    return f"{paper[arm]:.2f}" if arm in paper else ""
-
-
-def _compared(baseline: Sequence[float], values: Sequence[float]) -> str:
     gain = paired_difference(baseline, values)
     return f"{percent(gain, sign=True)} ({verdict(gain)})"
 
@@ -338,21 +236,3 @@ def verdict(difference: Interval) -> str:
     if difference.low > 0:
         return "helps"
     return "hurts" if difference.high < 0 else "no clear difference"
-
-
-@_from("results of a lesson")
-def provenance(record: Mapping[str, Any]) -> str:
-    """One sentence on where a record comes from: data, device, seeds, versions, date, commit.
-
-    Raises:
-        ValueError: a record without these.
-    """
-    parameters, environment = record["parameters"], record["environment"]
-    versions = environment.get("versions", {})
-    machine = f"{environment['device']}, {_threads(environment)}"
-    return (
-        f"{parameters['dataset']}, {len(parameters['seeds'])} seeds, {machine}, "
-        f"PyTorch {versions.get('torch', 'unknown')}, {record['seconds'] / 60:.0f} minutes, "
-        f"{str(environment.get('date', 'no date'))[:10]}, "
-        f"commit {str(environment.get('commit', 'unknown'))[:12]}"
-    )

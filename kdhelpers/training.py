@@ -3,40 +3,27 @@
 Supervised training, distillation and everything after them differ in the objective alone.
 """
 
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from lightning_fabric import Fabric
 from torch import nn
-from tqdm.auto import tqdm
 
-from kdhelpers import checkpoint as checkpoints
 from kdhelpers import preflight
-from kdhelpers._seeding import mixed_seed, random_state_kept, seed_all
 from kdhelpers._values import instance, several
 from kdhelpers.checkpoint import CheckpointError
-from kdhelpers.data import Batch, Split, Views, batches, steps_per_epoch
+from kdhelpers.data import Split, Views
 from kdhelpers.devices import check_several, in_processes, make_fabric
-from kdhelpers.distillation import Objective, describe, fingerprint
-from kdhelpers.loop import Loop
+from kdhelpers.distillation import Objective
+from kdhelpers.epochs import History, TrainingError, train_epochs
 from kdhelpers.optimizers import MakeOptimizer, MakeSchedule, adam
 from kdhelpers.parallel import check_no_dropout
-from kdhelpers.prediction import move, predict
 from kdhelpers.together import Students, Together
 
 __all__ = ["CheckpointError", "History", "TrainingError", "adam", "fit", "fit_together"]
 __all__ += ["make_fabric"]
-
-History = list[dict[str, float]]
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says why and what to change."""
 
 
 def fit(
@@ -132,7 +119,7 @@ def fit(
     preflight.match(student, train, validation)
     check_no_dropout(student)
     run = partial(
-        _fit,
+        train_epochs,
         epochs=epochs,
         batch_size=batch_size,
         lr=lr,
@@ -187,117 +174,6 @@ def fit_together(
     return [[together.row_of(number, row) for row in history] for number in range(len(students))]
 
 
-def _fit(
-    fabric: Fabric,
-    student: nn.Module,
-    objective: Objective,
-    train: Split,
-    *,
-    epochs: int,
-    batch_size: int,
-    lr: float,
-    optimizer: MakeOptimizer,
-    schedule: MakeSchedule | None,
-    views: Views,
-    validation: Split | None,
-    seed: int,
-    channels_last: bool,
-    ema: float,
-    compile: bool,
-    path: Path | None,
-    checkpoint_interval: float,
-    progress: bool,
-    stream: Callable[..., Iterator[Batch]] = batches,
-    validate: Callable[..., dict[str, float]] | None = None,
-) -> History:
-    """What every process does; the arguments have been checked.
-
-    `stream` gives the batches of an epoch, and `validate` the figures of a student on a split.
-    """
-    train = train.to(fabric.device)
-    move(student, fabric.device, channels_last=channels_last)
-    objective.to(fabric.device)
-    objective.prepare(train, views, epochs)  # first: its settings may name the epochs
-    settings = {
-        "student": fingerprint(student),
-        "data": train.fingerprint,
-        "batch_size": batch_size,
-        "lr": lr,
-        "optimizer": describe(optimizer),
-        "schedule": f"{describe(schedule)} over {epochs} epochs" if schedule else None,
-        "views": repr(views),
-        "seed": seed,
-        "precision": str(fabric._precision.precision),
-        "channels_last": channels_last,
-        "ema": ema,
-        **objective.settings(),
-    }
-
-    steps = steps_per_epoch(len(train), batch_size, fabric.world_size)
-    loop = Loop(
-        fabric,
-        student,
-        objective,
-        partial(optimizer, lr=lr),
-        schedule,
-        epochs * steps,
-        ema=ema,
-        compile=compile,
-    )
-    history = checkpoints.load(path, loop.parts, settings) if path and path.exists() else []
-    if len(history) > epochs:
-        raise CheckpointError(
-            f"'{path}' holds {len(history)} epochs, more than the {epochs} asked for; delete it "
-            "or give another path."
-        )
-    bar = tqdm(
-        total=epochs * steps,
-        initial=len(history) * steps,
-        desc=type(objective).__name__,
-        unit="step",
-        leave=False,
-        delay=10,
-        mininterval=0.5,
-        disable=not progress or not fabric.is_global_zero,
-    )
-    written = time.perf_counter()
-    with bar, torch.enable_grad(), random_state_kept(_cuda_index(fabric)):
-        for epoch in range(len(history), epochs):
-            # Seeded by epoch: a resumed run draws what an uninterrupted one would have drawn.
-            seed_all(mixed_seed(seed, epoch), fabric.device)
-            started = time.perf_counter()
-            epoch_batches = stream(
-                train,
-                batch_size,
-                seed=seed,
-                epoch=epoch,
-                views=views,
-                channels_last=channels_last,
-                rank=fabric.global_rank,
-                world_size=fabric.world_size,
-            )
-            objective.start_epoch(epoch, epochs)
-            figures = loop.epoch(epoch_batches, bar)
-            if not all(map(math.isfinite, figures.values())):
-                raise TrainingError(
-                    f"the loss became {figures['loss']} in epoch {epoch + 1}; lower lr={lr}, or "
-                    "look for NaN in the data or in the teacher's logits."
-                )
-            seconds = time.perf_counter() - started
-            figures = {"epoch": epoch + 1, "seconds": seconds, **figures, **objective.figures()}
-            if validation is not None:
-                figures |= (validate or _validated)(loop.result, validation)
-            history.append(figures)
-            due = time.perf_counter() - written >= checkpoint_interval or epoch + 1 == epochs
-            if path is not None and due and fabric.is_global_zero:
-                checkpoints.save(path, loop.parts, settings, history)
-                written = time.perf_counter()
-    if loop.result is not student:
-        student.load_state_dict(loop.result.state_dict())
-    fabric.barrier()  # no process goes on before the last checkpoint is written
-    return history
-
-
 def _fit_in_processes(
     run: Callable[..., History],
     student: nn.Module,
@@ -329,17 +205,3 @@ def _in_one_process(
     history = run(fabric, student, objective, train)
     states = {"student": student.state_dict(), "objective": objective.state_dict()}
     return {"history": history, **states}
-
-
-def _validated(student: nn.Module, split: Split) -> dict[str, float]:
-    figures = {}
-    for number, network in enumerate(preflight.networks(student)):
-        logits = predict(network, split)
-        name = Together.name("validation_accuracy", number) if isinstance(student, Students) else ""
-        correct = logits.argmax(1) == split.labels.to(logits.device)
-        figures[name or "validation_accuracy"] = correct.float().mean().item()
-    return figures
-
-
-def _cuda_index(fabric: Fabric) -> list[int]:
-    return [fabric.device.index or 0] if fabric.device.type == "cuda" else []

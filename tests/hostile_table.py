@@ -22,6 +22,7 @@ from kdhelpers import (
     data,
     devices,
     distillation,
+    environment,
     evaluation,
     fading,
     feature_losses,
@@ -39,6 +40,7 @@ from kdhelpers import (
     power,
     prediction,
     pretrained,
+    record_tables,
     records,
     report,
     resnet,
@@ -1007,7 +1009,7 @@ RECORDS = {
         slow=True,
     ),
     "records.belongs_to": plain(records.belongs_to, record=a_record(), **OF_A_RUN),
-    "records.environment": plain(records.environment, device="cpu"),
+    "environment.environment": plain(environment.environment, device="cpu"),
     "records.load_records": plain(records.load_records, notebook="01_x", folder=Path()),
     "records.read_record": Row(records.read_record, fixed(path=lambda: written()), slow=True),
     "lessons.find_lessons": plain(lessons.find_lessons, names="1", root=None),
@@ -1121,10 +1123,10 @@ TABLES = {
     "tables.corrected_table": plain(
         tables.corrected_table, arms={"a": [0.5, 0.6], "b": [0.7, 0.8]}, baseline="a"
     ),
-    "tables.sweep_table": of_record(tables.sweep_table, "02_temperature"),
-    "tables.setup": of_record(tables.setup, "03_cifar10_vgg"),
-    "tables.hints_table": of_record(tables.hints_table, "04_fitnets_hints"),
-    "tables.provenance": of_record(tables.provenance, "01_mnist_kd"),
+    "record_tables.sweep_table": of_record(record_tables.sweep_table, "02_temperature"),
+    "record_tables.setup": of_record(record_tables.setup, "03_cifar10_vgg"),
+    "record_tables.hints_table": of_record(record_tables.hints_table, "04_fitnets_hints"),
+    "record_tables.provenance": of_record(record_tables.provenance, "01_mnist_kd"),
     "report.of_record": Row(
         report.of_record, fixed(record=a_record, name=lambda: "a.json"), slow=True
     ),

@@ -27,7 +27,18 @@ from small_data import Small, same, split, weights
 from sweep_lesson import Inline
 from tiny_course import PARAMETERS, write_lesson
 
-from kdhelpers import cli, course, data, grids, pretrained, records, report, sweep_tables, sweeps
+from kdhelpers import (
+    cli,
+    course,
+    data,
+    environment,
+    grids,
+    pretrained,
+    records,
+    report,
+    sweep_tables,
+    sweeps,
+)
 from kdhelpers.course import CourseError
 from kdhelpers.distillation import Supervised
 from kdhelpers.sources import DataError, downloaded
@@ -47,7 +58,7 @@ class Payload:
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_lesson(tmp_path, "01_first")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(records, "_commit", lambda: None)
+    monkeypatch.setattr(environment, "_commit", lambda: None)
     return tmp_path
 
 

@@ -24,13 +24,14 @@ from lightning_fabric import fabric
 from tiny_course import PARAMETERS, write_lesson
 
 import kdhelpers
-from kdhelpers import files, records, sources
+from kdhelpers import environment, files, sources
 
 WHOLE_MODULES = {
     "checks": "takes functions of learners, and test_checks*.py attacks it with theirs",
     "cli": "takes the words of a command line; test_cli.py and test_hostile_files.py",
     "cli_sweep": "as cli",
     "doctor": "takes nothing",
+    "epochs": "what fit does with what it has checked",
     "failures": "takes the exceptions of notebooks; test_course.py",
     "loop": "made by fit, from what it has checked",
     "plots": "draws; test_plots*.py hold what each figure refuses",
@@ -103,8 +104,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(sources, "_FETCH", {"mnist": offline, "cifar10": offline})
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
-    monkeypatch.setattr(records, "_commit", lambda: None)
-    monkeypatch.setattr(records, "_versions", dict)
+    monkeypatch.setattr(environment, "_commit", lambda: None)
+    monkeypatch.setattr(environment, "_versions", dict)
     monkeypatch.setattr(fabric, "_load_external_callbacks", lambda group: [])
     for flush in ("_flush", "_flush_folder"):
         monkeypatch.setattr(files, flush, lambda path: None)
