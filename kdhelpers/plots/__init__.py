@@ -1,7 +1,8 @@
 """Every figure of the course: one function a figure, each returns a matplotlib `Figure`.
 
 Colours are from the palette of Okabe and Ito, which colour-blind readers can tell apart; what
-colour says is said by shape or text as well. `show` displays a figure with alternative text.
+colour says is said by shape or text as well. `show` displays a figure with alternative text. What
+a figure cannot draw, it refuses with a `ValueError` that begins with the figure's name.
 """
 
 from kdhelpers.plots.claims import forest, misleading_bars, power_curve

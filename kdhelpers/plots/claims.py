@@ -8,11 +8,13 @@ from matplotlib.ticker import PercentFormatter
 
 from kdhelpers.comparisons import Comparison
 from kdhelpers.plots.curves import draw_lines
-from kdhelpers.plots.results import name_rows, verdict_colour
+from kdhelpers.plots.drawing import drawing
+from kdhelpers.plots.results import name_rows, name_sides, verdict_colour
 from kdhelpers.plots.style import DISTILLED, NEUTRAL, percent
 from kdhelpers.stats import Interval
 
 
+@drawing
 def forest(
     differences: Mapping[str, Interval | Comparison],
     *,
@@ -53,10 +55,12 @@ def forest(
         axes.axvspan(*claim, color="#F0E442", alpha=0.5, linewidth=0, label=label)
         figure.legend(frameon=False, loc="outside upper right", fontsize=9)
     name_rows(axes, differences)
-    axes.set_xlabel(f"← worse      difference in test accuracy ({unit})      better →\n{key}")
+    name_sides(axes)
+    axes.set_xlabel(f"difference in test accuracy ({unit})\n{key}")
     return figure
 
 
+@drawing
 def power_curve(counts: Sequence[int], powers: Mapping[str, Sequence[float]]) -> Figure:
     """The chance of finding an effect against the number of seed pairs; a line at 80 %.
 
@@ -79,6 +83,7 @@ def power_curve(counts: Sequence[int], powers: Mapping[str, Sequence[float]]) ->
     return figure
 
 
+@drawing
 def misleading_bars(values: Mapping[str, float], *, title: str = "") -> Figure:
     """A chart that misleads on purpose, for an exercise; `arms` shows the same honestly.
 

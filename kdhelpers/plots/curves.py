@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.style import PALETTE, percent
 
 
@@ -41,6 +42,7 @@ def from_one(
     return {name: (range(1, len(values) + 1), values) for name, values in series.items()}
 
 
+@drawing
 def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], key: str, ylabel: str) -> Figure:
     """What `fit` reported as `key` ("loss", "validation_accuracy") against the epoch.
 
@@ -71,6 +73,7 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], key: str, yla
     return figure
 
 
+@drawing
 def log_series(
     series: Mapping[str, Sequence[float]],
     *,
@@ -107,6 +110,7 @@ def log_series(
     return figure
 
 
+@drawing
 def stages(
     stage1: Sequence[float],
     stage2: Mapping[str, Sequence[float]],

@@ -7,12 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 
+from kdhelpers._values import several
+from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.style import DISTILLED, NEUTRAL, TEACHER, count_text
 from kdhelpers.vgg import VGG16
 
 Point: TypeAlias = tuple[float, float]
 
+MOST_LAYERS = 60  # of a network; more cannot be told apart
 
+
+@drawing
 def distillation_diagram() -> Figure:
     """One image goes through both networks; the student answers to the teacher and the label."""
     figure, axes = _sheet(8.6, 3.6)
@@ -38,6 +43,7 @@ def distillation_diagram() -> Figure:
     return figure
 
 
+@drawing
 def compression_diagram(
     teacher: str,
     student: str,
@@ -54,7 +60,14 @@ def compression_diagram(
         teacher_size, student_size: (parameters, multiply-accumulates for one image, …), what
             `evaluation.size` returns.
         teacher_blocks, student_blocks: channels of the convolutions, block by block.
+
+    Raises:
+        ValueError: blocks that are not lists of numbers of channels, or more than fit.
     """
+    for blocks in (teacher_blocks, student_blocks):
+        several(blocks, list, tuple, name="blocks")
+        if not 0 < sum(map(len, blocks)) <= MOST_LAYERS or not all(blocks):
+            raise ValueError(f"every block needs layers, at most {MOST_LAYERS} in all.")
     figure, axes = _sheet(7.8, 4.4)
     _box(axes, 0.15, 1.75, 1.25, 0.9, "image\n(sample, view)", NEUTRAL)
     ends = [
@@ -83,6 +96,7 @@ def compression_diagram(
     return figure
 
 
+@drawing
 def hint_diagram() -> Figure:
     """A thin, deep student learns a hidden layer of a wide, shallow teacher, then the rest."""
     figure, axes = _sheet(7.8, 5.1)

@@ -6,12 +6,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.style import ALONE, DISTILLED, NEUTRAL, TEACHER, percent
 from kdhelpers.stats import mean_interval, paired_difference
 
 TEXT = 13  # points: a page may show the figure at half of its size
 
 
+@drawing
 def few_images(
     alone: Mapping[int, Sequence[float]],
     distilled: Mapping[int, Sequence[float]],

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.style import ALONE, TEACHER
 from kdhelpers.stats import Interval
 
@@ -14,6 +15,7 @@ BLANK = "#DDDDDD"  # cells that colour says nothing of
 DIVERGING = "RdBu"  # red to blue over white, also for colour-blind readers
 
 
+@drawing
 def soft_target_heatmap(targets: Sequence[Sequence[float]], classes: Sequence[str]) -> Figure:
     """The mean soft target [C, C] of the images of each class, in %; the diagonal is left blank."""
     shown = 100 * np.array(targets, dtype=np.float64)
@@ -29,6 +31,7 @@ def soft_target_heatmap(targets: Sequence[Sequence[float]], classes: Sequence[st
     return figure
 
 
+@drawing
 def alpha_temperature_grid(
     means: Mapping[tuple[float, float], float | Interval], *, unit: str = "points"
 ) -> Figure:
@@ -84,6 +87,7 @@ def _sure(cell: float | Interval | None) -> bool:
     return isinstance(cell, Interval) and not cell.low <= 0 <= cell.high
 
 
+@drawing
 def confusion_change(
     before: ArrayLike,
     after: ArrayLike,

@@ -8,12 +8,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from kdhelpers._values import instance, whole
 from kdhelpers.data import Split
+from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.style import ALONE, DISTILLED, TEACHER
 
 
+@drawing
 def image_grid(split: Split, *, columns: int = 10, rows: int = 2) -> Figure:
-    """The first images of a split with their class names."""
+    """The first images of a split with their class names.
+
+    Raises:
+        ValueError: no split, or not 1 to 100 columns and rows.
+    """
+    instance(split, Split, name="split")
+    columns, rows = (
+        whole(count, name=name, least=1, most=100)
+        for count, name in ((columns, "columns"), (rows, "rows"))
+    )
     shown = min(columns * rows, len(split))
     figure = Figure(figsize=(columns * 0.8, rows * 1.0), layout="constrained")
     grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
@@ -36,6 +48,7 @@ def _draw(axes: Axes, image: np.ndarray) -> None:
     axes.axis("off")
 
 
+@drawing
 def soft_target_bars(split: Split, index: int, targets: Mapping[str, Sequence[float]]) -> Figure:
     """Image number `index` of a split and, for each title in `targets`, its probabilities."""
     figure = Figure(figsize=(2.2 + 3.1 * len(targets), 2.5), layout="constrained")
@@ -59,6 +72,7 @@ def soft_target_bars(split: Split, index: int, targets: Mapping[str, Sequence[fl
     return figure
 
 
+@drawing
 def pixel_deviation(
     per_image: Sequence[Sequence[float]] | Tensor,
     dataset_std: Sequence[float],
@@ -89,14 +103,14 @@ def pixel_deviation(
         )
     figure = Figure(figsize=(max(3.4, 2.5 * len(channels)), 3.0), layout="constrained")
     panels = figure.subplots(1, len(channels), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, channel, column, whole, colour in zip(
+    for axes, channel, column, true, colour in zip(
         panels, channels, values.T, dataset_std, cycle((ALONE, DISTILLED, TEACHER))
     ):
         mean = float(column.mean())
         axes.hist(column, bins=30, color=colour, alpha=0.6)
         axes.axvline(mean, color="k", label="mean over images")
-        axes.axvline(whole, color="k", linestyle="--", label="true: all pixels of the data set")
-        axes.set_title(f"{channel}: mean {mean:.3f}, true {whole:.3f}", fontsize=10)
+        axes.axvline(true, color="k", linestyle="--", label="true: all pixels of the data set")
+        axes.set_title(f"{channel}: mean {mean:.3f}, true {true:.3f}", fontsize=10)
         axes.set_xlabel("standard deviation")
     panels[0].set_ylabel("images")
     figure.legend(
@@ -105,6 +119,7 @@ def pixel_deviation(
     return figure
 
 
+@drawing
 def feature_maps(
     rows: Mapping[str, Tensor], *, columns: int = 8, image: Tensor | None = None
 ) -> Figure:

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kdhelpers.evaluation import calibration_error
+from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.style import DISTILLED, NEUTRAL, PALETTE, count_text
 
 
+@drawing
 def accuracy_against_cost(
     rows: Mapping[str, tuple[float, float, float]], *, latency: str = "milliseconds for one image"
 ) -> Figure:
@@ -77,6 +79,7 @@ def _spread(values: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
     return heights
 
 
+@drawing
 def reliability(logits: Mapping[str, Tensor], labels: Tensor, *, bins: int = 15) -> Figure:
     """Accuracy against confidence, a panel a model; below, how often each confidence occurs.
 

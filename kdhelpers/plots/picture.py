@@ -5,6 +5,8 @@ import io
 
 from matplotlib.figure import Figure
 
+from kdhelpers._values import instance, told, whole
+
 
 class Picture:
     """A figure as Jupyter shows it: a PNG with alternative text for screen readers."""
@@ -25,10 +27,12 @@ def show(figure: Figure, *, alt: str, dpi: int = 100) -> Picture:
     """`figure` as a picture with alternative text; make it the last line of a cell.
 
     Raises:
-        ValueError: `alt` is empty.
+        ValueError: `alt` is empty, no figure, or a resolution outside 1 to 1,000 dots an inch.
     """
-    if not alt.strip():
-        raise ValueError("alt must describe the figure in words; got an empty text.")
+    instance(figure, Figure, name="figure")
+    if not isinstance(alt, str) or not alt.strip():
+        raise ValueError(f"alt must describe the figure in words, got {told(alt)}.")
+    dpi = whole(dpi, name="dpi", least=1, most=1000)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor="white")
     return Picture(buffer.getvalue(), alt)

@@ -1,18 +1,21 @@
 """What students reached: accuracies over seeds with intervals, and paired differences."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.style import ALONE, DISTILLED, NEUTRAL, TEACHER, percent
 from kdhelpers.stats import Interval, mean_interval
 
 SEEDS_KEY = "dots: seeds; diamond: mean with 95 % interval"
 
 
+@drawing
 def transfer_curve(
     alone: Mapping[int, Sequence[float]],
     distilled: Mapping[int, Sequence[float]],
@@ -51,6 +54,7 @@ def transfer_curve(
     return figure
 
 
+@drawing
 def temperature_sweep(
     arms: Mapping[str, Mapping[float, Sequence[float]]],
     alone: Mapping[str, Sequence[float]],
@@ -65,7 +69,7 @@ def temperature_sweep(
     figure = Figure(figsize=(6.6, 3.8), layout="constrained")
     axes = figure.subplots()
     for number, ((student, sweep), colour, marker) in enumerate(
-        zip(arms.items(), (DISTILLED, ALONE, NEUTRAL), "soD", strict=False)
+        zip(arms.items(), cycle((DISTILLED, ALONE, NEUTRAL)), cycle("soD^"))
     ):
         temperatures = sorted(sweep)
         bars = [mean_interval([100 * value for value in sweep[t]]) for t in temperatures]
@@ -90,6 +94,7 @@ def temperature_sweep(
     return figure
 
 
+@drawing
 def arms(
     values: Mapping[str, Sequence[float]], *, teacher: float | None = None, baseline: str = ""
 ) -> Figure:
@@ -124,6 +129,7 @@ def arms(
     return figure
 
 
+@drawing
 def by_layer(
     values: Mapping[str, Sequence[float]],
     baseline: Sequence[float],
@@ -159,6 +165,7 @@ def by_layer(
     return figure
 
 
+@drawing
 def paired_points(differences: Mapping[str, Sequence[float]], *, unit: str = "points") -> Figure:
     """One row per comparison: the difference of every seed, its mean and 95 % interval."""
     figure = Figure(figsize=(6.6, 0.9 + 0.5 * len(differences)), layout="constrained")
@@ -167,7 +174,8 @@ def paired_points(differences: Mapping[str, Sequence[float]], *, unit: str = "po
         _seeds(axes, row, values, verdict_colour(mean_interval(values)))
     axes.axvline(0, color="k", linewidth=1)
     name_rows(axes, differences)
-    axes.set_xlabel(f"← worse      difference in test accuracy ({unit})      better →\n{SEEDS_KEY}")
+    name_sides(axes)
+    axes.set_xlabel(f"difference in test accuracy ({unit})\n{SEEDS_KEY}")
     return figure
 
 
@@ -176,6 +184,15 @@ def verdict_colour(interval: Interval) -> str:
     if interval.low > 0:
         return DISTILLED
     return ALONE if interval.high < 0 else NEUTRAL
+
+
+def name_sides(axes: Axes) -> None:
+    """Above a line at zero, which side of it is the better one."""
+    for text, side, shift in (("← worse", "right", -6), ("better →", "left", 6)):
+        axes.annotate(
+            text, (0, 1), xycoords=("data", "axes fraction"), xytext=(shift, 3), ha=side,
+            textcoords="offset points", fontsize=9, color=NEUTRAL,
+        )  # fmt: skip
 
 
 def name_rows(axes: Axes, names: Iterable[str]) -> None:

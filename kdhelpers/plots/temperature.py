@@ -1,15 +1,18 @@
 """What the temperature does: soft targets, entropy, gradients and trajectories against T."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kdhelpers.plots.curves import draw_lines, from_one
+from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.style import ALONE, DISTILLED, TEACHER
 
 
+@drawing
 def temperature_bars(logits: Sequence[float], temperatures: Sequence[float]) -> Figure:
     """The softmax of the same few logits at several temperatures, side by side."""
     figure = Figure(figsize=(2.1 * len(temperatures), 2.4), layout="constrained")
@@ -31,6 +34,7 @@ def _softmax(logits: Sequence[float], temperature: float) -> np.ndarray:
     return result
 
 
+@drawing
 def entropy_curve(
     temperatures: Sequence[float], curves: Mapping[str, Sequence[float]], *, classes: int
 ) -> Figure:
@@ -38,7 +42,7 @@ def entropy_curve(
     figure = Figure(figsize=(6.2, 3.2), layout="constrained")
     axes = figure.subplots()
     for (label, values), colour, style in zip(
-        curves.items(), (TEACHER, DISTILLED, ALONE), ("-", "--", ":"), strict=False
+        curves.items(), cycle((TEACHER, DISTILLED, ALONE)), cycle(("-", "--", ":", "-."))
     ):
         axes.plot(temperatures, values, label=label, color=colour, linestyle=style, linewidth=2)
     axes.axhline(np.log(classes), color="k", linewidth=1)
@@ -54,6 +58,7 @@ def entropy_curve(
     return figure
 
 
+@drawing
 def temperature_trajectories(trajectories: Mapping[str, Sequence[float]]) -> Figure:
     """T against the epoch, counted from 1, a line per entry."""
     figure = Figure(figsize=(7.2, 3.6), layout="constrained")
@@ -66,6 +71,7 @@ def temperature_trajectories(trajectories: Mapping[str, Sequence[float]]) -> Fig
     return figure
 
 
+@drawing
 def log_curves(
     temperatures: Sequence[float],
     curves: Mapping[str, Sequence[float]],
@@ -77,7 +83,7 @@ def log_curves(
     figure = Figure(figsize=(6.2, 3.2), layout="constrained")
     axes = figure.subplots()
     for (label, values), colour, marker in zip(
-        curves.items(), (DISTILLED, ALONE, TEACHER), "osD", strict=False
+        curves.items(), cycle((DISTILLED, ALONE, TEACHER)), cycle("osD^")
     ):
         axes.plot(temperatures, values, label=label, color=colour, marker=marker, linewidth=1.8)
     if level is not None:
