@@ -6,6 +6,8 @@ not win against a handicapped baseline.
     python benchmarks/learning_rate.py                          # the quick profile, under a minute
     python benchmarks/learning_rate.py --dataset mnist --sizes 100 55000 --steps 2580 \
         --batch-size 128
+    python benchmarks/learning_rate.py --dataset photodigits --model small_cnn --width 0.25 \
+        --one-cycle --sizes 1000 --steps 256 --batch-size 64 --rates 2e-3 5e-3 1e-2    # lesson 03
 
 The last line is one JSON object: mean validation accuracy by size and rate, and each one's ratio
 to the best rate of that size.
@@ -17,13 +19,17 @@ import json
 from kdhelpers import data, models
 from kdhelpers.distillation import Supervised
 from kdhelpers.evaluation import accuracy
+from kdhelpers.optimizers import one_cycle
 from kdhelpers.prediction import predict
 from kdhelpers.training import fit
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="digits", choices=["digits", "mnist"])
+    parser.add_argument("--dataset", default="digits", choices=["digits", "mnist", "photodigits"])
+    parser.add_argument("--model", default="mnist_cnn_student")
+    parser.add_argument("--width", type=float, help="multiplies the channels of the model")
+    parser.add_argument("--one-cycle", action="store_true", help="the rate rises and falls")
     parser.add_argument("--root", help="data root; default KDHELPERS_DATA, else data/")
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 200, 1000])
     parser.add_argument("--rates", type=float, nargs="+", default=[1e-3, 3e-3, 1e-2, 2e-2])
@@ -32,16 +38,19 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     options = parser.parse_args()
     loaded = data.load(options.dataset, root=options.root)
+    width = {} if options.width is None else {"width": options.width}
+    schedule = one_cycle if options.one_cycle else None
     means: dict[str, dict[str, float]] = {}
     for size in options.sizes:
         epochs = max(1, round(options.steps / data.steps_per_epoch(size, options.batch_size)))
         for rate in options.rates:
             total = 0.0
             for seed in range(options.seeds):
-                student = models.build("mnist_cnn_student", seed=seed)
+                student = models.build(options.model, seed=seed, **width)
                 fit(
                     student, Supervised(), loaded.train.take(size, seed=seed), epochs=epochs,
-                    batch_size=options.batch_size, lr=rate, seed=seed, progress=False,
+                    batch_size=options.batch_size, lr=rate, schedule=schedule, seed=seed,
+                    progress=False,
                 )  # fmt: skip
                 logits = predict(student, loaded.validation)
                 total += accuracy(logits, loaded.validation.labels)
