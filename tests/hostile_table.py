@@ -1106,6 +1106,7 @@ TABLES = {
     "tables.verdict": Row(
         tables.verdict, fixed(difference=lambda: stats.Interval(1.0, 0.5, 1.5, 3))
     ),
+    "tables.compared": plain(tables.compared, baseline=[90.0, 91.0], values=[92.0, 94.0]),
     "tables.transfer_table": plain(tables.transfer_table, alone=RUNS, distilled=RUNS, teacher=0.9),
     "tables.arms_table": plain(
         tables.arms_table,

@@ -101,7 +101,7 @@ def test_formulas_survive_markdown(page: Path) -> None:
 ENTRIES = dict(re.findall(r"^### (.+)\n\n([^#]+)", text_of(ROOT / "docs" / "glossary.md"), re.M))
 # A word of the lesson where it is not a word of the heading.
 SAID = {
-    "Cached logits": "looked up", "Capacity gap": "better teacher", "Fading": "fade",
+    "Cached logits": "looked up", "Capacity gap": "teacher's accuracy", "Fading": "fade",
     "Confidence interval": "interval", "Gradient reversal": "reverse_gradient",
     "Hard labels": "hard term", "Head and stem": "stem",
     "Holm's correction": "Holm", "KL divergence": "Kullback", "Learned temperature": "learned",

@@ -72,6 +72,7 @@ LEFT_OUT = {
     "parallel.run_arms": "calls what it is given; test_parallel.py",
     "parallel.check_no_dropout": "fit calls it, with a network",
     "sliders.Slider.widget": "takes nothing",
+    "tables.made_of": "marks functions of the package",
     "temperature.at": "hands back what it is given; check is for that",
     "temperature.LearnedTemperature.extra_repr": "takes nothing",
     "distillation.Objective": "what the objectives have in common",

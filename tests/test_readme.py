@@ -155,7 +155,8 @@ def test_records_of_hints_and_schedules_are_shown(copy: Path) -> None:
         text = json.dumps(made | changes)
         (copy / "results" / f"{changes['notebook']}.json").write_text(text, encoding="utf-8")
     rendered = readme.results()
-    assert "**Lesson 04**: hints from a hidden layer. *hints help a little*" in rendered
+    title = "hints from a hidden layer (paper: Romero and others, 2014)."
+    assert f"**Lesson 04**: {title} *hints help a little*" in rendered
     assert "| student, KD |" in rendered
     assert "*nothing is ruled out*" in rendered
     assert "| linear |" in rendered

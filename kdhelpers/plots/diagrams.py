@@ -14,7 +14,7 @@ from kdhelpers.vgg import VGG16
 
 Point: TypeAlias = tuple[float, float]
 
-MOST_LAYERS = 60  # of a network; more cannot be told apart
+MOST_LAYERS = 200  # of a network; more cannot be told apart
 
 
 @drawing
