@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kdhelpers import course, plots, record_tables, records, stats, tables
+from kdhelpers import course, plots, record_tables, records, tables
 from kdhelpers.files import write_bytes, write_text
 from kdhelpers.tables import Table
 
@@ -144,9 +144,7 @@ def figure() -> str:
     told = []
     for size in (sizes[0], sizes[-1]):
         arms = ([100 * v for v in record["metrics"][arm][size]] for arm in ("alone", "distilled"))
-        gain = stats.paired_difference(*arms)
-        words = f"{tables.percent(gain, sign=True)} ({tables.verdict(gain)})"
-        told.append(f"with {int(size):,} images {words}")
+        told.append(f"with {int(size):,} images {tables.compared(*arms)}")
     alt = (
         "Test accuracy of a small network against the number of images that it learns from, alone "
         "and distilled from a large teacher, with a dot for every seed and 95 % intervals. "

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hostile_figures import FIGURES, drawn
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from matplotlib.figure import Figure
 from small_data import split
 from torch import Tensor, nn
 
@@ -37,6 +39,7 @@ from kdhelpers import (
     optimizers,
     parameters,
     photodigits,
+    plots,
     power,
     prediction,
     pretrained,
@@ -1143,4 +1146,19 @@ TABLES = {
     ),
 }
 
+PICTURES = {
+    f"plots.{name}": Row(
+        drawn(getattr(plots, name)),
+        lambda arguments=arguments, **draws: arguments | draws,
+        slow=True,
+    )
+    for name, arguments in FIGURES.items()
+}
+PICTURES["plots.show"] = Row(
+    plots.show,
+    fixed(figure=lambda: Figure(figsize=(1, 1)), alt=lambda: "a square", dpi=lambda: 10),
+    slow=True,
+)
+
 TABLE = LOSSES | HIDDEN | MEASURES | DATA | NETWORKS | OBJECTIVES | TRAINING | RECORDS | TABLES
+TABLE |= PICTURES

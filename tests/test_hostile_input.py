@@ -16,6 +16,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from hostile_figures import drawn
 from hostile_table import TABLE, Row
 from hostile_values import MADE_UP, check, instead_of, raised_by_the_package
 from hypothesis import HealthCheck, Phase, given, settings
@@ -34,7 +35,6 @@ WHOLE_MODULES = {
     "epochs": "what fit does with what it has checked",
     "failures": "takes the exceptions of notebooks; test_course.py",
     "loop": "made by fit, from what it has checked",
-    "plots": "draws; test_plots*.py hold what each figure refuses",
     "preflight": "the checks of fit, which are attacked through it",
     "processes": "an executor of the standard library's kind; test_processes.py",
     "readme": "takes the course's own records",
@@ -49,7 +49,9 @@ LEFT_OUT = {
     **dict.fromkeys(
         ("evaluation.Size", "fitnets.Network", "grids.Point", "lessons.Parameter"), HOLDS
     ),
-    **dict.fromkeys(("photodigits.Pictures", "report.Section", "sources.Arrays"), HOLDS),
+    **dict.fromkeys(
+        ("photodigits.Pictures", "plots.Picture", "report.Section", "sources.Arrays"), HOLDS
+    ),
     **dict.fromkeys(("stats.Interval", "sweep_tables.Row", "sweeps.SweepResult"), HOLDS),
     **dict.fromkeys(("course.Outcome", "course.Plan", "tables.Table"), HOLDS),
     "together.Students": "a list of PyTorch's; fit_together checks what it puts there",
@@ -169,7 +171,8 @@ def public_callables(name: str, module: ModuleType) -> Iterator[str]:
     """Functions and classes that a module defines, and the methods that only it has."""
     for each in getattr(module, "__all__", [n for n in vars(module) if not n.startswith("_")]):
         found = getattr(module, each)
-        own = getattr(found, "__module__", "") == module.__name__
+        home = getattr(found, "__module__", "")
+        own = home == module.__name__ or home.startswith(f"{module.__name__}.")  # of a package
         if not own or not (inspect.isfunction(found) or inspect.isclass(found)):
             continue
         if inspect.isclass(found) and issubclass(found, Exception):
@@ -208,6 +211,10 @@ def careless(value: Any) -> int:
     return len(value)
 
 
+def nameless(value: Any) -> None:
+    raise ValueError(f"no {value}.")
+
+
 def long_winded(value: Any) -> None:
     sources.choice(value, ["a" * 1000], name="value")
 
@@ -220,6 +227,8 @@ def long_winded(value: Any) -> None:
         (careless, (TypeError,), "let happen TypeError"),
         (long_winded, (ValueError,), "no sentence"),
         (long_winded, (TypeError,), "undocumented ValueError"),
+        (drawn(nameless), (ValueError,), "undocumented AssertionError: 'the refusal does not name"),
+        (drawn(silent), (ValueError,), "undocumented AssertionError"),
     ],
 )
 def test_what_breaks_the_rule_is_seen(call: Any, errors: Any, problem: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from figure_reading import assert_drawn, assert_labelled, errorbars, texts
+from hostile_values import BRIEF
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -183,6 +184,17 @@ def test_jupyter_gets_a_png_with_alternative_text() -> None:
 def test_a_figure_without_alternative_text_is_refused(alt: str) -> None:
     with pytest.raises(ValueError, match="alt must describe the figure"):
         plots.show(Figure(), alt=alt)
+
+
+@pytest.mark.parametrize("told", BRIEF)
+@pytest.mark.parametrize("argument", ["figure", "alt", "dpi"])
+def test_what_cannot_be_shown_is_named(argument: str, told: str) -> None:
+    value = BRIEF[told]()
+    if argument == "alt" and isinstance(value, str):  # that is what it should be
+        value = " "
+    right = dict(figure=Figure(figsize=(1, 1)), alt="an empty square", dpi=10)
+    with pytest.raises(ValueError, match=f"^{argument} must "):
+        plots.show(**right | {argument: value})
 
 
 def test_resolution_can_be_chosen() -> None:

@@ -107,3 +107,14 @@ def test_a_sweep_shows_means_and_intervals_beside_the_student_alone() -> None:
     written = texts(axes.figure)
     assert all(name in written for name in ("small, distilled", "tiny, alone", "teacher"))
     assert tick_names(axes)[0] == ["1", "4"]  # what was measured
+
+
+def test_a_fourth_line_is_drawn_like_the_first() -> None:
+    curves = {str(number): [1.0, 2.0, 3.0] for number in range(4)}
+    entropies = plots.entropy_curve(GRID, curves, classes=10)
+    norms = plots.log_curves(GRID, curves, ylabel="norm")
+    arms = {name: {1.0: [0.8, 0.9], 4.0: [0.9, 0.95]} for name in curves}
+    students = plots.temperature_sweep(arms, {name: [0.7, 0.8] for name in curves}, teacher=0.97)
+    for figure in (entropies, norms):
+        assert {line.get_label() for line in figure.axes[0].lines} >= curves.keys()
+    assert len(errorbars(students.axes[0])) == 4

@@ -27,7 +27,7 @@ def show(figure: Figure, *, alt: str, dpi: int = 100) -> Picture:
     """`figure` as a picture with alternative text; make it the last line of a cell.
 
     Raises:
-        ValueError: `alt` is empty, no figure, or a resolution outside 1 to 1,000 dots an inch.
+        ValueError: `figure` is none, `alt` is no text or empty, or `dpi` is not from 1 to 1,000.
     """
     instance(figure, Figure, name="figure")
     if not isinstance(alt, str) or not alt.strip():
