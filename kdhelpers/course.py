@@ -36,8 +36,12 @@ __all__ += ["run", "write_record"]
 
 KERNEL = "python3"  # whatever name an editor stored in the notebook
 # The kernel's own log would go to the terminal: a warning about TCP at every start (since
-# ipykernel 7.3), now and then an error about being stopped. Errors in cells do not go there.
-QUIET = ("--log-level=CRITICAL",)
+# ipykernel 7.3), now and then an error about being stopped, which it may also log as Tornado's.
+# Errors in cells do not go there.
+QUIET = (
+    "--log-level=CRITICAL",
+    "--IPKernelApp.exec_lines=__import__('logging').getLogger('tornado').setLevel('CRITICAL')",
+)
 
 
 @dataclass(frozen=True)

@@ -432,7 +432,7 @@ def test_two_processes_and_one_is_killed(root: Path, capfd: pytest.CaptureFixtur
     assert "3 points, 3 run now, 1 failed (the same command tries them again)" in out
     assert "\ntemperature = 2.0, seed = 0 failed: cell In [4], line 2:\n" in err
     assert "05_tiny: 100%" in err
-    assert "Traceback" not in err
+    assert "papermill" not in err  # no traceback of ours; a kernel that is stopped may print one
     assert {threads for _, threads in sweep_lesson.kernels(Path("out"))} == {"1"}
     folder = Path("out")
     rows, paths = sweeps.sweep_tables.rows(folder), [folder / f"sweep.{s}" for s in ("csv", "png")]
@@ -503,6 +503,6 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_no_kernel(root: Path) -> None:
     assert running.returncode == 130
     assert out == ""
     assert err.endswith("the same command goes on from there\ninterrupted\n")
-    assert "Traceback" not in err
+    assert "KeyboardInterrupt" not in err
     assert [row["status"] for row in table(Path("out"))] == ["ok", "missing", "missing"]
     assert_gone(Path("out"), 2)
