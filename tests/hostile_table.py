@@ -1021,14 +1021,14 @@ RECORDS = {
         lambda path: (lessons.Lesson(path).parameters, lessons.Lesson(path).digest),
         fixed(path=lambda: Path("notebooks/01_lesson.ipynb")),
     ),
-    "course.plan": plain(
+    "plans.plan": plain(
         course.plan,
         lessons="01_lesson",
         profile="quick",
         parameters={"epochs": 5},
         parameter_file=None,
     ),
-    "course.refine": Row(course.refine, fixed(plan=a_plan, parameters=lambda: {"epochs": 5})),
+    "plans.refine": Row(course.refine, fixed(plan=a_plan, parameters=lambda: {"epochs": 5})),
     "course.prepare_folder": Row(
         course.prepare_folder, fixed(out_dir=lambda: "runs", plans=lambda: [a_plan()])
     ),

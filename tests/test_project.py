@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PLAIN = {"files", "losses", "temperature", "features", "models", "data", "stats", "checks"}
 TRAINING = {"distillation", "training", "checkpoint", "prediction", "evaluation"}
 RUNNER = {"course", "cli", "lessons", "parameters", "records", "failures", "doctor"}
-RUNNER |= {"environment", "grids", "processes", "sweeps", "sweep_tables", "cli_sweep"}
+RUNNER |= {"environment", "plans", "grids", "processes", "sweeps", "sweep_tables", "cli_sweep"}
 # Inside a function, so that the runner does not load them before they are needed.
 ON_DEMAND = {"doctor": {"sources"}, "sweeps": {"sweep_plots"}}
 ON_DEMAND |= {"cli_sweep": {"sweep_plots", "report"}}
