@@ -44,7 +44,7 @@ notebooks: $(VENV)/.installed-test
 	$(BIN)/python tools/refresh.py
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV)
 
 $(VENV)/.installed: pyproject.toml
 	$(call install,.)

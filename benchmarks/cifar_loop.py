@@ -14,6 +14,12 @@ several times, and medians are compared: what else the machine does meets all of
 
 The last line is one JSON object; `--record FILE` writes it too. `memory_mib` is the largest
 resident set of a fresh process that loads the data set and trains on it.
+
+Measured on a two-core CPU (AMD EPYC, AVX2) with torch 2.15, November 2026, small_cnn on 10,000
+images, five rounds: `fit` takes 2.29 times as many steps a second as the tutorial loop and 1.02
+times as many as the bare one; a distillation step with kept logits takes 0.99 of a supervised one.
+Most of a step are convolutions near the CPU's matrix rate, so no loop could be much faster. On a
+GPU it has not been measured.
 """
 
 import argparse
@@ -203,6 +209,8 @@ def main() -> None:
 
     whole = data.load(arguments.dataset, root=arguments.root).train
     split = whole.take(arguments.images or (len(whole) if device == "cuda" else 10_000))
+    if len(split) < BATCH_SIZE:
+        parser.error(f"--images {arguments.images} do not fill one batch of {BATCH_SIZE}")
     used = len(split) // BATCH_SIZE * BATCH_SIZE  # whole batches only: all loops do the same steps
     split = replace(split, images=split.images[:used], labels=split.labels[:used])
     teacher = Teacher(models.build("cnn_teacher", seed=1), cache=True)

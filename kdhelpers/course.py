@@ -82,6 +82,8 @@ def run(
             every lesson has "full".
         parameters: values that go before those of the file, which go before the profile's. With
             several lessons each takes those that it has. Text is converted to the declared type.
+            Where the profile keeps checkpoints, those of other values get a folder of their own
+            below its `checkpoint_dir`; other seeds or another device share it.
         parameter_file: a YAML file in papermill's `-f` format.
         out_dir: receives `NN_name.ipynb` and `NN_name.json`; created if need be.
         progress: show a progress bar for each lesson on stderr.
@@ -111,7 +113,9 @@ def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
             pass
     except (OSError, ValueError) as error:  # ValueError: a character that no path can have
         reason = getattr(error, "strerror", None) or "it is no path"
-        raise CourseError(f"cannot write to {place(folder)}: {reason}") from error
+        raise CourseError(
+            f"cannot write to {place(folder)}: {reason}; choose another --out (out_dir)"
+        ) from error
     for each in plans:
         target = folder / each.lesson.path.name
         if target.exists() and target.samefile(each.lesson.path):

@@ -181,7 +181,7 @@ def _data() -> list[Check]:
         Check(True, f"{name} in {root}: {'present' if present else 'not there'}{note}")
         for name, files in where.items()
         for present in [any((root / file).exists() for file in files)]
-        for note in ["" if present else ": needed for the full profile only"]
+        for note in ["" if present else ": not needed for the quick profile"]
     ]
 
 

@@ -1,17 +1,16 @@
 """A grid of parameter values, checked as a whole, as the points that it consists of."""
 
-import hashlib
 import itertools
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from kdhelpers import course
+from kdhelpers import plans
 from kdhelpers._values import told
-from kdhelpers.course import CourseError, Plan
-from kdhelpers.lessons import wanted
+from kdhelpers.lessons import CourseError, wanted
+from kdhelpers.plans import Plan
 
 __all__ = ["LARGEST", "SEEDS", "Point", "expand"]
 
@@ -34,9 +33,7 @@ class Point:
         The same run has the same name in every sweep over the same parameters.
         """
         run = [self.plan.lesson.name, self.plan.profile, self.plan.parameters]
-        digest = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
-        told = ",".join(f"{name}={_told(value)}" for name, value in self.values.items())
-        return f"{re.sub(r'[^A-Za-z0-9._=,+-]+', '_', told)[:60]}-{digest[:12]}"
+        return plans.folder_name(self.values, run)
 
 
 def expand(
@@ -77,7 +74,7 @@ def expand(
     for combination in itertools.product(*axes.values()):
         values = dict(zip(axes, combination, strict=True))
         own = {targets[name]: _given(plan, name, value) for name, value in values.items()}
-        points.append(Point(values, replace(plan, values=plan.values | own)))
+        points.append(Point(values, plans.refine(plan, own)))
     return points
 
 
@@ -133,12 +130,12 @@ def _axis(plan: Plan, name: str, items: list[Any]) -> list[Any]:
     target = _target(plan, name)
     axis, seen = [], set()
     for item in items:
-        value = course.refine(plan, {target: _given(plan, name, item)}).values[target]
+        value = plans.refine(plan, {target: _given(plan, name, item)}).values[target]
         value = value if target == name else value[0]
-        told = json.dumps(value, sort_keys=True)
-        if told in seen:
-            raise CourseError(f"the grid has {name} = {_told(value)} twice")
-        seen.add(told)
+        written = json.dumps(value, sort_keys=True)
+        if written in seen:
+            raise CourseError(f"the grid has {name} = {told(value)} twice")
+        seen.add(written)
         axis.append(value)
     return axis
 
@@ -148,7 +145,3 @@ def _product(axes: Mapping[str, list[Any]]) -> int:
     for axis in axes.values():
         size *= len(axis)
     return size
-
-
-def _told(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

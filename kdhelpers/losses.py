@@ -94,8 +94,8 @@ def probability_mse(
 ) -> Tensor:
     """Half the mean squared error of soft targets: T² · ½ · 1/(B·C) · Σ_b Σ_c (p_s − p_t)².
 
-    A tutorial's alternative to `kd_loss`. Its gradient is far weaker (about 50 times at T = 20
-    and ten classes) and vanishes where the student is confidently wrong.
+    A tutorial's alternative to `kd_loss`. Its gradient is far weaker (C² times at a high T: a
+    hundred times with ten classes) and vanishes where the student is confidently wrong.
 
     Raises ValueError: wrong logits (see the module); T ≤ 0.
     Source: no paper; for matching logits instead of probabilities see `logit_mse`.

@@ -4,6 +4,9 @@ Values come from four places, the later before the earlier: the notebook's own, 
 file's and the caller's. Whatever is wrong with one of them is said before anything runs.
 """
 
+import hashlib
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +16,9 @@ from kdhelpers._values import place, told
 from kdhelpers.lessons import CourseError, Lesson, did_you_mean, find_lessons, wanted
 from kdhelpers.parameters import convert, read_file
 from kdhelpers.records import RECORD_FILE
+
+CHECKPOINTS = "checkpoint_dir"
+WHERE = ("data_root", "device", "devices", "workers")  # where networks train, not which
 
 
 @dataclass(frozen=True)
@@ -83,15 +89,17 @@ def _layer_from(path: Path) -> _Layer:
 
 
 def _plan_one(lesson: Lesson, profile: str, for_all: list[_Layer]) -> Plan:
-    layers = for_all
     if profile not in lesson.profiles:
         hint = did_you_mean(profile[:100], lesson.profiles)
         raise CourseError(f"{lesson.name} has no profile {told(profile)}{hint}")
+    planned = Plan(lesson, profile, {})
     if profile != "quick":
         own = _layer_from(lesson.profile(profile))
         own.check_names(set(lesson.parameters))
-        layers = [own, *for_all]
-    return Plan(lesson, profile, _converted(lesson, layers))
+        for_all = [own, *for_all]
+    for layer in for_all:
+        planned = _with(planned, layer)
+    return planned
 
 
 def refine(plan: Plan, parameters: Mapping[str, Any]) -> Plan:
@@ -105,18 +113,51 @@ def refine(plan: Plan, parameters: Mapping[str, Any]) -> Plan:
     wanted(parameters, Mapping, name="parameters")
     layer = _Layer("", dict(parameters))
     layer.check_names(set(plan.lesson.parameters))
-    return replace(plan, values=plan.values | _converted(plan.lesson, [layer]))
+    return _with(plan, layer)
 
 
-def _converted(lesson: Lesson, layers: list[_Layer]) -> dict[str, Any]:
+def _with(plan: Plan, layer: _Layer) -> Plan:
+    """The plan with those values of a layer that its lesson has."""
     values = {}
-    for name, declared in lesson.parameters.items():
-        for layer in layers:
-            if name not in layer.values:
-                continue
-            try:
-                values[name] = convert(layer.values[name], declared.type)
-            except ValueError as error:
-                where = f"{layer.source}parameter {name!r} of {lesson.name}"
-                raise CourseError(f"{where} {error}") from error
-    return values
+    for name, declared in plan.lesson.parameters.items():
+        if name not in layer.values:
+            continue
+        try:
+            values[name] = convert(layer.values[name], declared.type)
+        except ValueError as error:
+            where = f"{layer.source}parameter {name!r} of {plan.lesson.name}"
+            raise CourseError(f"{where} {error}") from error
+    return replace(plan, values=plan.values | _checkpoints_apart(plan.parameters, values))
+
+
+def _checkpoints_apart(before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The values, with a folder of their own for checkpoints if other networks come of them.
+
+    A checkpoint goes on with the settings that it was made with, and its file is named after the
+    network alone: a student of T = 8 would find that of T = 4. Files do tell seeds apart.
+    """
+    others = {
+        name: value
+        for name, value in values.items()
+        if value != before.get(name) and not name.endswith(("seed", "seeds")) and name not in WHERE
+    }
+    folder = before.get(CHECKPOINTS)
+    if not folder or not others or CHECKPOINTS in values:
+        return values
+    return values | {CHECKPOINTS: f"{folder}/{folder_name(others, others)}"}
+
+
+def folder_name(values: Mapping[str, Any], identity: object) -> str:
+    """A folder's name that tells some values, made unique by a hash of what it stands for.
+
+    Args:
+        values: what to tell, by name.
+        identity: plain values, as JSON has them; the same ones give the same name.
+    """
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    told = ",".join(f"{name}={_written(value)}" for name, value in values.items())
+    return f"{re.sub(r'[^A-Za-z0-9._=,+-]+', '_', told)[:60]}-{digest[:12]}"
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

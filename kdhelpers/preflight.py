@@ -68,7 +68,9 @@ def writable(checkpoint: str | Path | None) -> Path | None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: "~somebody" who does not exist
         reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"checkpoint {place(checkpoint)} cannot be written: {reason}.") from error
+        raise ValueError(
+            f"checkpoint {place(checkpoint)} cannot be written: {reason}; give another path."
+        ) from error
     return path
 
 

@@ -1,10 +1,11 @@
 """A teacher whose weights ship with the course, so that its training blocks nobody.
 
-    python -m kdhelpers.pretrained      trains it anew (a few minutes) and writes the file
+    python -m kdhelpers.pretrained FILE      trains one anew (a few minutes) and writes it there
 
 `photodigits_vgg16.pt` is VGG16 at an eighth of its width, trained on the training pictures of
 PhotoDigits by `trained`; it is read as plain tensors and checked against `SHA256`. Training it anew
-gives a teacher as good, but not the same bits on every machine.
+gives a teacher as good, but not the same bits on every machine: to ship another one, put the file
+in its place and the hash that is told into `SHA256`.
 """
 
 import hashlib
@@ -53,7 +54,10 @@ def teacher_for(dataset: str) -> nn.Module:
     except OSError as error:
         raise DataError(f"the teacher's weights '{FILE}' are missing; install again.") from error
     if hashlib.sha256(content).hexdigest() != SHA256:
-        raise DataError(f"the teacher's weights '{FILE}' were altered; install again.")
+        raise DataError(
+            f"the teacher's weights '{FILE}' were altered; install again, or in a checkout "
+            "`git restore kdhelpers/weights`."
+        )
     model = models.build("vgg16", width=WIDTH)
     weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
@@ -78,9 +82,8 @@ def save(model: nn.Module, path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def main() -> str:
-    """Train, write the file and return what to put into `SHA256`, with the accuracy reached."""
-    path = Path(__file__).parent / "weights" / FILE
+def main(path: Path) -> str:
+    """Train, write the file and return what `SHA256` would be for it, with the accuracy reached."""
     model, test = trained(), data.load("photodigits").test
     return f"{save(model, path)}  test accuracy {accuracy(predict(model, test), test.labels):.4f}"
 
@@ -88,4 +91,6 @@ def main() -> str:
 if __name__ == "__main__":
     import sys
 
-    sys.stdout.write(main() + "\n")
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m kdhelpers.pretrained FILE")
+    sys.stdout.write(main(Path(sys.argv[1])) + "\n")

@@ -4,6 +4,7 @@ Every source returns uint8 arrays: images [N, C, H, W] and labels [N], once for 
 for test. MNIST and CIFAR-10 are kept under the data root as one verified file each.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -221,6 +222,11 @@ def _download(name: str, folder: Path) -> Arrays:
         except (OSError, RuntimeError, HTTPException) as error:
             if isinstance(error, DataError):
                 raise
+            if getattr(error, "errno", None) == errno.ENOSPC:
+                raise DataError(
+                    f"{name} could not be downloaded: the disk of {place(folder)} is full; make "
+                    "room, or set KDHELPERS_DATA to a folder on another one."
+                ) from error
             reason = " ".join(str(error).split())[:200]
             raise DataError(
                 f"{name} is not in {place(folder)} and could not be downloaded: connect to the "

@@ -67,7 +67,7 @@ def fit_stacked(
     Raises:
         ValueError: not one objective, split and seed for each student, splits of several sizes,
             students that cannot lie side by side, or as for `fit`.
-        CheckpointError, TrainingError: as for `fit`.
+        CheckpointError, OSError, TrainingError: as for `fit`.
     """
     preflight.kinds(
         optimizer=optimizer,

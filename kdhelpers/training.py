@@ -94,6 +94,8 @@ def fit(
             validation) that do not fit the student; on a CPU also
             logits that became NaN, which the distillation losses refuse at once.
         CheckpointError: the checkpoint is damaged or belongs to another run.
+        OSError: the checkpoint cannot be written, for instance because the disk is full; the
+            one before it stays.
         TrainingError: the loss became NaN or infinite.
     """
     preflight.ranges(

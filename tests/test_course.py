@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import nbformat
 import pytest
 from tiny_course import START, write_lesson
 
-from kdhelpers import course, files
+from kdhelpers import course, files, grids
 from kdhelpers.course import CourseError
 
 KEYS = ["notebook", "profile", "parameters", "metrics", "environment", "seconds"]
@@ -95,6 +96,66 @@ def test_wrong_names_and_types(root: Path, parameters: dict[str, Any], message: 
     assert str(caught.value).startswith(f"mine.yaml: {message}")
 
 
+KEEPS = """\
+temperature: float = 4.0
+seeds: list[int] = [0, 1]
+few_seeds: list[int] = [0]
+device: str = "auto"
+checkpoint_dir: str = ""
+"""
+
+
+@pytest.fixture
+def keeps(root: Path) -> Path:
+    """A lesson whose full profile keeps checkpoints."""
+    full = "temperature: 3.0\ncheckpoint_dir: runs/kept\n"
+    return write_lesson(root, "03_keeps", parameters=KEEPS, full=full)
+
+
+def kept_in(**given: Any) -> str:
+    (plan,) = course.plan(["3"], **given)
+    folder = plan.parameters["checkpoint_dir"]
+    assert isinstance(folder, str)
+    return folder
+
+
+def test_checkpoints_of_other_values_go_to_a_folder_of_their_own(keeps: Path) -> None:
+    assert kept_in(profile="full") == "runs/kept"
+    hot = kept_in(profile="full", parameters={"temperature": "8"})
+    assert re.fullmatch(r"runs/kept/temperature=8\.0-[0-9a-f]{12}", hot)
+    assert hot == kept_in(profile="full", parameters={"temperature": 8, "device": "cpu"})
+    assert hot != kept_in(profile="full", parameters={"temperature": 9})
+    Path("mine.yaml").write_text("temperature: 8\n")
+    assert hot == kept_in(profile="full", parameter_file="mine.yaml")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"temperature": 3.0},  # what the profile says
+        {"seeds": [5, 6, 7], "few_seeds": []},  # files are named after the seed
+        {"device": "cpu"},
+    ],
+)
+def test_the_same_networks_share_their_checkpoints(keeps: Path, parameters: Any) -> None:
+    assert kept_in(profile="full", parameters=parameters) == "runs/kept"
+
+
+def test_a_folder_for_checkpoints_that_is_asked_for_is_taken(keeps: Path) -> None:
+    asked = {"temperature": 8.0, "checkpoint_dir": "mine"}
+    assert kept_in(profile="full", parameters=asked) == "mine"
+    assert kept_in(parameters={"temperature": 8.0}) == ""
+    assert kept_in(parameters=asked) == "mine"
+
+
+def test_a_sweep_keeps_the_checkpoints_of_its_points_apart(keeps: Path) -> None:
+    (plan,) = course.plan(["3"], profile="full")
+    points = grids.expand(plan, {"temperature": [3, 8], "seed": [0, 1]})
+    folders = [point.plan.parameters["checkpoint_dir"] for point in points]
+    assert folders[0] == folders[1] == "runs/kept"
+    assert folders[2] == folders[3] == kept_in(profile="full", parameters={"temperature": 8})
+
+
 def test_a_value_must_fit_every_lesson_that_takes_it(root: Path) -> None:
     with pytest.raises(CourseError, match="parameter 'epochs' of 01_first wants a whole number"):
         course.plan(parameters={"epochs": "2.5"})
@@ -122,7 +183,9 @@ def test_the_folder_of_the_results(root: Path) -> None:
     assert list(Path("neu & schön/a").iterdir()) == []
     Path("file").touch()
     for folder in ("file", "file/below"):
-        with pytest.raises(CourseError, match=f"cannot write to '{folder}'"):
+        with pytest.raises(
+            CourseError, match=f"cannot write to '{folder}': .*; choose another --out"
+        ):
             course.prepare_folder(folder, plans)
     with pytest.raises(CourseError, match="'notebooks' holds the lesson itself"):
         course.prepare_folder("notebooks", plans)

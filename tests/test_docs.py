@@ -262,5 +262,6 @@ def test_the_citation_is_that_of_this_version() -> None:
     assert citation["authors"] == [{"name": "The kdhelpers authors"}]
     assert {"message", "type", "license"} <= citation.keys()
     assert citation["license"][0] == project["license"]
-    quoted = f"> {citation['authors'][0]['name']}. *{citation['title']}*. Version"
+    year = citation["date-released"].year
+    quoted = f"> {citation['authors'][0]['name']} ({year}). *{citation['title']}*. Version"
     assert f"{quoted} {citation['version']}." in text_of(PAGES[0])

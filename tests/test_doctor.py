@@ -35,7 +35,7 @@ def test_this_machine_can_run_the_course(root: Path) -> None:
     for word in ("Python 3.", "torch 2", "papermill 2", "device: ", "memory: ", "disk: "):
         assert word in text
     assert "the Jupyter kernel python3 starts this Python" in text
-    assert f"MNIST in {root / 'data'}: not there: needed for the full profile only" in text
+    assert f"MNIST in {root / 'data'}: not there: not needed for the quick profile" in text
     assert f"lessons in {root / 'notebooks'}: 1" in text
 
 
@@ -44,7 +44,7 @@ def test_data_that_are_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (root / "Daten").mkdir()
     (root / "Daten" / "cifar10.npz").touch()
     lines = [check.text for check in doctor.examine() if " in " in check.text]
-    assert f"MNIST in {root / 'Daten'}: not there: needed for the full profile only" in lines
+    assert f"MNIST in {root / 'Daten'}: not there: not needed for the quick profile" in lines
     assert f"CIFAR-10 in {root / 'Daten'}: present" in lines
 
 

@@ -3,6 +3,7 @@
 The data are made up and small; the pinned digests are replaced by theirs.
 """
 
+import errno
 import gzip
 import hashlib
 import os
@@ -544,6 +545,14 @@ def test_a_lock_that_another_run_keeps_is_reported_not_raised_as_it_is(
     ):
         downloaded("mnist", tmp_path)
     assert same(downloaded("mnist", tmp_path), mnist)  # given back, it is free
+
+
+def test_a_full_disk_during_a_download_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch_with(monkeypatch, "mnist", OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(DataError, match=r"the disk of '.*' is full; make room, or set KDHELPERS_D"):
+        downloaded("mnist", tmp_path)
 
 
 def test_the_lock_is_given_back_after_an_error(
