@@ -16,13 +16,12 @@ from kdhelpers.files import atomic
 from kdhelpers.grids import SEEDS
 from kdhelpers.lessons import CourseError, did_you_mean
 from kdhelpers.stats import mean_interval
-from kdhelpers.sweep_tables import Row
+from kdhelpers.sweep_tables import LARGEST, Row
 from kdhelpers.tables import Table
 
 __all__ = ["Series", "chosen", "describe", "draw", "is_drawable", "numbers", "series", "summary"]
 __all__ += ["shown", "write"]
 
-LARGEST = 1e30
 LONGEST = 80  # letters of a label
 
 # Okabe and Ito; the marker and the line tell the same for whoever sees no colour.
@@ -39,15 +38,15 @@ class Series:
 
 
 def numbers(rows: Sequence[Row]) -> list[str]:
-    """The metrics that are numbers, the likeliest to be of interest first.
+    """The metrics that are numbers, or a number of each seed; the likeliest of interest first.
 
     That is an accuracy that differs between the points, else anything that does.
     """
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[tuple[float, ...]]] = {}
     for row in rows:
         for name, value in row.metrics.items():
-            if is_drawable(value):
-                found.setdefault(name, []).append(value)
+            if results := _results(value):
+                found.setdefault(name, []).append(results)
     return sorted(
         found, key=lambda name: (len(set(found[name])) == 1, "accuracy" not in name.lower())
     )
@@ -74,13 +73,13 @@ def series(rows: Sequence[Row], metric: str) -> tuple[str, list[Series]]:
     x, others = (names[0], names[1:]) if names else ("", [])
     lines: dict[str, Series] = {}
     for row in rows:
-        value = row.metrics.get(metric)
-        if not is_drawable(value):
+        found = _results(row.metrics.get(metric))
+        if not found:
             continue
         label = ", ".join(f"{name} = {_told(row.values[name])}" for name in others)
         results = lines.setdefault(label, Series(label)).results
         at = row.values[x] if x else "all points"
-        results.setdefault(at if is_drawable(at) else _told(at), []).append(value)
+        results.setdefault(at if is_drawable(at) else _told(at), []).extend(found)
     return x, list(lines.values())
 
 
@@ -177,6 +176,12 @@ def _mean_and_margin(results: Sequence[float]) -> tuple[float, float]:
         return results[0], 0.0
     interval = mean_interval(results)
     return interval.mean, interval.margin
+
+
+def _results(metric: Any) -> tuple[float, ...]:
+    """What can be drawn of a metric: a number, one of each seed, or nothing."""
+    values = metric if isinstance(metric, list) else [metric]
+    return tuple(values) if all(map(is_drawable, values)) else ()
 
 
 def is_drawable(value: Any) -> TypeGuard[float]:

@@ -7,6 +7,7 @@ the records came about.
 import csv
 import io
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,19 +20,30 @@ from kdhelpers.lessons import CourseError, wanted
 from kdhelpers.parameters import plain
 from kdhelpers.records import belongs_to, read_json, read_record, without_folders
 
-__all__ = ["LIST", "STATUSES", "Row", "clear", "columns", "finished", "point_folder", "rows"]
+__all__ = [
+    "LARGEST",
+    "LIST",
+    "STATUSES",
+    "Row",
+    "clear",
+    "columns",
+    "finished",
+    "point_folder",
+    "rows",
+]
 __all__ += ["write_failure", "write_list", "write_tables"]
 
 LIST, FAILURE = "sweep.json", "failure.txt"
 STATUSES = ("ok", "failed", "missing")
+LARGEST = 1e30  # a number of which a mean can be taken
 
 
 @dataclass(frozen=True)
 class Row:
     """One point: its values in the grid, and what came of it.
 
-    `status` is "ok", "failed" (`failure` says why) or "missing"; only "ok" has `metrics`, the
-    scalars of the record by dotted name.
+    `status` is "ok", "failed" (`failure` says why) or "missing"; only "ok" has `metrics`, what
+    the record holds by dotted name: scalars, and lists of one number for each of the run's seeds.
     """
 
     values: dict[str, Any]
@@ -135,7 +147,9 @@ def _row(folder: Path, point: dict[str, Any], run: dict[str, Any]) -> Row:
     name, values = point["folder"], dict(point["values"])
     record = _record(folder, name, run | {"parameters": point["parameters"]})
     if record is not None:
-        return Row(values, "ok", record["seconds"], _scalars(record["metrics"]), "", name)
+        seeds = point["parameters"].get("seeds")
+        metrics = _flat(record["metrics"], len(seeds) if isinstance(seeds, list) else 0)
+        return Row(values, "ok", record["seconds"], metrics, "", name)
     file = point_folder(folder, name) / FAILURE
     try:
         failure = file.read_text(encoding="utf-8", errors="replace").strip()
@@ -152,37 +166,48 @@ def _record(folder: Path, name: str, run: Mapping[str, Any]) -> dict[str, Any] |
     return record if belongs_to(record, **run) else None
 
 
-def _scalars(metrics: Any, name: str = "") -> dict[str, Any]:
+def _flat(metrics: Any, seeds: int, name: str = "") -> dict[str, Any]:
     """`{"a": {"b": 1}, "c": [2]}` as `{"a.b": 1, "c": 2}`; a list with one value is that value.
 
-    Longer lists are left to the record.
+    A list of as many numbers as there are seeds stays one; others are left to the record.
     """
     match metrics:
         case [only]:
-            return _scalars(only, name)
+            return _flat(only, seeds, name)
         case list():
-            return {}
+            return {name: metrics} if len(metrics) == seeds and all(map(_small, metrics)) else {}
         case dict():
-            inner = [_scalars(value, f"{name}.{key}" if name else key)
+            inner = [_flat(value, seeds, f"{name}.{key}" if name else key)
                      for key, value in metrics.items()]  # fmt: skip
             return {key: value for part in inner for key, value in part.items()}
     return {name: metrics}
 
 
+def _small(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= LARGEST
+
+
 def columns(table: Sequence[Row]) -> dict[str, list[Any]]:
     """The table by column: the grid's parameters, status, seconds, then the metrics.
 
-    A metric that is called like one of the first columns gets the prefix "metrics.". Values that
-    have no cell type (a parameter that is a list or a mapping) are told as JSON.
+    The cell of one result for each seed is their mean. A metric that is called like one of the
+    first columns gets the prefix "metrics.". Values that have no cell type (a parameter that is a
+    list or a mapping) are told as JSON.
     """
     names = list(table[0].values) if table else []
     first = {name: [_cell(row.values.get(name)) for row in table] for name in names}
     first |= {"status": [r.status for r in table], "seconds": [r.seconds for r in table]}
     metrics = dict.fromkeys(name for row in table for name in row.metrics)
     return first | {
-        f"metrics.{name}" if name in first else name: [row.metrics.get(name) for row in table]
+        f"metrics.{name}" if name in first else name: [
+            _mean(row.metrics.get(name)) for row in table
+        ]
         for name in metrics
     }
+
+
+def _mean(value: Any) -> Any:
+    return statistics.fmean(value) if isinstance(value, list) else value
 
 
 def _cell(value: Any) -> Any:

@@ -46,6 +46,12 @@ def test_seeds_are_repetitions_the_first_parameter_is_x_and_the_others_are_lines
     assert sweep_plots.series([], "y") == ("", [])
 
 
+def test_a_point_may_have_a_result_of_each_of_its_seeds() -> None:
+    rows = [row({"alone": [1, 2], "KD": [t, 3.0], "who": ["a"]}, t=t) for t in (1.0, 8.0)]
+    assert sweep_plots.numbers(rows) == ["KD", "alone"]
+    assert sweep_plots.series(rows, "KD")[1] == [Series("", {1.0: [1, 3], 8.0: [8, 3]})]
+
+
 def test_points_without_the_number_are_left_out() -> None:
     rows = [row({"y": value}, t=t) for t, value in enumerate([1, None, "2", True])]
     rows.append(row({}, t=9))

@@ -19,24 +19,31 @@ def row(metrics: dict[str, Any] | None = None, **values: Any) -> Row:
     return Row(values, "ok", 1.5, metrics, "", "x")
 
 
-def test_scalars_have_dotted_names_and_one_value_in_a_list_is_that_value() -> None:
+def test_metrics_have_dotted_names_and_one_value_in_a_list_is_that_value() -> None:
     metrics = {
         "headline": "9 points",
         "accuracy": {"student": [0.5], "teacher": 1},
         "alone": [{"100": [0.25]}],
         "curve": [1, 2, 3],
+        "arms": {"KD": [0.5, 1], "who": ["a", "b"], "huge": [1, 10**400], "sure": [True, False]},
         "nothing": [],
         "good": True,
         "unknown": None,
     }
-    assert sweep_tables._scalars(metrics) == {
+    assert sweep_tables._flat(metrics, seeds=2) == {
         "headline": "9 points",
         "accuracy.student": 0.5,
         "accuracy.teacher": 1,
         "alone.100": 0.25,
+        "arms.KD": [0.5, 1],
         "good": True,
         "unknown": None,
     }
+
+
+def test_the_cell_of_several_seeds_is_their_mean() -> None:
+    table = [row({"KD": [0.5, 1.0]}), row({"KD": 0.25}), row()]
+    assert sweep_tables.columns(table)["KD"] == [0.75, 0.25, None]
 
 
 def test_columns() -> None:
