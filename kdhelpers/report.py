@@ -20,7 +20,7 @@ from kdhelpers.plots import Picture, show
 from kdhelpers.records import FIELDS, read_record
 from kdhelpers.stats import mean_interval
 from kdhelpers.sweep_plots import Series
-from kdhelpers.sweep_tables import LIST, Row
+from kdhelpers.sweep_tables import LIST, Row, is_per_seed, seed_count
 from kdhelpers.tables import Table
 
 __all__ = ["Section", "of_record", "of_sweep", "render", "report"]
@@ -128,8 +128,7 @@ def of_record(record: Mapping[str, Any], name: str) -> Section:
     if not record.keys() >= FIELDS.keys():
         raise CourseError(f"a record has the keys {', '.join(FIELDS)}")
     parameters, metrics = record["parameters"], record["metrics"]
-    seeds = parameters.get("seeds")
-    count = len(seeds) if isinstance(seeds, list) else 0
+    count = seed_count(parameters)
     headline = metrics.get("headline")
     section = Section(
         f"{record['notebook']} ({name})",
@@ -166,30 +165,22 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _result(value: Any, seeds: int) -> str:
-    if _per_seed(value, seeds):
+    if is_per_seed(value, seeds):
         interval = mean_interval(value)
         return f"{interval.mean:.4g} ± {interval.margin:.2g} ({seeds} seeds)"
     text = _told(value)
     return text if len(text) <= 120 else f"{text[:120]} …"
 
 
-def _per_seed(value: Any, seeds: int) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == seeds >= 2
-        and all(sweep_plots.is_drawable(item) for item in value)
-    )
-
-
 def _groups(metrics: Any, seeds: int, name: str = "") -> dict[str, list[Series]]:
     """Mappings to values per seed that stand side by side with equal keys share a figure."""
     groups: dict[str, list[Series]] = {}
-    if own := {key: value for key, value in metrics.items() if _per_seed(value, seeds)}:
+    if own := {key: value for key, value in metrics.items() if is_per_seed(value, seeds)}:
         groups[name or "results"] = [Series("", own)]
     inside = {key: value for key, value in metrics.items() if isinstance(value, dict) and value}
     same: dict[tuple[str, ...], list[str]] = {}
     for key, value in inside.items():
-        if all(_per_seed(item, seeds) for item in value.values()):
+        if all(is_per_seed(item, seeds) for item in value.values()):
             same.setdefault(tuple(value), []).append(key)
         else:
             groups |= _groups(value, seeds, f"{name}.{key}" if name else key)

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,10 +16,10 @@ from kdhelpers.files import atomic
 from kdhelpers.grids import SEEDS
 from kdhelpers.lessons import CourseError, did_you_mean
 from kdhelpers.stats import mean_interval
-from kdhelpers.sweep_tables import LARGEST, Row
+from kdhelpers.sweep_tables import Row, is_drawable
 from kdhelpers.tables import Table
 
-__all__ = ["Series", "chosen", "describe", "draw", "is_drawable", "numbers", "series", "summary"]
+__all__ = ["Series", "chosen", "describe", "draw", "numbers", "series", "summary"]
 __all__ += ["shown", "write"]
 
 LONGEST = 80  # letters of a label
@@ -182,11 +182,6 @@ def _results(metric: Any) -> tuple[float, ...]:
     """What can be drawn of a metric: a number, one of each seed, or nothing."""
     values = metric if isinstance(metric, list) else [metric]
     return tuple(values) if all(map(is_drawable, values)) else ()
-
-
-def is_drawable(value: Any) -> TypeGuard[float]:
-    """Whether a value is a number that a mean and an axis have room for."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def _told(value: Any) -> str:

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from kdhelpers._values import place
 from kdhelpers.files import atomic, write_text
@@ -20,22 +20,13 @@ from kdhelpers.lessons import CourseError, wanted
 from kdhelpers.parameters import plain
 from kdhelpers.records import belongs_to, read_json, read_record, without_folders
 
-__all__ = [
-    "LARGEST",
-    "LIST",
-    "STATUSES",
-    "Row",
-    "clear",
-    "columns",
-    "finished",
-    "point_folder",
-    "rows",
-]
-__all__ += ["write_failure", "write_list", "write_tables"]
+__all__ = ["LIST", "STATUSES", "Row", "clear", "columns", "finished", "is_drawable"]
+__all__ += ["is_per_seed", "point_folder", "rows", "seed_count", "write_failure", "write_list"]
+__all__ += ["write_tables"]
 
 LIST, FAILURE = "sweep.json", "failure.txt"
 STATUSES = ("ok", "failed", "missing")
-LARGEST = 1e30  # a number of which a mean can be taken
+LARGEST = 1e30
 
 
 @dataclass(frozen=True)
@@ -147,8 +138,7 @@ def _row(folder: Path, point: dict[str, Any], run: dict[str, Any]) -> Row:
     name, values = point["folder"], dict(point["values"])
     record = _record(folder, name, run | {"parameters": point["parameters"]})
     if record is not None:
-        seeds = point["parameters"].get("seeds")
-        metrics = _flat(record["metrics"], len(seeds) if isinstance(seeds, list) else 0)
+        metrics = _flat(record["metrics"], seed_count(point["parameters"]))
         return Row(values, "ok", record["seconds"], metrics, "", name)
     file = point_folder(folder, name) / FAILURE
     try:
@@ -175,7 +165,7 @@ def _flat(metrics: Any, seeds: int, name: str = "") -> dict[str, Any]:
         case [only]:
             return _flat(only, seeds, name)
         case list():
-            return {name: metrics} if len(metrics) == seeds and all(map(_small, metrics)) else {}
+            return {name: metrics} if is_per_seed(metrics, seeds) else {}
         case dict():
             inner = [_flat(value, seeds, f"{name}.{key}" if name else key)
                      for key, value in metrics.items()]  # fmt: skip
@@ -183,8 +173,20 @@ def _flat(metrics: Any, seeds: int, name: str = "") -> dict[str, Any]:
     return {name: metrics}
 
 
-def _small(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) <= LARGEST
+def seed_count(parameters: Mapping[str, Any]) -> int:
+    """How many seeds a run was given; 0 where it has no list of them."""
+    seeds = parameters.get("seeds")
+    return len(seeds) if isinstance(seeds, list) else 0
+
+
+def is_per_seed(value: Any, seeds: int) -> TypeGuard[list[float]]:
+    """Whether a record's value is a list of one number for each of two or more seeds."""
+    return isinstance(value, list) and len(value) == seeds >= 2 and all(map(is_drawable, value))
+
+
+def is_drawable(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number that a mean and an axis have room for."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def columns(table: Sequence[Row]) -> dict[str, list[Any]]:

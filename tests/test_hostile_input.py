@@ -66,6 +66,9 @@ LEFT_OUT = {
         (f"sweep_tables.{n}" for n in ("clear", "columns", "finished", "point_folder")), LISTED
     ),
     **dict.fromkeys(
+        (f"sweep_tables.{n}" for n in ("is_drawable", "is_per_seed", "seed_count")), LISTED
+    ),
+    **dict.fromkeys(
         (f"sweep_tables.{n}" for n in ("write_failure", "write_list", "write_tables")), LISTED
     ),
     **dict.fromkeys(("report.render", "report.of_sweep"), "takes what report has read"),
