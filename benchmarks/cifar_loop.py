@@ -42,10 +42,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from kdhelpers import data, evaluation, models
-from kdhelpers.data import Split, Views
-from kdhelpers.distillation import Distillation, Supervised, Teacher
-from kdhelpers.optimizers import nesterov
-from kdhelpers.training import fit
+from kdhelpers.data.batching import Views
+from kdhelpers.data.split import Split
+from kdhelpers.objectives.distillation import Distillation
+from kdhelpers.objectives.objective import Supervised
+from kdhelpers.objectives.teacher import Teacher
+from kdhelpers.training.fit import fit
+from kdhelpers.training.optimizers import nesterov
 
 BATCH_SIZE, LEARNING_RATE, SHIFT = 128, 0.05, 2
 VIEWS = Views(flip=True, shift=SHIFT)
@@ -167,7 +170,7 @@ def peak_memory(arguments: argparse.Namespace) -> float:
     """The largest resident set, in MiB, of a process that trains on the whole data set."""
     code = (
         "import resource; from kdhelpers import data, models; from kdhelpers.data import Views\n"
-        "from kdhelpers.distillation import Supervised; from kdhelpers.training import fit\n"
+        "from kdhelpers import Supervised, fit\n"
         f"train = data.load({arguments.dataset!r}, root={arguments.root!r}).train\n"
         f"fit(models.build({arguments.model!r}), Supervised(), train, epochs=1, batch_size=128,\n"
         f"    views=Views(flip=True, shift={SHIFT}), device='cpu', progress=False)\n"

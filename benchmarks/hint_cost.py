@@ -25,11 +25,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdhelpers.data import Split
-from kdhelpers.features import capture
-from kdhelpers.fitnets import NETWORKS, FitNet
-from kdhelpers.hints import Hint, LayerPair, regressor_between
-from kdhelpers.training import fit
+from kdhelpers.data.split import Split
+from kdhelpers.models.features import capture
+from kdhelpers.models.fitnets import NETWORKS, FitNet
+from kdhelpers.objectives.hints import Hint, LayerPair, regressor_between
+from kdhelpers.training.fit import fit
 
 Work = Callable[[], object]
 MAKE = {network.name: network.make for network in NETWORKS}

@@ -17,11 +17,10 @@ import argparse
 import json
 
 from kdhelpers import data, models
-from kdhelpers.distillation import Supervised
-from kdhelpers.evaluation import accuracy
-from kdhelpers.optimizers import one_cycle
-from kdhelpers.prediction import predict
-from kdhelpers.training import fit
+from kdhelpers.evaluation import accuracy, predict
+from kdhelpers.objectives.objective import Supervised
+from kdhelpers.training.fit import fit
+from kdhelpers.training.optimizers import one_cycle
 
 
 def main() -> None:

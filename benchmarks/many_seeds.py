@@ -28,11 +28,13 @@ import torch
 from torch import nn
 
 from kdhelpers import models
-from kdhelpers.data import Split
-from kdhelpers.distillation import Distillation, Objective, Supervised, Teacher
-from kdhelpers.parallel import run_arms
-from kdhelpers.stacked import fit_stacked
-from kdhelpers.training import fit
+from kdhelpers.data.split import Split
+from kdhelpers.objectives.distillation import Distillation
+from kdhelpers.objectives.objective import Objective, Supervised
+from kdhelpers.objectives.teacher import Teacher
+from kdhelpers.training.fit import fit
+from kdhelpers.training.parallel import run_arms
+from kdhelpers.training.stacked import fit_stacked
 
 BATCH_SIZE, LEARNING_RATE = 32, 1e-2
 

@@ -37,11 +37,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from kdhelpers import data, models
-from kdhelpers.data import Split
-from kdhelpers.distillation import Distillation, Supervised, Teacher
-from kdhelpers.evaluation import accuracy
-from kdhelpers.prediction import predict
-from kdhelpers.training import fit
+from kdhelpers.data.split import Split
+from kdhelpers.evaluation import accuracy, predict
+from kdhelpers.objectives.distillation import Distillation
+from kdhelpers.objectives.objective import Supervised
+from kdhelpers.objectives.teacher import Teacher
+from kdhelpers.training.fit import fit
 
 BATCH_SIZE, LEARNING_RATE, TEMPERATURE, ALPHA = 32, 1e-4, 7.0, 0.7
 

@@ -24,8 +24,8 @@ from pathlib import Path
 
 import nbformat
 
-from kdhelpers import sweep_tables
-from kdhelpers.sweeps import SweepResult, sweep
+from kdhelpers.course import sweep_tables
+from kdhelpers.course.sweeps import SweepResult, sweep
 
 PARAMETERS = """\
 temperature: float = 4.0

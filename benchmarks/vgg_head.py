@@ -14,12 +14,11 @@ import argparse
 import json
 
 from kdhelpers import data, models, stats
-from kdhelpers.data import Views
-from kdhelpers.distillation import Supervised
-from kdhelpers.evaluation import accuracy
-from kdhelpers.optimizers import nesterov, one_cycle
-from kdhelpers.prediction import predict
-from kdhelpers.training import fit
+from kdhelpers.data.batching import Views
+from kdhelpers.evaluation import accuracy, predict
+from kdhelpers.objectives.objective import Supervised
+from kdhelpers.training.fit import fit
+from kdhelpers.training.optimizers import nesterov, one_cycle
 
 
 def main() -> None:

@@ -1,6 +1,15 @@
-"""The helpers behind the course on knowledge distillation: losses, models, data, one loop."""
+"""Knowledge distillation: what the lessons use, by the names that they use.
+
+    import kdhelpers as kd
+    digits = kd.load("digits")
+
+Everything is loaded when it is first asked for (PEP 562), so that the command `kdhelpers` need not
+wait for PyTorch.
+"""
 
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 # Has to be said before PyTorch is loaded: how long an idle OpenMP thread (of GNU's library, as
 # on Linux) spins before it sleeps. Measured on two cores with the networks of lesson 01: on a
@@ -8,4 +17,73 @@ import os
 # (teacher) and 4 s (student) in place of 20 s and 27 s.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
+if TYPE_CHECKING:
+    from kdhelpers import checks, data, evaluation, losses, models, plots, stats, temperature
+    from kdhelpers.data.sets import load
+    from kdhelpers.evaluation import evaluate, predict
+    from kdhelpers.models.build import build
+    from kdhelpers.models.features import capture
+    from kdhelpers.objectives.distillation import Distillation, Faded
+    from kdhelpers.objectives.hints import Hint, LayerPair, WithFeatures, regressor_between
+    from kdhelpers.objectives.objective import Objective, Supervised
+    from kdhelpers.objectives.teacher import ShuffledTeacher, Teacher
+    from kdhelpers.stats import tables
+    from kdhelpers.training import optimizers
+    from kdhelpers.training.fit import fit
+    from kdhelpers.training.parallel import run_arms
+    from kdhelpers.training.stacked import fit_stacked
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Distillation",
+    "Faded",
+    "Hint",
+    "LayerPair",
+    "Objective",
+    "ShuffledTeacher",
+    "Supervised",
+]
+__all__ += [
+    "Teacher",
+    "WithFeatures",
+    "build",
+    "capture",
+    "checks",
+    "data",
+    "evaluate",
+    "evaluation",
+]
+__all__ += ["fit", "fit_stacked", "load", "losses", "models", "optimizers", "plots", "predict"]
+__all__ += ["regressor_between", "run_arms", "stats", "tables", "temperature"]
+
+_WHERE = {
+    "data.sets": ("load",),
+    "evaluation": ("evaluate", "predict"),
+    "models.build": ("build",),
+    "models.features": ("capture",),
+    "objectives.distillation": ("Distillation", "Faded"),
+    "objectives.hints": ("Hint", "LayerPair", "WithFeatures", "regressor_between"),
+    "objectives.objective": ("Objective", "Supervised"),
+    "objectives.teacher": ("ShuffledTeacher", "Teacher"),
+    "training.fit": ("fit",),
+    "training.parallel": ("run_arms",),
+    "training.stacked": ("fit_stacked",),
+}
+_MODULES = {"tables": "stats.tables", "optimizers": "training.optimizers"}
+_HOME = {name: module for module, names in _WHERE.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(f"kdhelpers.{_HOME[name]}"), name)
+    elif name in __all__:
+        value = import_module(f"kdhelpers.{_MODULES.get(name, name)}")
+    else:
+        raise AttributeError(f"module 'kdhelpers' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

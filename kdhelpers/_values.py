@@ -16,7 +16,7 @@ _reprs = reprlib.Repr()
 _reprs.maxstring = _reprs.maxother = _reprs.maxlong = 60
 
 
-def told(value: object) -> str:
+def short_repr(value: object) -> str:
     """A value as an error message shows it: on one line, and not for long."""
     try:
         text = " ".join(_reprs.repr(value).split())
@@ -25,13 +25,13 @@ def told(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def place(path: object) -> str:
+def short_path(path: object) -> str:
     """A path as an error message shows it: whole, unless it is longer than a path can be."""
     try:
         text = repr(str(path))
     except ValueError:
-        return told(path)
-    return text if len(text) <= 400 else told(str(path))
+        return short_repr(path)
+    return text if len(text) <= 400 else short_repr(str(path))
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -41,60 +41,62 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool | Fraction)
 
 
-def is_whole(value: object) -> TypeGuard[int]:
+def is_int(value: object) -> TypeGuard[int]:
     """Whether a value is a whole number by its type; 2.0, True and False are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def within(value: object, low: float, high: float, *, name: str) -> float:
+def check_number(value: object, low: float, high: float, *, name: str) -> float:
     """The number as a float, in [low, high]."""
     if not is_number(value) or not low <= value <= high:
-        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {told(value)}.")
+        raise ValueError(
+            f"{name} must be a number from {low:g} to {high:g}, got {short_repr(value)}."
+        )
     return float(value)
 
 
-def whole(value: object, *, name: str, least: int = 0, most: int = MOST) -> int:
+def check_int(value: object, *, name: str, least: int = 0, most: int = MOST) -> int:
     """The whole number as an int, in [least, most]."""
-    if not is_whole(value):
-        raise ValueError(f"{name} must be a whole number, got {told(value)}.")
+    if not is_int(value):
+        raise ValueError(f"{name} must be a whole number, got {short_repr(value)}.")
     if value < least:
-        raise ValueError(f"{name} must be at least {least:,}, got {told(value)}.")
+        raise ValueError(f"{name} must be at least {least:,}, got {short_repr(value)}.")
     if value > most:
-        raise ValueError(f"{name} must be at most {most:,}, got {told(value)}.")
+        raise ValueError(f"{name} must be at most {most:,}, got {short_repr(value)}.")
     return int(value)
 
 
-def wholes(values: Any, *, name: str, count: int, least: int = 1, most: int) -> tuple[int, ...]:
+def check_ints(values: Any, *, name: str, count: int, least: int = 1, most: int) -> tuple[int, ...]:
     """So many whole numbers, each in [least, most]."""
-    several = isinstance(values, Sequence) and not isinstance(values, str | bytes)
-    if not several or len(values) != count:
-        raise ValueError(f"{name} must be {count} whole numbers, got {told(values)}.")
-    return tuple(whole(each, name=f"each of {name}", least=least, most=most) for each in values)
+    listed = isinstance(values, Sequence) and not isinstance(values, str | bytes)
+    if not listed or len(values) != count:
+        raise ValueError(f"{name} must be {count} whole numbers, got {short_repr(values)}.")
+    return tuple(check_int(each, name=f"each of {name}", least=least, most=most) for each in values)
 
 
-def choice(value: object, allowed: Collection[str], *, name: str) -> str:
+def check_choice(value: object, allowed: Collection[str], *, name: str) -> str:
     """The text, one of those allowed."""
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {told(value)}.")
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {short_repr(value)}.")
     return value
 
 
-def instance(value: object, *kinds: type, name: str) -> None:
+def check_type(value: object, *kinds: type, name: str) -> None:
     """Check for an object of one of the classes."""
     if not isinstance(value, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"{name} must be a {wanted}, got {told(value)}.")
+        raise ValueError(f"{name} must be a {wanted}, got {short_repr(value)}.")
 
 
-def several(values: object, *kinds: type, name: str) -> None:
+def check_list(values: object, *kinds: type, name: str) -> None:
     """Check for a list or another sequence of objects, each of one of the classes."""
     if not isinstance(values, Sequence) or isinstance(values, str | bytes):
-        raise ValueError(f"{name} must be a list, got {told(values)}.")
+        raise ValueError(f"{name} must be a list, got {short_repr(values)}.")
     for number, value in enumerate(values):
-        instance(value, *kinds, name=f"{name}[{number}]")
+        check_type(value, *kinds, name=f"{name}[{number}]")
 
 
-def function(value: object, *, name: str, called: str) -> None:
+def check_callable(value: object, *, name: str, called: str) -> None:
     """Check for something to be called; `called` says how."""
     if not callable(value):
-        raise ValueError(f"{name} must be a function, called as {called}, got {told(value)}.")
+        raise ValueError(f"{name} must be a function, called as {called}, got {short_repr(value)}.")

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kdhelpers import _validate
-from kdhelpers._values import is_number, is_whole, told, whole, within
+from kdhelpers import _tensors
+from kdhelpers._values import check_int, check_number, is_int, is_number, short_repr
+from kdhelpers.losses.logits import kd_loss
 
 LONGEST = 1_000_000_000  # epochs of a run
 
@@ -121,12 +122,14 @@ class LearnedTemperature(nn.Module):
     ) -> None:
         super().__init__()
         for name, value in (("low", low), ("width", width)):
-            _validate.positive(value, name=name)
-            within(value, _validate.COLDEST, _validate.HOTTEST / 2, name=name)
-        if not is_number(theta) or not abs(theta) <= _validate.HEAVIEST:
-            raise ValueError(f"theta must be a finite number, but is {told(theta)}.")
+            _tensors.positive(value, name=name)
+            check_number(value, _tensors.COLDEST, _tensors.HOTTEST / 2, name=name)
+        if not is_number(theta) or not abs(theta) <= _tensors.HEAVIEST:
+            raise ValueError(f"theta must be a finite number, but is {short_repr(theta)}.")
         if isinstance(ramp, bool) or not isinstance(ramp, int) or not 1 <= ramp <= LONGEST:
-            raise ValueError(f"ramp must be a whole number of at least 1, but is {told(ramp)}.")
+            raise ValueError(
+                f"ramp must be a whole number of at least 1, but is {short_repr(ramp)}."
+            )
         self.low, self.width, self.ramp = float(low), float(width), ramp
         self.theta = nn.Parameter(torch.tensor(float(theta), dtype=torch.float32))
 
@@ -136,7 +139,7 @@ class LearnedTemperature(nn.Module):
 
     def strength(self, epoch: int) -> float:
         """How much of the reversed gradient reaches θ in an epoch: from 0 to 1."""
-        whole(epoch, name="epoch", most=LONGEST)
+        check_int(epoch, name="epoch", most=LONGEST)
         return _half_cosine(min(epoch / self.ramp, 1.0))
 
     def extra_repr(self) -> str:
@@ -150,10 +153,10 @@ def reverse_gradient(value: Tensor, strength: float) -> Tensor:
     Raises ValueError: no floating-point tensor, or a strength that is no number up to 1e9 in size.
     Source: Ganin & Lempitsky 2015, arXiv 1409.7495.
     """
-    _validate.dense(value, name="value")
+    _tensors.dense(value, name="value")
     if not value.is_floating_point():
         raise ValueError(f"value must be floating point, but is {value.dtype}.")
-    within(strength, -_validate.HEAVIEST, _validate.HEAVIEST, name="strength")
+    check_number(strength, -_tensors.HEAVIEST, _tensors.HEAVIEST, name="strength")
     fixed = value.detach()
     return fixed - strength * (value - fixed)  # the bracket is 0, its gradient is not
 
@@ -172,10 +175,10 @@ def check(temperature: float | Schedule) -> None:
     try:
         first = at(temperature, 0, 1)
     except TypeError as error:
-        raise ValueError(f"{wanted}, got {told(temperature)} ({error}).") from error
+        raise ValueError(f"{wanted}, got {short_repr(temperature)} ({error}).") from error
     if not isinstance(first, Tensor) and not is_number(first):
-        raise ValueError(f"{wanted}, got {told(first)}.")
-    _validate.temperature(first)
+        raise ValueError(f"{wanted}, got {short_repr(first)}.")
+    _tensors.temperature(first)
 
 
 def at(temperature: float | Schedule, epoch: int, epochs: int) -> float | Tensor:
@@ -192,21 +195,21 @@ def standardize_logits(logits: Tensor) -> Tensor:
     Usual: T 2, soft weight 9, hard weight 0.1. Nothing is detached.
 
     Raises ValueError: logits not floating point, not (B, C), not finite, or of one class only
-    (values are checked on the CPU only, see `kdhelpers._validate`).
+    (values are checked on the CPU only, see `kdhelpers._tensors`).
     Source: Sun et al. 2024, arXiv 2403.01427. As in the authors' code, the std is the unbiased one
     and 1e-7 keeps a sample of equal logits finite; the paper fixes neither.
     """
-    logits = _validate.logits(logits, name="logits", min_classes=2)
+    logits = _tensors.logits(logits, name="logits", min_classes=2)
     centred = logits - logits.mean(dim=1, keepdim=True)
     return centred / (1e-7 + logits.std(dim=1, keepdim=True))
 
 
 def _check_epoch(epoch: int, epochs: int) -> None:
-    whole(epochs, name="epochs", least=1, most=LONGEST)
-    if not is_whole(epoch) or not 0 <= epoch < epochs:
+    check_int(epochs, name="epochs", least=1, most=LONGEST)
+    if not is_int(epoch) or not 0 <= epoch < epochs:
         raise ValueError(
             f"epoch must be a whole number from 0 to {epochs - 1}, the last of {epochs}, got "
-            f"{told(epoch)}."
+            f"{short_repr(epoch)}."
         )
 
 
@@ -229,7 +232,24 @@ def _keep_positive(schedule: object, *names: str) -> None:
     """Check named fields and keep them as plain floats: 5 and 5.0 are the same settings."""
     for name in names:
         value = getattr(schedule, name)
-        _validate.positive(value, name=name)
+        _tensors.positive(value, name=name)
         if name != "factor":
-            within(value, _validate.COLDEST, _validate.HOTTEST, name=name)
+            check_number(value, _tensors.COLDEST, _tensors.HOTTEST, name=name)
         object.__setattr__(schedule, name, float(value))
+
+
+def standardized_kd_loss(
+    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float | Tensor = 2.0
+) -> Tensor:
+    """`kd_loss` of standardised logits: T no longer depends on the scale of anybody's logits.
+
+    For `Distillation(teacher, soft_loss=standardized_kd_loss, temperature=2, alpha=9 / 9.1)`. The
+    paper weights the soft term by 9 and the hard one by 0.1. Divided by their sum, 9.1, these are
+    alpha = 0.989 and 0.011; the sum itself is a factor of the whole loss. Adam does not notice
+    such a factor; SGD does: multiply lr by 9.1 (and divide a weight decay by 9.1).
+
+    Raises ValueError: as `standardize_logits` and `kd_loss` do.
+    Source: Sun et al. 2024, arXiv 2403.01427.
+    """
+    student, teacher = standardize_logits(student_logits), standardize_logits(teacher_logits)
+    return kd_loss(student, teacher, temperature=temperature)

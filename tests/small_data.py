@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from kdhelpers.data import Split
+from kdhelpers.data.split import Split
 
 SHAPE = (1, 8, 8)
 

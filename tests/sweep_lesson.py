@@ -6,8 +6,9 @@ from typing import Any
 
 from tiny_course import write_lesson
 
-from kdhelpers import course, records
-from kdhelpers.course import Plan
+from kdhelpers import course
+from kdhelpers.course import records
+from kdhelpers.course.plans import Plan
 
 PARAMETERS = """\
 temperature: float = 4.0  # softness

@@ -16,7 +16,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from kdhelpers import course, readme
+from kdhelpers import course
+from tools import readme
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -165,7 +166,7 @@ def exists(name: str) -> bool:
 
 def test_the_map_shows_every_lesson_behind_those_that_it_needs() -> None:
     text = text_of(ROOT / "docs" / "map.md")
-    assert readme.updated(text, "docs/map.md") == text, "run `python -m kdhelpers.readme`"
+    assert readme.updated(text, "docs/map.md") == text, "run `python tools/readme.py`"
     labels = dict(re.findall(r"\b(L\d)\[\"(\d\d) · ", text))
     assert sorted(labels.values()) == sorted(LESSONS)
     arrows = re.findall(r"\b(L\d)(?:\[[^\]]+\])? --> (L\d)", text)
@@ -230,7 +231,7 @@ def test_the_figure_has_words_and_is_that_of_its_record() -> None:
     assert len(alt) > 40
     assert name == readme.FIGURE
     image = Image.open(ROOT / name)
-    assert image.text["Source"] == readme.source(), "run `python -m kdhelpers.readme`"  # type: ignore[attr-defined]
+    assert image.text["Source"] == readme.source(), "run `python tools/readme.py`"  # type: ignore[attr-defined]
     assert image.width >= 1600
     assert image.width / image.height > 1.5
     pixels = np.asarray(image.convert("RGBA"))

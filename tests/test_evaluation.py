@@ -7,17 +7,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kdhelpers.data import Split, Views, mean_std
+from kdhelpers.data.batching import Views
+from kdhelpers.data.images import mean_std
+from kdhelpers.data.split import Split
 from kdhelpers.evaluation import (
     accuracy,
     agreement,
     calibration_error,
     evaluate,
+    evaluating,
     latency,
+    predict,
     size,
+    to_device,
 )
-from kdhelpers.models import build
-from kdhelpers.prediction import evaluating, move, predict
+from kdhelpers.models.build import build
 
 
 def split(count: int = 11) -> Split:
@@ -162,7 +166,7 @@ def test_moving_lays_out_the_filters_and_keeps_the_numbers(channels_last: bool) 
     model, data = Watched(), split()
     model.to(memory_format=torch.preserve_format if channels_last else torch.channels_last)
     before = predict(model, data)
-    move(model, torch.device("cpu"), channels_last=channels_last)
+    to_device(model, torch.device("cpu"), channels_last=channels_last)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     assert model.body[0].weight.is_contiguous(memory_format=layout)
     torch.testing.assert_close(predict(model, data), before)

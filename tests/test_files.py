@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kdhelpers import files
+from kdhelpers import _files
 
 
 def names(folder: Path) -> list[str]:
@@ -15,8 +15,8 @@ def names(folder: Path) -> list[str]:
 
 
 def test_text_and_bytes_arrive_unchanged(tmp_path: Path) -> None:
-    files.write_text(tmp_path / "note.txt", "α ≥ 0\n")
-    files.write_bytes(tmp_path / "note.bin", b"\x00\r\n\xff")
+    _files.write_text(tmp_path / "note.txt", "α ≥ 0\n")
+    _files.write_bytes(tmp_path / "note.bin", b"\x00\r\n\xff")
     assert (tmp_path / "note.txt").read_bytes() == "α ≥ 0\n".encode()
     assert (tmp_path / "note.bin").read_bytes() == b"\x00\r\n\xff"
     assert names(tmp_path) == ["note.bin", "note.txt"]
@@ -25,12 +25,12 @@ def test_text_and_bytes_arrive_unchanged(tmp_path: Path) -> None:
 def test_folders_are_created_and_names_may_be_long_or_foreign(tmp_path: Path) -> None:
     long_name = "ä" * 120 + ".json"
     target = tmp_path / "Übung mit Leerzeichen" / long_name
-    files.write_text(target, "{}")
+    _files.write_text(target, "{}")
     assert target.read_text(encoding="utf-8") == "{}"
 
 
 def test_the_temporary_file_lies_beside_the_final_one_with_its_suffix(tmp_path: Path) -> None:
-    with files.atomic(tmp_path / "weights.npz") as temporary:
+    with _files.atomic(tmp_path / "weights.npz") as temporary:
         assert temporary.parent == tmp_path
         assert temporary.suffix == ".npz"
         assert not (tmp_path / "weights.npz").exists()
@@ -43,8 +43,8 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, error: type[BaseException]
 ) -> None:
     target = tmp_path / "record.json"
-    files.write_text(target, "old")
-    with pytest.raises(error), files.atomic(target) as temporary:  # noqa: PT012
+    _files.write_text(target, "old")
+    with pytest.raises(error), _files.atomic(target) as temporary:  # noqa: PT012
         temporary.write_text("ne")
         raise error
     assert target.read_text() == "old"
@@ -52,7 +52,7 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(
 
 
 def test_a_writer_that_removed_its_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError), files.atomic(tmp_path / "a") as temporary:  # noqa: PT011
+    with pytest.raises(OSError), _files.atomic(tmp_path / "a") as temporary:  # noqa: PT011
         temporary.unlink()
     assert names(tmp_path) == []
 
@@ -65,7 +65,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        files.write_text(tmp_path / "a", "text")
+        _files.write_text(tmp_path / "a", "text")
     assert names(tmp_path) == []
 
 
@@ -74,8 +74,8 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path: Path) -> None:
     ordinary = tmp_path / "ordinary"
     ordinary.write_text("")
     ours = tmp_path / "ours"
-    files.write_text(ours, "")
+    _files.write_text(ours, "")
     assert stat.S_IMODE(ours.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
     ours.chmod(0o640)
-    files.write_text(ours, "again")
+    _files.write_text(ours, "again")
     assert stat.S_IMODE(ours.stat().st_mode) == 0o640

@@ -27,22 +27,14 @@ from small_data import Small, same, split, weights
 from sweep_lesson import Inline
 from tiny_course import PARAMETERS, write_lesson
 
-from kdhelpers import (
-    cli,
-    course,
-    data,
-    environment,
-    grids,
-    pretrained,
-    records,
-    report,
-    sweep_tables,
-    sweeps,
-)
-from kdhelpers.course import CourseError
-from kdhelpers.distillation import Supervised
-from kdhelpers.sources import DataError, downloaded
-from kdhelpers.training import CheckpointError, fit
+from kdhelpers import course, data
+from kdhelpers.course import cli, environment, grids, records, report, sweep_tables, sweeps
+from kdhelpers.course.lessons import CourseError
+from kdhelpers.data.sources import DataError, downloaded
+from kdhelpers.models import shipped as pretrained
+from kdhelpers.objectives.objective import Supervised
+from kdhelpers.training.checkpoint import CheckpointError
+from kdhelpers.training.fit import fit
 
 TRACE = "the code was run"
 

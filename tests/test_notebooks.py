@@ -19,7 +19,9 @@ from forked import ended, forks
 from IPython.core.interactiveshell import InteractiveShell
 from nbformat import NotebookNode
 
-from kdhelpers import checks, course, data, distillation, feature_losses, losses, temperature
+from kdhelpers import checks, course, data, losses, temperature
+from kdhelpers.losses import features as feature_losses
+from kdhelpers.objectives import distillation
 
 ROOT = Path(__file__).parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))

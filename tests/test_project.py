@@ -9,19 +9,12 @@ import pytest
 import yaml
 
 import kdhelpers
-from kdhelpers import course, readme
+from kdhelpers import course
+from tools import readme
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-PLAIN = {"files", "losses", "temperature", "features", "models", "data", "stats", "checks"}
-TRAINING = {"distillation", "training", "checkpoint", "prediction", "evaluation"}
-RUNNER = {"course", "cli", "lessons", "parameters", "records", "failures", "doctor"}
-RUNNER |= {"environment", "plans", "grids", "processes", "sweeps", "sweep_tables", "cli_sweep"}
-# Inside a function, so that the runner does not load them before they are needed.
-ON_DEMAND = {"doctor": {"sources"}, "sweeps": {"sweep_plots"}}
-ON_DEMAND |= {"cli_sweep": {"sweep_plots", "report"}}
 
 
 def imports(path: Path) -> set[str]:
@@ -40,38 +33,32 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def modules() -> dict[str, set[str]]:
-    files = sorted((ROOT / "kdhelpers").glob("*.py"))
-    known = {path.stem: imports(path) for path in files if path.stem != "__init__"}
-    for package in ("checks", "plots"):
-        known[package] = set().union(*map(imports, (ROOT / "kdhelpers" / package).glob("*.py")))
-    return {name: used & known.keys() - {name} for name, used in known.items()}
+def rooms() -> dict[str, set[str]]:
+    """For each room at the top of the package, the other rooms that it imports from."""
+    package = ROOT / "kdhelpers"
+    known = {
+        path.stem
+        for path in package.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    found: dict[str, set[str]] = {name: set() for name in known - {"__init__"}}
+    for path in package.rglob("*.py"):
+        room = path.relative_to(package).parts[0].removesuffix(".py")
+        if room != "__init__":
+            found[room] |= imports(path) & found.keys() - {room}
+    return found
 
 
-def test_imports_run_one_way() -> None:
-    left = modules()
+def test_a_room_imports_from_the_floors_below_it() -> None:
+    left, floors, arrows = rooms(), 0, sum(map(len, rooms().values()))
+    assert len(left) <= 15
+    assert arrows <= 50
     while left:
-        free = {name for name, used in left.items() if not used & left.keys()}
-        assert free, f"a circle among {sorted(left)}"
-        left = {name: used for name, used in left.items() if name not in free}
-
-
-def test_losses_features_models_and_data_know_nothing_of_training() -> None:
-    known = modules()
-    reached, todo = set(), list(PLAIN)
-    while todo:
-        name = todo.pop()
-        reached.add(name)
-        todo += known[name] - reached
-    assert not reached & TRAINING
-
-
-def test_the_runner_knows_no_tensor() -> None:
-    known = modules()
-    for name in RUNNER:
-        assert known[name] <= RUNNER | {"files", "_values"} | ON_DEMAND.get(name, set())
-        source = (ROOT / "kdhelpers" / f"{name}.py").read_text()
-        assert not re.search(r"^(import torch|from torch)", source, flags=re.M), name
+        ground = {name for name, used in left.items() if not used & left.keys()}
+        assert ground, f"a circle among {sorted(left)}"
+        left = {name: used for name, used in left.items() if name not in ground}
+        floors += 1
+    assert floors <= 7
 
 
 def test_the_conda_environment_has_what_pyproject_asks_for() -> None:
@@ -108,7 +95,7 @@ def test_the_readme_shows_every_plain_command_of_the_makefile() -> None:
 
 
 def test_the_results_in_the_readme_are_those_of_the_records() -> None:
-    assert readme.updated(README) == README, "run `python -m kdhelpers.readme`"
+    assert readme.updated(README) == README, "run `python tools/readme.py`"
 
 
 @pytest.mark.parametrize("lesson", ["01_mnist_kd", "02_temperature"])

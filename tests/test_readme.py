@@ -13,8 +13,9 @@ from figure_reading import assert_drawn, assert_labelled, errorbars, texts
 from PIL import Image
 from tiny_course import write_lesson
 
-from kdhelpers import course, plots, readme
-from kdhelpers.course import CourseError
+from kdhelpers import course, plots
+from kdhelpers.course.lessons import CourseError
+from tools import readme
 
 ROOT = Path(__file__).parent.parent
 ALONE = {50: [0.78, 0.80, 0.79], 1000: [0.95, 0.96, 0.95]}
@@ -178,6 +179,7 @@ def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     write_lesson(tmp_path, "02_temperature")
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT / "tools")
     path = ROOT / "tools" / "times.py"
     spec = importlib.util.spec_from_file_location("times", path)
     assert spec is not None

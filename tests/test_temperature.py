@@ -18,12 +18,10 @@ from scipy import stats
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
 
-from kdhelpers import training
-from kdhelpers.checkpoint import CheckpointError
-from kdhelpers.data import Batch, batches
-from kdhelpers.devices import make_fabric
-from kdhelpers.distillation import Distillation, Supervised, Terms, standardized_kd_loss
-from kdhelpers.losses import kd_loss, soft_targets
+from kdhelpers.data.batching import Batch, batches
+from kdhelpers.losses.logits import kd_loss, soft_targets
+from kdhelpers.objectives.distillation import Distillation
+from kdhelpers.objectives.objective import Supervised, Terms
 from kdhelpers.temperature import (
     Cosine,
     ExponentialDecay,
@@ -32,7 +30,11 @@ from kdhelpers.temperature import (
     Schedule,
     reverse_gradient,
     standardize_logits,
+    standardized_kd_loss,
 )
+from kdhelpers.training import fit as training
+from kdhelpers.training.checkpoint import CheckpointError
+from kdhelpers.training.devices import make_fabric
 
 fit = partial(training.fit, device="cpu", progress=False)
 

@@ -15,8 +15,8 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from kdhelpers.course import find_root
-from kdhelpers.files import write_text
+from kdhelpers._files import write_text
+from kdhelpers.course.lessons import find_root
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 QUIET = Config({"KernelManager": {"transport_encryption": "auto"}})  # no warning about TCP

@@ -2,7 +2,7 @@
 
     kdhelpers run --out runs/timed
     python tools/times.py runs/timed        writes docs/quick_times.json
-    python -m kdhelpers.readme              renders it
+    python tools/readme.py              renders it
 
 On a machine that has nothing else to do. Lessons without a record in the folder are left out.
 """
@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from readme import QUICK_TIMES
+
 from kdhelpers import course
-from kdhelpers.course import CourseError
-from kdhelpers.files import write_text
-from kdhelpers.readme import QUICK_TIMES
-from kdhelpers.records import belongs_to, read_record
+from kdhelpers._files import write_text
+from kdhelpers.course.lessons import CourseError
+from kdhelpers.course.records import belongs_to, read_record
 
 
 def times(folder: Path) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers import features
 from kdhelpers.checks.exercise import Case, Exercise, Observation, mistake, numbers
 from kdhelpers.checks.lesson04_networks import Network, with_fixed_weights
 from kdhelpers.checks.running import Answer, call, to_tensor
+from kdhelpers.models import features
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers import feature_losses
 from kdhelpers.checks.exercise import Case, Exercise, Mistake, Observation, mistake, numbers
 from kdhelpers.checks.lesson04_networks import with_fixed_weights
 from kdhelpers.checks.running import Answer, call, to_tensor
+from kdhelpers.losses import features as feature_losses
 
 Mapping = Callable[[Tensor, nn.Module], Tensor]  # features, regressor -> features
 Pair = tuple[Tensor, Tensor]

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-from kdhelpers import feature_losses, losses
+from kdhelpers import losses
 from kdhelpers.checks.exercise import Case, Exercise, Mistake, Observation, mistake, numbers
 from kdhelpers.checks.lesson01_step import (
     AFTER_THE_LOSS,
@@ -28,6 +28,7 @@ from kdhelpers.checks.lesson01_step import (
 from kdhelpers.checks.lesson04_hint_loss import HINT_LOSS_MISTAKES, hint_loss_made_of
 from kdhelpers.checks.lesson04_networks import halves, with_fixed_weights
 from kdhelpers.checks.running import Answer, call, to_tensor
+from kdhelpers.losses import features as feature_losses
 
 BATCH = 6
 SIZE = 4  # pixels a side

@@ -14,6 +14,7 @@ from kdhelpers.plots.images import feature_maps, image_grid, pixel_deviation, so
 from kdhelpers.plots.measures import accuracy_against_cost, reliability
 from kdhelpers.plots.picture import Picture, show
 from kdhelpers.plots.results import arms, by_layer, paired_points, temperature_sweep, transfer_curve
+from kdhelpers.plots.slider import Slider
 from kdhelpers.plots.style import ALONE, DISTILLED, NEUTRAL, PALETTE, TEACHER
 from kdhelpers.plots.temperature import (
     entropy_curve,
@@ -29,6 +30,7 @@ __all__ = [
     "PALETTE",
     "TEACHER",
     "Picture",
+    "Slider",
     "accuracy_against_cost",
     "alpha_temperature_grid",
     "arms",

@@ -6,12 +6,12 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from kdhelpers.comparisons import Comparison
 from kdhelpers.plots.curves import draw_lines
 from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.results import name_rows, name_sides, verdict_colour
 from kdhelpers.plots.style import DISTILLED, NEUTRAL, percent
-from kdhelpers.stats import Interval
+from kdhelpers.stats.comparisons import Comparison
+from kdhelpers.stats.intervals import Interval
 
 
 @drawing
@@ -66,7 +66,7 @@ def power_curve(counts: Sequence[int], powers: Mapping[str, Sequence[float]]) ->
 
     Args:
         counts: numbers of seed pairs.
-        powers: effect ("0.3 points") → for each count the power in 0..1 (see `kdhelpers.power`).
+        powers: effect ("0.3 points") → for each count the power in 0..1 (`kdhelpers.stats.power`).
 
     Raises:
         ValueError: no effect, a power outside 0..1, or not one for each count.

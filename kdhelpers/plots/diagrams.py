@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 
-from kdhelpers._values import several
+from kdhelpers._values import check_list
+from kdhelpers.models.vgg import VGG16
 from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.style import DISTILLED, NEUTRAL, TEACHER, count_text
-from kdhelpers.vgg import VGG16
 
 Point: TypeAlias = tuple[float, float]
 
@@ -65,7 +65,7 @@ def compression_diagram(
         ValueError: blocks that are not lists of numbers of channels, or more than fit.
     """
     for blocks in (teacher_blocks, student_blocks):
-        several(blocks, list, tuple, name="blocks")
+        check_list(blocks, list, tuple, name="blocks")
         if not 0 < sum(map(len, blocks)) <= MOST_LAYERS or not all(blocks):
             raise ValueError(f"every block needs layers, at most {MOST_LAYERS} in all.")
     figure, axes = _sheet(7.8, 4.4)

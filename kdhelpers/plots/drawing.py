@@ -6,7 +6,7 @@ from typing import ParamSpec
 
 from matplotlib.figure import Figure
 
-from kdhelpers._values import told
+from kdhelpers._values import short_repr
 
 P = ParamSpec("P")
 
@@ -23,9 +23,11 @@ def drawing(make: Callable[P, Figure]) -> Callable[P, Figure]:
     def made(*arguments: P.args, **options: P.kwargs) -> Figure:
         for value in (*arguments, *options.values()):
             if isinstance(value, Iterator):  # it can be read once only, and may have no end
-                raise ValueError(f"{make.__name__} needs lists and mappings, got {told(value)}.")
+                raise ValueError(
+                    f"{make.__name__} needs lists and mappings, got {short_repr(value)}."
+                )
             if isinstance(value, str | bytes) and len(value) > LONGEST:
-                raise ValueError(f"{make.__name__} has no room for the text {told(value)}.")
+                raise ValueError(f"{make.__name__} has no room for the text {short_repr(value)}.")
         try:
             return make(*arguments, **options)
         except ValueError as error:

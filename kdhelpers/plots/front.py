@@ -8,7 +8,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.style import ALONE, DISTILLED, NEUTRAL, TEACHER, percent
-from kdhelpers.stats import mean_interval, paired_difference
+from kdhelpers.stats.intervals import mean_interval, paired_difference
 
 TEXT = 13  # points: a page may show the figure at half of its size
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.style import ALONE, TEACHER
-from kdhelpers.stats import Interval
+from kdhelpers.stats.intervals import Interval
 
 BLANK = "#DDDDDD"  # cells that colour says nothing of
 DIVERGING = "RdBu"  # red to blue over white, also for colour-blind readers

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from kdhelpers._values import instance, whole
-from kdhelpers.data import Split
+from kdhelpers._values import check_int, check_type
+from kdhelpers.data.split import Split
 from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.style import ALONE, DISTILLED, TEACHER
 
@@ -21,9 +21,9 @@ def image_grid(split: Split, *, columns: int = 10, rows: int = 2) -> Figure:
     Raises:
         ValueError: no split, or not 1 to 100 columns and rows.
     """
-    instance(split, Split, name="split")
+    check_type(split, Split, name="split")
     columns, rows = (
-        whole(count, name=name, least=1, most=100)
+        check_int(count, name=name, least=1, most=100)
         for count, name in ((columns, "columns"), (rows, "rows"))
     )
     shown = min(columns * rows, len(split))

@@ -5,7 +5,7 @@ import io
 
 from matplotlib.figure import Figure
 
-from kdhelpers._values import instance, told, whole
+from kdhelpers._values import check_int, check_type, short_repr
 
 
 class Picture:
@@ -29,10 +29,10 @@ def show(figure: Figure, *, alt: str, dpi: int = 100) -> Picture:
     Raises:
         ValueError: `figure` is none, `alt` is no text or empty, or `dpi` is not from 1 to 1,000.
     """
-    instance(figure, Figure, name="figure")
+    check_type(figure, Figure, name="figure")
     if not isinstance(alt, str) or not alt.strip():
-        raise ValueError(f"alt must describe the figure in words, got {told(alt)}.")
-    dpi = whole(dpi, name="dpi", least=1, most=1000)
+        raise ValueError(f"alt must describe the figure in words, got {short_repr(alt)}.")
+    dpi = check_int(dpi, name="dpi", least=1, most=1000)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor="white")
     return Picture(buffer.getvalue(), alt)

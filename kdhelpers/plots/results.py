@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from kdhelpers.plots.drawing import drawing
 from kdhelpers.plots.style import ALONE, DISTILLED, NEUTRAL, TEACHER, percent
-from kdhelpers.stats import Interval, mean_interval
+from kdhelpers.stats.intervals import Interval, mean_interval
 
 SEEDS_KEY = "dots: seeds; diamond: mean with 95 % interval"
 

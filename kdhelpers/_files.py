@@ -1,0 +1,102 @@
+"""A file is there whole or not at all.
+
+Whatever is written goes to a temporary file in the same folder first and takes its final name
+in one step, so an interrupted program or a full disk never leaves half a file under that name.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kdhelpers._values import short_repr
+
+__all__ = ["atomic", "write_bytes", "write_text"]
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; it becomes ``path`` when the block ends well.
+
+    The folder is created if need be. If the block raises, the temporary file is removed and
+    whatever stood at ``path`` stays as it was. Two writers at once do not mix: the last wins.
+
+    Raises:
+        OSError: the folder cannot be written, the disk is full, or the block wrote no file.
+        ValueError: ``path`` is neither text nor a path, or holds a NUL.
+    """
+    if not isinstance(path, str | Path) or "\0" in str(path):
+        raise ValueError(f"a file must be named by a path, got {short_repr(path)}.")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The name keeps the suffix: some writers (numpy, torchvision) choose the format by it.
+    # A fixed prefix: the file's own name plus ours could pass the system's limit for a name.
+    # Never without a suffix: torch.save refuses a name that is nothing but a suffix.
+    suffix = path.suffix or ".part"
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        temporary.chmod(_usual_mode(path))
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path``, whole or not at all.
+
+    Raises:
+        OSError, ValueError: as for :func:`atomic`; also ValueError for what are no bytes.
+    """
+    if not isinstance(content, bytes):
+        raise ValueError(
+            f"the content must be bytes, got a value of type {type(content).__name__}."
+        )
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` as UTF-8 with ``\\n`` line ends, whole or not at all.
+
+    Raises:
+        OSError, ValueError: as for :func:`atomic`; also ValueError for what is no Unicode text.
+    """
+    try:
+        content = text.encode("utf-8")
+    except (UnicodeEncodeError, AttributeError) as error:
+        raise ValueError(f"the content must be Unicode text, got {short_repr(text)}.") from error
+    write_bytes(path, content)
+
+
+def _usual_mode(path: Path) -> int:
+    """The permissions of the file replaced, or those that ``open`` would give to a new one."""
+    try:
+        return path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        # mkstemp makes the file private; the umask can only be read by setting it.
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def _flush(path: Path) -> None:
+    """Have the content on the disk before the name: after a power cut the name is no lie."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Have the new name on the disk too, where the system lets a folder be opened."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

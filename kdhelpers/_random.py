@@ -1,0 +1,74 @@
+"""Random numbers that a seed fixes, and PyTorch's global random state left as it was.
+
+There is one global state for all threads, so whoever uses it holds a lock: two students that train
+at the same time (see `parallel`) get the weights that each would have got alone.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from kdhelpers._values import check_int, is_int, short_repr
+
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def initial_weights(seed: int | None) -> Iterator[None]:
+    """Networks built inside get the weights of `seed`; None draws from the global state.
+
+    Raises:
+        ValueError: `seed` is neither None nor a whole number from 0.
+    """
+    if seed is not None:
+        seed = check_int(seed, name="seed")
+    with _LOCK, torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too
+        yield
+
+
+@contextmanager
+def random_state_kept(devices: Sequence[int] = ()) -> Iterator[None]:
+    """Whatever happens inside, the global state (and that of GPUs) is afterwards as before."""
+    kept = torch.random.fork_rng(devices=devices)
+    with _LOCK:
+        kept.__enter__()
+    try:
+        yield
+    finally:
+        with _LOCK:
+            kept.__exit__(None, None, None)
+
+
+def seed_all(seed: int, device: torch.device) -> None:
+    """Seed the global state of the CPU and of `device`, and of no other device.
+
+    `torch.manual_seed` seeds every kind of device there may be, and notes down where it was called
+    for those that have not started yet: that is a tenth of an epoch of two steps.
+    """
+    with _LOCK:
+        torch.default_generator.manual_seed(seed)
+        if device.type != "cpu":
+            torch.get_device_module(device).manual_seed(seed)
+
+
+def mixed_seed(*parts: int) -> int:
+    """One seed from several whole numbers of any size, well mixed and the same everywhere.
+
+    Raises:
+        ValueError: a part is no whole number from 0.
+    """
+    for part in parts:
+        if not is_int(part) or part < 0:
+            raise ValueError(f"seed must be 0 or more, got {short_repr(part)}.")
+    first, second = np.random.SeedSequence([int(part) for part in parts]).generate_state(2)
+    return int(first) << 20 ^ int(second)
+
+
+def generator(*seed: int) -> torch.Generator:
+    """A CPU generator: the same numbers for the same seeds, whatever device is used."""
+    return torch.Generator().manual_seed(mixed_seed(*seed))

@@ -1,0 +1,175 @@
+"""Normalised batches that know the index and the augmentation view of every sample.
+
+So whatever a teacher said about a sample can be looked up, and no shuffling can misalign it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdhelpers import _tensors
+from kdhelpers._random import generator
+from kdhelpers._values import check_type, is_int, short_repr, check_int
+from kdhelpers.data.split import Split
+
+LARGEST_SHIFT = 64
+CHUNK = 4096  # samples gathered and normalised at once: fewer, larger operations per epoch
+
+
+@dataclass(frozen=True)
+class Views:
+    """A finite set of label-preserving views: mirrored or not, shifted by up to `shift` pixels.
+
+    View 0 is the image as it is. There are (1 + flip)·(2·shift + 1)² of them, so a teacher's
+    logits for every (sample, view) can be kept exactly. Shifting is a padded crop: the border
+    is filled with black.
+    """
+
+    flip: bool = False
+    shift: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.flip, bool) or not is_int(self.shift) or self.shift < 0:
+            raise ValueError(
+                "flip must be True or False and shift a whole number of pixels from 0, got "
+                f"{short_repr(self.flip)} and {short_repr(self.shift)}."
+            )
+        check_int(self.shift, name="shift", most=LARGEST_SHIFT)
+
+    def __len__(self) -> int:
+        return (1 + self.flip) * (2 * self.shift + 1) ** 2
+
+    def _check(self, images: Tensor, view: Tensor) -> None:
+        _tensors.dense(images, name="images")
+        _tensors.dense(view, name="view")
+        if images.ndim != 4 or view.shape != images.shape[:1] or view.dtype != torch.int64:
+            raise ValueError(
+                "images must be [B, C, H, W] with an int64 view [B] for each, got "
+                f"{list(images.shape)} and {view.dtype} {list(view.shape)}."
+            )
+        _tensors.same_device(view, images, name="view")
+        if view.device.type == "cpu" and len(view):
+            low, high = (int(bound) for bound in view.aminmax())
+            if low < 0 or high >= len(self):
+                raise ValueError(
+                    f"view must be between 0 and {len(self) - 1}, got {low} to {high}."
+                )
+
+    def __call__(self, images: Tensor, view: Tensor) -> Tensor:
+        """Images [B, C, H, W], each in its own view [B]: one gather for the whole batch.
+
+        Raises:
+            ValueError: other shapes, two devices, or (on a CPU) a view that does not exist.
+        """
+        self._check(images, view)
+        if len(self) == 1:
+            return images
+        side = 2 * self.shift + 1
+        mirrored, place = view // side**2, view % side**2
+        place = (place + side**2 // 2) % side**2  # so that view 0 lies in the middle
+        height, width = images.shape[-2:]
+        down, right = (
+            torch.arange(height, device=view.device),
+            torch.arange(width, device=view.device),
+        )
+        columns = torch.where(mirrored[:, None] == 1, right.flip(0), right)
+        padded = F.pad(images, (self.shift,) * 4)
+        return padded[
+            torch.arange(len(images), device=view.device)[:, None, None],
+            :,
+            (down + (place // side)[:, None])[:, :, None],
+            (columns + (place % side)[:, None])[:, None, :],
+        ].permute(0, 3, 1, 2)
+
+
+class Batch(NamedTuple):
+    """What a step sees: inputs float32 [B, C, H, W] and, each [B], labels, sample and view.
+
+    `sample` is the index of each image in its split, `view` the number of its augmentation.
+    `share` is the weight of this process' part in the whole batch (1.0 in a single process).
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    sample: Tensor
+    view: Tensor
+    share: float = 1.0
+
+
+def batches(
+    split: Split,
+    batch_size: int,
+    *,
+    seed: int | None = None,
+    epoch: int = 0,
+    views: Views | None = None,
+    channels_last: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Iterator[Batch]:
+    """The batches of one epoch, on the device of the split.
+
+    With a `seed`, the order and the views are random, but fixed by (seed, epoch) on every
+    device; without one, the samples come in order, each in view 0. Of several processes, each
+    gets every `world_size`-th sample of each batch. In training (with a seed), a last batch
+    with fewer than two samples a process is left out: batch normalisation has no use for it.
+
+    Args:
+        channels_last: the memory layout of the inputs (their shape stays the same).
+
+    Raises:
+        ValueError: `batch_size` is less than 1 or than `world_size`, `seed` or `epoch` is
+            negative, `rank` is not below `world_size`, or an argument is of the wrong type.
+    """
+    check_type(split, Split, name="split")
+    world_size = check_int(world_size, name="world_size", least=1, most=2**16)
+    rank = check_int(rank, name="rank", most=world_size - 1)
+    batch_size = check_int(batch_size, name="batch_size", least=world_size)
+    if len(split) == 0:
+        return
+    views = Views() if views is None else views
+    check_type(views, Views, name="views")
+    batch_size = min(batch_size, max(len(split), world_size))  # an absurd one overflows PyTorch
+    order, view = torch.arange(len(split)), torch.zeros(len(split), dtype=torch.int64)
+    if seed is not None:
+        drawn = generator(seed, epoch)
+        used = len(split) - _left_out(len(split), batch_size, world_size)
+        order = torch.randperm(len(split), generator=drawn)[:used]
+        view = torch.randint(len(views), (used,), generator=drawn)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    device = split.images.device
+    gathered = batch_size * max(1, CHUNK // batch_size)
+    for chunk, chunk_view in zip(
+        order.to(device).split(gathered), view.to(device).split(gathered), strict=True
+    ):
+        inputs = split.normalise(views(split.images[chunk], chunk_view))
+        inputs = inputs.contiguous(memory_format=layout)  # a view comes out channels-last
+        parts = (inputs, split.labels[chunk], chunk, chunk_view)
+        for whole_batch in zip(*(part.split(batch_size) for part in parts), strict=True):
+            if world_size == 1:
+                yield Batch(*whole_batch)
+            else:
+                own = [tensor[rank::world_size] for tensor in whole_batch]
+                share = len(own[0]) * world_size / len(whole_batch[0])
+                yield Batch(*own)._replace(share=share)
+
+
+def steps_per_epoch(count: int, batch_size: int, world_size: int = 1) -> int:
+    """How many batches a training epoch of `count` samples has.
+
+    Raises:
+        ValueError: an argument is no whole number, or less than 0 (`count`) or 1.
+    """
+    count = check_int(count, name="count")
+    batch_size = check_int(batch_size, name="batch_size", least=1)
+    world_size = check_int(world_size, name="world_size", least=1)
+    return -(-(count - _left_out(count, batch_size, world_size)) // batch_size)
+
+
+def _left_out(count: int, batch_size: int, world_size: int) -> int:
+    rest = count % batch_size
+    return rest if rest < 2 * world_size and count > rest else 0

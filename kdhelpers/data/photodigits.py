@@ -1,0 +1,112 @@
+"""PhotoDigits: a small colour data set that needs no network.
+
+Real handwritten digits, enlarged and slightly warped, in a random colour, blended over random
+crops of two photographs; digits and photographs both ship with scikit-learn. Training pictures
+use the left part of each photograph, test pictures the right part, and no handwritten digit
+occurs in both.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdhelpers._values import is_int, short_repr, check_int
+
+SIZE = 32
+LEFT_PART = 0.6  # of a photograph's width; the rest is for the test pictures
+
+Floats = NDArray[np.float64]
+
+
+class Pictures(NamedTuple):
+    """Images uint8 [N, 3, 32, 32] and labels uint8 [N]."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+
+def compose(
+    digits: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    count: int,
+    *,
+    part: str,
+    seed: int,
+) -> Pictures:
+    """Compose `count` pictures from `digits` [M, 8, 8] (values 0..16) and their `labels` [M].
+
+    `part` is "left" (training) or "right" (test) and says which side of the photographs is
+    used. The result depends on the arguments alone: only `Generator.random`, comparisons and
+    one elementary float64 operation at a time are used, which give the same bits everywhere.
+
+    Raises:
+        ValueError: `part` is neither "left" nor "right", `digits` or `labels` are no such arrays,
+            or `count` or `seed` is no whole number (from 1 to 1,000,000, from 0).
+    """
+    if not isinstance(part, str) or part not in ("left", "right"):
+        raise ValueError(f"part must be 'left' or 'right', got {short_repr(part)}.")
+    for name, array, shape in (("digits", digits, (8, 8)), ("labels", labels, ())):
+        fits = isinstance(array, np.ndarray) and array.dtype.kind in "iu" and array.size
+        if not fits or array.shape != (len(digits), *shape):
+            raise ValueError(f"{name} must be whole numbers, [M, 8, 8] and [M], got {short_repr(array)}.")
+    count = check_int(count, name="count", least=1, most=1_000_000)
+    if not is_int(seed) or seed < 0:
+        raise ValueError(f"seed must be 0 or more, got {short_repr(seed)}.")
+    random = np.random.default_rng(seed)
+    chosen = (random.random(count) * len(digits)).astype(np.int64)
+    mask = _warp(digits[chosen].astype(np.float64) / 16.0, random)[:, None]
+    background = _crops(count, part, random)
+    colour = random.random((count, 3, 1, 1)) * 255.0
+    strength = random.random((count, 1, 1, 1)) * 0.45 + 0.55
+    cover = mask * strength
+    blended = background * (1.0 - cover) + colour * cover
+    return Pictures(np.floor(blended + 0.5).astype(np.uint8), labels[chosen].astype(np.uint8))
+
+
+def _warp(digits: Floats, random: np.random.Generator) -> Floats:
+    """Enlarge [N, 8, 8] to [N, 32, 32] under a random stretch, shear and shift of each digit."""
+    count = len(digits)
+
+    def between(low: float, high: float) -> Floats:
+        return random.random((count, 1, 1)) * (high - low) + low
+
+    centred = np.arange(SIZE) - (SIZE - 1) / 2
+    rows, columns = centred[None, :, None], centred[None, None, :]
+    source_y = rows * between(0.25, 0.36) + columns * between(-0.06, 0.06) + between(2.5, 4.5)
+    source_x = columns * between(0.25, 0.36) + rows * between(-0.08, 0.08) + between(2.5, 4.5)
+    return _bilinear(digits, source_y, source_x)
+
+
+def _bilinear(digits: Floats, source_y: Floats, source_x: Floats) -> Floats:
+    """Sample [N, 8, 8] at fractional positions [N, 32, 32]; outside of the digit lies nothing."""
+    padded = np.pad(digits, ((0, 0), (1, 2), (1, 2)))
+    y = np.clip(source_y + 1.0, 0.0, 9.0)
+    x = np.clip(source_x + 1.0, 0.0, 9.0)
+    top, left = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
+    down, right = y - top, x - left
+    sample = np.arange(len(digits))[:, None, None]
+    upper = padded[sample, top, left] * (1.0 - right) + padded[sample, top, left + 1] * right
+    lower = (
+        padded[sample, top + 1, left] * (1.0 - right) + padded[sample, top + 1, left + 1] * right
+    )
+    return upper * (1.0 - down) + lower * down
+
+
+def _crops(count: int, part: str, random: np.random.Generator) -> Floats:
+    """Random 32×32 crops [N, 3, 32, 32] from one side of the two photographs."""
+    from sklearn.datasets import load_sample_images
+
+    photographs = np.stack(load_sample_images().images)  # [2, 427, 640, 3]
+    split = int(photographs.shape[2] * LEFT_PART)
+    side = photographs[:, :, :split] if part == "left" else photographs[:, :, split:]
+    which = (random.random(count) * len(side)).astype(np.int64)
+    top = (random.random(count) * (side.shape[1] - SIZE + 1)).astype(np.int64)
+    left = (random.random(count) * (side.shape[2] - SIZE + 1)).astype(np.int64)
+    span = np.arange(SIZE)
+    crops = side[
+        which[:, None, None],
+        (top[:, None] + span)[:, :, None],
+        (left[:, None] + span)[:, None, :],
+    ]
+    return np.asarray(crops.transpose(0, 3, 1, 2), dtype=np.float64)

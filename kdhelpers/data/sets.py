@@ -1,0 +1,173 @@
+"""Data sets as tensors in memory, and the batches made from them.
+
+`load` gives a data set with its three splits (module `split`); `batches` turns a split into
+normalised batches (module `batching`). Both are imported from here.
+"""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdhelpers import _tensors
+from kdhelpers.data import photodigits
+from kdhelpers._random import generator
+from kdhelpers._values import MOST, is_int, short_repr, check_int
+from kdhelpers.data.batching import Batch, Views, batches, steps_per_epoch
+from kdhelpers.data.sources import Arrays, DataError, data_root, downloaded
+from kdhelpers.data.split import Split
+from kdhelpers.data.images import LARGEST_IMAGE, mean_std, resize
+
+
+NAMES = ("digits", "photodigits", "mnist", "cifar10")
+DIGITS = tuple("0123456789")
+CIFAR10_CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+
+
+class DataSet(NamedTuple):
+    """A named data set with disjoint training, validation and test splits."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+
+
+def load(
+    name: str = "digits",
+    *,
+    root: str | Path | None = None,
+    image_size: int | None = None,
+    validation: int | None = None,
+    seed: int = 0,
+) -> DataSet:
+    """A data set as uint8 tensors in memory, with splits fixed by `seed`.
+
+    | name          | images    | train / validation / test | comes from                      |
+    |---------------|-----------|---------------------------|---------------------------------|
+    | `digits`      | 1×28×28   | 1,000 / 200 / 597         | scikit-learn, no network        |
+    | `photodigits` | 3×32×32   | 4,000 / 1,000 / 2,000     | made from scikit-learn's images |
+    | `mnist`       | 1×28×28   | 55,000 / 5,000 / 10,000   | data root, else downloaded once |
+    | `cifar10`     | 3×32×32   | 45,000 / 5,000 / 10,000   | data root, else downloaded once |
+
+    Args:
+        root: the data root; default KDHELPERS_DATA, else `data/` (see `data_root`).
+        image_size: enlarge `digits` or `mnist` to this many pixels a side (bilinear), 512 at most.
+        validation: how many training samples to set aside for validation (0 keeps all in
+            `train`; not for `photodigits`, whose validation pictures are made separately).
+        seed: which samples go where (and, for `photodigits`, what the pictures look like).
+
+    Raises:
+        ValueError: an unknown name, an `image_size` or `validation` that cannot be had, or a seed
+            that is no whole number from 0.
+        DataError: the data are missing and cannot be downloaded, or a file is damaged.
+    """
+    if not isinstance(name, str) or name not in NAMES:
+        raise ValueError(f"unknown data set {short_repr(name)}; choose one of {', '.join(NAMES)}.")
+    if image_size is not None:
+        image_size = check_int(image_size, name="image_size", least=-MOST, most=LARGEST_IMAGE)
+    if validation is not None and not is_int(validation):
+        raise ValueError(f"validation must be a whole number, got {short_repr(validation)}.")
+    if name == "photodigits":
+        return _photodigits(image_size, validation, seed)
+    if name == "digits":
+        size = 28 if image_size is None else image_size
+        arrays, default_validation = _digits(size, seed), 200
+    else:
+        arrays, default_validation = downloaded(name, root), 5_000
+    native = arrays.train_images.shape[-1]
+    if name == "cifar10" and image_size not in (None, native):
+        raise ValueError(f"cifar10 cannot be had at {image_size} pixels, only at {native}.")
+    classes = CIFAR10_CLASSES if name == "cifar10" else DIGITS
+    held_out = default_validation if validation is None else validation
+    size = native if image_size is None else image_size
+    return _three_splits(name, arrays, held_out, classes, size, seed)
+
+
+def _three_splits(
+    name: str, arrays: Arrays, held_out: int, classes: tuple[str, ...], size: int, seed: int
+) -> DataSet:
+    images, test_images = (
+        resize(torch.from_numpy(pixels), size) for pixels in (arrays[0], arrays[2])
+    )
+    labels = torch.from_numpy(arrays.train_labels.astype(np.int64))
+    test_labels = torch.from_numpy(arrays.test_labels.astype(np.int64))
+    if not 0 <= held_out < len(images):
+        raise ValueError(
+            f"validation must be between 0 and {len(images) - 1}, got {short_repr(held_out)}."
+        )
+    order = torch.randperm(len(images), generator=generator(seed))
+    kept, aside = order[held_out:], order[:held_out]
+    mean, std = mean_std(images[kept])
+    train = Split(images[kept], labels[kept], mean, std, classes)
+    return DataSet(
+        name,
+        train,
+        replace(train, images=images[aside], labels=labels[aside]),
+        replace(train, images=test_images, labels=test_labels),
+    )
+
+
+def _raw_digits(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """scikit-learn's 1,797 digits [N, 8, 8] (0..16), their labels, and which 597 are for test."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    order = torch.randperm(len(labels), generator=generator(seed)).numpy()
+    return images.reshape(-1, 8, 8)[order].astype(np.uint8), labels[order], np.arange(597)
+
+
+def _digits(size: int, seed: int) -> Arrays:
+    if size < 8:
+        raise ValueError(f"image_size must be at least 8 for digits, got {size}.")
+    images, labels, test = _raw_digits(seed)
+    # 15 grey levels a step leaves whole numbers (16 × 15 = 240) and the rounding to `resize`.
+    large = resize(torch.from_numpy(images * 15)[:, None], size).numpy()
+    rest = slice(len(test), None)
+    return Arrays(large[rest], labels[rest], large[test], labels[test])
+
+
+def _photodigits(image_size: int | None, validation: int | None, seed: int) -> DataSet:
+    if image_size not in (None, photodigits.SIZE) or validation is not None:
+        raise ValueError(
+            "photodigits is 32 pixels wide with 1,000 validation pictures of its own; "
+            "leave image_size and validation out."
+        )
+    digits, labels, test = _raw_digits(seed)
+    # No handwritten digit serves two splits: 1,000 for training, 200 for validation, 597 for test.
+    first, second = len(test), len(test) + 200
+    made = [
+        photodigits.compose(digits[a:b], labels[a:b], count, part=part, seed=3 * seed + number)
+        for number, (a, b, count, part) in enumerate(
+            [
+                (second, None, 4_000, "left"),
+                (first, second, 1_000, "left"),
+                (0, first, 2_000, "right"),
+            ]
+        )
+    ]
+    mean, std = mean_std(torch.from_numpy(made[0].images))
+    return DataSet(
+        "photodigits",
+        *(
+            Split(
+                torch.from_numpy(images),
+                torch.from_numpy(labels.astype(np.int64)),
+                mean,
+                std,
+                DIGITS,
+            )
+            for images, labels in made
+        ),
+    )
+
+
+
+

@@ -1,0 +1,283 @@
+"""Where each data set comes from: its file, its checksum, and what to do when it is missing.
+
+Every source returns uint8 arrays: images [N, C, H, W] and labels [N], once for training and once
+for test. MNIST and CIFAR-10 are kept under the data root as one verified file each.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from kdhelpers._values import check_choice, check_type, short_path
+from kdhelpers._files import atomic
+
+Bytes = NDArray[np.uint8]
+
+
+class DataError(RuntimeError):
+    """A data set is missing or damaged, or a folder cannot be used; the message says what to do."""
+
+
+class Arrays(NamedTuple):
+    """One data set as uint8 arrays: images [N, C, H, W], labels [N]."""
+
+    train_images: Bytes
+    train_labels: Bytes
+    test_images: Bytes
+    test_labels: Bytes
+
+
+# SHA-256 over the four arrays, see `content_sha256`.
+CONTENT_SHA256 = {
+    "mnist": "986c1bfd56e524c49da1092cbdd5bc62df500b23ac5e87137e63d8886619c7ae",
+    "cifar10": "0563558fbdcec57d1dbc6a3fb2dfe0ca01041c39972968021fe661273e8a4e0f",
+}
+
+# SHA-256 of MNIST's unpacked files, so that a damaged one can be named.
+MNIST_RAW_SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+
+def data_root(root: str | Path | None = None) -> Path:
+    """The folder that holds the downloaded data sets.
+
+    `root` if given, else the environment variable KDHELPERS_DATA, else `data/` beside the
+    notebooks' folder: lessons opened in JupyterLab run inside `notebooks/`, and they share the
+    folder that the command line uses.
+
+    Raises:
+        ValueError: the root is neither text nor a path, or in the home of nobody.
+    """
+    if root is not None:
+        check_type(root, str, Path, name="root")
+    chosen = root or os.environ.get("KDHELPERS_DATA")
+    if chosen:
+        try:
+            return Path(chosen).expanduser()
+        except RuntimeError as error:  # "~somebody" who does not exist
+            raise ValueError(f"the data root {short_path(chosen)} has no home folder.") from error
+    here = Path.cwd()
+    return (here.parent if here.name == "notebooks" else here) / "data"
+
+
+def downloaded(name: str, root: str | Path | None = None) -> Arrays:
+    """MNIST or CIFAR-10, from the data root if it is there and from the network if not.
+
+    Looks for `<name>.pt` (our packed file), then for what other programs leave behind
+    (`MNIST/raw/`, `cifar10.npz`), then downloads with torchvision. Whatever is found is checked
+    against a SHA-256 before it is used, then packed for the next time.
+
+    Raises:
+        ValueError: another name, or as for `data_root`.
+        DataError: a file is damaged (it is named), or the data are neither there nor reachable.
+    """
+    check_choice(name, _FOUND, name="name")
+    folder = data_root(root)
+    packed = folder / f"{name}.pt"
+    try:
+        known = packed.exists()
+    except OSError as error:  # a name that is longer than names may be
+        raise DataError(f"{short_path(folder)} cannot be used: {error.strerror}.") from error
+    if known:
+        return _read_packed(name, packed)
+    with _one_at_a_time(folder, name):
+        if packed.exists():  # another process packed it while we waited
+            return _read_packed(name, packed)
+        found = _FOUND[name](folder)
+        arrays = found if found is not None else _download(name, folder)
+        tensors = {field: torch.from_numpy(array) for field, array in arrays._asdict().items()}
+        # A full or read-only disk is no reason to fail: the next start only takes longer.
+        # (torch reports a full disk as a RuntimeError.)
+        with suppress(OSError, RuntimeError), atomic(packed) as partial:
+            torch.save(tensors, partial)
+        return arrays
+
+
+def content_sha256(arrays: Arrays) -> str:
+    """SHA-256 over type, shape and bytes of the four arrays, one after the other."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _read_packed(name: str, path: Path) -> Arrays:
+    try:
+        tensors = torch.load(path, weights_only=True)
+        arrays = Arrays(**{k: v.numpy() for k, v in tensors.items()})
+    except Exception as error:
+        raise _damaged(path, f"it cannot be read ({type(error).__name__})") from error
+    return _checked(name, arrays, path)
+
+
+def _checked(name: str, arrays: Arrays, source: Path) -> Arrays:
+    if content_sha256(arrays) != CONTENT_SHA256[name]:
+        raise _damaged(source, "its SHA-256 is not that of the published data set")
+    return arrays
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(f"{short_path(path)} is damaged: {reason}; delete it and load the data set again.")
+
+
+def _read_mnist(raw: Path) -> Arrays:
+    """The four idx files: 16 (images) or 8 (labels) header bytes, then one byte a value."""
+    contents = {}
+    for name, expected in MNIST_RAW_SHA256.items():
+        path = raw / name
+        if not path.exists():
+            raise DataError(
+                f"{short_path(path)} is missing; delete {short_path(raw)} and load the data set again."
+            )
+        contents[name] = path.read_bytes()
+        if hashlib.sha256(contents[name]).hexdigest() != expected:
+            raise _damaged(path, "its SHA-256 is not that of the published file")
+
+    def values(name: str, header: int) -> Bytes:
+        return np.frombuffer(contents[name], np.uint8, offset=header).copy()
+
+    return Arrays(
+        values("train-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28),
+        values("train-labels-idx1-ubyte", 8),
+        values("t10k-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28),
+        values("t10k-labels-idx1-ubyte", 8),
+    )
+
+
+def _read_cifar10(path: Path) -> Arrays:
+    """`cifar10.npz`: images uint8 [N, 32, 32, 3] and labels, as train_* and test_*."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = _in_canonical_order(
+                file["train_images"],
+                file["train_labels"],
+                file["test_images"],
+                file["test_labels"],
+            )
+    except Exception as error:
+        raise _damaged(path, f"it cannot be read ({type(error).__name__})") from error
+    return _checked("cifar10", arrays, path)
+
+
+def _in_canonical_order(
+    train_images: Bytes, train_labels: Bytes, test_images: Bytes, test_labels: Bytes
+) -> Arrays:
+    """CIFAR-10 travels in several orders; sorting by pixels gives every reader the same splits."""
+
+    def ordered(images: Bytes, labels: Bytes) -> tuple[Bytes, Bytes]:
+        planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        labels = np.asarray(labels).astype(np.uint8)
+        rows = np.concatenate([planes.reshape(len(planes), -1), labels[:, None]], axis=1)
+        order = np.argsort(rows.view(f"V{rows.shape[1]}").ravel(), kind="stable")
+        return planes[order], labels[order]
+
+    return Arrays(*ordered(train_images, train_labels), *ordered(test_images, test_labels))
+
+
+def _find_mnist(folder: Path) -> Arrays | None:
+    raw = folder / "MNIST" / "raw"
+    return _read_mnist(raw) if raw.is_dir() and any(raw.iterdir()) else None
+
+
+def _find_cifar10(folder: Path) -> Arrays | None:
+    path = folder / "cifar10.npz"
+    return _read_cifar10(path) if path.exists() else None
+
+
+_FOUND: dict[str, Callable[[Path], Arrays | None]] = {
+    "mnist": _find_mnist,
+    "cifar10": _find_cifar10,
+}
+
+
+def _download(name: str, folder: Path) -> Arrays:
+    """Download into a folder of its own, so that an interruption leaves no half file to trip on."""
+    if not _writable(folder):
+        raise DataError(
+            f"{name} is not in {short_path(folder)}, and that folder cannot be written to; "
+            "set KDHELPERS_DATA to a folder that has the data or can take them."
+        )
+    for stale in folder.glob(f".{name}.partial-*"):  # we hold the lock: nobody is writing there
+        shutil.rmtree(stale, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{name}.partial-", dir=folder) as partial:
+        try:
+            return _checked(name, _FETCH[name](partial), folder / name)
+        except (OSError, RuntimeError, HTTPException) as error:
+            if isinstance(error, DataError):
+                raise
+            if getattr(error, "errno", None) == errno.ENOSPC:
+                raise DataError(
+                    f"{name} could not be downloaded: the disk of {short_path(folder)} is full; make "
+                    "room, or set KDHELPERS_DATA to a folder on another one."
+                ) from error
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"{name} is not in {short_path(folder)} and could not be downloaded: connect to the "
+                f'internet once and run `python -c "from kdhelpers import data; '
+                f"data.load('{name}')\"`, or set KDHELPERS_DATA to a folder that has it (the quick "
+                f"profile needs no download). The reason: {reason}"
+            ) from error
+
+
+def _fetch_mnist(folder: str) -> Arrays:
+    from torchvision.datasets import MNIST
+
+    MNIST(folder, download=True)
+    return _read_mnist(Path(folder) / "MNIST" / "raw")
+
+
+def _fetch_cifar10(folder: str) -> Arrays:
+    from torchvision.datasets import CIFAR10
+
+    train, test = (CIFAR10(folder, train=part, download=True) for part in (True, False))
+    return _in_canonical_order(
+        train.data, np.asarray(train.targets), test.data, np.asarray(test.targets)
+    )
+
+
+_FETCH: dict[str, Callable[[str], Arrays]] = {"mnist": _fetch_mnist, "cifar10": _fetch_cifar10}
+
+
+@contextmanager
+def _one_at_a_time(folder: Path, name: str) -> Iterator[None]:
+    """Two runs that share a data root must not download over each other."""
+    if not _writable(folder):
+        yield
+        return
+    lock = FileLock(folder / f".{name}.lock", timeout=3600)
+    try:
+        lock.acquire()
+    except OSError as error:  # a lock that nobody gives back within the hour is one too
+        raise DataError(
+            f"{short_path(folder)} cannot be locked ({error}); end the other run that loads {name}, or "
+            "set KDHELPERS_DATA to another folder."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError):  # a path with a character that no path can have
+        return False
+    return os.access(folder, os.W_OK)

@@ -1,0 +1,225 @@
+"""What a student is asked to match in its teacher's *outputs*: pure functions on logits.
+
+B is the batch, C the number of classes, z the logits, T the temperature and p = softmax(z / T);
+the indices s and t mean student and teacher, y is the true class. Everywhere
+
+- logits have the shape (B, C) and the result is a scalar in the student's dtype, computed in at
+  least float32, so half-precision logits from autocast are welcome;
+- gradients reach the student only, because the teacher's logits are detached inside; a temperature
+  may be a 0-d tensor, and then it receives a gradient as well (a learned temperature);
+- wrong input raises `ValueError` with the remedy: unequal shapes or devices, logits that are not
+  floating point, NaN, infinite or beyond 1e6 (whose squares would overflow soon), T ≤ 0 or outside
+  of 1e-6 … 1e9, a weight outside its range or above 1e9, labels out of range, a batch too small.
+  Values are checked on the CPU only, so that no step ever waits for an accelerator.
+
+The losses on hidden features live in `kdhelpers.losses.features`.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdhelpers import _tensors
+
+
+def soft_targets(logits: Tensor, *, temperature: float | Tensor) -> Tensor:
+    """Probabilities at a temperature: p = softmax(z / T), the "soft targets" of a teacher.
+
+    Shape (B, C) to (B, C), nothing is detached. T = 1 is the plain softmax; a larger T brings out
+    the small probabilities and T → ∞ ends in the uniform distribution.
+
+    Raises ValueError: logits not floating point, not (B, C) or not finite; T ≤ 0.
+    Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531.
+    """
+    logits = _tensors.logits(logits, name="logits")
+    _tensors.temperature(temperature, like=logits)
+    return F.softmax(logits / temperature, dim=1)
+
+
+def kd_loss(
+    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float | Tensor = 4.0
+) -> Tensor:
+    """Hinton's distillation loss: T² · 1/B · Σ_b Σ_c p_t (log p_t − log p_s).
+
+    Summed over classes, averaged over the batch: PyTorch's "batchmean"; its "mean" would divide by
+    C as well. T² keeps the size of the gradient when T changes, so that a weight on this loss
+    means the same at every temperature. It is 0 if and only if p_s = p_t.
+
+    Raises ValueError: wrong logits (see the module); T ≤ 0.
+    Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531; RepDistiller and mdistiller agree,
+    torchdistill leaves T² out when it is given no labels.
+    """
+    student, teacher = _softened(student_logits, teacher_logits, temperature)
+    return _kl(student, teacher) * temperature**2
+
+
+def soft_cross_entropy(
+    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float | Tensor = 4.0
+) -> Tensor:
+    """Cross-entropy with soft targets: −T² · 1/B · Σ_b Σ_c p_t log p_s.
+
+    The student's gradient is that of `kd_loss`; the value is larger by T² · H(p_t), the teacher's
+    entropy, and so does not end at 0.
+
+    Raises ValueError: wrong logits (see the module); T ≤ 0.
+    Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531, who write it without the T² in front.
+    """
+    student, teacher = _softened(student_logits, teacher_logits, temperature)
+    return F.cross_entropy(student, F.softmax(teacher, dim=1)) * temperature**2
+
+
+def probability_mse(
+    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float | Tensor = 4.0
+) -> Tensor:
+    """Half the mean squared error of soft targets: T² · ½ · 1/(B·C) · Σ_b Σ_c (p_s − p_t)².
+
+    A tutorial's alternative to `kd_loss`. Its gradient is far weaker (C² times at a high T: a
+    hundred times with ten classes) and vanishes where the student is confidently wrong.
+
+    Raises ValueError: wrong logits (see the module); T ≤ 0.
+    Source: no paper; for matching logits instead of probabilities see `logit_mse`.
+    """
+    student, teacher = _softened(student_logits, teacher_logits, temperature)
+    difference = F.softmax(student, dim=1) - F.softmax(teacher, dim=1)
+    return difference.square().mean() * (0.5 * temperature**2)
+
+
+def logit_mse(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """Mean squared error of the logits: 1/(B·C) · Σ_b Σ_c (z_s − z_t)².
+
+    `kd_loss` tends to half of this as T → ∞ when every sample's logits have mean zero. Unlike all
+    others here, it also asks for the teacher's offset per sample, which no softmax can see.
+
+    Raises ValueError: wrong logits (see the module).
+    Source: Ba & Caruana 2013, arXiv 1312.6184, who sum over C and halve.
+    """
+    student, teacher = _tensors.logits_pair(student_logits, teacher_logits)
+    return F.mse_loss(student, teacher)
+
+
+def distillation_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float | Tensor = 4.0,
+    alpha: float = 0.9,
+) -> Tensor:
+    """The classic sum: alpha · kd_loss + (1 − alpha) · cross-entropy(z_s, labels) at T = 1.
+
+    labels (B,) are class indices. `alpha` weights the SOFT term (authors disagree on this):
+    0 is training without a teacher, 1 is the teacher alone.
+
+    Raises ValueError: wrong logits or labels (see the module); T ≤ 0; alpha outside [0, 1].
+    Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531.
+    """
+    _tensors.weight(alpha, name="alpha", upper=1.0)
+    soft = kd_loss(student_logits, teacher_logits, temperature=temperature)
+    labels = _tensors.labels(labels, like=student_logits)
+    hard = F.cross_entropy(_tensors.widened(student_logits), labels)
+    return alpha * soft + (1.0 - alpha) * hard
+
+
+def decoupled_kd_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float | Tensor = 4.0,
+    alpha: float = 1.0,
+    beta: float = 8.0,
+) -> Tensor:
+    """DKD: T² · 1/B · Σ_b [alpha · KL(b_t ‖ b_s) + beta · KL(q_t ‖ q_s)].
+
+    b = (p(y), 1 − p(y)) is the target class against all others, q the distribution among the
+    others alone. alpha = 1 and beta = 1 − p_t(y) give back `kd_loss`: DKD frees the second term
+    from a factor that is small where the teacher is sure. Here `alpha`, the paper's name, weights
+    the target term. labels (B,); C ≥ 2. The paper raises the loss from 0 over 20 epochs.
+
+    Raises ValueError: wrong logits or labels (see the module); T ≤ 0; alpha or beta negative.
+    Source: Zhao et al. 2022, arXiv 2203.08679. mdistiller agrees where it is finite: it takes the
+    logarithm of probabilities, which is −∞ at large logits, and hides y behind −1000.
+    """
+    _tensors.weight(alpha, name="alpha")
+    _tensors.weight(beta, name="beta")
+    student, teacher = _softened(student_logits, teacher_logits, temperature, min_classes=2)
+    labels = _tensors.labels(labels, like=student)
+    target_s, others_s = _split_target(student, labels)
+    target_t, others_t = _split_target(teacher, labels)
+    loss = alpha * _kl(target_s, target_t) + beta * _kl(others_s, others_t)
+    return loss * temperature**2
+
+
+def dist_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    temperature: float | Tensor = 1.0,
+    beta: float = 1.0,
+    gamma: float = 1.0,
+) -> Tensor:
+    """DIST: T² · [beta · (1 − mean_b ρ(rows b)) + gamma · (1 − mean_c ρ(columns c))].
+
+    ρ is Pearson's correlation of p_s and p_t: of a sample across classes (needs C ≥ 2), and of a
+    class across the batch (needs B ≥ 2, and means something in a real batch only). The student
+    may be less sharp than the teacher. A constant row or column counts as ρ = 0.
+
+    Raises ValueError: wrong logits (see the module); T ≤ 0; beta or gamma negative; B or C of 1
+    for a term whose weight is not 0.
+    Source: Huang et al. 2022, arXiv 2205.10536. Like torchdistill, each norm is at least 1e-8; the
+    authors' code adds 1e-8 to their product instead, which differs for tiny columns only.
+    """
+    _tensors.weight(beta, name="beta")
+    _tensors.weight(gamma, name="gamma")
+    student, teacher = _softened(
+        student_logits,
+        teacher_logits,
+        temperature,
+        min_batch=2 if gamma else 1,
+        min_classes=2 if beta else 1,
+    )
+    p_s, p_t = F.softmax(student, dim=1), F.softmax(teacher, dim=1)
+    loss = beta * _decorrelation(p_s, p_t, dim=1) + gamma * _decorrelation(p_s, p_t, dim=0)
+    return loss * temperature**2
+
+
+def _softened(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    temperature: float | Tensor,
+    *,
+    min_batch: int = 1,
+    min_classes: int = 1,
+) -> tuple[Tensor, Tensor]:
+    """Checked logits, divided by the temperature."""
+    student, teacher = _tensors.logits_pair(
+        student_logits, teacher_logits, min_batch=min_batch, min_classes=min_classes
+    )
+    _tensors.temperature(temperature, like=student)
+    return student / temperature, teacher / temperature
+
+
+def _kl(student: Tensor, teacher: Tensor) -> Tensor:
+    """KL(p_t ‖ p_s) of softened logits, averaged over the batch.
+
+    Both sides stay in log space: the log of a softmax would be −∞, and 0 · −∞ NaN, at large gaps.
+    """
+    log_p_s, log_p_t = F.log_softmax(student, dim=1), F.log_softmax(teacher, dim=1)
+    return F.kl_div(log_p_s, log_p_t, reduction="batchmean", log_target=True)
+
+
+def _split_target(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits of "the target or not" (B, 2), and of the other classes alone (B, C − 1)."""
+    target = labels.unsqueeze(1)
+    index = torch.arange(logits.shape[1] - 1, device=logits.device)
+    # Every index from the target on moves up by one: no boolean mask, which would make a GPU wait.
+    others = logits.gather(1, index + (index >= target))
+    pair = torch.cat([logits.gather(1, target), others.logsumexp(dim=1, keepdim=True)], dim=1)
+    return pair, others
+
+
+def _decorrelation(student: Tensor, teacher: Tensor, *, dim: int) -> Tensor:
+    """1 − the mean Pearson correlation along a dimension: the cosine of centred vectors."""
+    student = student - student.mean(dim=dim, keepdim=True)
+    teacher = teacher - teacher.mean(dim=dim, keepdim=True)
+    return 1.0 - F.cosine_similarity(student, teacher, dim=dim).mean()

@@ -1,0 +1,11 @@
+"""Teachers and students by name, the classes behind them, and what looks into their layers."""
+
+from kdhelpers.models.build import build, from_torchvision, image_size, names
+from kdhelpers.models.convnets import MNISTCNN, LeNet, PlainCNN
+from kdhelpers.models.features import Regressor, capture
+from kdhelpers.models.fitnets import FitNet
+from kdhelpers.models.resnet import ResNet18
+from kdhelpers.models.vgg import VGG
+
+__all__ = ["MNISTCNN", "VGG", "FitNet", "LeNet", "PlainCNN", "Regressor", "ResNet18", "build"]
+__all__ += ["capture", "from_torchvision", "image_size", "names"]

@@ -1,0 +1,183 @@
+"""Teachers and students, by name.
+
+`build("mnist_cnn_student", seed=0)` gives a freshly initialised network; every network checks
+the shape of its input, so that a wrong image size is one sentence and not a riddle about
+matrix shapes.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.error import URLError
+
+from torch import nn
+
+from kdhelpers._random import initial_weights
+from kdhelpers._values import check_int, check_type, short_repr
+from kdhelpers.models.classifier import MOST_CLASSES
+from kdhelpers.models.convnets import MNISTCNN, LeNet, PlainCNN
+from kdhelpers.models.fitnets import NETWORKS as FITNETS
+from kdhelpers.models.resnet import ResNet18
+from kdhelpers.models.vgg import VGG, VGG_SMALL
+
+__all__ = ["build", "from_torchvision", "image_size", "names"]
+
+
+class _Recipe(NamedTuple):
+    make: Callable[..., nn.Module]
+    image_size: int
+    in_channels: int
+    options: tuple[str, ...] = ()
+
+
+_RECIPES = {
+    "mnist_cnn_teacher": _Recipe(lambda **kw: MNISTCNN((64, 256), **kw), 28, 1),
+    "mnist_cnn_student": _Recipe(lambda **kw: MNISTCNN((8, 16), **kw), 28, 1),
+    "lenet_teacher": _Recipe(lambda **kw: LeNet((6, 16), (120, 84), **kw), 32, 1),
+    "lenet_student": _Recipe(lambda **kw: LeNet((6, 12), (90, 64), **kw), 32, 1),
+    "vgg16": _Recipe(VGG, 32, 3, ("width", "head")),
+    "vgg_small": _Recipe(lambda **kw: VGG(VGG_SMALL, **kw), 32, 3, ("width", "head")),
+    "resnet18": _Recipe(ResNet18, 32, 3, ("width", "stem")),
+    "small_cnn": _Recipe(lambda **kw: PlainCNN((32, 64), 128, **kw), 32, 3, ("width",)),
+    "cnn_teacher": _Recipe(
+        lambda **kw: PlainCNN((64, 128), 512, padding=0, **kw), 32, 3, ("width",)
+    ),
+    "cnn_student": _Recipe(
+        lambda **kw: PlainCNN((32, 64), 256, padding=0, **kw), 32, 3, ("width",)
+    ),
+    **{
+        fitnet.name: _Recipe(
+            fitnet.make, fitnet.image_size, fitnet.in_channels, ("width", "batch_norm")
+        )
+        for fitnet in FITNETS
+    },
+}
+
+
+def names() -> list[str]:
+    """The names that `build` knows."""
+    return list(_RECIPES)
+
+
+def image_size(name: str) -> int:
+    """The image size a network was designed for: what to load its data set with.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    return _recipe(name).image_size
+
+
+def build(
+    name: str,
+    *,
+    in_channels: int | None = None,
+    image_size: int | None = None,
+    num_classes: int = 10,
+    seed: int | None = None,
+    **options: Any,
+) -> nn.Module:
+    """A freshly initialised network by name.
+
+    | name                    | parameters | MACs          | images  | options               |
+    |-------------------------|------------|---------------|---------|-----------------------|
+    | `mnist_cnn_teacher`     | 273,802    | 29.6 million  | 1×28×28 |                       |
+    | `mnist_cnn_student`     | 9,098      | 0.3 million   | 1×28×28 |                       |
+    | `lenet_teacher`         | 81,194     | 0.3 million   | 1×32×32 |                       |
+    | `lenet_student`         | 46,164     | 0.2 million   | 1×32×32 |                       |
+    | `vgg16`                 | 14,724,042 | 313.2 million | 3×32×32 | `width`, `head`       |
+    | `vgg_small`             | 2,147,402  | 96.1 million  | 3×32×32 | `width`, `head`       |
+    | `resnet18`              | 11,173,962 | 555.4 million | 3×32×32 | `width`, `stem`       |
+    | `small_cnn`             | 545,098    | 6.2 million   | 3×32×32 | `width`               |
+    | `cnn_teacher`           | 2,440,586  | 16.5 million  | 3×32×32 | `width`               |
+    | `cnn_student`           | 612,042    | 4.5 million   | 3×32×32 | `width`               |
+    | `fitnet_teacher`        | 9,039,690  | 331.0 million | 3×32×32 | `width`, `batch_norm` |
+    | `fitnet1`               | 252,646    | 33.4 million  | 3×32×32 | `width`, `batch_norm` |
+    | `fitnet2`               | 867,110    | 114.6 million | 3×32×32 | `width`, `batch_norm` |
+    | `fitnet3`               | 1,611,486  | 361.7 million | 3×32×32 | `width`, `batch_norm` |
+    | `fitnet4`               | 2,476,594  | 374.2 million | 3×32×32 | `width`, `batch_norm` |
+    | `fitnet_mnist_teacher`  | 361,690    | 40.8 million  | 1×28×28 | `width`, `batch_norm` |
+    | `fitnet_mnist_student`  | 29,842     | 7.1 million   | 1×28×28 | `width`, `batch_norm` |
+    | `fitnet_narrow_teacher` | 123,606    | 1.8 million   | 3×32×32 | `width`, `batch_norm` |
+    | `fitnet_narrow_student` | 12,114     | 1.0 million   | 3×32×32 | `width`, `batch_norm` |
+
+    Counts are for the images shown, 10 classes and width 1; the `cnn` pair are the networks of a
+    widely read tutorial with its shape error corrected (see `PlainCNN`).
+
+    Args:
+        in_channels: default, what the network was designed for.
+        image_size: height and width of the images; default, what the network was designed for.
+            The `lenet` pair takes 32 only, the others any multiple that they can pool.
+        seed: fixes the initial weights without touching PyTorch's global random state;
+            None draws them from it.
+        options: as the class of the network documents them.
+
+    Raises:
+        ValueError: an unknown name or option, an image size that does not fit, fewer than 2
+            classes, or as the class of the network documents it.
+    """
+    recipe = _recipe(name)
+    for option in options:
+        if option not in recipe.options:
+            known = f"it takes {', '.join(recipe.options)}" if recipe.options else "it takes none"
+            raise ValueError(f"{name} has no option {option!r}; {known}.")
+    shape = {
+        "in_channels": recipe.in_channels if in_channels is None else in_channels,
+        "image_size": recipe.image_size if image_size is None else image_size,
+    }
+    with initial_weights(seed):
+        return recipe.make(num_classes=num_classes, **shape, **options)
+
+
+def from_torchvision(
+    name: str, *, weights: str | None = "DEFAULT", num_classes: int = 10, seed: int | None = None
+) -> nn.Module:
+    """A classifier of torchvision whose last layer is replaced by one for `num_classes`.
+
+    With `weights` it has learned ImageNet, but the new last layer has learned nothing: the
+    network must be trained on the data at hand before it can teach anything about them.
+
+    Args:
+        name: as `torchvision.models.get_model` knows it ("resnet18", "vgg16_bn").
+        weights: "DEFAULT" or the name of one of its weights, downloaded once by torchvision and
+            kept; None starts from random weights and needs no network.
+        seed: fixes the new layer (and all layers, without `weights`); None draws from PyTorch's
+            random state.
+
+    Raises:
+        ValueError: an unknown name or weights, a network that does not end in a linear layer,
+            fewer than 2 classes, or a seed that is no whole number from 0.
+        OSError: the weights are not there and cannot be downloaded.
+    """
+    import torchvision
+
+    if not isinstance(name, str) or name.lower() not in torchvision.models.list_models():
+        raise ValueError(f"torchvision has no model {short_repr(name)}.")
+    if weights is not None:
+        check_type(weights, str, name="weights")
+    check_int(num_classes, name="num_classes", least=2, most=MOST_CLASSES)
+
+    with initial_weights(seed):
+        try:
+            model: nn.Module = torchvision.models.get_model(name, weights=weights)
+        except URLError as error:
+            raise OSError(
+                f"the weights of {name} cannot be downloaded ({error.reason}); connect to the "
+                "network once, or pass weights=None."
+            ) from error
+        except KeyError as error:  # the weights: an unknown name is a ValueError already
+            raise ValueError(
+                f"torchvision has no weights {short_repr(weights)} for {name}."
+            ) from error
+        places = [(path, m) for path, m in model.named_modules() if isinstance(m, nn.Linear)]
+        if not places or list(model.modules())[-1] is not places[-1][1]:
+            raise ValueError(f"{name} does not end in a linear layer that could be replaced.")
+        path, layer = places[-1]
+        owner, _, attribute = path.rpartition(".")
+        setattr(model.get_submodule(owner), attribute, nn.Linear(layer.in_features, num_classes))
+    return model
+
+
+def _recipe(name: str) -> _Recipe:
+    if not isinstance(name, str) or name not in _RECIPES:
+        raise ValueError(f"unknown model {short_repr(name)}; choose one of {', '.join(_RECIPES)}.")
+    return _RECIPES[name]

@@ -1,0 +1,172 @@
+"""Hidden layers: capture what they put out, and map a student's features to its teacher's.
+
+    with capture(teacher, "layer2", stop_at_deepest=True) as features:
+        teacher(images)
+    loss = hint_loss(regressor(student_features), features["layer2"])
+
+The model is not changed: layers are named by the dotted path that `model.named_modules()` shows,
+and the hooks are gone when the `with` block ends, whatever ended it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from difflib import get_close_matches
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdhelpers import _tensors
+from kdhelpers._values import check_int, check_ints, check_type, is_int, short_repr
+
+
+@contextmanager
+def capture(
+    model: nn.Module, *paths: str, stop_at_deepest: bool = False
+) -> Iterator[dict[str, Tensor]]:
+    """Collect the outputs of layers, by dotted path, while the model runs inside the `with` block.
+
+    Works in train and eval mode, under autocast and under `no_grad`; gradients flow through the
+    captured tensors. A layer that runs again, in a second pass or twice in one, overwrites its
+    features.
+
+    With `stop_at_deepest` the forward pass ends as soon as every layer has run, and the `with`
+    block with it (a hint needs no more of the teacher): write nothing after the call in the block.
+
+    Raises ValueError: a model that is no network; no path; a path the model does not have (near
+    names are suggested); a layer that returns no tensor; at the end of the block, a layer that did
+    not run.
+    """
+    layers = _find(model, paths)
+    features: dict[str, Tensor] = {}
+    with ExitStack() as handles:
+        for path, layer in layers.items():
+            hook = _hook(path, features, stop_at=len(layers) if stop_at_deepest else None)
+            handles.callback(layer.register_forward_hook(hook).remove)
+        try:
+            yield features
+        except _Stop as stop:
+            if stop.features is not features:  # meant for another `capture` around this one
+                raise
+    if missing := [path for path in layers if path not in features]:
+        raise ValueError(
+            f"no output of {_quoted(missing)} was seen; call the model inside the `with` block, "
+            "in a mode that uses the layer."
+        )
+
+
+LARGEST = 2**16  # channels, or pixels along a side
+
+
+class Regressor(nn.Module):
+    """Map student features to the shape of teacher features: FitNets' r in MSE(r(F_s), F_t).
+
+    (B, student_channels, h, w) to (B, teacher_channels, *size): the map is resized (averaged down,
+    or bilinearly up) and then convolved by a 1×1 or 3×3 kernel with bias. `size` is the teacher's
+    (H, W), usually `teacher_features.shape[2:]`; None keeps the student's.
+
+    It belongs to the student's side: give its parameters to the optimiser together with the
+    student's, and throw it away afterwards. It is no part of the student.
+
+    Raises ValueError: a kernel other than 1 or 3; channels or a size below 1 or beyond 65,536;
+    features that are not a map of student_channels.
+    Source: Romero et al. 2014, arXiv 1412.6550, who choose a larger kernel without padding instead
+    of resizing. RepDistiller's adds batch normalisation and ReLU, which a hint taken before the
+    activation could not be matched with.
+    """
+
+    def __init__(
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        *,
+        size: tuple[int, int] | None = None,
+        kernel_size: int = 1,
+    ) -> None:
+        super().__init__()
+        check_int(student_channels, name="student_channels", least=1, most=LARGEST)
+        check_int(teacher_channels, name="teacher_channels", least=1, most=LARGEST)
+        if not is_int(kernel_size) or kernel_size not in (1, 3):
+            raise ValueError(f"kernel_size must be 1 or 3, but is {short_repr(kernel_size)}.")
+        self.size: tuple[int, int] | None = None
+        if size is not None:
+            height, width = check_ints(size, name="size", count=2, most=LARGEST)
+            self.size = (height, width)
+        self.convolution = nn.Conv2d(
+            student_channels, teacher_channels, kernel_size, padding=kernel_size // 2
+        )
+
+    def forward(self, student_features: Tensor) -> Tensor:
+        weight = self.convolution.weight
+        _tensors.samples(student_features, name="student_features")
+        _tensors.same_device(student_features, weight, name="student_features")
+        _tensors.maps(student_features, name="student_features")
+        if student_features.shape[1] != self.convolution.in_channels:
+            raise ValueError(
+                f"student_features have {student_features.shape[1]} channels, but the regressor "
+                f"was made for {self.convolution.in_channels}; make it from the captured layer."
+            )
+        features = student_features.to(weight.dtype)
+        output: Tensor = self.convolution(_resized(features, self.size))
+        return output
+
+
+class _Stop(Exception):
+    """Ends a forward pass, on behalf of the `capture` that fills these features."""
+
+    def __init__(self, features: dict[str, Tensor]) -> None:
+        super().__init__("the forward pass was stopped at the deepest captured layer")
+        self.features = features
+
+
+def _hook(
+    path: str, features: dict[str, Tensor], *, stop_at: int | None
+) -> Callable[[nn.Module, Any, Any], Tensor]:
+    """A forward hook that keeps a layer's output, and stops once `stop_at` layers are kept."""
+
+    def keep(_layer: nn.Module, _inputs: Any, output: Any) -> Tensor:
+        if not isinstance(output, Tensor):
+            raise ValueError(
+                f"layer {path!r} returns a {type(output).__name__}, not a tensor; capture a layer "
+                "inside it."
+            )
+        features[path] = output
+        if len(features) == stop_at:
+            raise _Stop(features)
+        # The model goes on with a copy: an in-place ReLU after this layer would otherwise turn
+        # the features before the activation into those after it.
+        return output.clone()
+
+    return keep
+
+
+def _find(model: nn.Module, paths: Iterable[str]) -> dict[str, nn.Module]:
+    """The named layers, each under its path."""
+    check_type(model, nn.Module, name="model")
+    modules = dict(model.named_modules(remove_duplicate=False))
+    found = {}
+    for path in paths:
+        if not isinstance(path, str):
+            raise ValueError(f"a layer's path must be a string, but is {short_repr(path)}.")
+        if path not in modules:
+            near = get_close_matches(path, modules, n=3, cutoff=0.4)
+            known = [name for name, _ in model.named_children()]
+            hint = f"did you mean {_quoted(near)}?" if near else f"it starts with {_quoted(known)}."
+            raise ValueError(f"{type(model).__name__} has no layer {short_repr(path)}; {hint}")
+        found[path] = modules[path]
+    if not found:
+        raise ValueError("no layer to capture; name at least one path of model.named_modules().")
+    return found
+
+
+def _resized(features: Tensor, size: tuple[int, int] | None) -> Tensor:
+    height, width = features.shape[2:]
+    if size is None or size == (height, width):
+        return features
+    if size[0] <= height and size[1] <= width:
+        return F.adaptive_avg_pool2d(features, size)
+    return F.interpolate(features, size=size, mode="bilinear", align_corners=False)
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)

@@ -1,0 +1,1 @@
+"""What a student is trained on: Supervised, Distillation, hints, and the teachers behind them."""

@@ -1,0 +1,168 @@
+"""Objectives: what a student is trained on, as named loss terms.
+
+An objective is a module called with the student and a batch; it returns a dict of weighted
+terms whose sum is minimised. Its own parameters (a regressor, a learned temperature) are trained
+along with the student; its teacher is not among them.
+"""
+
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdhelpers import _tensors
+from kdhelpers._values import check_callable, check_type, is_number, short_repr
+from kdhelpers.data.batching import Batch, Views
+from kdhelpers.data.split import Split
+from kdhelpers.losses.logits import kd_loss
+from kdhelpers.objectives.objective import Objective, Terms, describe
+from kdhelpers.objectives.teacher import AskTeacher, Teacher, fingerprint
+from kdhelpers.temperature import Schedule, at
+from kdhelpers.temperature import check as check_temperature
+
+SoftLoss = Callable[..., Tensor]
+
+
+class Distillation(Objective):
+    """Soft targets from a teacher and hard labels (Hinton et al. 2015, arXiv 1503.02531).
+
+    Terms, means over the batch: `soft` = alpha · T² · KL(teacher ‖ student) at temperature T, and
+    `hard` = (1 − alpha) · cross-entropy with the labels.
+
+    Args:
+        teacher: a network, or a `Teacher` shared by several runs.
+        temperature: T > 0, default 4; or a schedule (see `kdhelpers.temperature`) that gives T
+            for every epoch. The history then tells T (a learned one as it is after the epoch),
+            and a checkpoint goes on with the same number of epochs only.
+        alpha: the weight of the soft term, in [0, 1], default 0.9.
+        soft_loss: called as `soft_loss(student_logits, teacher_logits, temperature=T)`, a
+            scalar; default `kd_loss`.
+
+    Raises:
+        ValueError: `temperature` or `alpha` is outside of its range, `teacher` is no network, or
+            `soft_loss` cannot be called.
+    """
+
+    def __init__(
+        self,
+        teacher: nn.Module | Teacher,
+        *,
+        temperature: float | Schedule = 4.0,
+        alpha: float = 0.9,
+        soft_loss: SoftLoss = kd_loss,
+    ) -> None:
+        super().__init__()
+        check_temperature(temperature)
+        if not is_number(alpha) or not 0 <= alpha <= 1:
+            raise ValueError(f"alpha must lie between 0 and 1, got {short_repr(alpha)}.")
+        check_callable(
+            soft_loss, name="soft_loss", called="(student_logits, teacher_logits, temperature=T)"
+        )
+        self.teacher = Teacher.of(teacher)
+        self.temperature = temperature
+        self.alpha = alpha
+        self.soft_loss = soft_loss
+        self._teacher_logits: AskTeacher = self.teacher.ask
+        self._epoch, self._epochs = 0, 1
+
+    def prepare(self, train: Split, views: Views, epochs: int) -> None:
+        self._teacher_logits = self.teacher.prepare(train, views, epochs)
+        self.start_epoch(0, epochs)
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        self._epoch, self._epochs = epoch, epochs
+
+    def temperature_now(self) -> float | Tensor:
+        """T of the current epoch; a learned one is a tensor that takes a gradient."""
+        return at(self.temperature, self._epoch, self._epochs)
+
+    def figures(self) -> dict[str, float]:
+        if not callable(self.temperature):
+            return {}
+        with torch.no_grad():
+            return {"temperature": float(self.temperature_now())}
+
+    def forward(self, student: nn.Module, batch: Batch) -> Terms:
+        student_logits = student(batch.inputs)
+        teacher_logits = self._teacher_logits(batch)
+        soft = self.soft_loss(student_logits, teacher_logits, temperature=self.temperature_now())
+        hard = F.cross_entropy(student_logits, batch.labels)
+        return {"soft": self.alpha * soft, "hard": (1 - self.alpha) * hard}
+
+    def settings(self) -> dict[str, Any]:
+        return super().settings() | {
+            **self._temperature_settings(),
+            "alpha": float(self.alpha),
+            "soft_loss": describe(self.soft_loss),
+            "teacher": fingerprint(self.teacher.model),
+        }
+
+    def _temperature_settings(self) -> dict[str, Any]:
+        """A number; or a schedule with its values, and the epochs that it is spread over."""
+        schedule = self.temperature
+        if not callable(schedule):
+            return {"temperature": float(schedule)}
+        shows_values = is_dataclass(schedule) or isinstance(schedule, nn.Module)
+        name = repr(schedule) if shows_values else describe(schedule)
+        return {"temperature": name, "temperature_epochs": self._epochs}
+
+
+class Faded(Objective):
+    """Another objective with one of its terms scaled from epoch to epoch, in equal steps.
+
+    The factor is `first` in the first epoch and `last` in the last; the history tells it as
+    `<term>_factor`, and the term itself with the factor in it.
+
+    Args:
+        objective: such as `Distillation` or `WithFeatures`.
+        term: the name of the term; default the soft one.
+        first, last: the factors, at least 0; default 1 and 0.
+
+    Raises:
+        ValueError: a negative factor, what is no objective, or a term that is no text; when called,
+            an objective without such a term.
+    Source: Romero et al. 2014, arXiv 1412.6550, let λ of the soft term fall linearly.
+    """
+
+    def __init__(
+        self, objective: Objective, *, term: str = "soft", first: float = 1.0, last: float = 0.0
+    ) -> None:
+        super().__init__()
+        _tensors.weight(first, name="first")
+        _tensors.weight(last, name="last")
+        check_type(objective, Objective, name="objective")
+        check_type(term, str, name="term")
+        self.objective = objective
+        self.term = term
+        self.first, self.last = float(first), float(last)
+        self.factor, self.epochs = self.first, 1
+
+    def prepare(self, train: Split, views: Views, epochs: int) -> None:
+        self.epochs = epochs
+        self.objective.prepare(train, views, epochs)
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        self.factor = self.first + (self.last - self.first) * epoch / max(1, epochs - 1)
+        self.objective.start_epoch(epoch, epochs)
+
+    def forward(self, student: nn.Module, batch: Batch) -> Terms:
+        terms: Terms = self.objective(student, batch)
+        if self.term not in terms:
+            raise ValueError(
+                f"the objective has no term {short_repr(self.term)} to fade, it has "
+                f"{', '.join(map(repr, terms))}."
+            )
+        return terms | {self.term: self.factor * terms[self.term]}
+
+    def figures(self) -> dict[str, float]:
+        return self.objective.figures() | {f"{self.term}_factor": self.factor}
+
+    def settings(self) -> dict[str, Any]:
+        inner = self.objective.settings()
+        return inner | {
+            "objective": f"{inner['objective']}, faded",
+            "faded": f"{self.term} from {self.first} to {self.last} in {self.epochs} epochs",
+        }

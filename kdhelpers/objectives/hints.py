@@ -1,0 +1,274 @@
+"""Objectives that teach hidden layers: FitNets' two stages, and joint training with any loss.
+
+    regressor = regressor_between(student, teacher, train, "stage2.5", "stage2.0")
+    guided = LayerPair("stage2.5", "stage2.0", regressor=regressor)
+
+    fit(student, Hint(teacher, guided), train, epochs=5, checkpoint="stage1.pt")
+    fit(student, Faded(Distillation(teacher)), train, epochs=15, checkpoint="stage2.pt")
+
+    fit(student, WithFeatures(Distillation(teacher), teacher, hint=guided), train, epochs=20)
+
+The first two calls of `fit` are the paper's stages; the last trains everything jointly. Hidden
+features are computed anew in every step: kept, those of 50,000 images would take gigabytes.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import Tensor, nn
+
+from kdhelpers import _tensors
+from kdhelpers._random import initial_weights
+from kdhelpers._values import check_callable, check_type
+from kdhelpers.data.batching import Batch, Views
+from kdhelpers.data.split import Split
+from kdhelpers.evaluation import evaluating, taking, to_device
+from kdhelpers.losses.features import hint_loss
+from kdhelpers.models.features import Regressor, capture
+from kdhelpers.objectives.objective import Objective, Terms, describe
+from kdhelpers.objectives.teacher import Teacher, fingerprint
+
+__all__ = ["Hint", "LayerPair", "WithFeatures", "regressor_between"]
+
+FeatureLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+class LayerPair(nn.Module):
+    """A layer of the student, the teacher's layer that guides it, and the loss between them.
+
+    Args:
+        student_layer, teacher_layer: dotted paths, as for `capture`.
+        loss: called as `loss(student_features, teacher_features)`, a scalar; default `hint_loss`.
+            Parameters of a loss that is a module are trained too, and where it has a method
+            `figures() -> dict[str, float]`, the history tells these.
+        weight: factor of the loss; usual are 1 for a hint, 1000 for attention transfer, 3000 for
+            similarity preserving, 1 for relational distillation.
+        regressor: maps the student's features to the teacher's shape first (see
+            `regressor_between`). It is trained with the student and is no part of it.
+
+    Raises:
+        ValueError: a negative weight, a path that is no text, a loss that cannot be called or a
+            regressor that is no network; when called, features that do not fit the regressor or the
+            loss.
+    """
+
+    def __init__(
+        self,
+        student_layer: str,
+        teacher_layer: str,
+        *,
+        loss: FeatureLoss = hint_loss,
+        weight: float = 1.0,
+        regressor: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        _tensors.weight(weight, name="weight")
+        check_type(student_layer, str, name="student_layer")
+        check_type(teacher_layer, str, name="teacher_layer")
+        check_callable(loss, name="loss", called="(student_features, teacher_features)")
+        if regressor is not None:
+            _tensors.network(regressor, name="regressor")
+        self.student_layer = student_layer
+        self.teacher_layer = teacher_layer
+        self.loss = loss
+        self.weight = float(weight)
+        self.regressor = regressor
+
+    def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
+        """The weighted loss, a scalar."""
+        if self.regressor is not None:
+            self._check_sides(self.regressor, student_features, teacher_features)
+            student_features = self.regressor(student_features)
+            if student_features.shape != teacher_features.shape:
+                raise ValueError(
+                    f"the regressor turns {self.student_layer!r} into "
+                    f"{tuple(student_features.shape)}, but the teacher's {self.teacher_layer!r} "
+                    f"is {tuple(teacher_features.shape)}; make it with regressor_between."
+                )
+        return self.weight * self.loss(student_features, teacher_features)
+
+    def _check_sides(self, regressor: nn.Module, student: Tensor, teacher: Tensor) -> None:
+        _tensors.maps(student, name=f"the student's {self.student_layer!r}")
+        _tensors.maps(teacher, name=f"the teacher's {self.teacher_layer!r}")
+        takes = regressor.convolution.in_channels if isinstance(regressor, Regressor) else None
+        if takes == teacher.shape[1] != student.shape[1]:
+            raise ValueError(
+                f"the regressor takes {takes} channels, as the teacher's {self.teacher_layer!r} "
+                f"has, but it belongs on the side of the student, whose {self.student_layer!r} "
+                f"has {student.shape[1]}; make it with regressor_between."
+            )
+
+    def figures(self) -> dict[str, float]:
+        """What the loss has to tell of the last epoch."""
+        told = getattr(self.loss, "figures", None)
+        return dict(told()) if callable(told) else {}
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values, for the settings of an objective."""
+        layers = f"{self.student_layer} from {self.teacher_layer}"
+        return {"layers": layers, "loss": describe(self.loss), "weight": self.weight} | {
+            "regressor": fingerprint(self)
+        }
+
+
+class Hint(Objective):
+    """FitNets' first stage: the student's lower half learns what the teacher's hidden layer says.
+
+    The one term is `hint`. Both networks run only as far as their layer of the pair. So the
+    student's later layers get no gradient and keep their weights (no weight decay either, as
+    PyTorch's optimisers skip parameters without a gradient) and the running statistics of their
+    batch normalisation; and the rest of the teacher costs nothing. The student's logits, and with
+    them a validation accuracy, mean nothing before the second stage.
+
+    Several processes need a strategy that accepts unused parameters, such as Fabric's
+    "ddp_find_unused_parameters_true".
+
+    Args:
+        teacher: the network; always in eval mode, without gradients.
+        pair: the layers, the regressor and the loss.
+
+    Raises:
+        ValueError: a teacher that is no network, or a pair that is none.
+    Source: Romero et al. 2014, arXiv 1412.6550. Their second stage is
+    `Faded(Distillation(teacher, temperature=3, alpha=0.8), last=0.25)`: a soft term that weighs 4
+    times the hard one at first and as much as it at last.
+    """
+
+    def __init__(self, teacher: nn.Module | Teacher, pair: LayerPair) -> None:
+        super().__init__()
+        check_type(pair, LayerPair, name="pair")
+        self.teacher = Teacher.of(teacher)
+        self.pair = pair
+
+    def prepare(self, train: Split, views: Views, epochs: int) -> None:
+        to_device(self.teacher.model, train.images.device)
+
+    def forward(self, student: nn.Module, batch: Batch) -> Terms:
+        with capture(student, self.pair.student_layer, stop_at_deepest=True) as own:
+            student(batch.inputs)
+        guides = _guides(self.teacher.model, batch.inputs, [self.pair.teacher_layer])
+        return {"hint": self.pair(own[self.pair.student_layer], guides[self.pair.teacher_layer])}
+
+    def figures(self) -> dict[str, float]:
+        return self.pair.figures()
+
+    def settings(self) -> dict[str, Any]:
+        return (
+            super().settings() | self.pair.settings() | {"teacher": fingerprint(self.teacher.model)}
+        )
+
+
+class WithFeatures(Objective):
+    """Another objective and losses on hidden layers, trained jointly.
+
+    The terms are those of `objective` and one by the name of each pair. The student runs once in a
+    step, the teacher as far as the deepest of its layers that is needed: besides the run for its
+    logits, if these are not kept (see `Teacher`).
+
+    Args:
+        objective: what gives the other terms, `Distillation` or `Supervised`.
+        teacher: the network that the features come from.
+        pairs: `hint=LayerPair(…), attention=LayerPair(…)`.
+
+    Raises:
+        ValueError: no pair, or another type of argument; when called, a pair with the name of
+            another term.
+    """
+
+    def __init__(
+        self, objective: Objective, teacher: nn.Module | Teacher, **pairs: LayerPair
+    ) -> None:
+        super().__init__()
+        if not pairs:
+            raise ValueError("no features to match; give at least one pair, hint=LayerPair(…).")
+        check_type(objective, Objective, name="objective")
+        for name, pair in pairs.items():
+            check_type(pair, LayerPair, name=name)
+        self.objective = objective
+        self.teacher = Teacher.of(teacher)
+        self.pairs = pairs
+        self._registered = nn.ModuleList(pairs.values())
+
+    def prepare(self, train: Split, views: Views, epochs: int) -> None:
+        to_device(self.teacher.model, train.images.device)
+        self.objective.prepare(train, views, epochs)
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        self.objective.start_epoch(epoch, epochs)
+
+    def forward(self, student: nn.Module, batch: Batch) -> Terms:
+        pairs = self.pairs
+        with capture(student, *(pair.student_layer for pair in pairs.values())) as own:
+            terms: Terms = self.objective(student, batch)
+        if taken := terms.keys() & pairs.keys():
+            raise ValueError(
+                f"the objective already has a term {min(taken)!r}; name the pair otherwise."
+            )
+        layers = [pair.teacher_layer for pair in pairs.values()]
+        guides = _guides(self.teacher.model, batch.inputs, layers)
+        return terms | {
+            name: pair(own[pair.student_layer], guides[pair.teacher_layer])
+            for name, pair in pairs.items()
+        }
+
+    def figures(self) -> dict[str, float]:
+        told = self.objective.figures()
+        for name, pair in self.pairs.items():
+            told |= {f"{name}_{key}": value for key, value in pair.figures().items()}
+        return told
+
+    def settings(self) -> dict[str, Any]:
+        inner = self.objective.settings()
+        mine = {"objective": f"{inner['objective']} with features"}
+        mine["features_of"] = fingerprint(self.teacher.model)
+        for name, pair in self.pairs.items():
+            mine |= {f"{name} {key}": value for key, value in pair.settings().items()}
+        return inner | mine
+
+
+def regressor_between(
+    student: nn.Module,
+    teacher: nn.Module,
+    train: Split,
+    student_layer: str,
+    teacher_layer: str,
+    *,
+    kernel_size: int = 1,
+    seed: int = 0,
+) -> Regressor:
+    """A regressor from a layer of the student to the size of a layer of the teacher.
+
+    Both networks see two images of `train`, in eval mode; nothing of them changes.
+
+    Args:
+        train: any split with images that both networks take.
+        seed: fixes the initial weights; the global random state is left as it is.
+
+    Raises:
+        ValueError: an unknown layer, one whose output is no map (B, channels, H, W), networks
+            that do not take the images, a kernel other than 1 or 3, or another type of argument.
+    """
+    _tensors.network(student, name="student")
+    _tensors.network(teacher, name="teacher")
+    check_type(train, Split, name="train")
+    _tensors.readable(train.images, name="the images of the split")
+    images = train.normalise(train.images[:2])
+    with taking(student, images):
+        own = _guides(student, images, [student_layer])[student_layer]
+    with taking(teacher, images):
+        guide = _guides(teacher, images, [teacher_layer])[teacher_layer]
+    _tensors.maps(own, name=f"the student's {student_layer!r}")
+    _tensors.maps(guide, name=f"the teacher's {teacher_layer!r}")
+    height, width = guide.shape[2:]
+    with initial_weights(seed):
+        return Regressor(
+            own.shape[1], guide.shape[1], size=(height, width), kernel_size=kernel_size
+        )
+
+
+def _guides(network: nn.Module, inputs: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+    """What these layers of a network in eval mode put out; it runs no further than the deepest."""
+    device = next((p.device for p in network.parameters()), inputs.device)
+    with evaluating(network), capture(network, *layers, stop_at_deepest=True) as features:
+        network(inputs.to(device))
+    return features

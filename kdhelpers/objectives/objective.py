@@ -1,0 +1,85 @@
+"""What a student is trained on: named loss terms, whose sum is minimised.
+
+An objective is a module called with the student and a batch; it returns a dict of weighted
+terms. Its own parameters (a regressor, a learned temperature) are trained along with the student;
+its teacher is not among them.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdhelpers._values import check_callable, is_number, short_repr
+from kdhelpers.data.batching import Batch, Views
+from kdhelpers.data.split import Split
+
+Terms = dict[str, Tensor]
+
+
+class Objective(nn.Module):
+    """The base of all objectives: nothing to prepare, nothing to tell."""
+
+    def forward(self, student: nn.Module, batch: Batch) -> Terms:
+        """The weighted terms, scalars, by name."""
+        raise NotImplementedError
+
+    def prepare(self, train: Split, views: Views, epochs: int) -> None:
+        """Called once before training, with the split on its device: remember what can be."""
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Called before each epoch, numbered 0 to epochs - 1: what changes over time is set here.
+
+        A resumed run calls it for the epochs that are left, so it must depend on `epoch` alone.
+        """
+
+    def figures(self) -> dict[str, float]:
+        """What the history tells of each epoch besides the loss terms, read after it."""
+        return {}
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values that a resumed run must share with the one that it continues."""
+        return {"objective": type(self).__name__}
+
+
+class Supervised(Objective):
+    """Cross-entropy with the labels: the student alone.
+
+    Args:
+        label_smoothing: the share of each label that is spread evenly over all classes, in
+            [0, 1); default 0 (Szegedy et al. 2015, arXiv 1512.00567).
+
+    Raises:
+        ValueError: `label_smoothing` is outside of its range.
+    """
+
+    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        if not is_number(label_smoothing) or not 0 <= label_smoothing < 1:
+            raise ValueError(
+                "label_smoothing must be at least 0 and below 1, got "
+                f"{short_repr(label_smoothing)}."
+            )
+        self.label_smoothing = label_smoothing
+
+    def forward(self, student: nn.Module, batch: Batch) -> Terms:
+        logits = student(batch.inputs)
+        smoothing = self.label_smoothing
+        return {"hard": F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)}
+
+    def settings(self) -> dict[str, Any]:
+        return super().settings() | {"label_smoothing": float(self.label_smoothing)}
+
+
+def describe(factory: Callable[..., Any]) -> str:
+    """A name for a function that is the same in the next process; of a lambda only that.
+
+    Raises:
+        ValueError: no function.
+    """
+    check_callable(factory, name="this", called="the docstring says")
+    if isinstance(factory, partial):
+        return f"{describe(factory.func)} {factory.args} {sorted(factory.keywords.items())}"
+    return f"{factory.__module__}.{getattr(factory, '__qualname__', type(factory).__name__)}"

@@ -1,0 +1,149 @@
+"""A teacher: a frozen network that answers for each image, and controls that know less than it."""
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from kdhelpers import _tensors
+from kdhelpers._random import generator, mixed_seed
+from kdhelpers._values import check_int, check_type
+from kdhelpers.data.batching import Batch, Views
+from kdhelpers.data.split import Split
+from kdhelpers.evaluation import evaluating, predict, to_device
+
+AskTeacher = Callable[[Batch], Tensor]
+
+
+class Teacher:
+    """A frozen network whose logits are computed once where that is exact.
+
+    Always in eval mode and without gradients. Logits are kept for every (sample, view) of a
+    split, under a key made of the teacher's weights, the data and the views, so neither
+    shuffling nor another data set nor further training of the teacher can misalign them. One
+    `Teacher` may serve many students: they share what it remembers.
+
+    Args:
+        model: the network, logits [B, C] from images [B, channels, H, W].
+        cache: True keeps logits, False asks the network at every step, None (default) keeps
+            them where it saves work: if there are no more views than epochs.
+
+    Raises:
+        ValueError: `model` is no network, or `cache` none of the three.
+    """
+
+    def __init__(self, model: nn.Module, *, cache: bool | None = None) -> None:
+        check_type(model, nn.Module, name="the teacher")
+        check_type(cache, bool, type(None), name="cache")
+        self.model = model
+        self.cache = cache
+        self._tables: dict[tuple[str, str, Views], Tensor] = {}
+        self._last: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def of(cls, teacher: "nn.Module | Teacher") -> "Teacher":
+        """`teacher` itself where it is one, else a new one around the network.
+
+        It is no module, so its weights are not among those of an objective that holds it.
+        """
+        return teacher if isinstance(teacher, Teacher) else cls(teacher)
+
+    def prepare(self, train: Split, views: Views, epochs: int) -> "AskTeacher":
+        """The function that gives the logits [B, C] of each batch of `train`.
+
+        It looks them up in a table, computed now unless it is remembered, or asks the network
+        at every step. Each run holds its own function, so runs that share a teacher cannot get
+        each other's logits. The network moves to the device of `train`.
+
+        Raises:
+            ValueError: another split, views or number of epochs; a network without weights, or
+                one that does not take the images.
+        """
+        check_type(train, Split, name="train")
+        check_type(views, Views, name="views")
+        check_int(epochs, name="epochs", least=1)
+        to_device(self.model, train.images.device)
+        wanted = len(views) <= epochs if self.cache is None else self.cache
+        if not wanted:
+            return self.ask
+        key = (fingerprint(self.model), train.fingerprint, views)
+        if key not in self._tables:
+            self._tables[key] = self._every_view(train, views)
+        table = self._tables[key].to(train.images.device)
+        return partial(_look_up, table)
+
+    def _every_view(self, train: Split, views: Views) -> Tensor:
+        """Logits [views, N, C] of all samples, in a fixed order and batch size."""
+        return torch.stack(
+            [predict(self.model, train, views=views, view=view) for view in range(len(views))]
+        )
+
+    def ask(self, batch: Batch) -> Tensor:
+        """The network's logits [B, C] for a batch; students that share the batch share them."""
+        if self._last is None or self._last[0] is not batch.inputs:
+            with evaluating(self.model):
+                self._last = (batch.inputs, self.model(batch.inputs))
+        return self._last[1]
+
+
+def _look_up(table: Tensor, batch: Batch) -> Tensor:
+    return table[batch.view, batch.sample]
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 of a network's structure (its `repr`), weights and buffers.
+
+    Two networks with the same one compute the same, unless the code of a `forward` was edited.
+
+    Raises:
+        ValueError: no network, or one without weights, on the device "meta".
+    """
+    _tensors.network(model)
+    digest = hashlib.sha256(f"{type(model).__qualname__} {model!r}".encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+class ShuffledTeacher(Teacher):
+    """A teacher that answers each image with its logits for another, always the same, image.
+
+    The targets keep their softness and the classes' shares, but say nothing about the image. It
+    is also what a cache gives that is addressed by position in a shuffled batch.
+
+    Args:
+        teacher: the network, logits [B, C], or a `Teacher`, with which it then shares what that
+            one remembers.
+        seed: which image stands for which; default 0.
+
+    Raises:
+        ValueError: no network, or a seed that is no whole number from 0.
+    """
+
+    def __init__(self, teacher: torch.nn.Module | Teacher, *, seed: int = 0) -> None:
+        super().__init__(teacher.model if isinstance(teacher, Teacher) else teacher, cache=True)
+        if isinstance(teacher, Teacher):
+            self._tables = teacher._tables
+        mixed_seed(seed)  # refuses what is none
+        self.seed = seed
+
+    def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
+        check_type(train, Split, name="train")
+        order = torch.randperm(len(train), generator=generator(self.seed, len(train)))
+        other = torch.empty_like(order)
+        other[order] = order.roll(1)  # one long cycle: no image keeps its own logits
+        return _Elsewhere(super().prepare(train, views, epochs), other.to(train.images.device))
+
+
+class _Elsewhere:
+    """Looks up the logits of another image; a class, so that it can travel to other processes."""
+
+    def __init__(self, ask: AskTeacher, other: torch.Tensor) -> None:
+        self.ask = ask
+        self.other = other
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        return self.ask(batch._replace(sample=self.other[batch.sample]))

@@ -1,0 +1,79 @@
+"""Figures with a slider where widgets are alive, and the same figure without where they are not."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from kdhelpers._values import check_callable, is_number, short_repr
+from kdhelpers.plots import Picture, show
+
+
+class Slider:
+    """`draw(value)` as a figure; in JupyterLab a slider redraws it.
+
+    A notebook that is only read (on a web page, in a terminal, as a PDF) shows the figure at
+    `value`, with its alternative text.
+
+    Args:
+        draw: a value to a figure.
+        values: what the slider offers, in order.
+        value: where it starts; one of `values`.
+        label: what the slider says.
+        alt: alternative text of the figure.
+
+    Raises:
+        ValueError: `value` is not among `values`, these are no numbers, or `draw` is no function.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[float], Figure],
+        values: Sequence[float],
+        *,
+        value: float,
+        label: str,
+        alt: str,
+    ) -> None:
+        check_callable(draw, name="draw", called="draw(value)")
+        listed = isinstance(values, Sequence) and not isinstance(values, str | bytes)
+        if not listed or not all(map(is_number, values)):
+            raise ValueError(f"values must be a list of numbers, got {short_repr(values)}.")
+        if not is_number(value) or value not in values:
+            raise ValueError(
+                f"value must be one of {short_repr(list(values))}, got {short_repr(value)}."
+            )
+        self.draw = draw
+        self.values = values
+        self.value = value
+        self.label = label
+        self.alt = alt
+
+    def _picture(self, value: float) -> Picture:
+        return show(self.draw(value), alt=self.alt)
+
+    def widget(self) -> Any:
+        """The slider above its figure, as an ipywidgets box."""
+        import ipywidgets
+
+        slider = ipywidgets.SelectionSlider(
+            options=[(f"{value:g}", value) for value in self.values],
+            value=self.value,
+            description=self.label,
+            continuous_update=False,
+        )
+        image = ipywidgets.Image(value=self._picture(self.value).png, format="png")
+
+        def redraw(change: dict[str, Any]) -> None:
+            image.value = self._picture(change["new"]).png
+
+        slider.observe(redraw, names="value")
+        return ipywidgets.VBox([slider, image])
+
+    def _repr_mimebundle_(self, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        still, metadata = self._picture(self.value)._repr_mimebundle_()
+        try:
+            alive = self.widget()._repr_mimebundle_(**arguments)
+        except Exception:  # no ipywidgets, or no kernel to talk to: the figure says it too
+            alive = {}
+        return {**alive, **still}, metadata

@@ -1,0 +1,101 @@
+"""Several arms against one baseline: verdicts that stay honest when many are read at once.
+
+Of 20 arms that change nothing, one will "help" at 95 % by luck. Corrected, the chance that any
+of them does is 5 %.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kdhelpers._values import short_repr
+from kdhelpers.stats.arms import Arm, pairs, row
+from kdhelpers.stats.intervals import Interval, mean_interval, p_value
+
+__all__ = ["Comparison", "compare", "holm"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One arm against the baseline, alone and as one of a family.
+
+    `difference` is the paired t interval that holds for this arm alone; `simultaneous` is wider
+    (Bonferroni), so that the intervals of all arms hold together: take verdicts from this one.
+    `p_value` is that of the paired t test, `corrected_p` is Holm's. Where `corrected_p` is below
+    1 - confidence the arm differs from the baseline even if `simultaneous` just includes zero:
+    Holm rejects whatever Bonferroni does, and sometimes more, but gives no interval.
+    """
+
+    difference: Interval
+    simultaneous: Interval
+    p_value: float
+    corrected_p: float
+
+
+def compare(
+    baseline: Arm,
+    arms: Mapping[str, Arm],
+    *,
+    confidence: float = 0.95,
+    metric: str | None = None,
+) -> dict[str, Comparison]:
+    """Every arm minus the baseline, over common seeds, corrected for the number of arms.
+
+    Args:
+        baseline: one result per seed, at least two: numbers or records (`kdhelpers.stats.arms`).
+        arms: the other arms by name, with the baseline's seeds. All that were tried belong here:
+            leaving out the losers undoes the correction.
+        confidence: that all simultaneous intervals hold, default 95 %.
+        metric: what to read from records: "arms.constant.accuracy".
+
+    Raises:
+        ValueError: no arm, or as for `kdhelpers.stats.paired_difference`; the message names the
+            arm.
+    """
+    if not isinstance(arms, Mapping) or not arms:
+        raise ValueError(
+            f"arms must map the name of each arm to its results, got {short_repr(arms)}."
+        )
+    # An error here is not that of the first arm.
+    mean_interval(baseline, confidence=confidence, metric=metric)
+    differences: dict[str, Any] = {}
+    alone: dict[str, Interval] = {}
+    for name, arm in arms.items():
+        try:
+            first, second = pairs(baseline, arm, metric)
+            differences[name] = second - first
+            alone[name] = mean_interval(differences[name], confidence=confidence)
+        except ValueError as error:
+            raise ValueError(f"arm {short_repr(name)}: {error}") from error
+    wide = 1 - (1 - confidence) / len(arms)
+    raw = [p_value(values) for values in differences.values()]
+    return {
+        name: Comparison(alone[name], mean_interval(values, confidence=wide), single, corrected)
+        for (name, values), single, corrected in zip(
+            differences.items(), raw, holm(raw), strict=True
+        )
+    }
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values corrected for their number, in the order given (Holm 1979).
+
+    The smallest of m is multiplied by m, the next by m - 1, and so on; none falls below an
+    earlier one or exceeds 1. Calling an effect real where the result is below 0.05 is wrong
+    anywhere in the family with a chance of at most 5 %, however the tests depend on each other.
+
+    Raises:
+        ValueError: no p value, or one outside [0, 1].
+    """
+    values = row(p_values)
+    if not len(values) or values.min() < 0 or values.max() > 1:
+        raise ValueError(
+            f"p values must be one or more numbers in [0, 1], got {short_repr(p_values)}."
+        )
+    order = np.argsort(values, kind="stable")
+    factors = np.arange(len(values), 0, -1)
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(factors * values[order]))
+    return [float(value) for value in corrected]

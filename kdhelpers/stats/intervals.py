@@ -1,0 +1,275 @@
+"""Many seeds: means, paired differences, their intervals, and what these allow to say."""
+
+import math
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from kdhelpers._values import check_type, is_int, is_number, short_repr
+from kdhelpers.stats.arms import Arm, pairs, row
+
+LARGEST = 1e100  # of factors
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over `count` values with the bounds of its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+    @property
+    def margin(self) -> float:
+        """Half the width of the interval: the number after the ±."""
+        return (self.high - self.low) / 2
+
+    @property
+    def degenerate(self) -> bool:
+        """Whether the values were all the same, so that their spread says nothing of the error."""
+        return math.isclose(self.low, self.high, rel_tol=1e-9)
+
+    def scaled(self, factor: float) -> "Interval":
+        """The same in another unit: `scaled(100)` makes points of accuracies in 0..1.
+
+        Raises:
+            ValueError: `factor` is not a finite number above 0.
+        """
+        if not is_number(factor) or not 0 < factor <= LARGEST:
+            raise ValueError(f"factor must be a finite number above 0, got {short_repr(factor)}.")
+        return Interval(factor * self.mean, factor * self.low, factor * self.high, self.count)
+
+
+def mean_interval(values: Arm, *, confidence: float = 0.95, metric: str | None = None) -> Interval:
+    """The mean of independent runs and its Student t interval (Student 1908).
+
+    Args:
+        values: one result per seed, at least two: numbers or records (see `kdhelpers.stats.arms`).
+        confidence: the coverage of the interval, default 95 %.
+        metric: what to read from records: "arms.constant.accuracy".
+
+    Raises:
+        ValueError: fewer than two values, a value that is not finite, a confidence outside
+            (0, 1), or as for `kdhelpers.stats.arms.row`.
+    """
+    data = _several(row(values, metric))
+    _check_confidence(confidence)
+    mean = float(data.mean())
+    error = float(data.std(ddof=1) / np.sqrt(len(data)))
+    reach = float(special.stdtrit(len(data) - 1, 0.5 + confidence / 2)) * error
+    return Interval(mean, mean - reach, mean + reach, len(data))
+
+
+def paired_difference(
+    baseline: Arm, treatment: Arm, *, confidence: float = 0.95, metric: str | None = None
+) -> Interval:
+    """The mean of `treatment - baseline` over common seeds, with its t interval.
+
+    Both arms share the seed of each pair (initial weights, batch order), so what the seed does
+    to both cancels, and fewer seeds are needed than for two separate means.
+
+    Raises:
+        ValueError: the arms differ in length or seeds, or as for `mean_interval`.
+    """
+    return mean_interval(_differences(baseline, treatment, metric), confidence=confidence)
+
+
+def bootstrap_interval(
+    values: Arm,
+    *,
+    confidence: float = 0.95,
+    metric: str | None = None,
+    resamples: int = 9_999,
+    seed: int = 0,
+) -> Interval:
+    """The mean of independent runs and its bootstrap interval: no normal law is assumed.
+
+    Percentiles of the means of resamples, taken further out than at 2.5 % and 97.5 % (Hesterberg
+    2015, arXiv 1411.5279, "expanded percentile"): plain percentiles, and BCa too, ignore that
+    the spread is itself estimated from few values.
+
+    Measured coverage of a nominal 95 % (4,000 simulations, standard error 0.4 points), for
+    normal | Student t₃ | exponential values, with the expanded percentiles used here:
+    6 seeds 94 | 93 | 89 %, 10 seeds 94 | 95 | 91 %, 20 seeds 95 | 94 | 91 %. Plain percentiles
+    reach 87 | 85 | 81 % with 6 and 89 | 89 | 87 % with 10, BCa 86 | 83 | 83 % and 89 | 86 | 88 %;
+    the t interval 95 | 96 | 89 % and 95 | 96 | 91 %. So it is a check on the t interval, not an
+    improvement on it.
+
+    Args:
+        values: one result per seed: numbers or records (see `kdhelpers.stats.arms`). No bootstrap
+            interval leaves the range of its values, so at least 6 are needed for 95 %: five
+            values lie all on one side of the truth once in 16.
+        confidence: the coverage of the interval, default 95 %.
+        metric: what to read from records.
+        resamples: how often to draw; at 9,999 a bound varies with `seed` by 2 % of the margin
+            (10 values) to 4 % (6 values).
+        seed: of the resampling; the same seed gives the same interval.
+
+    Raises:
+        ValueError: too few values for this confidence, fewer than 1,000 resamples or more than a
+            million, a seed that is no whole number from 0, or as for `mean_interval`.
+    """
+    data = _several(row(values, metric))
+    _check_confidence(confidence)
+    _check_reach(len(data), confidence)
+    _check_whole("resamples", resamples, 1_000, 1_000_000)
+    _check_whole("seed", seed, 0)
+    count, mean = len(data), float(data.mean())
+    if _equal(data):
+        return Interval(mean, mean, mean, count)
+    bound = special.stdtrit(count - 1, 0.5 + confidence / 2) * math.sqrt(count / (count - 1))
+    result = stats.bootstrap(
+        (data,),
+        np.mean,
+        confidence_level=1 - 2 * float(special.ndtr(-bound)),
+        n_resamples=resamples,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(mean, float(result.low), float(result.high), count)
+
+
+def bootstrap_difference(
+    baseline: Arm,
+    treatment: Arm,
+    *,
+    confidence: float = 0.95,
+    metric: str | None = None,
+    resamples: int = 9_999,
+    seed: int = 0,
+) -> Interval:
+    """The mean of `treatment - baseline` over common seeds, with its bootstrap interval.
+
+    Pairs are drawn, not runs: what a seed does to both arms cancels here too.
+
+    Raises:
+        ValueError: the arms differ in length or seeds, or as for `bootstrap_interval`.
+    """
+    differences = _differences(baseline, treatment, metric)
+    return bootstrap_interval(differences, confidence=confidence, resamples=resamples, seed=seed)
+
+
+def p_value(differences: Arm, *, metric: str | None = None) -> float:
+    """How often pairs without a true difference differ at least as much as these: a t test.
+
+    It is below 0.05 exactly where the 95 % t interval leaves out zero. Equal differences have no
+    spread to be judged by; what is left is that all have one sign: 2^(1 − n), the sign test.
+
+    Raises:
+        ValueError: as for `mean_interval`.
+    """
+    data = _several(row(differences, metric))
+    if not data.any():
+        return 1.0
+    data, count = data / np.abs(data).max(), len(data)  # so that no tiny spread becomes 0
+    if _equal(data):
+        return 2.0 ** (1 - count)
+    mean = float(data.mean())
+    error = float(data.std(ddof=1)) / math.sqrt(count)
+    return float(2 * special.stdtr(count - 1, -abs(mean) / error))
+
+
+def describe(difference: Interval, *, unit: str = "points") -> str:
+    """What an interval of differences allows to say, as a sentence without its full stop.
+
+    "helps by 0.8 points (0.5 to 1.1) with 10 seeds", or "not distinguishable from zero with 10
+    seeds; an effect above 0.3 points is ruled out, as is one below -0.2 points". Bounds are
+    rounded outwards, so that what is said to be ruled out is. More is better: for a loss or an
+    error, swap the arms.
+
+    Args:
+        difference: in the unit to be printed; see `Interval.scaled`.
+        unit: its name after a number; "" for none.
+
+    Raises:
+        ValueError: no interval, one with bounds that are not finite, or a unit that is not text.
+    """
+    check_type(difference, Interval, name="difference")
+    check_type(unit, str, name="unit")
+    if not all(map(math.isfinite, (difference.mean, difference.low, difference.high))):
+        raise ValueError(f"the bounds of an interval must be finite, got {difference}.")
+    name = f" {unit}" if unit else ""
+    seeds = f"{difference.count} seeds"
+    if difference.degenerate:
+        if difference.mean == 0:
+            return f"no difference with any of {seeds}"
+        said = "better" if difference.mean > 0 else "worse"
+        return (
+            f"{said} by the same {_rounded(abs(difference.mean), difference)}{name} with each of "
+            f"{seeds}; without spread there is no interval"
+        )
+    low = _rounded(difference.low, difference, ROUND_FLOOR)
+    high = _rounded(difference.high, difference, ROUND_CEILING)
+    if difference.low <= 0 <= difference.high:
+        return (
+            f"not distinguishable from zero with {seeds}; an effect above {high}{name} is ruled "
+            f"out, as is one below {low}{name}"
+        )
+    mean = _rounded(abs(difference.mean), difference)
+    if difference.low > 0:
+        return f"helps by {mean}{name} ({low} to {high}) with {seeds}"
+    near = _rounded(-difference.high, difference, ROUND_FLOOR)
+    far = _rounded(-difference.low, difference, ROUND_CEILING)
+    return f"hurts by {mean}{name} ({near} to {far}) with {seeds}"
+
+
+def _rounded(value: float, interval: Interval, rounding: str = ROUND_HALF_EVEN) -> str:
+    """`value` to two digits of the interval's margin, without zeros at the end."""
+    size = interval.margin if not interval.degenerate else abs(interval.mean) / 10
+    # Nine digits first: 1.1000000000000001 is 1.1, not a little more. And 0.0 + -0.0 is 0.0.
+    exact = Decimal(f"{value + 0.0:.9g}")
+    place = min(0, math.floor(math.log10(size)) - 1)
+    rounded = exact.quantize(Decimal(1).scaleb(place), rounding)
+    if exact and not rounded:  # a bound that is not 0 keeps a digit: it is on one side of 0
+        rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted()), rounding)
+    text = f"{rounded:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _differences(baseline: Arm, treatment: Arm, metric: str | None) -> NDArray[np.float64]:
+    first, second = pairs(baseline, treatment, metric)
+    return second - first
+
+
+def _several(data: NDArray[np.float64]) -> NDArray[np.float64]:
+    if len(data) < 2:
+        raise ValueError(
+            f"an interval needs at least two values in a row, got shape {data.shape}; "
+            "run more seeds."
+        )
+    return data
+
+
+def _equal(data: NDArray[np.float64]) -> bool:
+    """Whether all values are the same but for the rounding of floats."""
+    return bool(np.ptp(data) <= 1e-9 * np.abs(data).max())
+
+
+def _check_confidence(confidence: float) -> None:
+    if not is_number(confidence) or not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {short_repr(confidence)}.")
+
+
+def _check_reach(count: int, confidence: float) -> None:
+    """Refuse an interval that cannot cover the truth as often as it would claim to."""
+    reach = 1 - 2.0 ** (1 - count)
+    if reach < confidence:
+        needed = math.ceil(1 - math.log2(1 - confidence))
+        raise ValueError(
+            f"a bootstrap interval stays inside the range of its values, so {count} seeds cover at "
+            f"most {100 * reach:.4g} %, below {100 * confidence:.4g} %; run at least {needed} "
+            "seeds or use the t interval."
+        )
+
+
+def _check_whole(name: str, value: object, least: int, most: float = math.inf) -> None:
+    if not is_int(value) or value < least:
+        raise ValueError(
+            f"{name} must be a whole number of at least {least:,}, got {short_repr(value)}."
+        )
+    if value > most:
+        raise ValueError(f"{name} must be at most {most:,}, got {short_repr(value)}.")

@@ -1,0 +1,1 @@
+"""The loop that trains: `fit`, several students at once, checkpoints, devices."""

@@ -1,0 +1,177 @@
+"""S networks of one architecture as one network: their channels lie side by side.
+
+Convolutions become one grouped convolution, linear layers one batched product, and whatever acts
+on every channel alone stays what it is. Measured with ten small students on a CPU, this is faster
+than `torch.func.vmap`, which lays its images out image by image and copies them between layers.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, Self, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdhelpers._values import check_int, check_list
+
+
+class SideBySide(nn.Module):
+    """One network that computes what each of several does, each on images of its own.
+
+    Logits [B, S, classes] from images [B, S·channels, H, W], those of the first network first.
+    Every parameter and buffer is that of all networks, concatenated along its first dimension, so
+    one optimiser updates all, and no gradient of one network depends on another.
+
+    Raises:
+        ValueError: no network; networks that differ in architecture, or that do more than
+            convolution, linear layers, batch normalisation, pooling, activations and
+            `flatten(1)`: dropout, for one, would draw other random numbers than it does alone.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        check_list(networks, nn.Module, name="networks")
+        if not networks:
+            raise ValueError("networks must be at least one.")
+        self.count = len(networks)
+        _check_same(networks)
+        self.network = copy.deepcopy(networks[0])
+        modules = [dict(network.named_modules()) for network in networks]
+        for path, module in self.network.named_modules():
+            every = [each[path] for each in modules]
+            for name, own in list(module.named_parameters(recurse=False)):
+                joined = nn.Parameter(_joined(every, name), requires_grad=own.requires_grad)
+                setattr(module, name, joined)
+            for name, own in list(module.named_buffers(recurse=False)):
+                if own.ndim:  # the number of batches seen is the same for all
+                    setattr(module, name, _joined(every, name))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs = self.network(_Values(inputs, self.count))
+        if not isinstance(outputs, _Values) or outputs.data.ndim != 2:
+            raise ValueError("the networks must return logits [B, C].")
+        logits: Tensor = outputs.data.unflatten(1, (self.count, -1))
+        return logits
+
+    def state_of(self, number: int) -> dict[str, Tensor]:
+        """The `state_dict` of one of the networks; its tensors share memory with ours.
+
+        Raises:
+            ValueError: there is no network of this number.
+        """
+        check_int(number, name="number", most=self.count - 1)
+        return {
+            name: tensor.chunk(self.count)[number] if tensor.ndim else tensor
+            for name, tensor in self.network.state_dict().items()
+        }
+
+
+class _Values:
+    """What all networks hold at one point: [B, S·C, …], seen by a network's code as [B, C, …]."""
+
+    def __init__(self, data: Tensor, count: int) -> None:
+        self.data, self.count = data, count
+
+    @property
+    def shape(self) -> torch.Size:
+        first, channels, *rest = self.data.shape
+        return torch.Size([first, channels // self.count, *rest])
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    def dim(self) -> int:
+        return self.data.ndim
+
+    def size(self, dim: int | None = None) -> torch.Size | int:
+        return self.shape if dim is None else self.shape[dim]
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Self:
+        if start_dim != 1 or end_dim not in (-1, self.ndim - 1):
+            raise ValueError("several networks side by side can only flatten(1).")
+        return type(self)(self.data.flatten(1), self.count)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"several networks side by side know no '{name}'")
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        values, *others = args
+        if function is torch.flatten:
+            return values.flatten(*others, **(kwargs or {}))
+        act = _FUNCTIONS.get(function)
+        if act is None or not isinstance(values, cls):
+            raise TypeError(f"several networks side by side know no '{function.__name__}'")
+        return cls(act(values.count, values.data, *others, **(kwargs or {})), values.count)
+
+
+def _convolution(
+    count: int,
+    data: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    return F.conv2d(data, weight, bias, stride, padding, dilation, groups * count)
+
+
+def _linear(count: int, data: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    inputs = data.unflatten(1, (count, -1)).transpose(0, 1)  # [S, B, in]
+    weights = weight.unflatten(0, (count, -1)).transpose(1, 2)  # [S, in, out]
+    if bias is None:
+        outputs = torch.bmm(inputs, weights)
+    else:
+        outputs = torch.baddbmm(bias.view(count, 1, -1), inputs, weights)
+    return outputs.transpose(0, 1).flatten(1)
+
+
+def _each_channel(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A function that sees each channel alone does not care whose channel it is."""
+    return lambda count, data, *others, **options: function(data, *others, **options)
+
+
+_FUNCTIONS: dict[Callable[..., Any], Callable[..., Tensor]] = {
+    F.conv2d: _convolution,
+    F.linear: _linear,
+    **{
+        function: _each_channel(function)
+        for function in (
+            *(F.relu, torch.relu, F.leaky_relu, F.gelu, F.silu, torch.tanh, torch.sigmoid),
+            *(F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.batch_norm),
+        )
+    },
+}
+
+
+def _joined(modules: Sequence[nn.Module], name: str) -> Tensor:
+    tensors = [cast(Tensor, getattr(module, name)).detach() for module in modules]
+    if tensors[0].ndim == 0:
+        raise ValueError(f"the parameter '{name}' is a single number; it has no side to lie by.")
+    return torch.cat(tensors)
+
+
+def _check_same(networks: Sequence[nn.Module]) -> None:
+    first = _architecture(networks[0])
+    for number, network in enumerate(networks):
+        if _architecture(network) != first:
+            raise ValueError(
+                f"students trained side by side need one architecture, but number {number} "
+                "differs from number 0; train them with fit."
+            )
+
+
+def _architecture(network: nn.Module) -> tuple[Any, ...]:
+    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
+    return type(network), repr(network), shapes, trained

@@ -1,0 +1,209 @@
+"""The command: its exit codes, what it says, and that it keeps what is done."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from tiny_course import RECORD, START, write_lesson
+
+from kdhelpers.course import cli, doctor, records
+
+COMMAND = [sys.executable, "-m", "kdhelpers.course.cli"]
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "Mein Kurs"
+    write_lesson(root, "01_first", title="# First steps", full="epochs: 10\nrate: 1e-2\n")
+    monkeypatch.chdir(root)
+    return root
+
+
+def call(*arguments: str) -> int:
+    """The exit code, whether it comes from us or from argparse."""
+    try:
+        return cli.main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def names_in(folder: str) -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("", "kdhelpers: the following arguments are required: COMMAND"),
+        ("walk", "kdhelpers: argument COMMAND: invalid choice: 'walk'"),
+        ("run --profile ful", "kdhelpers: 01_first has no profile 'ful'; did you mean 'full'?"),
+        ("run --fast", "kdhelpers: unrecognized arguments: --fast"),
+        ("run -p epochs", "kdhelpers run: argument -p: expected 2 arguments"),
+        ("list -p epochs 3", "kdhelpers: unrecognized arguments: -p"),
+        ("run -p epoch 3", "kdhelpers: unknown parameter 'epoch'; did you mean 'epochs'?"),
+        ("run -p epochs -1e-3", "kdhelpers: parameter 'epochs' of 01_first wants a whole number"),
+        ("run 9 -p epochs 1", "kdhelpers: unknown lesson '9'; there are 01_first"),
+        ("run -f no.yaml", "kdhelpers: no.yaml cannot be read: No such file or directory"),
+        ("run 1 --out notebooks", "kdhelpers: 'notebooks' holds the lesson itself"),
+        ("run 1 --out notebooks/01_first.ipynb", "kdhelpers: cannot write to "),
+        ("list 9", "kdhelpers: unknown lesson '9'"),
+    ],
+)
+def test_bad_arguments_end_with_2_and_one_sentence(
+    arguments: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*arguments.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(sentence)
+    assert err.count("\n") == 1
+    assert not Path("runs").exists()
+
+
+def test_list_shows_lessons_and_the_parameters_of_one(capsys: pytest.CaptureFixture[str]) -> None:
+    write_lesson(Path(), "02_second_thoughts", title="## Zweite Gedanken")
+    assert call("list") == 0
+    assert capsys.readouterr().out == (
+        "01  01_first            First steps\n02  02_second_thoughts  Zweite Gedanken\n"
+    )
+    assert call("list", "1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        "01  01_first  First steps",
+        "    epochs: int = 3            passes over the training images",
+    ]
+    assert "    verbose: bool = False" in lines
+    assert not any("record_file" in line for line in lines)
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--version") == call("run", "--help") == 0
+    assert "goes before the profile" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_doctor_s_exit_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = [doctor.Check(True, "all is well")]
+    monkeypatch.setattr(doctor, "examine", lambda: checks)
+    assert call("doctor") == 0
+    checks.insert(0, doctor.Check(False, "broken: mend it"))
+    assert call("doctor") == 1
+    assert capsys.readouterr().out.splitlines()[1:] == ["!!  broken: mend it", "ok  all is well"]
+
+
+def test_a_lesson_that_fails_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    root = Path()
+    write_lesson(root, "02_error", "def f(x):\n    return 1 / x\n", "a = 1\nb = 2\nf(0)\nc = 3")
+    write_lesson(root, "03_exit", "import sys", "sys.exit(0)", "late = 1", parameters=None)
+    write_lesson(root, "04_dead", "import os\nos._exit(1)", "late = 1")
+    write_lesson(root, "05_last")
+    assert call("run", "1", "2", "3", "4", "5", "-p", "rate", "-1e-3", "--out", "out") == 1
+
+    out, err = capsys.readouterr()
+    table = [line.split() for line in out.splitlines()]
+    assert table[0] == ["lesson", "profile", "status", "seconds", "result"]
+    assert [(row[0], row[2], row[4:]) for row in table[1:6]] == [
+        ("01_first", "ok", ["3", "epochs"]),
+        ("02_error", "failed", []),
+        ("03_exit", "failed", []),
+        ("04_dead", "failed", []),
+        ("05_last", "ok", ["3", "epochs"]),
+    ]
+    assert out.endswith("\nExecuted notebooks and their records: out\n")
+
+    shown = "    a = 1\n    b = 2\n  > f(0)\n    c = 3\nZeroDivisionError: division by zero\n"
+    assert f"\n02_error failed: cell In [4], line 3:\n{shown}" in err
+    stopped = "cell In [2]:\n    sys.exit(0)\nstopped before its last cell\n"
+    assert f"\n03_exit failed: {stopped}" in err
+    dead = "cell In [3]:\n    import os\n    os._exit(1)\nthe kernel died"
+    assert f"\n04_dead failed: {dead}" in err
+    assert "05_last: 100%" in err  # the progress bar, also without a terminal
+    assert "Traceback" not in err
+
+    assert names_in("out") == [
+        *("01_first.ipynb", "01_first.json", "02_error.ipynb", "03_exit.ipynb"),
+        *("04_dead.ipynb", "05_last.ipynb", "05_last.json"),
+    ]
+    assert json.loads(Path("out/01_first.json").read_text())["parameters"]["rate"] == -0.001
+    assert "ZeroDivisionError" in Path("out/02_error.ipynb").read_text()
+
+
+def test_the_kernel_s_own_log_stays_off_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    stopped_while_it_wrote = """
+import sys, threading
+stream = type(sys.stdout)
+def flush(self, flush=stream.flush, threading=threading):
+    if threading.current_thread().name == "Control":
+        raise OSError("the stream is closed")
+    flush(self)
+stream.flush = flush
+"""
+    write_lesson(Path(), "01_first", START, stopped_while_it_wrote, RECORD)
+    assert call("run", "1") == 0
+    err = capfd.readouterr().err
+    assert "TCP" not in err  # a warning at its start
+    assert "the stream is closed" not in err
+
+
+def test_ctrl_c_stops_the_kernel_and_keeps_what_is_done() -> None:
+    root = Path()
+    interrupt = """
+import os, pathlib, signal, time
+pathlib.Path("kernel.pid").write_text(str(os.getpid()))
+pathlib.Path(record_file).write_text("half a record")
+os.kill(os.getppid(), signal.SIGINT)
+time.sleep(60)
+"""
+    write_lesson(root, "02_interrupted", START, interrupt)
+    write_lesson(root, "03_never")
+    done = subprocess.run([*COMMAND, "run"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 130
+    assert done.stdout.splitlines()[1].startswith("01_first  quick    ok")
+    assert done.stderr.endswith("\ninterrupted: 2 of 3 lessons not finished\n")
+    assert "KeyboardInterrupt" not in done.stderr
+    kept = ["01_first.ipynb", "01_first.json", "02_interrupted.ipynb"]
+    assert names_in("runs") == kept
+    assert not psutil.pid_exists(int(Path("kernel.pid").read_text()))
+
+
+def test_two_runs_at_once_do_not_disturb_each_other() -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}  # a log that cannot show an umlaut
+    runs = [
+        subprocess.Popen(
+            [*COMMAND, "run", "-p", "epochs", epochs, "--out", f"Läufe {epochs}"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        for epochs in ("7", "8")
+    ]
+    for run, epochs in zip(runs, ("7", "8"), strict=True):
+        out, _ = run.communicate(timeout=300)
+        assert run.returncode == 0
+        assert b"L?ufe" in out
+        record = records.read_record(Path(f"Läufe {epochs}") / "01_first.json")
+        assert record["metrics"]["headline"] == f"{epochs} epochs"
+
+
+def test_plain_papermill_runs_a_lesson_with_its_full_profile(root: Path) -> None:
+    profile = root / "notebooks" / "profiles" / "full" / "01_first.yaml"
+    profile.write_text("epochs: 10\nrate: 0.01\n")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "papermill", "--no-progress-bar"),
+            *("notebooks/01_first.ipynb", "out.ipynb"),
+            *("-f", str(profile), "-p", "record_file", "results/01_first.json"),
+        ],
+        check=True,
+        stderr=subprocess.DEVNULL,
+        timeout=300,
+    )
+    record = records.read_record(Path("results/01_first.json"))
+    assert record["profile"] is None
+    assert record["parameters"] == {"epochs": 10}
+    assert record["metrics"]["headline"] == "10 epochs"

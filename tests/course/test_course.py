@@ -1,0 +1,296 @@
+"""Choosing and checking parameters, and running lessons with real kernels."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from tiny_course import START, write_lesson
+
+from kdhelpers import _files, course
+from kdhelpers.course import grids
+from kdhelpers.course.lessons import CourseError
+from kdhelpers.course.run import _lock
+
+KEYS = ["notebook", "profile", "parameters", "metrics", "environment", "seconds"]
+DEFAULTS = {
+    "epochs": 3,
+    "rate": 0.1,
+    "seeds": [0, 1],
+    "name": "digits",
+    "verbose": False,
+    "weights": {"a": 1},
+}
+NASTY = 'x"; raise SystemExit(5)  # \\"\\\n\'\'\'"""\t{epochs} $(id) Ünïcode \x00'
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A course with two lessons; the folder's name would trip a careless runner."""
+    root = tmp_path / "Kurs {Übung} 1"
+    write_lesson(root, "01_first", full="epochs: 10\nrate: 1e-2\n")
+    write_lesson(root, "02_second", parameters="temperature: float = 4.0\nepochs: float = 1.5\n")
+    monkeypatch.chdir(root)
+    return root
+
+
+# -- planning: no kernel is started ---------------------------------------------------------------
+
+
+def test_the_quick_profile_is_the_notebook_itself(root: Path) -> None:
+    plans = course.plan()
+    assert [(p.lesson.name, p.profile, p.values) for p in plans] == [
+        ("01_first", "quick", {}),
+        ("02_second", "quick", {}),
+    ]
+    assert plans[0].parameters == DEFAULTS
+
+
+def test_notebook_then_profile_then_file_then_argument(root: Path) -> None:
+    (root / "mine.yaml").write_text("rate: 0.3\nname: mnist\n")
+    for extra, expected in [
+        ({}, {"epochs": 10, "rate": 0.01}),
+        ({"parameter_file": "mine.yaml"}, {"epochs": 10, "rate": 0.3, "name": "mnist"}),
+        (
+            {"parameter_file": "mine.yaml", "parameters": {"name": "x", "epochs": "7"}},
+            {"epochs": 7, "rate": 0.3, "name": "x"},
+        ),
+    ]:
+        planned = course.plan(["1"], profile="full", **extra)[0]
+        assert planned.values == expected
+        assert planned.parameters == DEFAULTS | expected
+
+
+def test_each_lesson_takes_the_parameters_that_it_has(root: Path) -> None:
+    first, second = course.plan(parameters={"epochs": "2", "temperature": "8"})
+    assert first.values == {"epochs": 2}
+    assert second.values == {"epochs": 2.0, "temperature": 8.0}
+    assert isinstance(second.values["epochs"], float)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"epoch": 3}, "unknown parameter 'epoch'; did you mean 'epochs'?"),
+        ({"alpha": 3}, "unknown parameter 'alpha'; there are epochs, name, rate, seeds, "),
+        ({"epochs": "many"}, "parameter 'epochs' of 01_first wants a whole number (int), not "),
+        ({"epochs": "3.0"}, "parameter 'epochs' of 01_first wants a whole number (int), not "),
+        ({"rate": "fast"}, "parameter 'rate' of 01_first wants a finite number (float), not "),
+        ({"seeds": "0 1"}, "parameter 'seeds' of 01_first wants a list of whole numbers such "),
+        ({"verbose": "1"}, "parameter 'verbose' of 01_first wants true or false (bool), not '1'"),
+        ({"name": 3}, "parameter 'name' of 01_first wants text (str), not 3"),
+        ({"record_file": "x"}, "'record_file' is set by the runner; choose the folder of the "),
+    ],
+)
+def test_wrong_names_and_types(root: Path, parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(CourseError) as caught:
+        course.plan(["1"], parameters=parameters)
+    assert str(caught.value).startswith(message)
+    (root / "mine.yaml").write_text(json.dumps(parameters))
+    with pytest.raises(CourseError) as caught:
+        course.plan(["1"], parameter_file="mine.yaml")
+    assert str(caught.value).startswith(f"mine.yaml: {message}")
+
+
+KEEPS = """\
+temperature: float = 4.0
+seeds: list[int] = [0, 1]
+few_seeds: list[int] = [0]
+device: str = "auto"
+checkpoint_dir: str = ""
+"""
+
+
+@pytest.fixture
+def keeps(root: Path) -> Path:
+    """A lesson whose full profile keeps checkpoints."""
+    full = "temperature: 3.0\ncheckpoint_dir: runs/kept\n"
+    return write_lesson(root, "03_keeps", parameters=KEEPS, full=full)
+
+
+def kept_in(**given: Any) -> str:
+    (plan,) = course.plan(["3"], **given)
+    folder = plan.parameters["checkpoint_dir"]
+    assert isinstance(folder, str)
+    return folder
+
+
+def test_checkpoints_of_other_values_go_to_a_folder_of_their_own(keeps: Path) -> None:
+    assert kept_in(profile="full") == "runs/kept"
+    hot = kept_in(profile="full", parameters={"temperature": "8"})
+    assert re.fullmatch(r"runs/kept/temperature=8\.0-[0-9a-f]{12}", hot)
+    assert hot == kept_in(profile="full", parameters={"temperature": 8, "device": "cpu"})
+    assert hot != kept_in(profile="full", parameters={"temperature": 9})
+    Path("mine.yaml").write_text("temperature: 8\n")
+    assert hot == kept_in(profile="full", parameter_file="mine.yaml")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"temperature": 3.0},  # what the profile says
+        {"seeds": [5, 6, 7], "few_seeds": []},  # files are named after the seed
+        {"device": "cpu"},
+    ],
+)
+def test_the_same_networks_share_their_checkpoints(keeps: Path, parameters: Any) -> None:
+    assert kept_in(profile="full", parameters=parameters) == "runs/kept"
+
+
+def test_a_folder_for_checkpoints_that_is_asked_for_is_taken(keeps: Path) -> None:
+    asked = {"temperature": 8.0, "checkpoint_dir": "mine"}
+    assert kept_in(profile="full", parameters=asked) == "mine"
+    assert kept_in(parameters={"temperature": 8.0}) == ""
+    assert kept_in(parameters=asked) == "mine"
+
+
+def test_a_sweep_keeps_the_checkpoints_of_its_points_apart(keeps: Path) -> None:
+    (plan,) = course.plan(["3"], profile="full")
+    points = grids.expand(plan, {"temperature": [3, 8], "seed": [0, 1]})
+    folders = [point.plan.parameters["checkpoint_dir"] for point in points]
+    assert folders[0] == folders[1] == "runs/kept"
+    assert folders[2] == folders[3] == kept_in(profile="full", parameters={"temperature": 8})
+
+
+def test_a_value_must_fit_every_lesson_that_takes_it(root: Path) -> None:
+    with pytest.raises(CourseError, match="parameter 'epochs' of 01_first wants a whole number"):
+        course.plan(parameters={"epochs": "2.5"})
+    assert course.plan(["2"], parameters={"epochs": "2.5"})[0].values == {"epochs": 2.5}
+
+
+def test_profiles_that_are_wrong(root: Path) -> None:
+    with pytest.raises(CourseError, match="02_second has no profile 'full'; there are quick"):
+        course.plan(profile="full")
+    with pytest.raises(CourseError, match="has no profile 'ful'; did you mean 'full'"):
+        course.plan(["1"], profile="ful")
+    with pytest.raises(CourseError, match=r"has no profile '[.][.]/full'"):
+        course.plan(["1"], profile="../full")
+    profile = course.find_lessons(["2"])[0].profile("full")
+    # `rate` exists in the other lesson, but a profile belongs to its own
+    for text, message in [("rate: 1", "unknown parameter 'rate'"), ("- 1", "must map")]:
+        profile.write_text(text)
+        with pytest.raises(CourseError, match=f"02_second.yaml.*{message}"):
+            course.plan(profile="full")
+
+
+def test_the_folder_of_the_results(root: Path) -> None:
+    plans = course.plan()
+    course.prepare_folder("neu & schön/a", plans)
+    assert list(Path("neu & schön/a").iterdir()) == []
+    Path("file").touch()
+    for folder in ("file", "file/below"):
+        with pytest.raises(
+            CourseError, match=f"cannot write to '{folder}': .*; choose another --out"
+        ):
+            course.prepare_folder(folder, plans)
+    with pytest.raises(CourseError, match="'notebooks' holds the lesson itself"):
+        course.prepare_folder("notebooks", plans)
+
+
+def test_a_lesson_s_kernel_need_not_load_what_only_the_runner_needs() -> None:
+    code = """
+        import sys, kdhelpers.course
+        assert not {"torch", "papermill", "nbformat"} & set(sys.modules)
+        import kdhelpers.course.cli
+        assert "torch" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", "\n".join(map(str.strip, code.splitlines()))], check=True)
+
+
+# -- running: each test starts a kernel or two ----------------------------------------------------
+
+
+def test_a_run_leaves_the_executed_notebook_and_a_complete_record(root: Path) -> None:
+    stale = root / "neue Läufe" / "01_first.json"
+    _files.write_text(stale, "{}")
+    values = {"name": NASTY, "weights": {NASTY: [NASTY, -1e-9]}, "seeds": "[5]", "verbose": "true"}
+    outcomes = course.run(
+        ["1"], profile="full", parameters=values, out_dir="neue Läufe", progress=False
+    )
+
+    assert [outcome.failure for outcome in outcomes] == [None]
+    assert outcomes[0].headline == "10 epochs"
+    assert outcomes[0].notebook == Path("neue Läufe/01_first.ipynb")
+    executed = nbformat.read(outcomes[0].notebook, as_version=4)
+    assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
+    record = json.loads(stale.read_text(encoding="utf-8"))
+    assert record == outcomes[0].record
+    assert list(record) == KEYS
+    assert record["notebook"] == "01_first"
+    assert record["profile"] == "full"
+    assert record["parameters"] == DEFAULTS | values | {
+        "epochs": 10,
+        "rate": 0.01,
+        "seeds": [5],
+        "verbose": True,
+    }
+    # what the notebook saw: the very same values, not code
+    seen = ast.literal_eval(record["metrics"]["seen"])
+    assert seen == [0.01, [5], NASTY, True, {NASTY: [NASTY, -1e-9]}]
+    assert 0 < record["seconds"] <= outcomes[0].seconds + 0.01
+    assert str(root) not in stale.read_text(encoding="utf-8")
+
+
+def test_a_kernel_works_where_the_caller_is(root: Path) -> None:
+    here = root / "anderswo"
+    here.mkdir()
+    os.chdir(here)  # the fixture's monkeypatch goes back
+    write_lesson(root, "03_where", "import os; print(os.getcwd())", parameters=None)
+    outcome = course.run(["3"], out_dir="out", progress=False)[0]
+    assert outcome.ok
+    assert outcome.record is None
+    assert outcome.headline == ""
+    executed = nbformat.read(here / "out" / "03_where.ipynb", as_version=4)
+    assert executed.cells[-1].outputs[0].text == f"{here}\n"
+
+
+def test_failures_are_told_and_leave_no_record(root: Path) -> None:
+    lessons = root / "kaputt"
+    write_lesson(
+        lessons,
+        "01_nan",
+        START,
+        "from kdhelpers import course\n"
+        "course.write_record(record_file, notebook='', parameters={}, device='cpu',\n"
+        "    metrics={'loss': float('nan')}, started=started)",
+    )
+    write_lesson(lessons, "02_forged", "open(record_file, 'w').write('{\"metrics\": 3}')")
+    write_lesson(lessons, "03_silent", "x = 1")
+    os.chdir(lessons)
+    Path("runs").mkdir()
+    for name in ("01_nan", "02_forged", "03_silent"):
+        Path(f"runs/{name}.json").write_text("a stale record")
+
+    nan, forged, silent = (outcome.failure for outcome in course.run(progress=False))
+    assert nan is not None
+    assert nan.startswith("cell In [4], line 2:\n")
+    assert nan.endswith("CourseError: metrics['loss'] is nan; write None where there is no number.")
+    assert forged is not None
+    assert "02_forged.json is not a record: its keys must be notebook, profile" in forged
+    assert silent == "stopped before its last cell: it wrote no record"
+    left = sorted(path.name for path in Path("runs").iterdir())
+    assert left == ["01_nan.ipynb", "02_forged.ipynb", "03_silent.ipynb"]
+
+
+def test_a_second_run_into_the_same_folder_is_refused(root: Path) -> None:
+    (plan, _) = course.plan()
+    course.prepare_folder("out", [plan])
+    with _lock(plan, "out"):
+        outcome = course.execute(plan, "out", progress=False)
+    assert not outcome.ok
+    assert "another run is writing to 'out'" in str(outcome.failure)
+
+
+def test_every_folder_of_profiles_is_a_profile(root: Path) -> None:
+    folder = root / "notebooks" / "profiles" / "laptop"
+    folder.mkdir()
+    (folder / "02_second.yaml").write_text("temperature: 2.5\n")
+    assert course.find_lessons(["2"])[0].profiles == ["quick", "laptop"]
+    (plan,) = course.plan(["2"], profile="laptop")
+    assert (plan.profile, plan.values) == ("laptop", {"temperature": 2.5})

@@ -1,0 +1,118 @@
+"""Whether the doctor sees what is wrong, and names the remedy."""
+
+import importlib.metadata
+import json
+import shutil
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import psutil
+import pytest
+from tiny_course import write_lesson
+
+from kdhelpers.course import doctor
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_lesson(tmp_path, "01_first")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KDHELPERS_DATA", raising=False)
+    return tmp_path
+
+
+def problems() -> list[str]:
+    return [check.text for check in doctor.examine() if not check.ok]
+
+
+def test_this_machine_can_run_the_course(root: Path) -> None:
+    checks = list(doctor.examine())
+    assert [check.text for check in checks if not check.ok] == []
+    lines = [str(check) for check in checks]
+    assert all(line.startswith("ok  ") and "\n" not in line for line in lines)
+    text = "\n".join(lines)
+    for word in ("Python 3.", "torch 2", "papermill 2", "device: ", "memory: ", "disk: "):
+        assert word in text
+    assert "the Jupyter kernel python3 starts this Python" in text
+    assert f"MNIST in {root / 'data'}: not there: not needed for the quick profile" in text
+    assert f"lessons in {root / 'notebooks'}: 1" in text
+
+
+def test_data_that_are_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KDHELPERS_DATA", str(root / "Daten"))
+    (root / "Daten").mkdir()
+    (root / "Daten" / "cifar10.npz").touch()
+    lines = [check.text for check in doctor.examine() if " in " in check.text]
+    assert f"MNIST in {root / 'Daten'}: not there: not needed for the quick profile" in lines
+    assert f"CIFAR-10 in {root / 'Daten'}: present" in lines
+
+
+def test_packages_that_are_missing_or_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = ["torch>=99", "no-such-package>=1", "numpy>=1.26", 'nothing; extra == "test"']
+    monkeypatch.setattr(importlib.metadata, "requires", lambda _: wanted)
+    version = importlib.metadata.version("torch")
+    assert problems() == [
+        f"torch {version}: run `pip install 'torch>=99'`",
+        f"no-such-package>=1 is not installed: {doctor.REINSTALL}",
+    ]
+
+
+def test_torchvision_that_does_not_fit_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision.ops", None)
+    assert len(problems()) == 1
+    assert "torchvision does not work with this torch" in problems()[0]
+    assert problems()[0].endswith("install torch and torchvision together, from the same index")
+
+
+def test_a_kernel_of_the_user_s_own_that_starts_another_python(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = root / "bin" / "python3"
+    other.parent.mkdir()
+    other.write_text("#!/bin/sh\necho some other Python\n")
+    other.chmod(0o755)
+    folder = root / "jupyter" / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    spec = {"argv": [str(other), "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
+    spec |= {"display_name": "mine", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(root / "jupyter"))
+    assert problems() == [
+        f"the Jupyter kernel python3 starts {other}, not {sys.executable}: "
+        f"remove or rename the folder {folder}"
+    ]
+    # a second way to this very interpreter is no problem
+    other.unlink()
+    other.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    other.chmod(0o755)
+    assert problems() == []
+
+
+def test_a_machine_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = namedtuple("memory", ["available", "total"])
+    usage = namedtuple("usage", ["free"])
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory(2**28, 2**33))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**20))
+    low_memory, low_disk = problems()
+    assert low_memory.startswith("memory: 0.2 of 8.0 GiB free; close other programs")
+    assert low_disk.startswith("disk: 0.0 GiB free in ")
+
+
+def test_no_lessons(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kdhelpers.course import lessons
+
+    monkeypatch.setattr(
+        lessons, "__file__", str(root / "nowhere" / "kdhelpers" / "course" / "lessons.py")
+    )
+    shutil.rmtree(root / "notebooks")
+    assert len(problems()) == 1
+    assert problems()[0].startswith("no lessons found at or above")
+
+
+def test_a_check_that_breaks_is_a_line_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise OSError("libfoo.so is missing\nwith details")
+
+    monkeypatch.setattr(psutil, "virtual_memory", broken)
+    assert problems() == [f"memory: OSError: libfoo.so is missing; {doctor.REINSTALL}"]

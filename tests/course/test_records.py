@@ -1,0 +1,188 @@
+"""Records: what is in them, what is refused, and what they must not tell."""
+
+import getpass
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_course import write_lesson
+
+from kdhelpers.course import records
+from kdhelpers.course.lessons import CourseError
+
+KEYS = ["notebook", "profile", "parameters", "metrics", "environment", "seconds"]
+
+
+def write(record_file: str | Path = "", **changes: Any) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "notebook": "01_mnist_kd",
+        "parameters": {"epochs": 3},
+        "metrics": {"accuracy": [0.9, None]},
+        "device": "cpu",
+        "started": time.perf_counter() - 2.0,
+    }
+    return records.write_record(record_file, **(arguments | changes))
+
+
+def test_a_record_has_exactly_these_keys_and_comes_back_unchanged(tmp_path: Path) -> None:
+    file = tmp_path / "Ergebnisse für heute" / "01_mnist_kd.json"
+    record = write(file)
+    assert list(record) == KEYS
+    assert records.read_record(file) == record == json.loads(file.read_text(encoding="utf-8"))
+    assert record["profile"] is None
+    assert record["seconds"] == pytest.approx(2.0, abs=0.5)
+    assert list(record["environment"]) == [
+        *("python", "platform", "processor", "device", "threads", "versions", "commit", "date"),
+    ]
+    assert record["environment"]["versions"]["numpy"] == np.__version__
+    assert record["environment"]["date"].endswith("+00:00")
+
+
+def test_without_a_file_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert write("")["metrics"] == {"accuracy": [0.9, None]}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scalars_of_numpy_become_numbers() -> None:
+    metrics = {"accuracy": np.float32(0.5), "correct": np.int64(3), "all": (np.True_,)}
+    assert write(metrics=metrics)["metrics"] == {"accuracy": 0.5, "correct": 3, "all": [True]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metrics": {"loss": float("nan")}}, r"metrics\['loss'\] is nan; write None"),
+        ({"metrics": {"runs": [{"t": float("inf")}]}}, r"metrics\['runs'\]\[0\]\['t'\] is inf"),
+        ({"metrics": {"curve": np.zeros(3)}}, r"metrics\['curve'\] is of type ndarray"),
+        ({"metrics": {3: 0.5}}, "metrics has the key 3"),
+        ({"parameters": {"where": Path("x")}}, r"parameters\['where'\] is of type"),
+        ({"notebook": None}, r"'notebook' is of the wrong type \(NoneType\)"),
+        ({"started": 1e12}, "'seconds' is negative"),
+    ],
+)
+def test_what_is_not_plain_json_is_refused_by_name(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(CourseError, match=message):
+        write(tmp_path / "record.json", **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_tells_nothing_about_the_machine_s_owner(tmp_path: Path) -> None:
+    parameters = {
+        "data_root": str(tmp_path),
+        "folders": [str(tmp_path / "a b"), {"deep": str(Path.home() / "data")}],
+        "record_file": str(tmp_path / "record.json"),
+        "relative": "data/x",
+        "root": "/",
+    }
+    record = write(parameters=parameters, metrics={"weights": str(tmp_path / "teacher.pt")})
+    assert record["parameters"] == {
+        "data_root": tmp_path.name,
+        "folders": ["a b", {"deep": "data"}],
+        "relative": "data/x",
+        "root": "/",
+    }
+    assert record["metrics"] == {"weights": "teacher.pt"}
+    words = json.dumps(write()).replace('"', " ").split()
+    assert platform.node() not in words
+    assert getpass.getuser() not in words
+    assert str(Path.cwd()) not in json.dumps(record)
+
+
+def test_the_commit_and_whether_files_differ_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lesson = write_lesson(tmp_path, "01_mnist_kd")
+    monkeypatch.chdir(tmp_path)
+    assert write()["environment"]["commit"] is None
+    for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
+        monkeypatch.setenv(f"{name}_NAME", "someone")
+        monkeypatch.setenv(f"{name}_EMAIL", "someone@example.org")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "lesson"]):
+        subprocess.run(["git", *command], check=True)
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip()
+    (tmp_path / "new").write_text("not tracked")
+    assert write()["environment"]["commit"] == commit
+    with lesson.open("a") as file:
+        file.write("\n")
+    assert write()["environment"]["commit"] == f"{commit}-dirty"
+    monkeypatch.setenv("PATH", os.devnull)
+    assert write()["environment"]["commit"] is None
+
+
+def test_the_lesson_s_torch_names_the_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = SimpleNamespace(get_device_name=lambda name: f"Super {name}")
+    torch = SimpleNamespace(get_num_threads=lambda: 7, cuda=cuda)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    found = write(device="cuda:1")["environment"]
+    assert (found["device"], found["threads"]) == ("cuda:1 (Super cuda:1)", 7)
+    assert write(device="cpu")["environment"]["device"] == "cpu"
+
+
+def test_records_are_loaded_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for name in ("01_mnist_kd-cpu", "01_mnist_kd", "01_mnist_kd-2gpu"):
+        write(tmp_path / f"{name}.json", metrics={"file": name})
+    write(tmp_path / "02_other.json", notebook="02_other")
+    loaded = records.load_records("01_mnist_kd", tmp_path)
+    assert [record["metrics"]["file"] for record in loaded] == [
+        *("01_mnist_kd-2gpu", "01_mnist_kd-cpu", "01_mnist_kd"),
+    ]
+    assert records.load_records("03_none", tmp_path) == []
+    assert records.load_records("01_mnist_kd", tmp_path / "missing") == []
+
+
+def test_the_records_of_the_course_lie_in_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lesson(tmp_path, "01_mnist_kd")
+    monkeypatch.chdir(tmp_path / "notebooks")
+    write(tmp_path / "results" / "01_mnist_kd.json")
+    assert len(records.load_records("01_mnist_kd")) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{", "not valid JSON"),
+        (b"\xff", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b"[]", "not a record"),
+        (b"{}", "not a record"),
+        ({"metrics": []}, "'metrics' is of the wrong type"),
+        ({"notebook": 1}, "'notebook' is of the wrong type"),
+        ({"profile": 1}, "'profile' is of the wrong type"),
+        ({"seconds": "1"}, "'seconds' is of the wrong type"),
+        ({"seconds": True}, "'seconds' is of the wrong type"),
+        ({"seconds": -1}, "'seconds' is negative"),
+        ({"metrics": {"loss": float("nan")}}, "it contains NaN"),
+        ({"extra": 1}, "its keys must be notebook, profile,"),
+        ({"notebook": "02_other"}, "is a record of '02_other'"),
+    ],
+)
+def test_a_file_that_is_no_record_is_named_in_one_sentence(
+    tmp_path: Path, content: bytes | dict[str, Any], reason: str
+) -> None:
+    file = tmp_path / "01_mnist_kd.json"
+    text = content if isinstance(content, bytes) else json.dumps(write() | content).encode()
+    file.write_bytes(text)
+    with pytest.raises(CourseError, match=reason) as caught:
+        records.load_records("01_mnist_kd", tmp_path)
+    assert str(caught.value).startswith(str(file))
+    assert "\n" not in str(caught.value)
+
+
+def test_infinity_in_disguise_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "01_mnist_kd.json"
+    file.write_text(json.dumps(write()).replace("0.9", "1e999"))
+    with pytest.raises(CourseError, match=r"metrics\['accuracy'\]\[0\] is inf"):
+        records.read_record(file)

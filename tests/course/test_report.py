@@ -1,0 +1,190 @@
+"""The report is one file that anybody can read anywhere."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sweep_lesson
+
+from kdhelpers import course
+from kdhelpers.course import cli, grids, report, sweep_tables
+from kdhelpers.course.lessons import CourseError
+
+EVIL = '<script>alert("1")</script>'
+
+
+class Page(HTMLParser):
+    """Every tag with its attributes, and the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def write_record(path: Path, metrics: dict[str, Any], **parameters: Any) -> None:
+    course.write_record(
+        path, notebook="01_x", parameters=parameters, metrics=metrics, device="cpu", started=0.0
+    )
+
+
+def write_sweep(root: Path) -> Path:
+    """A sweep with two points done, one failed and one missing; without kernels."""
+    plan = course.plan([sweep_lesson.write(root)])[0]
+    folder = root / "runs" / "mine"
+    points = grids.expand(plan, {"temperature": [1, 4], "seed": [0, 1]})
+    sweep_tables.write_list(folder, points)
+    for point in points[:2]:
+        place = sweep_tables.point_folder(folder, point.folder)
+        sweep_lesson.record(point.plan, str(place), plan.lesson.digest)
+    sweep_tables.write_failure(folder, points[2], f"ValueError: {EVIL}")
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    write_sweep(tmp_path)
+    runs = tmp_path / "runs"
+    metrics = {
+        "headline": EVIL,
+        "alone": {"100": [0.5, 0.7], "1000": [0.8, 0.9]},
+        "distilled": {"100": [0.6, 0.8], "1000": [0.9, 0.9]},
+        "teacher": {"accuracy": 0.99, "name": EVIL},
+        "both": [1.0, 2.0],
+        "curve": list(range(100)),
+    }
+    write_record(runs / "01_x.json", metrics, seeds=[0, 1], name=EVIL, rate=None)
+    (runs / "other.json").write_text("{}")
+    (runs / ".part-1.json").write_text("half a record")
+    return runs
+
+
+def test_one_file_with_everything_and_nothing_from_elsewhere(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["report", str(runs)]) == 0
+    assert capsys.readouterr().out == f"{runs / 'report.html'}\n"
+    html = (runs / "report.html").read_text(encoding="utf-8")
+    assert html.startswith("<!DOCTYPE html>")
+    assert EVIL not in html
+    page = Page(html)
+    assert EVIL in page.text
+    assert not page.of("script") + page.of("link") + page.of("iframe")
+    assert not re.search(r"https?://|url\(|@import", html)
+    pictures = page.of("img")
+    assert len(pictures) == 3
+    for picture in pictures:
+        kind, _, content = str(picture["src"]).partition(",")
+        assert kind == "data:image/png;base64"
+        assert base64.b64decode(content).startswith(b"\x89PNG")
+        assert picture["alt"]
+    assert page.of("html") == [{"lang": "en"}]
+    assert {"charset": "utf-8"} in page.of("meta")
+    assert "other.json" in page.text
+    assert ".part-1.json" not in page.text
+    assert str(runs.parent) not in html
+
+
+def test_a_sweep_shows_a_summary_every_point_and_the_failures(runs: Path) -> None:
+    section = report.of_sweep(runs / "mine", name="mine")
+    assert section.heading == "Sweep mine"
+    assert section.lines == ["4 points: 2 ok, 1 failed, 1 missing"]
+    summary = section.tables["accuracy, mean ± half of the 95 % interval"]
+    assert summary.headers == ["temperature", "result"]
+    assert [line[0] for line in summary.rows] == ["1"]
+    assert summary.rows[0][1].endswith("(2 seeds)")
+    assert section.pictures[0].alt.startswith("accuracy against temperature, mean")
+    table = section.details["All points"]
+    assert table.headers == ["temperature", "seed", "status", "seconds", "accuracy"]
+    assert table.rows[1:] == [
+        ["1", "1", "ok", "1.5", "0.891"],
+        ["4", "0", "failed", "", ""],
+        ["4", "1", "missing", "", ""],
+    ]
+    assert list(section.failures.values()) == [f"ValueError: {EVIL}"]
+
+
+def test_a_sweep_without_a_number_has_no_figure(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path)
+    for record in folder.rglob("05_tiny.json"):
+        record.unlink()
+    section = report.of_sweep(folder)
+    assert section.pictures == []
+    assert section.lines == ["4 points: 1 failed, 3 missing"]
+
+
+def test_the_metric_of_a_sweep(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["report", str(runs), "--metric", "acuracy"]) == 2
+    assert "no point has the number 'acuracy'; did you mean 'accuracy'?" in capsys.readouterr().err
+    assert not (runs / "report.html").exists()
+
+
+def test_a_record_shows_its_results_over_the_seeds(runs: Path) -> None:
+    section = report.of_record(course.records.read_record(runs / "01_x.json"), "01_x.json")
+    assert section.heading == "01_x (01_x.json)"
+    assert section.lines[0] == EVIL
+    assert section.lines[1].startswith("plain papermill, cpu, PyTorch ")
+    results = dict(section.tables["Metrics"].rows)
+    assert results["alone.100"] == "0.6 ± 1.3 (2 seeds)"
+    assert results["teacher.accuracy"] == "0.99"
+    assert results["curve"].endswith(" …")
+    assert len(results["curve"]) < 130
+    assert dict(section.details["Parameters"].rows)["rate"] == ""
+    assert [picture.alt.partition(",")[0] for picture in section.pictures] == ["results", "alone"]
+    assert "distilled: 100: 0.7 ± 1.3 (2 seeds); 1000: 0.9" in section.pictures[1].alt
+
+
+def test_groups_share_a_figure_where_their_keys_agree() -> None:
+    metrics = {
+        "sweep": {"small": {"1": [1, 2], "a": [3, 4]}, "tiny": {"1": [5, 6], "a": [7, 8]}},
+        "twice": {"1": [1, 2], "1.0": [3, 4]},
+        "sizes": {"1": [1, 2], "8": [3, 4]},
+        "mixed": {"own": [1, 2], "text": "x", "long": [1, 2, 3], "flags": [True, False]},
+        "empty": {},
+    }
+    groups = report._groups(metrics, 2)
+    assert {title: [line.label for line in lines] for title, lines in groups.items()} == {
+        "sweep: small, tiny": ["small", "tiny"],
+        "mixed": [""],
+        "twice": ["twice"],
+        "sizes": ["sizes"],
+    }
+    assert groups["sweep: small, tiny"][1].results == {"1": [5, 6], "a": [7, 8]}
+    assert groups["sizes"][0].results == {1.0: [1, 2], 8.0: [3, 4]}
+    assert groups["twice"][0].results == {"1": [1, 2], "1.0": [3, 4]}
+    assert groups["mixed"][0].results == {"own": [1, 2]}
+    assert report._groups({"a": {"b": [1]}}, 1) == {}
+
+
+def test_a_record_that_says_little(tmp_path: Path) -> None:
+    write_record(tmp_path / "a.json", {"loss": 1})
+    record = course.records.read_record(tmp_path / "a.json") | {"environment": {"versions": 3}}
+    section = report.of_record(record, "a.json")
+    assert len(section.lines) == 1
+    assert "unknown device, PyTorch unknown" in section.lines[0]
+    assert section.pictures == []
+
+
+def test_where_the_file_goes(runs: Path, tmp_path: Path) -> None:
+    assert report.report(runs, tmp_path / "new" / "page.html").exists()
+    with pytest.raises(CourseError, match=r"cannot write '.*mine': Is a directory"):
+        report.report(runs, runs / "mine")
+
+
+def test_a_folder_without_records(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("[]")
+    with pytest.raises(CourseError, match="has no records; `kdhelpers run` and `sweep` write them"):
+        report.report(tmp_path)

@@ -1,0 +1,129 @@
+"""The table of a sweep is a function of what lies in its folder."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyarrow import parquet
+
+from kdhelpers.course import sweep_tables
+from kdhelpers.course.lessons import CourseError
+from kdhelpers.course.sweep_tables import Row
+
+
+def row(metrics: dict[str, Any] | None = None, **values: Any) -> Row:
+    if metrics is None:
+        return Row(values, "missing", None, {}, "", "x")
+    return Row(values, "ok", 1.5, metrics, "", "x")
+
+
+def test_metrics_have_dotted_names_and_one_value_in_a_list_is_that_value() -> None:
+    metrics = {
+        "headline": "9 points",
+        "accuracy": {"student": [0.5], "teacher": 1},
+        "alone": [{"100": [0.25]}],
+        "curve": [1, 2, 3],
+        "arms": {"KD": [0.5, 1], "who": ["a", "b"], "huge": [1, 10**400], "sure": [True, False]},
+        "nothing": [],
+        "good": True,
+        "unknown": None,
+    }
+    assert sweep_tables._flat(metrics, seeds=2) == {
+        "headline": "9 points",
+        "accuracy.student": 0.5,
+        "accuracy.teacher": 1,
+        "alone.100": 0.25,
+        "arms.KD": [0.5, 1],
+        "good": True,
+        "unknown": None,
+    }
+
+
+def test_the_cell_of_several_seeds_is_their_mean() -> None:
+    table = [row({"KD": [0.5, 1.0]}), row({"KD": 0.25}), row()]
+    assert sweep_tables.columns(table)["KD"] == [0.75, 0.25, None]
+
+
+def test_columns() -> None:
+    table = [
+        row(None, layers=["a", "b"], temperature=1.0),
+        row({"loss": 0.5, "seconds": 3}, layers=["é"], temperature=2.0),
+        row({"loss": 0.25, "late": 1}, layers=[], temperature=4.0),
+    ]
+    assert sweep_tables.columns(table) == {
+        "layers": ['["a", "b"]', '["é"]', "[]"],
+        "temperature": [1.0, 2.0, 4.0],
+        "status": ["missing", "ok", "ok"],
+        "seconds": [None, 1.5, 1.5],
+        "loss": [None, 0.5, 0.25],
+        "metrics.seconds": [None, 3, None],
+        "late": [None, None, 1],
+    }
+    assert sweep_tables.columns([]) == {"status": [], "seconds": []}
+
+
+def test_both_files_hold_the_same(tmp_path: Path) -> None:
+    table = [
+        row({"a": 1, "mixed": 1, "big": 2**64 - 1, "text": 'x,"y"\nz'}, seed=0),
+        row({"a": 0.1 + 0.2, "mixed": "one", "big": -1, "empty": None}, seed=1),
+        row(None, seed=2),
+    ]
+    paths = sweep_tables.write_tables(tmp_path, table)
+    assert paths == (tmp_path / "sweep.csv", tmp_path / "sweep.parquet")
+    with (tmp_path / "sweep.csv").open(encoding="utf-8", newline="") as file:
+        head, *lines = list(csv.reader(file))
+    assert head == ["seed", "status", "seconds", "a", "mixed", "big", "text", "empty"]
+    assert lines == [
+        ["0", "ok", "1.5", "1", "1", str(2**64 - 1), 'x,"y"\nz', ""],
+        ["1", "ok", "1.5", "0.30000000000000004", "one", "-1", "", ""],
+        ["2", "missing", "", "", "", "", "", ""],
+    ]
+    stored = parquet.read_table(tmp_path / "sweep.parquet")
+    assert stored.column_names == head
+    assert {
+        name: str(stored.schema.field(name).type) for name in ("seed", "a", "mixed", "big")
+    } == {
+        "seed": "int64",
+        "a": "double",
+        "mixed": "string",
+        "big": "string",
+    }
+    assert stored.to_pydict()["a"] == [1.0, 0.1 + 0.2, None]
+    assert stored.to_pydict()["mixed"] == ["1", "one", None]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"points": []}', '{"points": 3}'])
+def test_a_damaged_list_of_points(tmp_path: Path, content: str) -> None:
+    (tmp_path / "sweep.json").write_text(content)
+    with pytest.raises(CourseError, match=r"sweep.json is not (valid JSON|the list of )"):
+        sweep_tables.rows(tmp_path)
+
+
+def test_no_list_of_points(tmp_path: Path) -> None:
+    with pytest.raises(CourseError, match=r"sweep.json cannot be read: No such file"):
+        sweep_tables.rows(tmp_path)
+
+
+def test_the_list_names_no_folder_of_the_machine(tmp_path: Path) -> None:
+    import sweep_lesson
+
+    from kdhelpers import course
+    from kdhelpers.course import grids
+
+    lesson = sweep_lesson.write(tmp_path)
+    plan = course.plan([lesson], parameters={"mode": str(tmp_path / "data")})[0]
+    points = grids.expand(plan, {"layers": [[str(tmp_path / "a")], ["b"]]})
+    sweep_tables.write_list(tmp_path, points)
+    assert str(tmp_path) not in (tmp_path / "sweep.json").read_text()
+    for point in points:
+        assert not sweep_tables.finished(tmp_path, point)
+        place = sweep_tables.point_folder(tmp_path, point.folder)
+        sweep_lesson.record(point.plan, str(place), plan.lesson.digest)
+        assert sweep_tables.finished(tmp_path, point)
+    assert [r.values for r in sweep_tables.rows(tmp_path)] == [{"layers": ["a"]}, {"layers": ["b"]}]
+    assert {r.status for r in sweep_tables.rows(tmp_path)} == {"ok"}
+    assert json.loads((tmp_path / "sweep.json").read_text())["points"][0]["parameters"][
+        "mode"
+    ] == "data"  # fmt: skip

@@ -1,0 +1,509 @@
+"""Sweeps: what is finished stays, what fails is told; most tests need no kernel."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import psutil
+import pytest
+import sweep_lesson
+from distributed import LocalCluster
+from filelock import FileLock
+from pyarrow import parquet
+from sweep_lesson import Inline, accuracy
+from tiny_course import write_lesson
+
+from kdhelpers.course import cli, sweeps
+from kdhelpers.course.lessons import CourseError
+from kdhelpers.course.plans import Plan
+from kdhelpers.course.sweep_tables import Row
+from kdhelpers.course.sweeps import SweepResult, sweep
+
+GRID = {"temperature": [1, 4], "seed": ["0:2"]}
+COMMAND = [sys.executable, "-m", "kdhelpers.course.cli", "sweep", "05"]
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "Kurs {Übung}"
+    sweep_lesson.write(root)
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    return root
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The parameters of the points that ran, without a kernel."""
+    seen: list[dict[str, Any]] = []
+
+    def run_point(plan: Plan, folder: str, digest: str) -> str | None:
+        seen.append(plan.values)
+        if plan.values.get("mode") == "bad":
+            return "cell In [3]:\nit is bad"
+        sweep_lesson.record(plan, folder, digest)
+        return None
+
+    monkeypatch.setattr(sweeps, "run_point", run_point)
+    return seen
+
+
+def inline(grid: dict[str, Any], lesson: str = "05", **options: Any) -> SweepResult:
+    return sweep(lesson, grid, executor=Inline(), progress=False, **options)
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    """The rows of the CSV file without the seconds, the only thing that may differ."""
+    with (folder / "sweep.csv").open(encoding="utf-8") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def assert_gone(folder: Path, count: int) -> None:
+    """No kernel of the sweep is left, and there have been `count` at least."""
+    numbers = [number for number, _ in sweep_lesson.kernels(folder)]
+    assert len(numbers) >= count
+    left = [psutil.Process(number) for number in numbers if psutil.pid_exists(number)]
+    assert psutil.wait_procs(left, timeout=120)[1] == []
+
+
+# -- without kernels ------------------------------------------------------------------------------
+
+
+def test_a_point_runs_once(ran: list[dict[str, Any]], root: Path) -> None:
+    result = inline(GRID)
+    assert result.ok
+    assert result.ran == len(ran) == 4
+    assert ran[1] == {"temperature": 1.0, "seeds": [1]}
+    assert result.folder == Path("runs/sweeps/05_tiny")
+    assert [row.metrics["accuracy"] for row in result.rows] == [
+        accuracy(t, seed) for t in (1, 4) for seed in (0, 1)
+    ]
+    assert [path and path.exists() for path in (result.csv, result.parquet, result.figure)] == [
+        True,
+        True,
+        True,
+    ]
+    before = result.csv.read_bytes()
+
+    assert inline(GRID).ran == 0
+    assert result.csv.read_bytes() == before
+    larger = inline({"temperature": [8, 1, 4], "seed": [1, 0, 2]})
+    assert larger.ran == 5
+    assert ran[4:] == [
+        *({"temperature": 8.0, "seeds": [seed]} for seed in (1, 0, 2)),
+        *({"temperature": t, "seeds": [2]} for t in (1.0, 4.0)),
+    ]
+    assert [tuple(row.values.values()) for row in larger.rows][:3] == [(8, 1), (8, 0), (8, 2)]
+
+
+def test_a_point_runs_again_if_anything_about_it_has_changed(
+    ran: list[dict[str, Any]], root: Path
+) -> None:
+    grid = {"temperature": [1, 2]}
+
+    def again() -> int:
+        return inline(grid).ran
+
+    assert (again(), again()) == (2, 0)
+    lesson = root / "notebooks" / "05_tiny.ipynb"
+    content = lesson.read_text()
+    lesson.write_text(content.replace("Welcome!", "Good day!"))
+    assert again() == 0
+    lesson.write_text(content.replace("started = ", "begun = started = "))
+    assert (again(), again()) == (2, 0)
+    record = next(Path("runs/sweeps/05_tiny/points").glob("temperature=1.0*/05_tiny.json"))
+    good = json.loads(record.read_text())
+    for damage in (
+        "",
+        "{",
+        json.dumps(good | {"profile": "full"}),
+        json.dumps(good | {"notebook": "06"}),
+        json.dumps(good | {"parameters": good["parameters"] | {"temperature": 2.0}}),
+    ):
+        record.write_text(damage)
+        assert (again(), again()) == (1, 0)
+    record.unlink()
+    assert (again(), again()) == (1, 0)
+
+
+def test_what_all_points_share(ran: list[dict[str, Any]], root: Path) -> None:
+    Path("mine.yaml").write_text("shift: 7\ntemperature: 2\n")
+    result = inline(
+        {"seed": [1]}, parameters={"mode": "odd"}, parameter_file="mine.yaml", out_dir="here"
+    )
+    assert ran == [{"shift": 7, "temperature": 2.0, "mode": "odd", "seeds": [1]}]
+    assert result.csv == Path("here/sweep.csv")
+    inline({"temperature": [3]}, parameter_file="mine.yaml")  # the grid goes before the file
+    assert ran[-1]["temperature"] == 3.0
+    (root / "notebooks/profiles/full/05_tiny.yaml").write_text("shift: 9\n")
+    inline({"seed": [1]}, profile="full", out_dir="here")
+    assert ran[-1] == {"shift": 9, "seeds": [1]}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"grid": {"temprature": [1]}}, "unknown parameter 'temprature'"),
+        ({"grid": {}}, "the grid is empty"),
+        ({"parameters": {"mode": 3}}, "'mode' of 05_tiny wants text"),
+        ({"parameters": {"seeds": [1]}}, "'seeds' has one fixed value"),
+        ({"profile": "full"}, "05_tiny has no profile 'full'"),
+        ({"lesson": "06_silent"}, "06_silent has no parameter 'record_file', so it writes no"),
+        ({"lesson": "7"}, "unknown lesson '7'"),
+        ({"workers": 2}, "workers is for a sweep without an executor"),
+        ({"out_dir": "notebooks"}, "'notebooks' holds the lesson itself"),
+    ],
+)
+def test_nothing_runs_before_everything_is_checked(
+    ran: list[dict[str, Any]], root: Path, options: dict[str, Any], message: str
+) -> None:
+    write_lesson(root, "06_silent", parameters="seeds: list[int] = [1]\ntemperature: float = 1.0")
+    with pytest.raises(CourseError, match=message):
+        inline(**({"grid": GRID} | options))
+    assert ran == []
+    assert not Path("runs").exists()
+
+
+def test_at_least_one_worker() -> None:
+    with pytest.raises(CourseError, match="at least one worker, not 0"):
+        sweep("05", GRID, workers=0)
+
+
+def test_a_failed_point_is_told_and_tried_again(ran: list[dict[str, Any]]) -> None:
+    told: list[Row] = []
+    grid = {"mode": ["good", "bad", "fine"]}
+    result = inline(grid, on_failure=told.append)
+    assert not result.ok
+    assert [row.status for row in result.rows] == ["ok", "failed", "ok"]
+    assert [(row.values, row.failure) for row in told] == [
+        ({"mode": "bad"}, "cell In [3]:\nit is bad")
+    ]
+    assert told == result.rows[1:2]
+    assert inline(grid).ran == 1
+
+
+def test_a_mended_point_is_failed_no_more(ran: list[dict[str, Any]], root: Path) -> None:
+    result = inline({"temperature": [1]})
+    place = result.folder / "points" / result.rows[0].point
+    (place / "05_tiny.json").unlink()
+    (place / "failure.txt").write_text("once")
+    (place / ".part-left.json").write_text("half")
+    assert inline({"temperature": [1]}).ok
+    assert [path.name for path in place.iterdir()] == ["05_tiny.json"]
+
+
+def test_a_process_that_dies_is_replaced_a_few_times(
+    ran: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, calls = sweeps.run_point, []
+
+    def deadly(plan: Plan, folder: str, digest: str) -> str | None:
+        calls.append(plan.values["temperature"])
+        if calls[-1] == 2 or (calls.count(1) < 2 and calls[-1] == 1):
+            raise BrokenExecutor
+        return record(plan, folder, digest)
+
+    monkeypatch.setattr(sweeps, "run_point", deadly)
+    result = inline({"temperature": [1, 2, 3]})
+    assert [row.status for row in result.rows] == ["ok", "failed", "ok"]
+    assert "the process that ran it died 3 times" in result.rows[1].failure
+    assert sorted(calls) == [1, 1, 2, 2, 2, 3]
+
+
+class Shut(Executor):
+    """Takes one call and never runs it."""
+
+    def __init__(self) -> None:
+        self.future: Future[Any] = Future()
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if self.future.cancelled():
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        self.future.cancel()
+        self.future.set_running_or_notify_cancel()
+        return self.future
+
+
+def test_an_executor_that_gives_up() -> None:
+    result = sweep("05", {"temperature": [1, 2]}, executor=Shut(), progress=False)
+    assert [row.failure for row in result.rows] == [
+        "the executor gave it up",
+        "RuntimeError: cannot schedule new futures after shutdown",
+    ]
+    assert result.figure is None
+    assert result.csv.read_text().startswith("temperature,status,seconds\n1.0,failed,\n")
+
+
+def test_an_interrupt_keeps_what_is_done(
+    ran: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(row: Row) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        inline({"mode": ["good", "bad", "fine"]}, on_failure=interrupt)
+    assert [row["status"] for row in table(Path("runs/sweeps/05_tiny"))] == ["ok", "failed", "ok"]
+
+
+def test_an_interrupt_kills_the_processes_of_its_own(
+    ran: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Inline):
+        ends: ClassVar[list[int]] = []
+
+        def __init__(self, workers: int) -> None:
+            self.workers = workers
+
+        def kill(self) -> None:
+            self.ends.append(self.workers)
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps, "Processes", Killed)
+    monkeypatch.setattr(sweeps.os, "cpu_count", lambda: None)
+    monkeypatch.setattr(sweeps, "wait", interrupt)
+    for workers in (3, None):
+        with pytest.raises(KeyboardInterrupt):
+            sweep("05", GRID, workers=workers, out_dir=f"{workers}", progress=False)
+    assert Killed.ends == [3, 1]
+
+
+def test_two_sweeps_into_one_folder_are_refused(ran: list[dict[str, Any]]) -> None:
+    Path("out").mkdir()
+    with (
+        FileLock("out/.sweep.lock"),
+        pytest.raises(CourseError, match=r"another sweep is writing to 'out'; choose another"),
+    ):
+        inline(GRID, out_dir="out")
+    assert ran == []
+    assert inline(GRID, out_dir="out").ok
+
+
+def test_without_pyarrow_there_is_no_parquet(
+    ran: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inline(GRID)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert cli.main(["sweep", "05", "-p", "temperature", "1", "4", "-p", "seed", "0:2"]) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith("4 points, 0 run now\nIn runs/sweeps/05_tiny: sweep.csv, sweep.png\n")
+    assert "sweep.parquet needs the package 'pyarrow'; install the extra" in err
+    assert not Path("runs/sweeps/05_tiny/sweep.parquet").exists()
+
+
+def test_a_lesson_that_changes_meanwhile(root: Path) -> None:
+    class Editor(Inline):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            sweep_lesson.write(root, trouble="x = 1")
+            return super().submit(fn, *args, **kwargs)
+
+    result = sweep("05", {"temperature": [1]}, executor=Editor(), progress=False)
+    assert "05_tiny.ipynb has changed since the sweep began" in result.rows[0].failure
+
+
+# -- the command, without kernels -----------------------------------------------------------------
+
+
+def call(*arguments: str) -> int:
+    try:
+        return cli.main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("sweep", "kdhelpers sweep: the following arguments are required: LESSON"),
+        ("sweep 05", "kdhelpers: the grid is empty; give at least one parameter"),
+        ("sweep 05 -p", "kdhelpers sweep: argument -p: expected at least one argument"),
+        ("sweep 05 -p seed", "kdhelpers: the grid has no value for 'seed'"),
+        ("sweep 05 -p seed --out x", "kdhelpers: the grid has no value for 'seed'"),
+        ("sweep 05 -p shift -1 -2:1 -1", "kdhelpers: the grid has shift = -1 twice"),
+        ("sweep 05 -p temperature -1e-3 -.5 hot", "kdhelpers: parameter 'temperature' of 05_t"),
+        ("sweep 05 -p seed 1 -p seed 2", "kdhelpers: -p seed is given twice; write all its"),
+        ("sweep 05 -p seed 1 --workers 0", "kdhelpers: a sweep needs at least one worker"),
+        ("sweep 05 -p seed 1 --workers 2 --dask x", "kdhelpers sweep: argument --dask: not all"),
+        ("sweep 05 -p seed 1 --dask nonsense://x", "kdhelpers: no dask scheduler answers at 'no"),
+        ("report nowhere", "kdhelpers: 'nowhere' has no records; `kdhelpers run` and `sweep`"),
+    ],
+)
+def test_bad_arguments_end_with_2_and_one_sentence(
+    arguments: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*arguments.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(sentence)
+    assert err.count("\n") == 1
+
+
+def test_an_interrupt_ends_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps, "sweep", interrupt)
+    assert call("sweep", "05", "-p", "seed", "1") == 130
+    assert capsys.readouterr().err.endswith("goes on from there\ninterrupted\n")
+
+
+def test_a_sweep_in_which_every_point_fails(
+    ran: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "Processes", lambda workers: Inline())
+    assert call("sweep", "05", "-p", "mode", "bad", "--workers", "1") == 1
+    out, err = capsys.readouterr()
+    assert out == (
+        "1 point, 1 run now, 1 failed (the same command tries them again)\n"
+        "In runs/sweeps/05_tiny: sweep.csv, sweep.parquet\n"
+    )
+    assert "mode = bad failed: cell In [3]:\nit is bad" in err
+
+
+def test_dask_is_an_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert call("sweep", "05", "-p", "seed", "1", "--dask", "tcp://127.0.0.1:1") == 2
+    assert "--dask needs the package 'distributed'; install" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_in_one_sentence(
+    ran: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sweeps.sweep_tables, "write_list", full)
+    assert call("sweep", "05", "-p", "seed", "1") == 2
+    assert "finished points are kept: [Errno 28] No space left" in capsys.readouterr().err
+
+
+# -- with kernels ---------------------------------------------------------------------------------
+
+TROUBLE = """\
+if temperature == 2:
+    raise ValueError("too <warm>")
+if temperature == 4 and attempts == 1:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+"""
+
+
+def check_trouble(result: SweepResult) -> None:
+    """What a sweep over TROUBLE must come to, whoever runs it."""
+    assert [row.status for row in result.rows] == ["ok", "failed", "ok"]
+    assert result.rows[1].failure.endswith("ValueError: too <warm>")
+    found = [row.metrics.get("accuracy") for row in result.rows]
+    assert found == [accuracy(1, 0), None, accuracy(4, 0)]
+    stored = parquet.read_table(result.folder / "sweep.parquet").to_pydict()
+    assert stored["accuracy"] == found
+    assert stored["temperature"] == [1.0, 2.0, 4.0]
+    assert len(sweep_lesson.kernels(result.folder)) == 4
+    assert_gone(result.folder, 4)
+
+
+def test_any_executor_will_do(root: Path) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        result = sweep("05", {"seed": [3]}, executor=threads, progress=False)
+    assert [row.metrics for row in result.rows] == [
+        {"headline": "done", "accuracy": accuracy(4, 3)}
+    ]
+    assert list((result.folder / "points").glob("seed=3-*/05_tiny.ipynb"))
+
+
+def test_two_processes_and_one_is_killed(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    sweep_lesson.write(root, TROUBLE)
+    grid = ["-p", "temperature", "1", "2", "4", "-p", "seed", "0"]
+    assert cli.main(["sweep", "05", *grid, "--workers", "2", "--out", "out"]) == 1
+    out, err = capfd.readouterr()
+    assert "3 points, 3 run now, 1 failed (the same command tries them again)" in out
+    assert "\ntemperature = 2.0, seed = 0 failed: cell In [4], line 2:\n" in err
+    assert "05_tiny: 100%" in err
+    assert "papermill" not in err  # no traceback of ours; a kernel that is stopped may print one
+    assert {threads for _, threads in sweep_lesson.kernels(Path("out"))} == {"1"}
+    folder = Path("out")
+    rows, paths = sweeps.sweep_tables.rows(folder), [folder / f"sweep.{s}" for s in ("csv", "png")]
+    check_trouble(SweepResult(folder, rows, 3, paths[0], None, paths[1]))
+
+
+@contextmanager
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as started:
+        yield started
+
+
+def test_two_workers_of_dask_and_one_is_killed(root: Path) -> None:
+    sweep_lesson.write(root, TROUBLE)
+    with cluster() as dask:
+        arguments = ["--dask", dask.scheduler_address, "--out", "out"]
+        assert cli.main(["sweep", "05", "-p", "temperature", "1", "2", "-p", "seed", "0",
+                         *arguments]) == 1  # fmt: skip
+        with dask.get_client() as client:
+            grid = {"temperature": [1, 2, 4], "seed": [0]}
+            sweep_lesson.kernels(Path("out"))
+            for log in Path("out").glob("points/temperature=2*/kernels.log"):
+                log.unlink()
+            result = sweep("05", grid, executor=client.get_executor(), out_dir="out")
+    assert result.ran == 2
+    check_trouble(result)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_sweep_that_is_killed_goes_on_and_ends_with_the_same_table() -> None:
+    grid = ["-p", "temperature", "1", "4", "-p", "seed", "0:2"]
+    command = [*COMMAND, *grid, "--workers", "2", "--out", "out"]
+    out, chance = Path("out"), random.Random(6)
+    running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    wait_until(lambda: sweep_lesson.kernels(out))
+    time.sleep(chance.uniform(0, 2))
+    running.kill()
+    running.wait()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert table(out) == [
+        {"temperature": f"{t}.0", "seed": f"{seed}", "status": "ok", "headline": "done",
+         "accuracy": f"{accuracy(t, seed)}"}
+        for t in (1, 4) for seed in (0, 1)
+    ]  # fmt: skip
+    assert not list(out.rglob("failure.txt"))
+    assert_gone(out, 4)
+
+
+def test_ctrl_c_keeps_what_is_done_and_leaves_no_kernel(root: Path) -> None:
+    interrupt = "if seeds == [1]:\n    time.sleep(60)"
+    sweep_lesson.write(root, interrupt)
+    running = subprocess.Popen(
+        [*COMMAND, "-p", "seed", "0:3", "--workers", "1", "--out", "out"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    wait_until(lambda: len(sweep_lesson.kernels(Path("out"))) == 2)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+    out, err = running.communicate(timeout=300)
+    assert running.returncode == 130
+    assert out == ""
+    assert err.endswith("the same command goes on from there\ninterrupted\n")
+    assert "KeyboardInterrupt" not in err
+    assert [row["status"] for row in table(Path("out"))] == ["ok", "missing", "missing"]
+    assert_gone(Path("out"), 2)

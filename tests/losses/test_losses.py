@@ -1,0 +1,614 @@
+"""The losses against identities that a wrong formula cannot satisfy.
+
+Each loss has a `Case` (`loss_cases.py`): the identities it obeys and a table of typical mistakes.
+`test_identity` holds the real loss against every identity; `test_mistake_is_caught` demands that
+each mistake breaks at least one. Then: formulas written again in NumPy and SciPy, the forms of
+public implementations re-derived, gradients, extreme values, autocast, and refusals.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from loss_cases import CASES
+from loss_identities import LABELS, Case, Loss, close, gradient, is_zero_at_the_teacher, normal
+from scipy import special, stats
+from scipy.spatial import distance as spatial
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from kdhelpers import _tensors, losses
+
+NUMPY_LABELS = LABELS.numpy()
+
+IDENTITIES = [
+    pytest.param(case, identity, id=f"{name}-{identity.__name__}")
+    for name, case in CASES.items()
+    for identity in case.identities
+]
+MISTAKES = [
+    pytest.param(case, mistake, id=f"{name}-{what}")
+    for name, case in CASES.items()
+    for what, mistake in case.mistakes.items()
+]
+each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+LOGIT_CASES = [name for name, case in CASES.items() if case.shapes == ((7,), (7,))]
+
+
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")  # PyTorch knows the pitfall
+@pytest.mark.parametrize(("case", "identity"), IDENTITIES)
+def test_identity(case: Case, identity: Callable[[Loss, Case], None]) -> None:
+    identity(case.loss, case)
+
+
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
+@pytest.mark.parametrize(("case", "mistake"), MISTAKES)
+def test_mistake_is_caught(case: Case, mistake: Loss) -> None:
+    broken = []
+    for identity in case.identities:
+        try:
+            identity(mistake, case)
+        except AssertionError:
+            broken.append(identity.__name__)
+    assert broken
+
+
+def test_every_loss_has_a_case() -> None:
+    assert {*CASES, "soft_targets"} == set(losses.__all__)
+    assert all(getattr(losses, name) is case.loss for name, case in CASES.items())
+
+
+# --- soft targets ---------------------------------------------------------------------------------
+
+
+def test_soft_targets_by_hand() -> None:
+    logits = torch.tensor([[math.log(1.0), math.log(4.0), math.log(16.0)]], dtype=torch.float64)
+    close(losses.soft_targets(logits, temperature=1.0), [[1 / 21, 4 / 21, 16 / 21]])
+    close(losses.soft_targets(logits, temperature=2.0), [[1 / 7, 2 / 7, 4 / 7]])
+    close(losses.soft_targets(logits, temperature=1e9), torch.full((1, 3), 1 / 3), relative=1e-6)
+    close(losses.soft_targets(logits, temperature=1e-3), [[0.0, 0.0, 1.0]])
+
+
+def test_soft_targets_are_attached() -> None:
+    logits = normal(2, 3, seed=0).requires_grad_()
+    losses.soft_targets(logits, temperature=2.0)[0, 0].backward()
+    assert logits.grad is not None
+    assert logits.grad[0].abs().min() > 0
+
+
+# --- the same formulas, written in NumPy and SciPy ------------------------------------------------
+
+
+def numpy_kd(s: np.ndarray, t: np.ndarray, temperature: float) -> float:
+    p_s, p_t = (special.softmax(z / temperature, axis=1) for z in (s, t))
+    return float(temperature**2 * special.rel_entr(p_t, p_s).sum(axis=1).mean())
+
+
+def numpy_hard(s: np.ndarray) -> float:
+    return float(-special.log_softmax(s, axis=1)[np.arange(5), NUMPY_LABELS].mean())
+
+
+def numpy_dkd(s: np.ndarray, t: np.ndarray, temperature: float, alpha: float, beta: float) -> float:
+    total = 0.0
+    for z_s, z_t, y in zip(s / temperature, t / temperature, NUMPY_LABELS, strict=True):
+        p_s, p_t = special.softmax(z_s), special.softmax(z_t)
+        first = stats.entropy([p_t[y], 1 - p_t[y]], [p_s[y], 1 - p_s[y]])
+        second = stats.entropy(np.delete(p_t, y), np.delete(p_s, y))  # normalises both
+        total += temperature**2 * (alpha * first + beta * second)
+    return total / len(s)
+
+
+def numpy_dist(s: np.ndarray, t: np.ndarray, temperature: float, beta: float, gamma: float) -> Any:
+    p_s, p_t = (special.softmax(z / temperature, axis=1) for z in (s, t))
+    rows = [stats.pearsonr(a, b).statistic for a, b in zip(p_s, p_t, strict=True)]
+    columns = [stats.pearsonr(a, b).statistic for a, b in zip(p_s.T, p_t.T, strict=True)]
+    return temperature**2 * (beta * (1 - np.mean(rows)) + gamma * (1 - np.mean(columns)))
+
+
+def numpy_attention(f: np.ndarray) -> np.ndarray:
+    energy = np.sqrt((np.einsum("bchw,bchw->bhw", f, f) ** 2).sum(axis=(1, 2), keepdims=True))
+    return np.einsum("bchw,bchw->bhw", f, f) / energy
+
+
+def numpy_similarity(s: np.ndarray, t: np.ndarray) -> float:
+    s, t = s @ s.T, t @ t.T
+    s, t = s / np.sqrt((s**2).sum(1))[:, None], t / np.sqrt((t**2).sum(1))[:, None]
+    return float(((s - t) ** 2).sum() / len(s) ** 2)
+
+
+def numpy_relations(f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    pairs = spatial.pdist(f)
+    cosines = np.zeros((len(f),) * 3)
+    for i, j, k in np.ndindex(cosines.shape):
+        if i not in (j, k):
+            cosines[i, j, k] = 1 - spatial.cosine(f[j] - f[i], f[k] - f[i])
+    return spatial.squareform(pairs / pairs.mean()), cosines
+
+
+def numpy_relational(s: np.ndarray, t: np.ndarray) -> float:
+    (d_s, a_s), (d_t, a_t) = numpy_relations(s), numpy_relations(t)
+    return float(25 * special.huber(1, d_s - d_t).mean() + 50 * special.huber(1, a_s - a_t).mean())
+
+
+NUMPY: dict[str, tuple[str, dict[str, float], Callable[..., float]]] = {
+    "kd": ("kd_loss", {"temperature": 3.0}, lambda s, t: numpy_kd(s, t, 3.0)),
+    "kd, T = 1": ("kd_loss", {"temperature": 1.0}, lambda s, t: numpy_kd(s, t, 1.0)),
+    "kd, default": ("kd_loss", {}, lambda s, t: numpy_kd(s, t, 4.0)),
+    "soft cross-entropy": (
+        "soft_cross_entropy",
+        {},
+        lambda s, t: (
+            -16 * (special.softmax(t / 4, 1) * special.log_softmax(s / 4, 1)).sum(1).mean()
+        ),
+    ),
+    "probability mse": (
+        "probability_mse",
+        {},
+        lambda s, t: 8 * np.square(special.softmax(s / 4, 1) - special.softmax(t / 4, 1)).mean(),
+    ),
+    "logit mse": ("logit_mse", {}, lambda s, t: np.square(s - t).mean()),
+    "distillation": (
+        "distillation_loss",
+        {},
+        lambda s, t: 0.9 * numpy_kd(s, t, 4.0) + 0.1 * numpy_hard(s),
+    ),
+    "dkd, default": ("decoupled_kd_loss", {}, lambda s, t: numpy_dkd(s, t, 4.0, 1.0, 8.0)),
+    "dkd": (
+        "decoupled_kd_loss",
+        {"temperature": 1.0, "alpha": 0.3, "beta": 2.0},
+        lambda s, t: numpy_dkd(s, t, 1.0, 0.3, 2.0),
+    ),
+    "dist, default": ("dist_loss", {}, lambda s, t: numpy_dist(s, t, 1.0, 1.0, 1.0)),
+    "dist": (
+        "dist_loss",
+        {"temperature": 4.0, "beta": 2.0, "gamma": 0.5},
+        lambda s, t: numpy_dist(s, t, 4.0, 2.0, 0.5),
+    ),
+    "hint": ("hint_loss", {}, lambda s, t: np.square(s - t).mean()),
+    "attention, code": (
+        "attention_transfer_loss",
+        {},
+        lambda s, t: np.square(numpy_attention(s) - numpy_attention(t)).mean(),
+    ),
+    "attention, paper": (
+        "attention_transfer_loss",
+        {"form": "paper"},
+        lambda s, t: np.sqrt(((numpy_attention(s) - numpy_attention(t)) ** 2).sum((1, 2))).mean(),
+    ),
+    "similarity": ("similarity_loss", {}, numpy_similarity),
+    "relational": ("relational_loss", {}, numpy_relational),
+}
+
+
+@pytest.mark.parametrize("what", NUMPY)
+def test_agrees_with_numpy(what: str) -> None:
+    name, options, formula = NUMPY[what]
+    case = CASES[name]
+    student, teacher = case.sample()
+    expected = formula(student.detach().numpy(), teacher.numpy())
+    close(case.call(case.loss, student, teacher, **options), expected, relative=1e-10)
+
+
+# --- the forms that public implementations use, derived again -------------------------------------
+
+
+def summed_kl(log_p_s: Tensor, p_t: Tensor) -> Tensor:
+    return F.kl_div(log_p_s, p_t, reduction="sum") / len(p_t)
+
+
+def form_of_dkd(s: Tensor, t: Tensor) -> Tensor:
+    """mdistiller: logarithms of summed probabilities; the target hidden by a large offset."""
+    hidden = 1000.0 * F.one_hot(LABELS, 7)
+    p_s, p_t = (s / 4).softmax(1), (t / 4).softmax(1)
+    chosen_s, chosen_t = (p.gather(1, LABELS[:, None]) for p in (p_s, p_t))
+    first = summed_kl(
+        torch.cat([chosen_s, 1 - chosen_s], 1).log(), torch.cat([chosen_t, 1 - chosen_t], 1)
+    )
+    second = summed_kl((s / 4 - hidden).log_softmax(1), (t / 4 - hidden).softmax(1))
+    return 16 * (first + 8 * second)
+
+
+def form_of_dist(s: Tensor, t: Tensor, *, added: float = 0.0) -> Tensor:
+    """torchdistill: each norm at least 1e-8. The authors: 1e-8 added to the product of norms."""
+
+    def correlation(a: Tensor, b: Tensor) -> Tensor:
+        a, b = a - a.mean(1)[:, None], b - b.mean(1)[:, None]
+        norms = a.norm(dim=1).clamp(min=1e-8) * b.norm(dim=1).clamp(min=1e-8)
+        return ((a * b).sum(1) / (norms + added)).mean()
+
+    p_s, p_t = s.softmax(1), t.softmax(1)
+    return (1 - correlation(p_s, p_t)) + (1 - correlation(p_s.T, p_t.T))
+
+
+def form_of_attention(s: Tensor, t: Tensor) -> Tensor:
+    q_s, q_t = (F.normalize(f.pow(2).mean(1).reshape(len(f), -1)) for f in (s, t))
+    return (q_s - q_t).pow(2).mean()
+
+
+def form_of_similarity(s: Tensor, t: Tensor) -> Tensor:
+    g_s, g_t = (F.normalize(f @ f.T, p=2.0, dim=1) for f in (s, t))
+    return torch.linalg.matrix_norm(g_s - g_t, "fro") ** 2 / len(s) ** 2
+
+
+def form_of_relations(s: Tensor, t: Tensor) -> Tensor:
+    """RepDistiller: distances from the Gram matrix, clamped; directions by a small epsilon."""
+
+    def distances(f: Tensor) -> Tensor:
+        square, off = (f**2).sum(1), 1 - torch.eye(len(f), dtype=f.dtype)
+        d = (square[:, None] + square[None] - 2 * f @ f.T).clamp(min=1e-12).sqrt() * off
+        return d / d[d > 0].mean()
+
+    def angles(f: Tensor) -> Tensor:
+        direction = F.normalize(f[None] - f[:, None], dim=2)
+        return torch.einsum("ijd,ikd->ijk", direction, direction)
+
+    return 25 * F.smooth_l1_loss(distances(s), distances(t)) + 50 * F.smooth_l1_loss(
+        angles(s), angles(t)
+    )
+
+
+PUBLIC_FORMS: dict[str, Loss] = {
+    "kd_loss": lambda s, t: summed_kl((s / 4).log_softmax(1), (t / 4).softmax(1)) * 16,
+    "decoupled_kd_loss": form_of_dkd,
+    "dist_loss": form_of_dist,
+    "attention_transfer_loss": form_of_attention,
+    "similarity_loss": form_of_similarity,
+    "relational_loss": form_of_relations,
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC_FORMS)
+def test_agrees_with_public_forms(name: str) -> None:
+    case = CASES[name]
+    student, teacher = case.sample()
+    ours = case.call(case.loss, student, teacher)
+    theirs = PUBLIC_FORMS[name](student, teacher)
+    close(ours, theirs, relative=1e-6)
+    close(gradient(ours, student), gradient(theirs, student), relative=1e-6)
+
+
+def test_dist_is_near_its_authors_form() -> None:
+    student, teacher = CASES["dist_loss"].sample()
+    ours, theirs = losses.dist_loss(student, teacher), form_of_dist(student, teacher, added=1e-8)
+    close(ours, theirs, relative=1e-6)
+    gap = gradient(ours, student) - gradient(theirs, student)
+    assert gap.norm() < 1e-5 * gradient(losses.dist_loss(student, teacher), student).norm()
+
+
+# --- gradients, extremes, precision ---------------------------------------------------------------
+
+
+@each_case
+def test_gradient_is_that_of_the_value(case: Case) -> None:
+    student, teacher = case.sample()
+    assert torch.autograd.gradcheck(lambda s: case.call(case.loss, s, teacher), (student,))
+
+
+@pytest.mark.parametrize("name", [n for n in LOGIT_CASES if n != "logit_mse"])
+def test_learned_temperature_stays_in_the_graph(name: str) -> None:
+    case = CASES[name]
+    student, teacher = case.sample()
+    temperature = torch.tensor(2.5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda t: case.call(case.loss, student, teacher, temperature=t), (temperature,)
+    )
+    close(
+        case.call(case.loss, student, teacher, temperature=temperature),
+        case.call(case.loss, student, teacher, temperature=2.5),
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@each_case
+def test_extreme_values_stay_finite(case: Case, dtype: torch.dtype) -> None:
+    student, teacher = (z.detach().sign().mul(1e4).to(dtype) for z in case.sample())
+    for other in (teacher, -teacher, torch.zeros_like(teacher)):
+        leaf = student.clone().requires_grad_()
+        value = case.call(case.loss, leaf, other)
+        assert value.dtype == dtype
+        assert value.isfinite()
+        assert gradient(value, leaf).isfinite().all()
+
+
+@pytest.mark.parametrize("temperature", [1e-2, 1.0, 1e4])
+def test_extreme_logits_with_a_learned_temperature(temperature: float) -> None:
+    student = torch.tensor([[1e4, -1e4, 0.0]], requires_grad=True)
+    learned = torch.tensor(temperature, requires_grad=True)
+    losses.kd_loss(student, -student, temperature=learned).backward()
+    assert student.grad is not None
+    assert student.grad.isfinite().all()
+    assert learned.grad is not None
+    assert learned.grad.isfinite()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@each_case
+def test_autocast_computes_in_full_precision(case: Case, dtype: torch.dtype) -> None:
+    """Half-precision outputs under autocast give what their exact float32 copies give outside."""
+    raw_student, raw_teacher = (z.detach().to(dtype) for z in case.sample())
+    student = raw_student.clone().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = case.call(case.loss, student, raw_teacher)
+    wide = raw_student.float().requires_grad_()
+    expected = case.call(case.loss, wide, raw_teacher.float())
+    assert value.dtype == torch.float32
+    close(value, expected, relative=1e-6)
+    half, full = gradient(value, student), gradient(expected, wide)
+    assert half.dtype == dtype
+    close(half, full.to(dtype), relative=2e-2)
+
+
+@each_case
+def test_works_under_function_transforms(case: Case) -> None:
+    student, teacher = case.sample()
+    slope = torch.func.grad(lambda s: case.call(case.loss, s, teacher))(student.detach())
+    close(slope, gradient(case.call(case.loss, student, teacher), student))
+
+
+def test_computes_in_the_students_dtype() -> None:
+    student, teacher = CASES["kd_loss"].sample()
+    assert losses.kd_loss(student.float(), teacher).dtype == torch.float32
+    assert losses.kd_loss(student, teacher.half()).dtype == torch.float64
+
+
+def test_similarity_and_relations_of_coinciding_samples() -> None:
+    """Duplicates, a sample of zeros, a collapsed student: finite, and no gradient of 1/epsilon."""
+    teacher = normal(4, 6, seed=1)
+    student = normal(4, 6, seed=2)
+    student[1] = student[0]
+    student[2] = 0.0
+    for features in (student, torch.zeros(4, 6), torch.ones(4, 6)):
+        for loss in (losses.relational_loss, losses.similarity_loss):
+            features = features.clone().requires_grad_()
+            value = loss(features, teacher)
+            assert value.isfinite()
+            assert gradient(value, features).abs().max() < 1e3
+            assert loss(teacher, features).isfinite()
+
+
+def test_probability_mse_is_far_weaker_than_kl() -> None:
+    student, teacher = (normal(64, 10, seed=seed, scale=3.0) for seed in (0, 1))
+    student.requires_grad_()
+    kl = gradient(losses.kd_loss(student, teacher, temperature=20.0), student).norm()
+    mse = gradient(losses.probability_mse(student, teacher, temperature=20.0), student).norm()
+    assert 30 < kl / mse < 200
+
+
+@settings(deadline=None, derandomize=True, max_examples=20)
+@given(
+    name=st.sampled_from(LOGIT_CASES),
+    batch=st.integers(1, 6),
+    classes=st.integers(2, 12),
+    scale=st.floats(1e-3, 1e4),
+    temperature=st.floats(0.25, 50.0),
+    seed=st.integers(0, 2**16),
+)
+def test_any_logits(
+    name: str, batch: int, classes: int, scale: float, temperature: float, seed: int
+) -> None:
+    case = CASES[name]
+    batch = max(batch, case.smallest)
+    options = {} if name == "logit_mse" else {"temperature": temperature}
+    student = normal(batch, classes, seed=seed, scale=scale).requires_grad_()
+    teacher = normal(batch, classes, seed=seed + 1, scale=scale)
+    value = case.call(case.loss, student, teacher, **options)
+    assert value.isfinite()
+    assert value >= -1e-12
+    assert gradient(value, student).isfinite().all()
+    if is_zero_at_the_teacher in case.identities and (name != "dist_loss" or scale < 10.0):
+        close(case.call(case.loss, teacher.clone(), teacher, **options), 0.0, relative=0.0)
+
+
+@settings(deadline=None, derandomize=True, max_examples=20)
+@given(
+    name=st.sampled_from([n for n in CASES if n not in LOGIT_CASES]),
+    batch=st.integers(1, 5),
+    channels=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    sizes=st.tuples(*[st.integers(1, 5)] * 4),
+    scale=st.floats(1e-3, 1e4),
+    seed=st.integers(0, 2**16),
+)
+def test_any_features(
+    name: str,
+    batch: int,
+    channels: tuple[int, int],
+    sizes: tuple[int, int, int, int],
+    scale: float,
+    seed: int,
+) -> None:
+    case = CASES[name]
+    batch = max(batch, case.smallest)
+    student = normal(batch, channels[0], *sizes[:2], seed=seed, scale=scale).requires_grad_()
+    teacher = normal(batch, channels[1], *sizes[2:], seed=seed + 1, scale=scale)
+    if name == "hint_loss":
+        teacher = teacher.new_ones(student.shape)
+    value = case.loss(student, teacher)
+    assert value.isfinite()
+    assert value >= 0
+    assert gradient(value, student).isfinite().all()
+    close(case.loss(teacher.clone(), teacher), 0.0)
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+GOOD = torch.zeros(4, 3)
+INTEGERS = torch.zeros(4, 3, dtype=torch.long)
+NAN = torch.tensor([[0.0, math.nan, 1.0]]).expand(4, 3)
+INFINITE = torch.tensor([[0.0, math.inf, -math.inf]]).expand(4, 3)
+ZEROS = torch.zeros(4, dtype=torch.long)
+MAPS = torch.zeros(4, 3, 2, 2)
+
+BAD_PAIRS = {
+    "unequal batches": (GOOD, GOOD[:2], "4 samples and the teacher 2"),
+    "integers": (INTEGERS, GOOD, r"student_\w+ must be floating point, but is torch.int64"),
+    "integer teacher": (GOOD, INTEGERS, r"teacher_\w+ must be floating point"),
+    "NaN": (NAN, GOOD, r"student_\w+ has 4 NaN or infinite values of 12"),
+    "infinite teacher": (GOOD, INFINITE, r"teacher_\w+ has 8 NaN or infinite values of 12"),
+    "no tensor": ([[0.0]], GOOD, r"student_\w+ must be a torch.Tensor, but is a list"),
+    "empty": (GOOD[:0], GOOD[:0], "at least one sample, but has the shape"),
+    "0-d": (GOOD[0, 0], GOOD[0, 0], "at least one sample, but has the shape"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_PAIRS)
+@each_case
+def test_refuses_bad_pairs(case: Case, what: str) -> None:
+    student, teacher, message = BAD_PAIRS[what]
+    with pytest.raises(ValueError, match=message):
+        case.loss(student, teacher, ZEROS) if case.labelled else case.loss(student, teacher)
+
+
+@pytest.mark.parametrize("name", LOGIT_CASES)
+def test_refuses_other_shapes_of_logits(name: str) -> None:
+    case = CASES[name]
+    with pytest.raises(ValueError, match=r"\(4, 3\) differs from the teacher's \(4, 5\)"):
+        case.call(case.loss, GOOD, torch.zeros(4, 5))
+    with pytest.raises(ValueError, match=r"\(batch, classes\), but has \(4, 3, 2, 2\)"):
+        case.call(case.loss, MAPS, MAPS)
+    with pytest.raises(ValueError, match=r"\(batch, classes\), but has \(4, 3, 2, 2\)"):
+        losses.soft_targets(MAPS, temperature=1.0)
+
+
+BAD_TEMPERATURES: dict[str, tuple[Any, str]] = {
+    "0": (0.0, "above 0, but is 0.0"),
+    "negative": (-4, "above 0, but is -4"),
+    "NaN": (math.nan, "above 0, but is nan"),
+    "infinite": (math.inf, "above 0, but is inf"),
+    "bool": (True, "above 0, but is True"),
+    "text": ("4", "above 0, but is '4'"),
+    "tensor of 0": (torch.tensor(0.0), "above 0, but is 0.0"),
+    "1-d tensor": (torch.tensor([4.0]), r"0-d and floating point, but is torch.float32 of shape"),
+    "integer tensor": (torch.tensor(4), "0-d and floating point, but is torch.int64"),
+    "bool tensor": (torch.tensor(True), "0-d and floating point, but is torch.bool"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_TEMPERATURES)
+@pytest.mark.parametrize("name", [n for n in LOGIT_CASES if n != "logit_mse"])
+def test_refuses_bad_temperatures(name: str, what: str) -> None:
+    temperature, message = BAD_TEMPERATURES[what]
+    case = CASES[name]
+    with pytest.raises(ValueError, match=message):
+        case.call(case.loss, GOOD, GOOD, temperature=temperature)
+    with pytest.raises(ValueError, match=message):
+        losses.soft_targets(GOOD, temperature=temperature)
+
+
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, True, "1", None])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.weights[0]])
+def test_refuses_bad_weights(name: str, value: Any) -> None:
+    case = CASES[name]
+    for weight in case.weights:
+        with pytest.raises(ValueError, match=rf"{weight} must be .* at least 0, but is {value!r}"):
+            case.call(case.loss, GOOD, GOOD, **{weight: value})
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.1, math.nan, True, "1"])
+def test_refuses_alpha_outside_0_to_1(alpha: Any) -> None:
+    with pytest.raises(ValueError, match=rf"alpha must be .* in \[0, 1\], but is {alpha!r}"):
+        losses.distillation_loss(GOOD, GOOD, ZEROS, alpha=alpha)
+
+
+BAD_LABELS: dict[str, tuple[Any, str]] = {
+    "too large": (torch.tensor([0, 1, 2, 3]), r"0\.\.2, but reach from 0 to 3"),
+    "negative": (torch.tensor([0, -100, 2, 1]), r"0\.\.2, but reach from -100 to 2"),
+    "floating": (torch.zeros(4), "integer class indices, but is torch.float32"),
+    "bool": (torch.zeros(4, dtype=torch.bool), "integer class indices, but is torch.bool"),
+    "list": ([0, 1, 2, 0], "integer class indices, but is a list"),
+    "one-hot": (INTEGERS, r"shape \(4,\), but have \(4, 3\)"),
+    "too few": (ZEROS[:3], r"shape \(4,\), but have \(3,\)"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_LABELS)
+@pytest.mark.parametrize("loss", [losses.distillation_loss, losses.decoupled_kd_loss])
+def test_refuses_bad_labels(loss: Loss, what: str) -> None:
+    labels, message = BAD_LABELS[what]
+    with pytest.raises(ValueError, match=message):
+        loss(GOOD, GOOD, labels)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_accepts_labels_of_any_integer_type(dtype: torch.dtype) -> None:
+    student, teacher = CASES["distillation_loss"].sample()
+    for loss in (losses.distillation_loss, losses.decoupled_kd_loss):
+        close(loss(student, teacher, LABELS.to(dtype)), loss(student, teacher, LABELS))
+
+
+def test_refuses_batches_and_classes_too_small() -> None:
+    for name, case in CASES.items():
+        student, teacher = (x[: case.smallest] for x in case.sample())
+        case.call(case.loss, student, teacher)
+        if case.smallest > 1:
+            with pytest.raises(ValueError, match=f"use at least {case.smallest}"):
+                case.call(case.loss, student[:-1], teacher[:-1])
+        if name in ("decoupled_kd_loss", "dist_loss"):
+            with pytest.raises(ValueError, match="has 1 class; at least 2"):
+                case.call(case.loss, student[:, :1], teacher[:, :1])
+
+
+def test_dist_needs_a_batch_or_classes_only_for_the_terms_in_use() -> None:
+    student, teacher = CASES["dist_loss"].sample()
+    assert losses.dist_loss(student[:1], teacher[:1], gamma=0.0) > 0
+    close(losses.dist_loss(student[:, :1], teacher[:, :1], beta=0.0), 1.0)  # constant columns
+
+
+def test_refuses_features_it_cannot_compare() -> None:
+    with pytest.raises(ValueError, match=r"\(4, 3\) differs .* Regressor"):
+        losses.hint_loss(GOOD, torch.zeros(4, 5))
+    with pytest.raises(ValueError, match="student_features must have the shape"):
+        losses.attention_transfer_loss(GOOD, MAPS)
+    with pytest.raises(ValueError, match="teacher_features must have the shape"):
+        losses.attention_transfer_loss(MAPS, GOOD)
+    with pytest.raises(ValueError, match='form must be "code" or "paper", but is \'book\''):
+        losses.attention_transfer_loss(MAPS, MAPS, form="book")
+
+
+def test_values_that_would_overflow_further_on_are_refused() -> None:
+    large = torch.full((2, 4), 1e6)
+    close(losses.kd_loss(large, large), 0.0)
+    large[1, 2] = -1.1e6
+    with pytest.raises(ValueError, match="teacher_logits has 1 values beyond 1,000,000 of 8"):
+        losses.kd_loss(GOOD[:2].new_zeros(2, 4), large)
+
+
+# --- no step waits for an accelerator -------------------------------------------------------------
+
+
+class NoReading(TorchDispatchMode):
+    """Fails on the operations for which a GPU has to hand a value to Python."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        name = func.overloadpacket.__name__
+        assert name not in ("_local_scalar_dense", "item", "nonzero", "masked_select"), name
+        return func(*args, **(kwargs or {}))
+
+
+@each_case
+def test_reads_no_value_where_reading_is_slow(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    student, teacher = case.sample()
+    options = {}
+    if case.shapes == ((7,), (7,)) and case.loss is not losses.logit_mse:
+        options["temperature"] = torch.tensor(2.0)
+    with NoReading(), pytest.raises(AssertionError):
+        case.call(case.loss, student, teacher, **options)
+    monkeypatch.setattr(_tensors, "_readable", lambda tensor: False)
+    with NoReading():
+        case.call(case.loss, student, teacher, **options).backward()
+
+
+def test_only_cpu_tensors_are_read() -> None:
+    """Reading a value of a "meta" tensor would raise: it has none."""
+    logits = torch.zeros(4, 3, device="meta")
+    labels = torch.zeros(4, dtype=torch.long, device="meta")
+    temperature = torch.tensor(4.0, device="meta")
+    assert losses.distillation_loss(logits, logits, labels, temperature=temperature).is_meta

@@ -1,0 +1,288 @@
+"""Capturing hidden layers, and the regressor."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kdhelpers.losses.features import hint_loss
+from kdhelpers.models.features import Regressor, capture
+
+
+class Block(nn.Module):
+    """Convolution, in-place ReLU, and a side that only runs on demand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.act = nn.ReLU(inplace=True)
+        self.unused = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.norm(self.conv(x)))
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage = nn.Sequential(Block(), nn.AvgPool2d(2))
+        self.lstm = nn.LSTM(16, 5, batch_first=True)
+        self.head = nn.Linear(5, 2)
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stage(x).flatten(2)
+        x = self.lstm(x)[0][:, -1]
+        self.calls += 1
+        return self.head(x)
+
+
+@pytest.fixture
+def net() -> Iterator[Net]:
+    torch.manual_seed(0)
+    model = Net()
+    yield model
+    assert not any(m._forward_hooks for m in model.modules()), "a hook was left behind"
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_captures_what_the_layers_put_out(net: Net, images: Tensor, training: bool) -> None:
+    net.train(training)
+    expected = net(images)
+    with capture(net, "stage.0", "stage.0.conv", "head") as features:
+        output = net(images)
+    assert list(features) == ["stage.0.conv", "stage.0", "head"]  # in the order they ran
+    assert torch.equal(output, expected)
+    assert torch.equal(features["head"], output)
+    assert torch.equal(features["stage.0.conv"], net.stage[0].conv(images))
+    assert torch.equal(features["stage.0"], net.stage[0](images))
+    assert net.training is training
+    assert all(m.training is training for m in net.modules())
+
+
+def test_an_in_place_activation_does_not_reach_back(net: Net, images: Tensor) -> None:
+    with capture(net.eval(), "stage.0.norm", "stage.0.act") as features:
+        net(images)
+    assert features["stage.0.norm"].min() < 0
+    assert torch.equal(features["stage.0.norm"].relu(), features["stage.0.act"])
+
+
+def test_gradients_are_those_of_the_plain_model(net: Net, images: Tensor) -> None:
+    net(images).sum().backward()
+    expected = [p.grad.clone() for p in net.parameters() if p.grad is not None]
+    net.zero_grad()
+    with capture(net, "stage.0.norm", "stage.0") as features:
+        net(images).sum().backward()
+    actual = [p.grad for p in net.parameters() if p.grad is not None]
+    assert all(torch.equal(a, e) for a, e in zip(actual, expected, strict=True))
+    assert features["stage.0"].requires_grad
+
+
+def test_gradients_flow_through_the_features(net: Net, images: Tensor) -> None:
+    with capture(net, "stage.0.norm") as features:
+        output = net(images)
+    into, out = features["stage.0.norm"], output.sum()
+    assert torch.autograd.grad(out, into, retain_graph=True)[0].norm() > 0
+    into.square().mean().backward()
+    assert net.stage[0].conv.weight.grad is not None
+    assert net.head.weight.grad is None
+
+
+def test_autocast_and_no_grad(net: Net, images: Tensor) -> None:
+    with (
+        torch.no_grad(),
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        capture(net.eval(), "stage.0.conv") as features,
+    ):
+        net(images)
+    assert features["stage.0.conv"].dtype == torch.bfloat16
+    assert not features["stage.0.conv"].requires_grad
+
+
+def test_each_pass_overwrites_the_last(net: Net, images: Tensor) -> None:
+    with capture(net.eval(), "head") as features:
+        first = net(images)
+        assert torch.equal(features["head"], first)
+        second = net(images[:1])
+    assert torch.equal(features["head"], second)
+
+
+def test_a_shared_layer_is_found_under_each_name(images: Tensor) -> None:
+    conv = nn.Conv2d(3, 3, 1)
+    model = nn.Sequential(conv, conv)
+    with capture(model, "0", "1") as features:
+        output = model(images)
+    assert torch.equal(features["0"], output)
+    assert torch.equal(features["1"], output)
+
+
+def test_stops_at_the_deepest_layer(net: Net, images: Tensor) -> None:
+    after = []
+    with capture(net, "stage.0.conv", "stage.0.norm", stop_at_deepest=True) as features:
+        net(images)
+        after.append("reached")
+    assert not after
+    assert net.calls == 0
+    assert torch.equal(features["stage.0.conv"], net.stage[0].conv(images))
+    net(images)
+    assert net.calls == 1
+
+
+def test_stopping_keeps_nothing_alive(net: Net, images: Tensor) -> None:
+    """The exception that ends the pass must not hold its frames, and with them the activations."""
+    inner: list[weakref.ref[Tensor]] = []
+    handle = net.stage[0].conv.register_forward_hook(lambda *a: inner.append(weakref.ref(a[2])))
+    gc.disable()
+    try:
+        with torch.no_grad(), capture(net, "stage.0", stop_at_deepest=True) as features:
+            net(images)
+        assert features["stage.0"].shape == (2, 4, 8, 8)
+        assert inner[0]() is None
+    finally:
+        gc.enable()
+        handle.remove()
+
+
+def test_a_stop_of_the_inner_capture_leaves_the_outer_open(net: Net, images: Tensor) -> None:
+    with capture(net, "head", stop_at_deepest=True) as outer:
+        with capture(net, "stage.0.conv", stop_at_deepest=True) as inner:
+            net(images)
+        assert list(inner) == ["stage.0.conv"]
+        assert not outer
+        net(images)
+    assert list(outer) == ["head"]
+
+
+def test_a_stop_of_the_outer_capture_passes_the_inner(net: Net, images: Tensor) -> None:
+    after = []
+    with capture(net, "stage.0.conv", stop_at_deepest=True) as outer:
+        with capture(net, "head", stop_at_deepest=True) as inner:
+            net(images)
+        after.append("reached")
+    assert list(outer) == ["stage.0.conv"]
+    assert not inner
+    assert not after
+
+
+def test_hooks_are_removed_after_an_exception(net: Net, images: Tensor) -> None:
+    with pytest.raises(RuntimeError, match="from inside"), capture(net, "head"):  # noqa: PT012
+        net(images)
+        raise RuntimeError("from inside")
+    with pytest.raises(RuntimeError), capture(net, "head"):
+        net(images[:, :1])  # a channel count the first convolution refuses
+
+
+def test_hooks_are_removed_if_one_cannot_be_set(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(hook: object) -> None:
+        raise RuntimeError("no hook here")
+
+    monkeypatch.setattr(net.head, "register_forward_hook", refuse)
+    with pytest.raises(RuntimeError, match="no hook here"), capture(net, "stage.0", "head"):
+        pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("stage.0.convv", "Net has no layer 'stage.0.convv'; did you mean 'stage.0.conv'"),
+        ("stage0.conv", "did you mean 'stage.0.conv'"),
+        ("heads", "did you mean 'head'"),
+        ("???", "it starts with 'stage', 'lstm', 'head'"),
+        (["head"], r"a layer's path must be a string, but is \['head'\]"),
+        (0, "a layer's path must be a string, but is 0"),
+    ],
+)
+def test_unknown_path(net: Net, path: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message), capture(net, "head", path):
+        pytest.fail("the block must not run")
+
+
+def test_no_path(net: Net) -> None:
+    with pytest.raises(ValueError, match="no layer to capture"), capture(net):
+        pytest.fail("the block must not run")
+
+
+def test_a_layer_without_a_tensor(net: Net, images: Tensor) -> None:
+    with pytest.raises(ValueError, match="'lstm' returns a tuple"), capture(net, "lstm"):
+        net(images)
+
+
+def test_a_layer_that_did_not_run(net: Net, images: Tensor) -> None:
+    with (
+        pytest.raises(ValueError, match=r"no output of 'stage.0.unused' was seen"),
+        capture(net, "head", "stage.0.unused"),
+    ):
+        net(images)
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+@pytest.mark.parametrize("teacher_size", [(8, 8), (4, 4), (5, 3), (11, 16), (4, 16)])
+def test_regressor_has_the_teachers_shape(kernel_size: int, teacher_size: tuple[int, int]) -> None:
+    regressor = Regressor(4, 6, size=teacher_size, kernel_size=kernel_size)
+    assert regressor(torch.randn(2, 4, 8, 8)).shape == (2, 6, *teacher_size)
+    assert regressor.convolution.kernel_size == (kernel_size, kernel_size)
+
+
+def test_regressor_without_a_size_keeps_the_students() -> None:
+    assert Regressor(4, 6, kernel_size=3)(torch.randn(2, 4, 7, 9)).shape == (2, 6, 7, 9)
+    assert Regressor(4, 6).size is None
+
+
+@pytest.mark.parametrize("size", [(2, 2), (8, 8), (3, 7)])
+def test_resizing_keeps_a_constant_map(size: tuple[int, int]) -> None:
+    regressor = Regressor(3, 1, size=size)
+    student = torch.ones(1, 3, 4, 4) * torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1)
+    weight, bias = regressor.convolution.weight.flatten(), regressor.convolution.bias
+    expected = weight @ torch.tensor([1.0, 2.0, 3.0]) + bias
+    torch.testing.assert_close(regressor(student), expected.view(1, 1, 1, 1).expand(1, 1, *size))
+
+
+def test_resizing_down_averages() -> None:
+    regressor = Regressor(1, 1, size=(1, 1))
+    nn.init.ones_(regressor.convolution.weight)
+    nn.init.zeros_(regressor.convolution.bias)
+    assert regressor(torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]])).item() == 3.0
+
+
+def test_regressor_learns_a_hint_and_is_no_part_of_the_student() -> None:
+    """A linear map of the student's features is found; only the regressor's parameters are used."""
+    torch.manual_seed(0)
+    student, truth = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 5, 1)
+    keys = set(student.state_dict())
+    images = torch.randn(8, 3, 6, 6)
+    with torch.no_grad():
+        target = truth(student(images))
+    regressor = Regressor(4, 5, size=target.shape[2:])
+    optimiser = torch.optim.Adam(regressor.parameters(), lr=0.05)
+    for _ in range(200):
+        loss = hint_loss(regressor(student(images).detach()), target)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert loss < 1e-3
+    assert set(student.state_dict()) == keys
+    hint_loss(regressor(student(images)), target).backward()
+    assert student.weight.grad is not None
+
+
+@pytest.mark.parametrize("kernel_size", [0, 2, 5, "1"])
+def test_regressor_refuses_other_kernels(kernel_size: int) -> None:
+    with pytest.raises(ValueError, match="kernel_size must be 1 or 3"):
+        Regressor(4, 6, kernel_size=kernel_size)
+
+
+def test_regressor_refuses_other_features() -> None:
+    regressor = Regressor(4, 6)
+    with pytest.raises(ValueError, match="have 3 channels, but the regressor was made for 4"):
+        regressor(torch.zeros(2, 3, 5, 5))
+    with pytest.raises(ValueError, match=r"\(batch, channels, height, width\), but has \(2, 4\)"):
+        regressor(torch.zeros(2, 4))

@@ -1,0 +1,199 @@
+"""FitNets: sizes, names of layers, and what cannot be built."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdhelpers.evaluation import size
+from kdhelpers.models.features import capture
+from kdhelpers.models.fitnets import NETWORKS, FitNet, Network
+
+# Parameters, multiply-accumulates for one image, layers as the paper counts them.
+SIZES = {
+    "fitnet_teacher": (9_039_690, 330_975_690, 5),
+    "fitnet1": (252_646, 33_395_902, 11),
+    "fitnet2": (867_110, 114_617_246, 11),
+    "fitnet3": (1_611_486, 361_701_198, 13),
+    "fitnet4": (2_476_594, 374_167_774, 19),
+    "fitnet_mnist_teacher": (361_690, 40_807_690, 4),
+    "fitnet_mnist_student": (29_842, 7_123_606, 7),
+    "fitnet_narrow_teacher": (123_606, 1_758_834, 6),
+    "fitnet_narrow_student": (12_114, 958_842, 9),
+}
+PAPER = {"fitnet_teacher": 9e6, "fitnet1": 250e3, "fitnet2": 862e3, "fitnet3": 1.6e6}
+PAPER |= {"fitnet4": 2.5e6, "fitnet_mnist_student": 30e3}
+BY_NAME = {network.name: network for network in NETWORKS}
+
+networks = pytest.mark.parametrize("network", NETWORKS, ids=[network.name for network in NETWORKS])
+
+
+def images(count: int, channels: int, pixels: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(count, channels, pixels, pixels, generator=generator)
+
+
+def built(network: Network, **options: Any) -> FitNet:
+    shape = {"in_channels": network.in_channels, "image_size": network.image_size}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return network.make(**shape | options)
+
+
+def test_every_network_is_listed_once() -> None:
+    assert [network.name for network in NETWORKS] == list(SIZES)
+
+
+@networks
+def test_sizes_are_exact(network: Network) -> None:
+    shape = (network.in_channels, network.image_size, network.image_size)
+    counted = size(built(network), shape)
+    assert (counted.parameters, counted.macs) == SIZES[network.name][:2]
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_sizes_are_about_the_papers(name: str) -> None:
+    assert SIZES[name][0] == pytest.approx(PAPER[name], rel=0.015)
+
+
+@networks
+def test_layers_are_those_of_the_paper(network: Network) -> None:
+    layers = [m for m in built(network).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(layers) == SIZES[network.name][2]
+
+
+def test_students_have_at_most_a_third_of_their_teachers_parameters() -> None:
+    assert 3 * SIZES["fitnet4"][0] < SIZES["fitnet_teacher"][0]
+    assert 3 * SIZES["fitnet_mnist_student"][0] < SIZES["fitnet_mnist_teacher"][0]
+
+
+@networks
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_logits_and_a_gradient_for_every_parameter(network: Network, batch_norm: bool) -> None:
+    width = 1.0 if "narrow" in network.name else 0.125  # with single channels, a ReLU may be dead
+    model = built(network, width=width, batch_norm=batch_norm, num_classes=7)
+    logits = model(images(5, network.in_channels, network.image_size))
+    assert logits.shape == (5, 7)
+    assert logits.min() < 0 < logits.max()
+    logits.square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_the_forward_pass_is_what_the_docstring_says(batch_norm: bool) -> None:
+    torch.manual_seed(0)
+    options = {"hidden": 5, "grid": 2, "image_size": 16, "batch_norm": batch_norm}
+    model = FitNet(((4, 6), (8,), (7,)), **options).eval()
+    x = images(3, 3, 16)
+    expected = x
+    for number, stage in enumerate((model.stage1, model.stage2, model.stage3)):
+        expected = F.max_pool2d(expected, 2) if number else expected
+        for layer in stage:
+            expected = layer.conv(expected)
+            expected = F.relu(layer.norm(expected) if batch_norm else expected)
+    assert expected.shape == (3, 7, 4, 4)
+    expected = F.avg_pool2d(expected, 2).flatten(1)
+    torch.testing.assert_close(model(x), model.head(F.relu(model.fc(expected))))
+
+
+def test_batch_normalisation_takes_the_place_of_the_bias() -> None:
+    with_norm, without = FitNet(((4,),)), FitNet(((4,),), batch_norm=False)
+    assert sorted(with_norm.stage1.state_dict()) == [
+        *("0.conv.weight", "0.norm.bias", "0.norm.num_batches_tracked", "0.norm.running_mean"),
+        *("0.norm.running_var", "0.norm.weight"),
+    ]
+    assert sorted(without.stage1.state_dict()) == ["0.conv.bias", "0.conv.weight"]
+
+
+@pytest.mark.parametrize(
+    ("width", "channels", "hidden"),
+    [(1.0, [8, 12], 20), (0.5, [4, 6], 10), (0.3, [2, 4], 6), (0.01, [1, 1], 1), (2, [16, 24], 40)],
+)
+def test_width_scales_channels_and_hidden_units(
+    width: float, channels: list[int], hidden: int
+) -> None:
+    model = FitNet(((8,), (12,)), hidden=20, width=width)
+    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+    assert [c.out_channels for c in convolutions] == channels
+    assert model.fc.out_features == model.head.in_features == hidden
+
+
+# -- layers by name -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        (((4,),), "stage1.0"),
+        (((4, 4), (4, 4, 4)), "stage1.1"),
+        (((4,), (4,) * 6, (4,)), "stage2.5"),
+        (((4,), (4,), (4,), (4,)), "stage2.0"),
+        (((4,), (4,), (4, 4), (4,), (4,)), "stage3.1"),
+    ],
+)
+def test_the_hint_layer_ends_the_middle_stage(
+    stages: tuple[tuple[int, ...], ...], expected: str
+) -> None:
+    assert FitNet(stages).hint_layer == expected
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher"),
+    [
+        ("fitnet1", "fitnet_teacher"),
+        ("fitnet4", "fitnet_teacher"),
+        ("fitnet_mnist_student", "fitnet_mnist_teacher"),
+    ],
+)
+def test_hint_layers_of_a_pair_have_maps_of_one_size(student: str, teacher: str) -> None:
+    sizes = []
+    for network in (BY_NAME[student], BY_NAME[teacher]):
+        model = built(network, width=0.1)
+        with capture(model, model.hint_layer, stop_at_deepest=True) as features:
+            model(images(2, network.in_channels, network.image_size))
+        sizes.append(features[model.hint_layer].shape[2:])
+    assert sizes[0] == sizes[1] == (BY_NAME[student].image_size // 2,) * 2
+
+
+def test_features_can_be_taken_before_and_after_the_activation() -> None:
+    model = FitNet(((4, 4), (4,))).eval()
+    with capture(model, "stage1.1.conv", "stage1.1.norm", "stage1.1", "stage1") as features:
+        model(images(2, 3, 32))
+    assert features["stage1.1.norm"].min() < 0
+    assert torch.equal(features["stage1.1.norm"].relu(), features["stage1.1"])
+    assert torch.equal(features["stage1.1"], features["stage1"])
+
+
+# -- what cannot be -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stages": ()}, r"stages must be one or more groups of channels .* got \(\)"),
+        ({"stages": ((4,), ())}, r"groups of channels of at least 1, got \(\(4,\), \(\)\)"),
+        ({"stages": ((4,), (0,))}, r"channels of at least 1, got \(\(4,\), \(0,\)\)"),
+        ({"hidden": -1}, "hidden must be at least 0 and width above 0, got -1 and 1.0"),
+        ({"width": 0.0}, "width above 0, got 0 and 0.0"),
+        ({"width": float("nan")}, "width above 0, got 0 and nan"),
+        ({"kernel_size": 2}, "kernel_size must be odd, to keep the size of a map, got 2"),
+        ({"kernel_size": -1}, "kernel_size must be odd, .* got -1"),
+        ({"image_size": 30}, "must be a multiple of 4 for 3 stages, got 30"),
+        ({"image_size": 0}, "must be a multiple of 4 for 3 stages, got 0"),
+        ({"grid": 3}, "grid must divide the last map of 8 pixels a side, got 3"),
+        ({"grid": 0}, "grid must divide the last map of 8 pixels a side, got 0"),
+        ({"num_classes": 1}, "num_classes at least 2, got 3 and 1"),
+    ],
+)
+def test_networks_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
+    arguments = {"stages": ((4,), (4,), (4,))} | options
+    with pytest.raises(ValueError, match=message):
+        FitNet(**arguments)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 28, 28), (2, 1, 32, 32), (3, 32, 32), (2, 3, 32, 16)])
+def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"FitNet takes images \[B, 3, 32, 32\], got"):
+        FitNet(((4,),))(torch.zeros(shape))

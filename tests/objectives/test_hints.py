@@ -1,0 +1,575 @@
+"""Hints in two stages, joint training with features, and the ways in which they go wrong."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from small_data import same, split, weights
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from kdhelpers.data.batching import Batch, Views, batches
+from kdhelpers.data.split import Split
+from kdhelpers.losses.features import (
+    attention_transfer_loss,
+    hint_loss,
+    relational_loss,
+    similarity_loss,
+)
+from kdhelpers.losses.logits import kd_loss
+from kdhelpers.models.features import Regressor, capture
+from kdhelpers.models.fitnets import NETWORKS, FitNet
+from kdhelpers.objectives.distillation import Distillation, Faded
+from kdhelpers.objectives.hints import Hint, LayerPair, WithFeatures, regressor_between
+from kdhelpers.objectives.objective import Supervised
+from kdhelpers.objectives.teacher import Teacher, fingerprint
+from kdhelpers.training import fit as training
+from kdhelpers.training.checkpoint import CheckpointError
+from kdhelpers.training.fit import fit
+
+fit = partial(fit, device="cpu", progress=False)
+
+STUDENT, TEACHER = ((4, 4), (6, 6, 6), (8, 8)), ((8,), (12,), (12,))
+GUIDED, GUIDE = "stage2.2", "stage2.0"  # the hint layers of these two
+SMALL = {"in_channels": 1, "image_size": 8, "num_classes": 3}
+AFTER = ("stage3", "head")
+
+
+def network(stages: Any, *, seed: int = 0, **options: Any) -> FitNet:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return FitNet(stages, **SMALL | options)
+
+
+def student(seed: int = 1, **options: Any) -> FitNet:
+    return network(STUDENT, seed=seed, **options)
+
+
+def teacher(seed: int = 2) -> FitNet:
+    return network(TEACHER, seed=seed, grid=2)
+
+
+def pair(**options: Any) -> LayerPair:
+    regressor = regressor_between(student(), teacher(), split(), GUIDED, GUIDE)
+    return LayerPair(GUIDED, GUIDE, **{"regressor": regressor} | options)
+
+
+def batch(count: int = 16, seed: int = 0) -> Batch:
+    return next(batches(split(), count, seed=seed))
+
+
+class Counted:
+    """How many images each part of a network saw, while training or while evaluating."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.training: dict[str, int] = {}
+        self.evaluating: dict[str, int] = {}
+        for name, module in model.named_modules():
+            module.register_forward_hook(partial(self._count, name))
+
+    def _count(self, name: str, module: nn.Module, inputs: tuple[Tensor], _: Tensor) -> None:
+        seen = self.training if module.training else self.evaluating
+        seen[name] = seen.get(name, 0) + len(inputs[0])
+
+
+class Spy(nn.Module):
+    """A hint loss that keeps what it was given, and can end a run at a chosen call."""
+
+    def __init__(self, *, stop_at: int | None = None) -> None:
+        super().__init__()
+        self.stop_at = stop_at
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
+        if len(self.seen) == self.stop_at:
+            raise KeyboardInterrupt
+        self.seen.append((student_features, teacher_features))
+        return hint_loss(student_features, teacher_features)
+
+
+# -- stage 1 --------------------------------------------------------------------------------------
+
+OPTIMIZERS = [
+    training.adam,
+    partial(torch.optim.AdamW, weight_decay=0.5, fused=True),
+    partial(torch.optim.SGD, momentum=0.9, weight_decay=0.5),
+]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_stage_1_trains_the_layers_up_to_the_guided_one_and_no_other(
+    optimizer: Callable[..., Any], batch_norm: bool
+) -> None:
+    taught, guided = student(batch_norm=batch_norm), pair()
+    before, regressor = weights(taught), weights(guided)
+    fit(
+        taught, Hint(teacher(), guided), split(), epochs=2, batch_size=16, optimizer=optimizer,
+        validation=split(seed=1),
+    )  # fmt: skip
+    after = weights(taught)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if not name.startswith(AFTER)}
+    assert not any(torch.equal(regressor[name], weights(guided)[name]) for name in regressor)
+
+
+def test_stage_1_stops_both_networks_at_their_layer() -> None:
+    taught, guide = student(), teacher()
+    in_student, in_teacher = Counted(taught), Counted(guide)
+    fit(taught, Hint(guide, pair()), split(), epochs=2, batch_size=16)
+    assert in_student.training[GUIDED] == 80
+    assert in_teacher.evaluating[GUIDE] == 80
+    assert not in_teacher.training
+    assert not [name for name in in_student.training if name.startswith(AFTER)]
+    assert not [name for name in in_teacher.evaluating if name.startswith(AFTER)]
+
+
+def test_stage_1_learns() -> None:
+    taught, guided = student(), pair()
+    history = fit(taught, Hint(teacher(), guided), split(200), epochs=6, batch_size=16, lr=1e-2)
+    assert history[-1]["hint"] < 0.5 * history[0]["hint"]
+    assert history[-1].keys() == {"epoch", "seconds", "loss", "hint"}
+
+
+@pytest.mark.parametrize("as_teacher", [True, False])
+def test_the_teacher_stays_as_it_was_and_builds_no_graph(as_teacher: bool) -> None:
+    guide, spy = teacher().train(), Spy()
+    before = weights(guide)
+    fit(
+        student(), Hint(Teacher(guide) if as_teacher else guide, pair(loss=spy)), split(),
+        epochs=1, batch_size=16,
+    )  # fmt: skip
+    assert same(before, weights(guide))
+    assert guide.training
+    assert all(p.grad is None and p.requires_grad for p in guide.parameters())
+    for own, guides in spy.seen:
+        assert own.requires_grad
+        assert not guides.requires_grad
+        assert guides.grad_fn is None
+
+
+def test_the_teacher_is_asked_in_eval_mode() -> None:
+    guide, spy = teacher().train(), Spy()
+    seen = batch()
+    Hint(guide, pair(loss=spy))(student(), seen)
+    with torch.no_grad(), capture(guide.eval(), GUIDE, stop_at_deepest=True) as features:
+        guide(seen.inputs)
+    assert torch.equal(spy.seen[0][1], features[GUIDE])
+
+
+def test_only_the_regressor_is_trained_along() -> None:
+    guided = pair()
+    assert {id(p) for p in Hint(teacher(), guided).parameters()} == {
+        id(p) for p in guided.regressor.parameters()
+    }
+    assert list(Hint(teacher(), LayerPair(GUIDED, GUIDE)).parameters()) == []
+
+
+def test_the_exported_student_is_a_plain_one(tmp_path: Path) -> None:
+    taught, plain, guide = student(), student(seed=9), teacher()
+    fit(taught, Hint(guide, pair()), split(), epochs=1)
+    fit(taught, WithFeatures(Distillation(guide), guide, hint=pair()), split(), epochs=1)
+    torch.save(taught.state_dict(), tmp_path / "student.pt")
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in taught.modules())
+    assert repr(taught) == repr(plain)
+    plain.load_state_dict(torch.load(tmp_path / "student.pt", weights_only=True), strict=True)
+    assert fingerprint(plain) == fingerprint(taught)
+    operations = [executed(model) for model in (taught, plain, student())]
+    assert operations[0] == operations[1] == operations[2]
+
+
+def executed(model: nn.Module, path: str | None = None, inputs: Tensor | None = None) -> int:
+    """The multiply-accumulates that a forward pass executes, up to a layer if one is given."""
+    inputs = torch.zeros(1, 1, 8, 8) if inputs is None else inputs
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        if path is None:
+            model.eval()(inputs)
+        else:
+            with capture(model.eval(), path, stop_at_deepest=True):
+                model(inputs)
+    return counter.get_total_flops() // 2
+
+
+def test_stopping_at_the_hint_saves_the_teachers_later_layers() -> None:
+    guide = NETWORKS[0].make()
+    shallow = 3 * 25 * 128 * 32**2 + 128 * 25 * 256 * 16**2
+    deep = 256 * 25 * 256 * 8**2 + 256 * 16 * 1600 + 1600 * 10
+    inputs = torch.zeros(1, 3, 32, 32)
+    assert executed(guide, guide.hint_layer, inputs) == shallow
+    assert executed(guide, None, inputs) == shallow + deep
+    assert shallow / (shallow + deep) == pytest.approx(0.6633, abs=1e-4)
+
+
+# -- stage 2 --------------------------------------------------------------------------------------
+
+
+def test_the_soft_term_fades_in_equal_steps() -> None:
+    history = fit(student(), Faded(Distillation(teacher()), last=0.25), split(), epochs=4)
+    assert [row["soft_factor"] for row in history] == [1.0, 0.75, 0.5, 0.25]
+    for row in history:
+        assert row["loss"] == pytest.approx(row["soft"] + row["hard"])
+
+
+@pytest.mark.parametrize(("epochs", "factors"), [(1, [1.0]), (2, [1.0, 0.0]), (3, [1.0, 0.5, 0.0])])
+def test_by_default_it_fades_to_nothing(epochs: int, factors: list[float]) -> None:
+    objective = Faded(Supervised(), term="hard")
+    told = []
+    for epoch in range(epochs):
+        objective.start_epoch(epoch, epochs)
+        told.append(objective.figures()["hard_factor"])
+    assert told == factors
+
+
+def test_the_factor_weighs_the_term_and_no_other() -> None:
+    taught, seen = student().eval(), batch()
+    plain = Distillation(teacher(), alpha=0.8, temperature=3.0)
+    faded = Faded(plain, last=0.25)
+    for epoch, ratio in ((0, 4.0), (2, 2.5), (4, 1.0)):  # the paper's λ falls from 4 to 1
+        faded.start_epoch(epoch, 5)
+        terms, expected = faded(taught, seen), plain(taught, seen)
+        assert torch.equal(terms["hard"], expected["hard"])
+        soft, hard = expected["soft"] / 0.8, expected["hard"] / 0.2
+        torch.testing.assert_close(terms["soft"] / 0.2, ratio * soft)
+        torch.testing.assert_close(terms["hard"] / 0.2, hard)
+
+
+def test_what_is_inside_is_prepared_told_the_epoch_and_listened_to() -> None:
+    class Inner(Supervised):
+        calls: list[Any]
+
+        def prepare(self, train: Split, views: Views, epochs: int) -> None:
+            self.calls = [epochs]
+
+        def start_epoch(self, epoch: int, epochs: int) -> None:
+            self.calls.append((epoch, epochs))
+
+        def figures(self) -> dict[str, float]:
+            return {"calls": float(len(self.calls))}
+
+    inner = Inner()
+    objective = Faded(WithFeatures(inner, teacher(), hint=pair()), term="hint")
+    history = fit(student(), objective, split(), epochs=2)
+    assert inner.calls == [2, (0, 2), (1, 2)]
+    assert [row["calls"] for row in history] == [2.0, 3.0]
+    assert [row["hint_factor"] for row in history] == [1.0, 0.0]
+
+
+def test_a_term_that_is_not_there_cannot_fade() -> None:
+    with pytest.raises(ValueError, match="no term 'hint' to fade, it has 'soft', 'hard'"):
+        Faded(Distillation(teacher()), term="hint")(student(), batch())
+
+
+@pytest.mark.parametrize("name", ["first", "last"])
+@pytest.mark.parametrize("value", [-0.1, float("nan")])
+def test_factors_below_0_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be a number that is finite and at least 0"):
+        Faded(Supervised(), **{name: value})
+
+
+# -- joint training -------------------------------------------------------------------------------
+
+FEATURE_LOSSES = [attention_transfer_loss, similarity_loss, relational_loss]
+
+
+def test_joint_terms_are_those_of_the_objective_and_of_each_pair() -> None:
+    taught, guide, seen, guided = student().eval(), teacher(), batch(), pair(weight=3.0)
+    pairs = {loss.__name__: LayerPair(GUIDED, GUIDE, loss=loss) for loss in FEATURE_LOSSES}
+    objective = WithFeatures(Distillation(guide, alpha=0.5), guide, hint=guided, **pairs)
+    terms = objective(taught, seen)
+    assert list(terms) == ["soft", "hard", "hint", *pairs]
+
+    guide.eval()
+    with torch.no_grad(), capture(guide, GUIDE) as guides:
+        logits = guide(seen.inputs)
+    with capture(taught, GUIDED) as own:
+        own_logits = taught(seen.inputs)
+    torch.testing.assert_close(terms["soft"], 0.5 * kd_loss(own_logits, logits))
+    torch.testing.assert_close(terms["hard"], 0.5 * F.cross_entropy(own_logits, seen.labels))
+    mapped = guided.regressor(own[GUIDED])
+    torch.testing.assert_close(terms["hint"], 3 * F.mse_loss(mapped, guides[GUIDE]))
+    for loss in FEATURE_LOSSES:
+        torch.testing.assert_close(terms[loss.__name__], loss(own[GUIDED], guides[GUIDE]))
+
+
+def test_one_forward_pass_of_the_student_gives_logits_and_features() -> None:
+    taught, guide = student(), teacher()
+    in_student, in_teacher = Counted(taught), Counted(guide)
+    objective = WithFeatures(
+        Supervised(), guide, hint=pair(), again=LayerPair("stage1.0", "stage1.0.conv",
+        loss=attention_transfer_loss),
+    )  # fmt: skip
+    fit(taught, objective, split(), epochs=1, batch_size=16)
+    assert in_student.training[""] == in_student.training[GUIDED] == 40
+    assert in_teacher.evaluating[GUIDE] == 40
+    assert not [name for name in in_teacher.evaluating if name.startswith(AFTER)]
+
+
+def test_joint_training_learns_every_term_and_trains_every_parameter() -> None:
+    guide, taught, guided = teacher(), student(), pair()
+    fit(guide, Supervised(), split(200), epochs=3, batch_size=16, lr=1e-2)
+    before, regressor = weights(taught), weights(guided)
+    attention = LayerPair(GUIDED, GUIDE, loss=attention_transfer_loss, weight=1000)
+    objective = WithFeatures(Distillation(guide), guide, hint=guided, attention=attention)
+    history = fit(taught, objective, split(200), epochs=6, batch_size=16, lr=1e-2)
+    for term in ("soft", "hard", "hint", "attention"):
+        assert history[-1][term] < 0.8 * history[0][term]
+    assert not any(torch.equal(before[name], weights(taught)[name]) for name in before)
+    assert not any(torch.equal(regressor[name], weights(guided)[name]) for name in regressor)
+    assert {id(p) for p in objective.parameters()} == {id(p) for p in guided.parameters()}
+
+
+def test_the_names_of_terms_may_not_be_used_twice() -> None:
+    objective = WithFeatures(Distillation(teacher()), teacher(), soft=pair())
+    with pytest.raises(ValueError, match="already has a term 'soft'; name the pair otherwise"):
+        objective(student(), batch())
+
+
+def test_features_without_a_pair_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"at least one pair, hint=LayerPair\(…\)"):
+        WithFeatures(Supervised(), teacher())
+
+
+# -- the regressor, and the mistake on the teacher's side -----------------------------------------
+
+
+def test_a_regressor_fits_between_its_layers() -> None:
+    before = torch.get_rng_state()
+    regressors = [
+        regressor_between(student(), teacher(), split(), "stage1.1", GUIDE, seed=seed)
+        for seed in (0, 0, 1)
+    ]
+    assert torch.equal(before, torch.get_rng_state())
+    assert same(weights(regressors[0]), weights(regressors[1]))
+    assert not same(weights(regressors[0]), weights(regressors[2]))
+    assert regressors[0](torch.zeros(5, 4, 8, 8)).shape == (5, 12, 4, 4)
+    wide = regressor_between(student(), teacher(), split(), GUIDED, GUIDE, kernel_size=3)
+    assert wide.convolution.kernel_size == (3, 3)
+
+
+def test_making_a_regressor_changes_neither_network() -> None:
+    networks = [student().train(), teacher().train()]
+    before = [weights(model) for model in networks]
+    regressor_between(*networks, split(), GUIDED, GUIDE)
+    assert all(same(state, weights(model)) for state, model in zip(before, networks, strict=True))
+    assert all(model.training for model in networks)
+
+
+class Size(nn.Module):
+    """A hint loss that tells the root mean square of what it compared the student's side with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0.0
+
+    def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
+        self.size = student_features.detach().square().mean().sqrt().item()
+        return hint_loss(student_features, teacher_features)
+
+    def figures(self) -> dict[str, float]:
+        return {"size": self.size}
+
+
+class OnTheTeachersSide(Size):
+    """The tutorials' mistake: a 1×1 convolution brings the teacher's features to the student's."""
+
+    def __init__(self, student_channels: int, teacher_channels: int, *, seed: int = 0) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.convolution = nn.Conv2d(teacher_channels, student_channels, 1)
+
+    def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
+        aligned = self.convolution(teacher_features)
+        self.size = aligned.detach().square().mean().sqrt().item()
+        return F.mse_loss(student_features, aligned)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_on_the_teachers_side_both_sides_collapse_and_on_the_students_they_do_not(
+    seed: int,
+) -> None:
+    run = {"epochs": 8, "batch_size": 16, "lr": 2e-2}
+    guide = teacher(seed=20 + seed)
+    wrong = LayerPair(GUIDED, GUIDE, loss=OnTheTeachersSide(6, 12, seed=seed))
+    collapsed = fit(student(seed), Hint(guide, wrong), split(100), **run)
+    assert collapsed[-1]["hint"] < 0.05 * collapsed[0]["hint"]  # it looks as if it had learned
+    assert collapsed[-1]["size"] < 0.5 * collapsed[0]["size"]
+
+    right = pair(loss=Size())
+    learned = fit(student(seed), Hint(guide, right), split(100), **run)
+    assert learned[-1]["size"] > 0.7 * learned[0]["size"]
+
+
+def test_figures_of_a_loss_reach_the_history() -> None:
+    objective = WithFeatures(Supervised(), teacher(), hint=pair(loss=Size()))
+    history = fit(student(), objective, split(), epochs=2)
+    assert all(row["hint_size"] > 0 for row in history)
+    history = fit(student(), Hint(teacher(), pair(loss=Size())), split(), epochs=2)
+    assert all(row["size"] > 0 for row in history)
+
+
+# -- what is refused ------------------------------------------------------------------------------
+
+
+def run(guided: LayerPair) -> None:
+    Hint(teacher(), guided)(student(), batch())
+
+
+@pytest.mark.parametrize(
+    ("guided", "message"),
+    [
+        (LayerPair("stage2.3", GUIDE), "FitNet has no layer 'stage2.3'; did you mean"),
+        (LayerPair(GUIDED, "stage4.0"), "FitNet has no layer 'stage4.0'; did you mean"),
+        (LayerPair(GUIDE, GUIDED), "FitNet has no layer 'stage2.2'; did you mean"),
+        (LayerPair(GUIDED, GUIDE), "student's shape .* differs from the teacher's .* Regressor"),
+        (
+            LayerPair(GUIDED, GUIDE, regressor=Regressor(12, 6)),
+            "takes 12 channels, as the teacher's 'stage2.0' has, but it belongs on the side of "
+            "the student, whose 'stage2.2' has 6; make it with regressor_between",
+        ),
+        (
+            LayerPair(GUIDED, GUIDE, regressor=Regressor(5, 12)),
+            "student_features have 6 channels, but the regressor was made for 5",
+        ),
+        (
+            LayerPair(GUIDED, GUIDE, regressor=Regressor(6, 10)),
+            r"turns 'stage2.2' into \(16, 10, 4, 4\), but the teacher's 'stage2.0' is "
+            r"\(16, 12, 4, 4\)",
+        ),
+        (
+            LayerPair("stage1.1", GUIDE, regressor=Regressor(4, 12)),
+            r"turns 'stage1.1' into \(16, 12, 8, 8\), but the teacher's 'stage2.0' is "
+            r"\(16, 12, 4, 4\); make it with regressor_between",
+        ),
+        (
+            LayerPair("head", GUIDE, regressor=Regressor(3, 12)),
+            r"the student's 'head' must have the shape \(batch, channels, height, width\), but "
+            r"has \(16, 3\); capture a convolutional layer",
+        ),
+        (
+            LayerPair(GUIDED, "head", regressor=Regressor(6, 3)),
+            r"the teacher's 'head' must have the shape \(batch, channels, height, width\)",
+        ),
+        (
+            LayerPair("head", GUIDE, loss=attention_transfer_loss),
+            r"student_features must have the shape \(batch, channels, height, width\)",
+        ),
+    ],
+)
+def test_pairs_that_do_not_fit_are_one_sentence(guided: LayerPair, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refused:
+        run(guided)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("layers", [("head", GUIDE), (GUIDED, "head")])
+def test_no_regressor_can_be_made_for_layers_without_maps(layers: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"'head' must have the shape \(batch, channels"):
+        regressor_between(student(), teacher(), split(), *layers)
+
+
+def test_a_negative_weight_is_refused() -> None:
+    with pytest.raises(ValueError, match="weight must be a number that is finite and at least 0"):
+        LayerPair(GUIDED, GUIDE, weight=-1.0)
+
+
+# -- interrupted and resumed ----------------------------------------------------------------------
+
+
+class SoftSpy:
+    """`kd_loss` that can end a run at a chosen call."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.stop_at, self.calls = stop_at, 0
+
+    def __call__(self, own: Tensor, guides: Tensor, *, temperature: float) -> Tensor:
+        if self.calls == self.stop_at:
+            raise KeyboardInterrupt
+        self.calls += 1
+        return kd_loss(own, guides, temperature=temperature)
+
+
+def two_stages(
+    folder: Path | None, *, hint_stop: int | None = None, soft_stop: int | None = None
+) -> tuple[FitNet, list[float]]:
+    """Both stages, three epochs of three steps each, started from nothing but their files."""
+    files = [folder and folder / name for name in ("stage1.pt", "stage2.pt")]
+    common: dict[str, Any] = {"epochs": 3, "batch_size": 16, "views": Views(flip=True), "lr": 1e-2}
+    taught, guide = student(), teacher()
+    first = Hint(guide, pair(loss=Spy(stop_at=hint_stop)))
+    second = Faded(Distillation(guide, soft_loss=SoftSpy(soft_stop)))
+    told = fit(taught, first, split(), checkpoint=files[0], seed=3, **common)
+    told += fit(taught, second, split(), checkpoint=files[1], seed=4, **common)
+    return taught, [row["loss"] for row in told]
+
+
+@pytest.mark.parametrize(
+    "stops",
+    [
+        [{"hint_stop": 0}],
+        [{"hint_stop": 4}],
+        [{"hint_stop": 8}],
+        [{"soft_stop": 0}],  # between the stages
+        [{"soft_stop": 4}],
+        [{"hint_stop": 7}, {"soft_stop": 0}, {"soft_stop": 5}, {}],
+    ],
+)
+def test_interrupted_and_resumed_ends_with_the_same_bits(
+    tmp_path: Path, stops: list[dict[str, int]]
+) -> None:
+    straight, expected = two_stages(None)
+    for stop in stops:
+        if stop:
+            with pytest.raises(KeyboardInterrupt):
+                two_stages(tmp_path, **stop)
+        else:  # a run that is complete, started once more
+            two_stages(tmp_path)
+    resumed, told = two_stages(tmp_path)
+    assert same(weights(straight), weights(resumed))
+    assert told == expected
+
+
+def joint(folder: Path | None, *, stop: int | None = None) -> FitNet:
+    taught, guide = student(), teacher()
+    inner = WithFeatures(Distillation(guide), guide, hint=pair(loss=Spy(stop_at=stop)))
+    objective = Faded(inner, term="hint")
+    fit(taught, objective, split(), epochs=3, batch_size=16, checkpoint=folder and folder / "j.pt")
+    return taught
+
+
+def test_joint_training_resumes_with_its_regressor(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        joint(tmp_path, stop=5)
+    assert same(weights(joint(None)), weights(joint(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("objective", "named"),
+    [
+        (lambda: Hint(teacher(seed=5), pair()), "teacher"),
+        (lambda: Hint(teacher(), pair(weight=2.0)), "weight"),
+        (lambda: Hint(teacher(), pair(loss=Spy())), "loss"),
+        (lambda: Hint(teacher(), LayerPair("stage2.1", GUIDE, regressor=Regressor(6, 12))), "la"),
+        (lambda: Hint(teacher(), LayerPair(GUIDED, GUIDE, regressor=Regressor(6, 12))), "regre"),
+        (lambda: WithFeatures(Supervised(), teacher(), hint=pair()), "features_of"),
+        (lambda: Faded(Hint(teacher(), pair()), term="hint"), "faded"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(
+    tmp_path: Path, objective: Callable[[], Any], named: str
+) -> None:
+    path = tmp_path / "run.pt"
+    fit(student(), Hint(teacher(), pair()), split(), epochs=1, checkpoint=path)
+    with pytest.raises(CheckpointError, match=f"belongs to another run: its {named}"):
+        fit(student(), objective(), split(), epochs=1, checkpoint=path)
+
+
+def test_a_faded_run_cannot_be_made_longer(tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    fit(student(), Faded(Distillation(teacher())), split(), epochs=2, checkpoint=path)
+    with pytest.raises(CheckpointError, match="belongs to another run: its faded"):
+        fit(student(), Faded(Distillation(teacher())), split(), epochs=3, checkpoint=path)

@@ -1,0 +1,167 @@
+"""Several arms at once: the family's error rate is the promised one."""
+
+import math
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdhelpers.stats.comparisons import compare, holm
+from kdhelpers.stats.intervals import mean_interval, p_value, paired_difference
+
+P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=6)
+
+
+def closed(p_values: list[float]) -> list[float]:
+    """Holm's p values from first principles: a test of every subset, each by Bonferroni."""
+    indices = range(len(p_values))
+    subsets = [s for size in indices for s in combinations(indices, size + 1)]
+    bonferroni = {s: min(1.0, len(s) * min(p_values[i] for i in s)) for s in subsets}
+    return [max(bonferroni[s] for s in subsets if i in s) for i in indices]
+
+
+@given(P_VALUES)
+def test_holm_is_the_closure_of_bonferroni(p_values: list[float]) -> None:
+    assert holm(p_values) == pytest.approx(closed(p_values))
+
+
+def test_holm_of_a_known_example() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5]) == [0.5]
+    assert holm(np.array([0, 1])) == [0.0, 1.0]
+
+
+@given(P_VALUES)
+def test_holm_lies_between_the_raw_p_values_and_bonferroni(p_values: list[float]) -> None:
+    for raw, corrected in zip(p_values, holm(p_values), strict=True):
+        assert raw <= corrected <= min(1.0, len(p_values) * raw)
+
+
+@pytest.mark.parametrize(
+    ("p_values", "message"),
+    [
+        ([], "one or more numbers in"),
+        ([-0.01, 0.5], "one or more numbers in"),
+        ([0.5, 1.01], "one or more numbers in"),
+        ([0.5, math.nan], "all values must be finite"),
+        (0.05, "an arm is a row"),
+        (["0.05"], "type str among them"),
+    ],
+)
+def test_what_are_no_p_values_is_refused(p_values: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        holm(p_values)
+
+
+def arms(random: np.random.Generator, effects: list[float], count: int = 10) -> Any:
+    """A baseline and arms; every run varies by 0.15, and all share the baseline's luck."""
+    baseline = random.normal(95, 0.15, count)
+    return baseline, {f"arm {i}": random.normal(95 + e, 0.15, count) for i, e in enumerate(effects)}
+
+
+def test_each_arm_has_its_own_interval_and_the_one_that_holds_with_all_others() -> None:
+    baseline, others = arms(np.random.default_rng(0), [0, 0.2, 1.0, 0.1])
+    result = compare(baseline, others)
+    assert list(result) == list(others)
+    corrected = holm([p_value(arm - baseline) for arm in others.values()])
+    for (name, found), p in zip(result.items(), corrected, strict=True):
+        assert found.difference == paired_difference(baseline, others[name])
+        assert found.simultaneous == paired_difference(baseline, others[name], confidence=0.9875)
+        assert found.p_value == p_value(others[name] - baseline)
+        assert found.corrected_p == p
+        assert found.simultaneous.margin > found.difference.margin
+    assert result["arm 2"].simultaneous.low > 0
+
+
+def test_a_single_arm_needs_no_correction() -> None:
+    baseline, others = arms(np.random.default_rng(0), [0.2])
+    found = compare(baseline, others, confidence=0.9)["arm 0"]
+    assert found.simultaneous.margin == pytest.approx(found.difference.margin)
+    assert found.difference == paired_difference(baseline, others["arm 0"], confidence=0.9)
+    assert found.corrected_p == found.p_value
+
+
+def test_where_the_simultaneous_interval_leaves_out_zero_holm_agrees() -> None:
+    random = np.random.default_rng(3)
+    more = 0
+    for _ in range(150):
+        baseline, others = arms(random, [0, 0.1, 0.2, 0.3])
+        for found in compare(baseline, others).values():
+            interval = found.simultaneous
+            outside = interval.low > 0 or interval.high < 0
+            assert found.corrected_p < 0.05 or not outside
+            more += found.corrected_p < 0.05 and not outside
+    assert more > 0  # Holm finds what Bonferroni misses
+
+
+@pytest.mark.parametrize("effects", [[0.0] * 4, [0.0, 0.0, 0.2, 1.0]])
+def test_the_familys_error_rate_is_at_most_5_percent(effects: list[float]) -> None:
+    random = np.random.default_rng(4)
+    repetitions = 1_000
+    wrong_alone = wrong_holm = wrong_interval = 0
+    for _ in range(repetitions):
+        baseline, others = arms(random, effects)
+        result = compare(baseline, others).values()
+        pairs = list(zip(result, effects, strict=True))
+        null = [found for found, effect in pairs if effect == 0]
+        wrong_alone += any(found.p_value < 0.05 for found in null)
+        wrong_holm += any(found.corrected_p < 0.05 for found in null)
+        wrong_interval += not all(
+            found.simultaneous.low <= effect <= found.simultaneous.high for found, effect in pairs
+        )
+    tolerance = 4 * math.sqrt(0.05 * 0.95 / repetitions)
+    assert wrong_holm / repetitions < 0.05 + tolerance
+    assert wrong_interval / repetitions < 0.05 + tolerance
+    # The correction is needed (uncorrected, the rate is far above 5 %) and not much too strict.
+    assert wrong_alone / repetitions > 0.05 + (tolerance if len(null) == 4 else 0)
+    assert min(wrong_holm, wrong_interval) / repetitions > 0.015
+
+
+def records(effect: float, seeds: range, **parameters: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "notebook": "05",
+            "parameters": {"seed": seed, **parameters},
+            "metrics": {"accuracy": 0.9 + seed / 100 + effect * (1 + seed / 10)},
+        }
+        for seed in seeds
+    ]
+
+
+def test_records_are_compared_by_seed() -> None:
+    baseline, rising = records(0, range(5)), records(0.01, range(5), T="rising")
+    found = compare(baseline, {"rising": rising[::-1]}, metric="accuracy")["rising"]
+    assert found.difference.mean == pytest.approx(0.012)
+    assert found.difference.margin < 0.003  # the pairs are those of a seed, in whatever order
+    assert found.difference.low == pytest.approx(
+        mean_interval([0.01 * (1 + seed / 10) for seed in range(5)]).low
+    )
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({}, "arms must map the name of each arm to its results, got {}"),
+        ([[1.0, 2.0]], r"arms must map the name of each arm to its results, got \[\["),
+        (None, "arms must map"),
+        ({"a": [1.0, 3.0], "b": [1.0]}, "arm 'b': paired arms need the same seeds, got 2 and 1"),
+        ({"a": [1.0, math.nan]}, "arm 'a': all values must be finite"),
+        ({"a": 0.9}, "arm 'a': an arm is a row of numbers"),
+        ({"a": {0: 1.0, 1: 2.0}}, "arm 'a': only one of the arms names its seeds"),
+    ],
+)
+def test_arms_that_cannot_be_compared_are_named(others: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        compare([1.0, 2.5], others)
+
+
+def test_a_bad_baseline_is_not_blamed_on_an_arm() -> None:
+    with pytest.raises(ValueError, match=r"^all values must be finite"):
+        compare([1.0, math.inf], {"a": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="at least two values"):
+        compare([1.0], {"a": [1.0]})
+    with pytest.raises(ValueError, match="confidence must lie between 0 and 1"):
+        compare([1.0, 2.5], {"a": [1.0, 2.0]}, confidence=1.5)

@@ -1,0 +1,409 @@
+"""Many seeds: intervals hold what they promise."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+
+from kdhelpers.stats.intervals import (
+    Interval,
+    bootstrap_difference,
+    bootstrap_interval,
+    describe,
+    mean_interval,
+    p_value,
+    paired_difference,
+)
+from kdhelpers.stats.power import power
+from kdhelpers.stats.tables import verdict
+
+BASELINE = [91.2, 92.8, 90.4, 92.0, 91.1]
+TREATMENT = [93.0, 93.1, 92.9, 94.2, 92.0]
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
+def test_a_mean_has_the_interval_of_scipys_t_test(confidence: float) -> None:
+    interval = mean_interval(BASELINE, confidence=confidence)
+    expected = scipy_stats.ttest_1samp(BASELINE, 0).confidence_interval(confidence)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+    assert interval.mean == pytest.approx(np.mean(BASELINE))
+    assert interval.count == 5
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
+def test_a_paired_difference_has_the_interval_of_scipys_paired_t_test(confidence: float) -> None:
+    interval = paired_difference(BASELINE, TREATMENT, confidence=confidence)
+    test = scipy_stats.ttest_rel(TREATMENT, BASELINE)
+    expected = test.confidence_interval(confidence)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_95_percent_is_the_default() -> None:
+    assert mean_interval(BASELINE) == mean_interval(BASELINE, confidence=0.95)
+    assert paired_difference(BASELINE, TREATMENT) == paired_difference(
+        BASELINE, TREATMENT, confidence=0.95
+    )
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    random = np.random.default_rng(0)
+    repetitions, seeds, effect = 2_000, 5, 0.7
+    shared = random.normal(0, 5, (repetitions, seeds))  # what a seed does to both arms
+    baseline = shared + random.normal(0, 1, (repetitions, seeds))
+    treatment = shared + random.normal(effect, 2, (repetitions, seeds))
+    intervals = [paired_difference(a, b) for a, b in zip(baseline, treatment, strict=True)]
+    coverage = np.mean([interval.low <= effect <= interval.high for interval in intervals])
+    # A normal interval (± 1.96 errors) would cover 0.88 at five seeds.
+    assert abs(coverage - 0.95) < 4 * math.sqrt(0.95 * 0.05 / repetitions)
+
+
+def test_what_a_seed_does_to_both_arms_cancels() -> None:
+    shift = [100, -300, 50, 7, -9]
+    noisy = paired_difference(
+        [a + s for a, s in zip(BASELINE, shift, strict=True)],
+        [b + s for b, s in zip(TREATMENT, shift, strict=True)],
+    )
+    quiet = paired_difference(BASELINE, TREATMENT)
+    assert (noisy.low, noisy.high) == pytest.approx((quiet.low, quiet.high))
+
+
+def test_the_difference_is_treatment_minus_baseline() -> None:
+    forward, backward = (
+        paired_difference(BASELINE, TREATMENT),
+        paired_difference(TREATMENT, BASELINE),
+    )
+    assert forward.mean > 0
+    assert (backward.low, backward.high) == pytest.approx((-forward.high, -forward.low))
+
+
+def test_the_margin_is_half_the_width() -> None:
+    assert Interval(1.0, -1.0, 3.0, 5).margin == 2.0
+    interval = mean_interval(BASELINE)
+    assert interval.mean + interval.margin == pytest.approx(interval.high)
+
+
+def test_equal_values_have_no_spread() -> None:
+    assert mean_interval([0.5, 0.5, 0.5]) == Interval(0.5, 0.5, 0.5, 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([], r"at least two values in a row, got shape \(0,\)"),
+        ([1.0], "at least two values"),
+        ([[1.0, 2.0], [3.0, 4.0]], r"got shape \(2, 2\)"),
+        ([1.0, math.nan], "all values must be finite"),
+        ([1.0, math.inf], "all values must be finite"),
+    ],
+)
+def test_values_without_an_interval_are_refused(values: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mean_interval(values)
+    with pytest.raises(ValueError, match=message):
+        paired_difference([0.0] * len(values) if np.ndim(values) == 1 else values, values)
+
+
+@pytest.mark.parametrize("confidence", [0, 1, -0.1, 95, math.nan])
+def test_a_confidence_outside_0_to_1_is_refused(confidence: float) -> None:
+    with pytest.raises(ValueError, match="confidence must lie between 0 and 1"):
+        mean_interval(BASELINE, confidence=confidence)
+    with pytest.raises(ValueError, match="confidence must lie between 0 and 1"):
+        paired_difference(BASELINE, TREATMENT, confidence=confidence)
+
+
+def test_arms_with_different_seeds_are_refused() -> None:
+    with pytest.raises(ValueError, match="paired arms need the same seeds, got 5 and 4 values"):
+        paired_difference(BASELINE, TREATMENT[:4])
+
+
+def records(accuracies: list[float], seeds: list[int], **parameters: Any) -> list[dict[str, Any]]:
+    return [
+        {"parameters": {"seed": seed, **parameters}, "metrics": {"test": {"accuracy": accuracy}}}
+        for accuracy, seed in zip(accuracies, seeds, strict=True)
+    ]
+
+
+def test_records_say_what_their_numbers_say() -> None:
+    baseline, treatment = [*BASELINE, 90.0], [*TREATMENT, 91.0]
+    seeds = [5, 3, 4, 0, 1, 2]
+    arms = (
+        records(baseline, seeds),
+        # The same pairs, in another order.
+        records(treatment, seeds, temperature=4)[::-1],
+    )
+    assert mean_interval(arms[0], metric="test.accuracy") == mean_interval(baseline)
+    for compare in (paired_difference, bootstrap_difference):
+        assert compare(*arms, metric="test.accuracy") == compare(baseline, treatment)
+    assert bootstrap_interval(arms[0], metric="test.accuracy") == bootstrap_interval(baseline)
+    assert p_value(arms[0], metric="test.accuracy") == p_value(baseline)
+    with pytest.raises(ValueError, match="name the metric"):
+        paired_difference(*arms)
+    with pytest.raises(ValueError, match="records"):
+        paired_difference(baseline, treatment, metric="test.accuracy")
+
+
+def test_an_interval_can_be_told_in_another_unit() -> None:
+    assert Interval(0.5, 0.25, 0.75, 5).scaled(100) == Interval(50, 25, 75, 5)
+    for factor in (0, -1, math.inf, math.nan):
+        with pytest.raises(ValueError, match="factor must be a finite number above 0"):
+            Interval(0.5, 0.25, 0.75, 5).scaled(factor)
+
+
+# --- the bootstrap
+
+
+DATA = [0.31, 0.12, -0.05, 0.44, 0.27, 0.09, 0.18, 0.36, 0.02, 0.21]
+
+
+def test_the_bootstrap_is_that_of_resampled_means() -> None:
+    interval = bootstrap_interval(DATA, resamples=50_000)
+    random = np.random.default_rng(1)
+    means = random.choice(DATA, (50_000, len(DATA))).mean(axis=1)
+    # As far out, in standard errors as the resamples have them, as t is in those of the sample.
+    bound = scipy_stats.t.isf(0.025, 9) * math.sqrt(10 / 9)
+    expected = np.quantile(means, [scipy_stats.norm.sf(bound), scipy_stats.norm.cdf(bound)])
+    assert (interval.low, interval.high) == pytest.approx(expected, abs=0.004)
+    assert interval.mean == pytest.approx(np.mean(DATA))
+    assert interval.count == 10
+
+
+def test_the_bootstrap_is_as_wide_as_t_for_normal_values() -> None:
+    data = scipy_stats.norm.ppf((np.arange(40) + 0.5) / 40)
+    bootstrap, student = bootstrap_interval(data, resamples=50_000), mean_interval(data)
+    assert bootstrap.margin == pytest.approx(student.margin, rel=0.03)
+
+
+def test_the_bootstrap_is_the_same_for_the_same_seed() -> None:
+    assert bootstrap_interval(DATA) == bootstrap_interval(DATA) == bootstrap_interval(DATA, seed=0)
+    other = bootstrap_interval(DATA, seed=1)
+    assert other != bootstrap_interval(DATA)
+    assert other.margin == pytest.approx(bootstrap_interval(DATA).margin, rel=0.1)
+
+
+def test_the_bootstrap_draws_pairs() -> None:
+    shared = np.linspace(-50, 50, 10)
+    difference = bootstrap_difference(shared, shared + DATA)
+    interval = bootstrap_interval(DATA)
+    assert (difference.low, difference.high) == pytest.approx((interval.low, interval.high))
+
+
+@given(
+    st.lists(st.floats(-100, 100), min_size=6, max_size=12),
+    st.floats(-100, 100),
+    st.floats(0.1, 100),
+)
+@settings(max_examples=25)
+def test_intervals_move_and_stretch_with_their_values(
+    values: list[float], shift: float, factor: float
+) -> None:
+    data = np.array(values)
+
+    def small_bootstrap(values: Any) -> Interval:
+        return bootstrap_interval(values, resamples=1_000)
+
+    for interval in (mean_interval, small_bootstrap):
+        before, after = interval(data), interval(shift + factor * data)
+        assert before.low <= before.mean + 1e-9
+        assert before.mean <= before.high + 1e-9
+        expected = before.scaled(factor)
+        for name in ("low", "mean", "high"):
+            assert getattr(after, name) == pytest.approx(
+                shift + getattr(expected, name), rel=1e-6, abs=1e-5
+            )
+    inside = small_bootstrap(data)
+    assert data.min() - 1e-9 <= inside.low <= inside.high <= data.max() + 1e-9
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, -7.0])
+def test_equal_differences_have_an_interval_of_no_width(value: float) -> None:
+    interval = bootstrap_interval([value] * 6)
+    assert interval == Interval(interval.mean, interval.mean, interval.mean, 6)
+    assert interval.mean == pytest.approx(value)
+    assert interval.degenerate
+    assert mean_interval([value] * 6).degenerate
+
+
+@pytest.mark.parametrize(
+    ("count", "confidence", "enough"),
+    [(2, 0.95, 6), (5, 0.95, 6), (3, 0.9, 5), (7, 0.99, 8), (2, 0.6, 3)],
+)
+def test_a_bootstrap_that_cannot_cover_is_refused(
+    count: int, confidence: float, enough: int
+) -> None:
+    with pytest.raises(ValueError, match=f"so {count} seeds cover at most .* at least {enough}"):
+        bootstrap_interval(DATA[:count], confidence=confidence)
+    with pytest.raises(ValueError, match=f"run at least {enough} seeds"):
+        bootstrap_interval(DATA[: enough - 1], confidence=confidence)
+    assert bootstrap_interval(DATA[:enough], confidence=confidence).count == enough
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"resamples": 999}, "resamples must be a whole number of at least 1,000, got 999"),
+        ({"resamples": 1e4}, "resamples must be a whole number"),
+        ({"resamples": True}, "resamples must be a whole number"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"seed": None}, "seed must be a whole number of at least 0, got None"),
+        ({"confidence": 95}, "confidence must lie between 0 and 1, got 95"),
+        ({"values": [1.0]}, "at least two values"),
+        ({"values": [1.0, math.nan]}, "all values must be finite"),
+    ],
+)
+def test_bad_arguments_of_the_bootstrap_are_refused(
+    arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        bootstrap_interval(**{"values": DATA, **arguments})
+
+
+# --- p values
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=12, unique=True))
+def test_a_p_value_is_that_of_scipys_t_test(values: list[float]) -> None:
+    largest = np.abs(values).max()
+    if np.ptp(values) > 1e-6 * largest:
+        expected = scipy_stats.ttest_1samp(values / largest, 0).pvalue
+        assert p_value(values) == pytest.approx(expected, rel=1e-6)
+
+
+def test_equal_differences_have_the_p_value_of_the_sign_test() -> None:
+    for count in (2, 5, 10):
+        sign_test = scipy_stats.binomtest(count, count).pvalue
+        assert p_value([0.3] * count) == p_value([-0.3] * count) == pytest.approx(sign_test)
+        # Equal but for the rounding of floats is equal.
+        assert p_value(np.arange(90, 90 + count) + 0.3 - np.arange(90, 90 + count)) == sign_test
+        assert p_value([0.0] * count) == 1.0
+
+
+# --- known truths: effects of 0, 0.2 and 1.0 points where one run varies by 0.15
+
+STD = 0.15 * math.sqrt(2)  # of the difference between two runs
+
+
+def experiments(effect: float, count: int, repetitions: int, seed: int) -> Any:
+    """Two arms per repetition; what the seed does to both is larger than all else."""
+    random = np.random.default_rng(seed)
+    shared = random.normal(95, 1, (repetitions, count))
+    baseline = shared + random.normal(0, 0.15, (repetitions, count))
+    return zip(baseline, shared + random.normal(effect, 0.15, (repetitions, count)), strict=True)
+
+
+def outcomes(
+    interval: Callable[..., Interval], effect: float, count: int, repetitions: int
+) -> tuple[float, float]:
+    """How often zero is left out, and how often the truth is covered."""
+    found = [interval(*arms) for arms in experiments(effect, count, repetitions, seed=8)]
+    outside = np.mean([verdict(i) != "no clear difference" for i in found])
+    return float(outside), float(np.mean([i.low <= effect <= i.high for i in found]))
+
+
+def noise(share: float, repetitions: int) -> float:
+    """Four standard errors of a share seen in so many experiments: one in 16,000 is outside."""
+    return 4 * math.sqrt(share * (1 - share) / repetitions)
+
+
+@pytest.mark.parametrize("count", [5, 10])
+@pytest.mark.parametrize("effect", [0.0, 0.2, 1.0])
+def test_the_t_interval_has_the_promised_error_rate_and_power(effect: float, count: int) -> None:
+    repetitions = 2_000
+    found, covered = outcomes(paired_difference, effect, count, repetitions)
+    expected = power(effect, STD, count)  # 0.05 without an effect
+    assert abs(found - expected) <= noise(expected, repetitions)
+    assert abs(covered - 0.95) <= noise(0.95, repetitions)
+
+
+def test_the_bootstrap_with_10_seeds_errs_a_little_more_often() -> None:
+    repetitions = 1_200
+    intervals = [
+        bootstrap_difference(*arms, resamples=1_000)
+        for arms in experiments(0, 10, repetitions, seed=8)
+    ]
+    low = np.array([interval.low for interval in intervals])
+    high = np.array([interval.high for interval in intervals])
+    covered = float(np.mean((low <= 0) & (high >= 0)))
+    assert abs(covered - 0.94) <= noise(0.94, repetitions)  # plain percentiles and BCa: 0.89
+    for effect in (0.2, 1.0):  # an effect moves an interval and does not change it
+        found, expected = np.mean(low + effect > 0), power(effect, STD, 10)
+        assert -noise(expected, repetitions) <= found - expected
+        assert found - expected <= noise(expected, repetitions) + 0.03
+
+
+# --- sentences
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        (Interval(0.8, 0.5, 1.1, 10), "helps by 0.8 points (0.5 to 1.1) with 10 seeds"),
+        (Interval(-0.8, -1.1, -0.5, 10), "hurts by 0.8 points (0.5 to 1.1) with 10 seeds"),
+        (
+            Interval(0.05, -0.2, 0.3, 10),
+            "not distinguishable from zero with 10 seeds; an effect above 0.3 points is ruled out, "
+            "as is one below -0.2 points",
+        ),
+        # Bounds go outwards: what is called ruled out is.
+        (
+            Interval(0.05, -0.2001, 0.3001, 5),
+            "not distinguishable from zero with 5 seeds; an effect above 0.31 points is ruled out, "
+            "as is one below -0.21 points",
+        ),
+        (Interval(0.806, 0.509, 1.103, 9), "helps by 0.81 points (0.5 to 1.11) with 9 seeds"),
+        (Interval(-0.806, -1.103, -0.509, 9), "hurts by 0.81 points (0.5 to 1.11) with 9 seeds"),
+        # Floats that are not quite 1.1 are 1.1.
+        (Interval(0.8, 0.5, 0.8 + 0.3000000000000003, 9), "helps by 0.8 points (0.5 to 1.1) with"),
+        # An effect stays on its side of zero.
+        (Interval(0.3, 0.004, 0.6, 5), "helps by 0.3 points (0.004 to 0.6) with 5 seeds"),
+        (Interval(-0.3, -0.6, -0.004, 5), "hurts by 0.3 points (0.004 to 0.6) with 5 seeds"),
+        (Interval(39, 0.1875, 78, 5), "helps by 39 points (0.1 to 78) with 5 seeds"),
+        (Interval(-39, -78, -0.1875, 5), "hurts by 39 points (0.1 to 78) with 5 seeds"),
+        (Interval(0.3, 0.0, 0.6, 5), "not distinguishable from zero with 5 seeds; an effect above"),
+        (Interval(0.3, -0.0, 0.6, 5), "ruled out, as is one below 0 points"),
+        (Interval(120.4, 100.2, 140.6, 5), "helps by 120 points (100 to 141) with 5 seeds"),
+        (Interval(0.00123, 0.001, 0.00146, 5), "helps by 0.00123 points (0.001 to 0.00146)"),
+        (Interval(0, 0, 0, 3), "no difference with any of 3 seeds"),
+        (
+            Interval(0.3, 0.3, 0.3, 3),
+            "better by the same 0.3 points with each of 3 seeds; without spread there is no inter",
+        ),
+        (Interval(-0.3, -0.3, -0.3, 3), "worse by the same 0.3 points with each of 3 seeds"),
+    ],
+)
+def test_a_sentence_says_what_the_interval_allows(interval: Interval, said: str) -> None:
+    assert said in describe(interval)
+
+
+def test_the_unit_can_be_named_or_left_out() -> None:
+    interval = Interval(0.8, 0.5, 1.1, 10)
+    assert describe(interval, unit="seconds") == "helps by 0.8 seconds (0.5 to 1.1) with 10 seeds"
+    assert describe(interval, unit="") == "helps by 0.8 (0.5 to 1.1) with 10 seeds"
+
+
+@given(st.floats(-50, 50), st.floats(0.001, 50))
+def test_a_sentence_agrees_with_the_short_verdict(mean: float, margin: float) -> None:
+    interval = Interval(mean, mean - margin, mean + margin, 10)
+    said = describe(interval)
+    opening = {"no clear difference": "not distinguishable"}.get(verdict(interval))
+    assert said.startswith(opening or verdict(interval))
+    bounds = [float(word.strip("()")) for word in said.split() if _is_number(word.strip("()"))]
+    if opening:
+        seeds, high, low = bounds
+        assert low <= interval.low + 1e-7 <= interval.high <= high + 1e-7
+    else:
+        by, near, far, seeds = bounds
+        size = sorted([abs(interval.low), abs(interval.high)])
+        assert near <= size[0] + 1e-7
+        assert far >= size[1] - 1e-7
+        assert near > 0
+        assert by == pytest.approx(abs(mean), abs=0.06 * margin)
+    assert seeds == 10
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).replace("-", "", 1).isdigit()

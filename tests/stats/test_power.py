@@ -1,0 +1,181 @@
+"""How many seeds an effect needs: exact, checked against an integral and against simulation."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate
+from scipy import stats as scipy_stats
+
+from kdhelpers.stats.power import detectable, power, seeds_needed
+
+SIZES = st.floats(0.05, 5)
+COUNTS = st.integers(2, 200)
+
+
+def integrated(size: float, count: int, confidence: float) -> float:
+    """Power without the noncentral t distribution: over all values that the std may be seen at."""
+    degrees = count - 1
+    bound = scipy_stats.t.ppf(0.5 + confidence / 2, degrees)
+
+    def found(seen: float) -> float:
+        reach = bound * seen
+        shift = size * math.sqrt(count)
+        outside = scipy_stats.norm.sf(reach - shift) + scipy_stats.norm.cdf(-reach - shift)
+        # The law of the observed std (in units of the true one) is chi / √degrees.
+        return outside * scipy_stats.chi.pdf(seen * math.sqrt(degrees), degrees)
+
+    value, _ = integrate.quad(found, 0, 1 + 10 / math.sqrt(degrees), limit=200)
+    return value * math.sqrt(degrees)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 10, 40])
+@pytest.mark.parametrize("size", [0.0, 0.2, 1.0, 3.0, 4.4375])
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_power_is_that_of_the_integral(count: int, size: float, confidence: float) -> None:
+    expected = integrated(size, count, confidence)
+    assert power(3 * size, 3, count, confidence=confidence) == pytest.approx(expected, abs=1e-6)
+
+
+def test_power_is_that_of_published_tables() -> None:
+    # Cohen 1988: a one-sample d of 0.5 needs 34 pairs for 80 %, 0.8 needs 15, 0.2 needs 199.
+    assert [seeds_needed(effect, 1) for effect in (0.2, 0.5, 0.8)] == [199, 34, 15]
+    assert seeds_needed(0.5, 1, power=0.9) == 44
+
+
+@pytest.mark.parametrize("effect", [0.2, 1.0, 0.1])
+def test_power_is_the_share_of_simulated_experiments_that_find_the_effect(effect: float) -> None:
+    random = np.random.default_rng(1)
+    repetitions, count, std = 40_000, 6, 0.15
+    differences = random.normal(effect, std, (repetitions, count))
+    found = np.mean(scipy_stats.ttest_1samp(differences, 0, axis=1).pvalue < 0.05)
+    expected = power(effect, std, count)
+    tolerance = 4 * math.sqrt(expected * (1 - expected) / repetitions) + 1e-4
+    assert abs(found - expected) < tolerance
+
+
+def test_without_an_effect_the_power_is_the_error_rate() -> None:
+    for count in (2, 10, 1_000):
+        assert power(0, 0.15, count) == pytest.approx(0.05, abs=1e-9)
+        assert power(0, 0.15, count, confidence=0.8) == pytest.approx(0.2, abs=1e-9)
+
+
+def test_the_rule_of_thumb_is_met_by_many_pairs_and_too_hopeful_for_few() -> None:
+    run = 0.15
+    std = run * math.sqrt(2)  # of the difference between two independent runs
+    rule = [math.ceil((1.95996 + 0.84162) ** 2 * (std / e) ** 2) for e in (0.5, 0.3, 0.1)]
+    assert rule == [2, 4, 36]
+    assert [seeds_needed(effect, std) for effect in (0.5, 0.3, 0.1)] == [4, 7, 38]
+    assert power(0.5, std, 2) < 0.3
+    assert power(0.3, std, 4) < 0.6
+    # Common seeds that halve the variance of the difference halve the pairs, nearly.
+    assert [seeds_needed(effect, run) for effect in (0.5, 0.3, 0.1)] == [3, 5, 20]
+
+
+@given(SIZES, st.floats(0.3, 0.99), st.floats(0.5, 0.99))
+def test_seeds_needed_is_the_first_count_with_enough_power(
+    size: float, wanted: float, confidence: float
+) -> None:
+    if wanted <= 1 - confidence:
+        return
+    count = seeds_needed(size, 1, wanted, confidence)
+    assert power(size, 1, count, confidence=confidence) >= wanted
+    assert count == 2 or power(size, 1, count - 1, confidence=confidence) < wanted
+
+
+@given(COUNTS, st.floats(0.3, 0.99), st.floats(0.01, 100))
+@settings(max_examples=30)
+def test_detectable_is_the_effect_with_just_that_power(
+    count: int, wanted: float, std: float
+) -> None:
+    effect = detectable(std, count, power=wanted)
+    assert power(effect, std, count) == pytest.approx(wanted, abs=1e-6)
+
+
+@given(SIZES, COUNTS, st.floats(0.01, 100))
+def test_only_the_ratio_of_effect_and_std_matters_and_not_the_sign(
+    size: float, count: int, std: float
+) -> None:
+    expected = power(size, 1, count)
+    assert power(size * std, std, count) == pytest.approx(expected, abs=1e-9)
+    assert power(-size, 1, count) == expected
+
+
+@given(SIZES, st.integers(2, 100))
+def test_more_effect_and_more_seeds_never_lose_power(size: float, count: int) -> None:
+    here = power(size, 1, count)
+    assert 0.05 - 1e-9 <= here <= 1
+    assert power(size * 1.1, 1, count) >= here - 1e-9
+    assert power(size, 1, count + 1) >= here - 1e-9
+
+
+def test_extremes_are_certain_and_finite() -> None:
+    assert power(1e6, 0.1, 5) == power(100, 0.1, 500) == 1.0
+    assert seeds_needed(1e6, 0.1) == 2
+    assert power(1e-300, 1e-3, 5) == pytest.approx(0.05)
+    assert detectable(0.15, 2, power=0.999) > detectable(0.15, 2) > detectable(0.15, 1_000) > 0
+    assert seeds_needed(0.01, 1) == pytest.approx(78_490, abs=5)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert power(np.float32(1), np.int64(1), np.int64(5)) == power(1, 1, 5)
+    assert seeds_needed(np.float64(0.5), 1) == 34
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"effect": math.nan}, "effect must be a finite number, got nan"),
+        ({"effect": 10**400}, "effect must be a finite number"),
+        ({"effect": "big"}, "effect must be a finite number, got 'big'"),
+        ({"effect": True}, "effect must be a finite number, got True"),
+        ({"std": -0.15}, "std must be above 0, got -0.15"),
+        ({"std": 0}, "std must be above 0, got 0"),
+        ({"std": math.inf}, "std must be a finite number, got inf"),
+        ({"std": None}, "std must be a finite number, got None"),
+        ({"std": [0.1, 0.2]}, "std must be a finite number"),
+        ({"count": 1}, "count must be a whole number of at least 2 seed pairs, got 1"),
+        ({"count": 2.5}, "count must be a whole number"),
+        ({"count": math.nan}, "count must be a whole number"),
+        ({"count": True}, "count must be a whole number"),
+        ({"count": "5"}, "count must be a whole number"),
+        ({"confidence": 95}, "confidence must lie between 0 and 1, got 95"),
+        ({"confidence": 0}, "confidence must lie between 0 and 1"),
+        ({"confidence": math.nan}, "confidence must be a finite number"),
+    ],
+)
+def test_bad_arguments_of_power_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        power(**{"effect": 0.2, "std": 0.15, "count": 10, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"effect": 0}, "an effect of 0 at a std of 0.15 needs more than 1,048,576 seed pairs"),
+        ({"effect": 1e-9}, "it cannot be found this way"),
+        ({"effect": math.inf}, "effect must be a finite number, got inf"),
+        ({"std": -1}, "std must be above 0"),
+        ({"power": 0}, r"power must lie between 0.05 \(the error rate"),
+        ({"power": 1}, "power must lie between 0.05 .* and 1, got 1"),
+        ({"power": 80}, "power must lie between"),
+        ({"power": math.nan}, "power must be a finite number, got nan"),
+        ({"power": 0.05}, "power must lie between 0.05"),
+        ({"power": 0.15, "confidence": 0.8}, "power must lie between 0.2"),
+        ({"confidence": 1}, "confidence must lie between 0 and 1"),
+    ],
+)
+def test_bad_arguments_of_seeds_needed_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        seeds_needed(**{"effect": 0.2, "std": 0.15, **arguments})
+    if "effect" not in arguments:
+        with pytest.raises(ValueError, match=message):
+            detectable(**{"std": 0.15, "count": 10, **arguments})
+
+
+def test_a_bad_count_is_refused_by_detectable() -> None:
+    with pytest.raises(ValueError, match="count must be a whole number"):
+        detectable(0.15, 1)

@@ -1,0 +1,201 @@
+"""Tables of results, and what they allow to say."""
+
+import pytest
+from IPython.core.formatters import DisplayFormatter
+
+from kdhelpers.stats.comparisons import compare
+from kdhelpers.stats.intervals import (
+    Interval,
+    bootstrap_difference,
+    mean_interval,
+    paired_difference,
+)
+from kdhelpers.stats.tables import (
+    Table,
+    arms_table,
+    corrected_table,
+    cost_table,
+    percent,
+    transfer_table,
+    verdict,
+)
+
+TABLE = Table(["model", "accuracy, %"], [["teacher", "97.9"], ["student", "8.0"]])
+
+
+def cells(markdown: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines()]
+
+
+def test_a_notebook_shows_markdown_and_a_terminal_aligned_text() -> None:
+    shown, _ = DisplayFormatter().format(TABLE)
+    header, rule, *rows = cells(shown["text/markdown"])
+    assert header == TABLE.headers
+    assert rows == TABLE.rows
+    assert [set(cell) for cell in rule] == [{"-"}, {"-", ":"}]  # figures to the right
+    assert shown["text/plain"] == repr(TABLE)
+
+
+def test_words_stand_to_the_left_and_figures_to_the_right() -> None:
+    rows = [
+        ["a", "", "1 of 2", "T = 1"],
+        ["b", "< 0.001", "+2 ± 1", "5 → 1"],
+        ["c", "± 3", "4", ""],
+    ]
+    _, rule, *_ = cells(Table(["arm", "p", "wins", "chosen"], rows)._repr_markdown_())
+    assert rule == ["---", "---:", "---:", "---"]
+
+
+def test_every_markdown_line_has_as_many_cells_as_the_header() -> None:
+    table = transfer_table({50: [0.8, 0.7]}, {50: [0.9, 0.8]}, 0.97)
+    assert {len(line) for line in cells(table._repr_markdown_())} == {5}
+
+
+def test_plain_columns_start_at_the_same_place() -> None:
+    lines = repr(TABLE).splitlines()
+    assert len(lines) == 3
+    starts = {line.index(text) for line, text in zip(lines, ["acc", "97", "8.0"], strict=True)}
+    assert len(starts) == 1
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_table_without_rows_shows_its_headers() -> None:
+    assert repr(Table(["a", "b"], [])) == "a  b"
+
+
+def test_percent_gives_mean_and_margin() -> None:
+    assert percent(Interval(93.456, 92.656, 94.256, 5)) == "93.46 ± 0.80"
+    assert percent(Interval(1.5, 1.0, 2.0, 5), sign=True) == "+1.50 ± 0.50"
+    assert percent(Interval(-1.5, -2.0, -1.0, 5), sign=True) == "-1.50 ± 0.50"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.01, 2.0, "helps"),
+        (0.0, 2.0, "no clear difference"),
+        (-1.0, 1.0, "no clear difference"),
+        (-2.0, 0.0, "no clear difference"),
+        (0.0, 0.0, "no clear difference"),
+        (-2.0, -0.01, "hurts"),
+    ],
+)
+def test_a_verdict_needs_an_interval_on_one_side_of_zero(
+    low: float, high: float, said: str
+) -> None:
+    assert verdict(Interval((low + high) / 2, low, high, 5)) == said
+
+
+@pytest.mark.parametrize("key", [int, str])
+def test_a_transfer_table_has_a_row_a_size_with_both_arms_and_their_difference(key: type) -> None:
+    alone = {1000: [0.97, 0.98, 0.96], 50: [0.78, 0.80, 0.79], 200: [0.91, 0.92, 0.90]}
+    distilled = {50: [0.86, 0.89, 0.87], 200: [0.91, 0.92, 0.90], 1000: [0.95, 0.96, 0.94]}
+    table = transfer_table(
+        {key(size): arm for size, arm in alone.items()},
+        {key(size): arm for size, arm in distilled.items()},
+        0.979,
+    )
+    assert len(table.headers) == 5
+    assert [row[0] for row in table.rows] == ["50", "200", "1,000"]  # by size, not by text
+    for row, size in zip(table.rows, (50, 200, 1000), strict=True):
+        points = [[100 * value for value in arm[size]] for arm in (alone, distilled)]
+        gain = paired_difference(*points)
+        assert row[1:3] == [percent(mean_interval(arm)) for arm in points]
+        assert row[3].startswith(percent(gain, sign=True))
+        assert row[4] == "97.90"
+    assert [row[3].partition("(")[2].rstrip(")") for row in table.rows] == [
+        "helps",
+        "no clear difference",
+        "hurts",
+    ]
+
+
+ARMS = {
+    "alone": [{"accuracy": 0.50, "agreement": 0.6}, {"accuracy": 0.54, "agreement": 0.7}],
+    "distilled": [{"accuracy": 0.60, "agreement": 0.8}, {"accuracy": 0.64, "agreement": 0.8}],
+}
+
+
+def test_arms_are_compared_with_the_baseline_seed_by_seed() -> None:
+    table = arms_table(ARMS, keys=("accuracy", "agreement"))
+    assert table.headers == [
+        "arm", "accuracy, %", "agreement with the teacher, %", "against alone, points"
+    ]  # fmt: skip
+    alone, distilled = table.rows
+    assert alone[0] == "alone"
+    assert alone[-1] == ""
+    assert distilled[1] == percent(mean_interval([60, 64]))
+    assert distilled[2] == "80.00 ± 0.00"
+    assert distilled[3] == "+10.00 ± 0.00 (helps)"
+
+
+def test_arms_can_be_compared_with_any_of_them() -> None:
+    rows = arms_table(ARMS, baseline="distilled").rows
+    assert rows[0][-1] == "-10.00 ± 0.00 (hurts)"
+    with pytest.raises(ValueError, match="there is no arm 'teacher'; there are alone, distilled"):
+        arms_table(ARMS, baseline="teacher")
+
+
+def test_an_arm_with_fewer_seeds_is_paired_by_seed() -> None:
+    alone = [{"seed": s, "accuracy": a} for s, a in ((0, 0.1), (1, 0.2), (2, 0.3), (3, 0.9))]
+    few = [{"seed": s, "accuracy": a} for s, a in ((2, 0.4), (1, 0.3))]
+    assert arms_table({"alone": alone, "few": few}).rows[1][-1] == "+10.00 ± 0.00 (helps)"
+    with pytest.raises(ValueError, match="'few' has a seed that 'alone' has not"):
+        arms_table({"alone": alone, "few": [{"seed": 7, "accuracy": 0.4}]})
+
+
+def test_costs_are_rounded_to_what_a_reader_needs() -> None:
+    cost = {"parameters": 1234567, "macs": 6_178_186, "latency_ms": 1.2345, "accuracy": 0.91234}
+    assert cost_table({"net": cost}).rows == [["net", "1,234,567", "6.2", "1.23", "91.23"]]
+
+
+FAMILIES = {
+    "cosine": [0.925, 0.934, 0.941, 0.928, 0.936, 0.930],
+    "fixed": [0.923, 0.935, 0.938, 0.929, 0.933, 0.931],
+    "worse": [0.903, 0.914, 0.919, 0.910, 0.913, 0.909],
+}
+
+
+def test_a_table_of_arms_begins_with_the_baseline_and_corrects_for_the_number_of_others() -> None:
+    table = corrected_table(FAMILIES, baseline="fixed")
+    points = {name: [100 * value for value in values] for name, values in FAMILIES.items()}
+    expected = compare(points["fixed"], {name: points[name] for name in ("cosine", "worse")})
+    assert [row[0] for row in table.rows] == ["fixed", "cosine", "worse"]
+    assert table.rows[0] == ["fixed", percent(mean_interval(points["fixed"])), "", "", "", "", ""]
+    for row in table.rows[1:]:
+        result = expected[row[0]]
+        drawn = bootstrap_difference(points["fixed"], points[row[0]])
+        assert len(row) == len(table.headers)
+        assert row[1] == percent(mean_interval(points[row[0]]))
+        assert row[2] == percent(result.difference, sign=True)
+        assert row[3] == f"± {result.simultaneous.margin:.2f}"
+        assert result.simultaneous.margin > result.difference.margin
+        assert row[4] == f"{drawn.low:+.2f} to {drawn.high:+.2f}"
+        small = result.corrected_p < 0.001
+        assert row[5] == ("< 0.001" if small else f"{result.corrected_p:.3f}")
+    assert [row[5] == "< 0.001" for row in table.rows] == [False, False, True]
+    assert [row[-1] for row in table.rows[1:]] == ["no clear difference", "hurts"]
+    assert "against fixed, points" in table.headers
+
+
+def test_a_verdict_on_several_arms_is_that_of_the_wider_interval() -> None:
+    arms = {"base": [0.0] * 6, "just": [0.01, 0.02, -0.002, 0.015, 0.001, 0.02]}
+    assert corrected_table(arms, baseline="base").rows[1][-1] == "helps"
+    many = arms | {f"none {k}": [0.01 * (-1) ** n for n in range(6)] for k in range(9)}
+    assert corrected_table(many, baseline="base").rows[1][-1] == "no clear difference"
+
+
+def test_few_seeds_give_what_they_can() -> None:
+    five = corrected_table(
+        {name: values[:5] for name, values in FAMILIES.items()}, baseline="fixed"
+    )
+    assert five.rows[1][4] == "too few seeds"
+    one = corrected_table({name: values[:1] for name, values in FAMILIES.items()}, baseline="fixed")
+    assert one.rows == [["fixed", "92.30"], ["cosine", "92.50"], ["worse", "90.30"]]
+    assert len(one.headers) == 2
+    assert len(corrected_table({"fixed": [0.9, 0.8]}, baseline="fixed").rows) == 1
+
+
+def test_the_baseline_of_a_table_of_arms_must_be_among_them() -> None:
+    with pytest.raises(ValueError, match="baseline 'constant' is none of the arms: cosine, fixed"):
+        corrected_table(FAMILIES, baseline="constant")

@@ -1,0 +1,196 @@
+"""What README.md and docs/ show of the lessons and of the records under `results/`.
+
+python tools/readme.py     rewrites what stands between markers, and draws the figure
+"""
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kdhelpers import course, plots
+from kdhelpers._files import write_bytes, write_text
+from kdhelpers.course import records
+from kdhelpers.course import results as record_tables
+from kdhelpers.stats import tables
+from kdhelpers.stats.tables import Table
+
+START = "<!-- {part}: rendered by `python tools/readme.py` -->"
+END = "<!-- /{part} -->"
+PAGES = {"README.md": ("figure", "lessons", "results"), "docs/map.md": ("order",)}
+FIGURE, FIGURE_RECORD = "docs/distillation_helps.png", "results/01_mnist_kd.json"
+QUICK_TIMES = "docs/quick_times.json"  # written by tools/times.py
+
+# What the table of lessons says of each; everything else in it is read from the lesson.
+LEARN = {
+    "01_mnist_kd": "teacher, student, soft targets; where distillation helps, where it does not, "
+    "and why",
+    "02_temperature": "softmax with T, entropy, why T², the limit T → ∞, choosing T by a fair "
+    "sweep",
+    "03_cifar10_vgg": "what a step costs, a data set's statistics, judging a teacher, two soft "
+    "losses, controls, accuracy against cost",
+    "04_fitnets_hints": "features by name, the regressor and its side, two stages, which layer, "
+    "attention and similarity",
+    "05_dynamic_temperature": "schedules and a learned T against a tuned constant, paired "
+    "intervals, many comparisons, power",
+}
+
+
+def updated(text: str, page: str = "README.md") -> str:
+    """`text` with every part of the page that is rendered replaced by its current state.
+
+    Raises:
+        CourseError: the markers of a part are missing.
+    """
+    render = {"figure": figure, "lessons": lessons, "results": results, "order": order}
+    for part in PAGES[page]:
+        start, end = START.format(part=part), END.format(part=part)
+        pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", flags=re.S)
+        if not pattern.search(text):
+            raise course.CourseError(f"{page} needs the markers {start} and {end}")
+        content = f"{start}\n\n{render[part]()}\n\n{end}"
+        text = pattern.sub(lambda _, content=content: content, text)  # type: ignore[misc]
+    return text
+
+
+# -- the results ----------------------------------------------------------------------------------
+
+
+def results() -> str:
+    """Markdown with the tables of every record; those of the first lesson stand open."""
+    parts = []
+    for record in course.load_records("01_mnist_kd"):
+        measured, names = record["metrics"], record["parameters"]
+        table = tables.transfer_table(
+            measured["alone"], measured["distilled"], measured["teacher"]["accuracy"]
+        )
+        parts.append(
+            f"**Lesson 01**: `{names['teacher_name']}` → `{names['student_name']}` "
+            f"({record_tables.provenance(record)})\n\n{table._repr_markdown_()}"
+        )
+    for record in course.load_records("02_temperature"):
+        images = f"{record['parameters']['transfer_size']:,} images"
+        title = f"which temperature, with {images}?"
+        parts.append(_folded(record, title, [record_tables.sweep_table(record)]))
+    for record in course.load_records("03_cifar10_vgg"):
+        keys = ("accuracy", "agreement", "calibration_error")
+        compression = [
+            record_tables.setup(record),
+            tables.arms_table(record["metrics"]["arms"], keys=keys),
+            tables.cost_table(record["metrics"]["costs"]),
+        ]
+        parts.append(_folded(record, "compression and its controls.", compression))
+    for record in course.load_records("04_fitnets_hints"):
+        title = "hints from a hidden layer (paper: Romero and others, 2014)."
+        parts.append(_folded(record, title, [record_tables.hints_table(record)]))
+    for record in course.load_records("05_dynamic_temperature"):
+        metrics = record["metrics"]
+        table = tables.corrected_table(metrics["arms"], baseline=metrics["baseline"])
+        parts.append(_folded(record, "does a changing temperature help?", [table]))
+    return "\n\n".join(parts)
+
+
+def _folded(record: Mapping[str, Any], title: str, shown: list[Table]) -> str:
+    """The record's headline in one line, its tables folded up below."""
+    number = record["notebook"].partition("_")[0]
+    body = "\n\n".join(table._repr_markdown_() for table in shown)
+    return (
+        f"**Lesson {number}**: {title} *{record['metrics']['headline']}*\n\n"
+        f"<details><summary>{record_tables.provenance(record)}</summary>\n\n{body}\n\n</details>"
+    )
+
+
+# -- the lessons ----------------------------------------------------------------------------------
+
+
+def lessons() -> str:
+    """Markdown: what each lesson teaches, minutes to work through it, and how long it runs."""
+    path = course.find_root() / QUICK_TIMES
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = ["| lesson | you learn | minutes to do | quick run |", "|---|---|---:|---:|"]
+    for lesson in course.find_lessons():
+        seconds = measured["seconds"].get(lesson.name)
+        cells = [
+            f"[{lesson.title}](notebooks/{lesson.path.name})",
+            LEARN.get(lesson.name, ""),
+            str(lesson.minutes or "—"),
+            "—" if seconds is None else f"{seconds:.0f} s",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + (
+        f"\n\nThe quick run was measured, from the start of the kernel to the record, on: "
+        f"{measured['device']}, PyTorch {measured['torch']}, {measured['date'][:10]}, commit "
+        f"{measured['commit'][:12]}."
+    )
+
+
+def order() -> str:
+    """Markdown: what each lesson needs, and the minutes of all of them together."""
+    lines = ["| lesson | you need | minutes |", "|---|---|---:|"]
+    found = course.find_lessons()
+    for lesson in found:
+        link = f"[{lesson.title}](../notebooks/{lesson.path.name})"
+        lines.append(f"| {link} | {lesson.card.get('You need', '')} | {lesson.minutes} |")
+    return "\n".join([*lines, f"| all of them | | {sum(each.minutes for each in found)} |"])
+
+
+# -- the figure -----------------------------------------------------------------------------------
+
+
+def figure() -> str:
+    """Markdown: the figure, in words as alternative text, and where it comes from."""
+    record = _figure_record()
+    sizes = sorted(record["metrics"]["alone"], key=int)
+    told = []
+    for size in (sizes[0], sizes[-1]):
+        arms = ([100 * v for v in record["metrics"][arm][size]] for arm in ("alone", "distilled"))
+        told.append(f"with {int(size):,} images {tables.compared(*arms)}")
+    alt = (
+        "Test accuracy of a small network against the number of images that it learns from, alone "
+        "and distilled from a large teacher, with a dot for every seed and 95 % intervals. "
+        f"Distilled minus alone, in points, {'; '.join(told)}."
+    )
+    return (
+        f'<img src="{FIGURE}" width="800" alt="{alt}">\n\n'
+        "*Mean, 95 % interval and every seed; the differences are paired.* "
+        f"(Lesson 01: {record_tables.provenance(record)})"
+    )
+
+
+def png() -> bytes:
+    """The figure; its metadata name the record that it was drawn from, as `source` does."""
+    measured = _figure_record()["metrics"]
+    alone, distilled = (
+        {int(size): values for size, values in measured[arm].items()}
+        for arm in ("alone", "distilled")
+    )
+    drawn = plots.few_images(alone, distilled, teacher=measured["teacher"]["accuracy"])
+    buffer = io.BytesIO()
+    metadata = {"Source": source(), "Software": None}
+    drawn.savefig(buffer, format="png", dpi=200, facecolor="white", metadata=metadata)
+    return buffer.getvalue()
+
+
+def source() -> str:
+    """The figure's record and its SHA-256 (of the text with \\n line ends)."""
+    text = (course.find_root() / FIGURE_RECORD).read_text(encoding="utf-8")
+    return f"{FIGURE_RECORD}, SHA-256 {hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _figure_record() -> dict[str, Any]:
+    return records.read_record(course.find_root() / FIGURE_RECORD)
+
+
+def main() -> None:
+    """Rewrite all pages and the figure."""
+    root: Path = course.find_root()
+    write_bytes(root / FIGURE, png())
+    for page in PAGES:
+        write_text(root / page, updated((root / page).read_text(encoding="utf-8"), page))
+
+
+if __name__ == "__main__":
+    main()
