@@ -5,28 +5,29 @@
 
 Each check runs the function on fixed inputs and returns a `Verdict`: not attempted, right, or wrong
 with the likely mistake. It never raises because of the function, never changes the global random
-state, and calls the function by position. B is the batch, C the number of classes.
+state, and calls the function by position. `help(checks.soft_targets)` tells what is asked.
 """
 
-from kdhelpers.checks.lesson01_loss import DISTILLATION_LOSS
-from kdhelpers.checks.lesson01_soft_targets import SOFT_TARGETS
-from kdhelpers.checks.lesson01_step import DISTILLATION_STEP
-from kdhelpers.checks.lesson02_entropy import ENTROPY
-from kdhelpers.checks.lesson02_gradient import GRADIENT_RATIO
-from kdhelpers.checks.lesson02_temperature import TEMPERATURE_FOR_CONFIDENCE
-from kdhelpers.checks.lesson03_cache import CACHED_LOGITS
-from kdhelpers.checks.lesson03_gap import GAP_CLOSED
-from kdhelpers.checks.lesson03_statistics import MEAN_STD
-from kdhelpers.checks.lesson04_capture import CAPTURE_FEATURES
-from kdhelpers.checks.lesson04_hint_loss import HINT_LOSS
-from kdhelpers.checks.lesson04_hint_step import HINT_STEP
-from kdhelpers.checks.lesson05_decay import EXPONENTIAL_DECAY
-from kdhelpers.checks.lesson05_interval import PAIRED_INTERVAL
-from kdhelpers.checks.lesson05_plot import MISLEADING_PLOT
-from kdhelpers.checks.running import Answer
+from kdhelpers.checks.cached_logits import cached_logits
+from kdhelpers.checks.capture_features import capture_features
+from kdhelpers.checks.distillation_loss import distillation_loss
+from kdhelpers.checks.distillation_step import distillation_step
+from kdhelpers.checks.entropy import entropy
+from kdhelpers.checks.exercise import Exercise
+from kdhelpers.checks.exponential_decay import exponential_decay
+from kdhelpers.checks.gap_closed import gap_closed
+from kdhelpers.checks.gradient_ratio import gradient_ratio
+from kdhelpers.checks.hint_loss import hint_loss
+from kdhelpers.checks.hint_step import hint_step
+from kdhelpers.checks.mean_std import mean_std
+from kdhelpers.checks.misleading_plot import misleading_plot
+from kdhelpers.checks.paired_interval import paired_interval
+from kdhelpers.checks.soft_targets import soft_targets
+from kdhelpers.checks.temperature_for_confidence import temperature_for_confidence
 from kdhelpers.checks.verdict import Verdict
 
 __all__ = [
+    "Exercise",
     "Verdict",
     "cached_logits",
     "capture_features",
@@ -44,131 +45,3 @@ __all__ = [
     "soft_targets",
     "temperature_for_confidence",
 ]
-
-
-def soft_targets(answer: Answer) -> Verdict:
-    """Lesson 01: `answer(logits, temperature)` → probabilities [B, C] of logits [B, C]."""
-    return SOFT_TARGETS.check(answer)
-
-
-def distillation_loss(answer: Answer) -> Verdict:
-    """Lesson 01: `answer(student_logits, teacher_logits, labels, temperature, alpha)` → loss.
-
-    Logits [B, C], labels [B]; the loss is one number, the batch mean of
-    alpha · T² · KL + (1 − alpha) · cross-entropy, with a gradient for the student only.
-    """
-    return DISTILLATION_LOSS.check(answer)
-
-
-def distillation_step(answer: Answer) -> Verdict:
-    """Lesson 01: `answer(student, teacher, images, labels, optimizer, temperature, alpha)` → loss.
-
-    The function takes one optimiser step. The check hands over the student in eval mode with old
-    gradients and the teacher in train mode, so the step has to set both modes itself.
-    """
-    return DISTILLATION_STEP.check(answer)
-
-
-def entropy(answer: Answer) -> Verdict:
-    """Lesson 02: `answer(probabilities)` → entropy [B] in nats of probabilities [B, C]."""
-    return ENTROPY.check(answer)
-
-
-def temperature_for_confidence(answer: Answer) -> Verdict:
-    """Lesson 02: `answer(logits, target)` → the T at which the top soft target is `target`.
-
-    Logits [C]; exact to 0.001 in the soft target. No T reaches a target below 1/C: there the
-    function returns the end of its search, 1000, or raises `ValueError`.
-    """
-    return TEMPERATURE_FOR_CONFIDENCE.check(answer)
-
-
-def gradient_ratio(answer: Answer) -> Verdict:
-    """Lesson 02: `answer(student_logits, teacher_logits, temperature)` → gradient [B, C].
-
-    The gradient of T² · KL (averaged over the batch) for the student's logits [B, C], by hand.
-    """
-    return GRADIENT_RATIO.check(answer)
-
-
-def gap_closed(answer: Answer) -> Verdict:
-    """Lesson 03: `answer(teacher, alone, distilled)` → share of the gap, one number.
-
-    The teacher's accuracy (0..1) and lists of the students' accuracies, one for each seed. The
-    share is (mean of distilled − mean of alone) / (teacher − mean of alone).
-    """
-    return GAP_CLOSED.check(answer)
-
-
-def mean_std(answer: Answer) -> Verdict:
-    """Lesson 03: `answer(images)` → mean [C] and std [C] of uint8 images [N, C, H, W].
-
-    Pixels scaled to 0..1, both over all pixels of all images; exact to 0.1 %, so the sample's and
-    the population's standard deviation are both right.
-    """
-    return MEAN_STD.check(answer)
-
-
-def cached_logits(answer: Answer) -> Verdict:
-    """Lesson 03: `answer(table, sample, view)` → logits [B, C] for a shuffled batch.
-
-    The table is [views, N, C]; sample [B] is the number of each row's image in the data set, view
-    [B] that of its view.
-    """
-    return CACHED_LOGITS.check(answer)
-
-
-def exponential_decay(answer: Answer) -> Verdict:
-    """Lesson 05: `answer(epoch, start, floor, factor)` → T = max(start · factor^epoch, floor).
-
-    Epochs count from 0. The check asks for them in order and then for an early one
-    again, which must have the same T.
-    """
-    return EXPONENTIAL_DECAY.check(answer)
-
-
-def paired_interval(answer: Answer) -> Verdict:
-    """Lesson 05: `answer(baseline, treatment)` → (mean, low, high) of treatment − baseline.
-
-    NumPy arrays [n], one accuracy for each seed, in the same order; the bounds are those of the
-    95 % Student t interval of the differences.
-    """
-    return PAIRED_INTERVAL.check(answer)
-
-
-def misleading_plot(answer: Answer) -> Verdict:
-    """Lesson 05: `answer()` → the letters of a figure's flaws, among a to g.
-
-    A text or a collection of texts, in any order, in capitals or not.
-    """
-    return MISLEADING_PLOT.check(answer)
-
-
-def capture_features(answer: Answer) -> Verdict:
-    """Lesson 04: `answer(model, path, images)` → features [B, C, H, W] of the layer at `path`.
-
-    What `model.get_submodule(path)` puts out while the model runs on the images, before an in-place
-    activation behind it changes that. Gradients flow back through the features; afterwards the
-    model is as it was: no hook stays, and its mode is the caller's.
-    """
-    return CAPTURE_FEATURES.check(answer)
-
-
-def hint_loss(answer: Answer) -> Verdict:
-    """Lesson 04: `answer(student_features, teacher_features, regressor)` → loss.
-
-    The mean of (regressor(student_features) - teacher_features)² over all elements, features
-    [B, channels, H, W] with different channels; no gradient reaches the teacher's.
-    """
-    return HINT_LOSS.check(answer)
-
-
-def hint_step(answer: Answer) -> Verdict:
-    """Lesson 04: `answer(student, teacher, regressor, images, optimizer)` → loss.
-
-    One optimiser step of stage 1 on the hint between `student.lower` and `teacher.lower`; both
-    networks have a `lower` and an `upper` part. Only `student.lower` and the regressor change,
-    although the optimiser holds `student.upper` too. Modes and old gradients as in
-    `distillation_step`.
-    """
-    return HINT_STEP.check(answer)

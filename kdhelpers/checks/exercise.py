@@ -1,14 +1,15 @@
 """The framework of the checks: an exercise recognises a mistake by making it, too.
 
-A right solution is a list of decisions ("divide by the batch", "scale with T²"). `build` turns the
-decisions into a function of the learner's signature, and a `Mistake` is another decision plus the
-sentence for it. The learner's function and the mistaken ones run on the same cases; when what is
-observed agrees in all of them, that is the diagnosis. Mistakes that change different decisions
+A right solution is a list of decisions ("divide by the batch", "scale with T²"). `made_of` turns
+the decisions into a function of the learner's signature, and a `Mistake` is another decision plus
+the sentence for it. The learner's function and the mistaken ones run on the same cases; when what
+is observed agrees in all of them, that is the diagnosis. Mistakes that change different decisions
 combine by themselves.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -16,7 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdhelpers.checks.running import Answer, Failure, Misuse, Unfinished, explain, sandbox
+from kdhelpers.checks.running import (
+    Answer,
+    Failure,
+    Misuse,
+    Unfinished,
+    call,
+    explain,
+    sandbox,
+    to_tensor,
+)
 from kdhelpers.checks.verdict import Verdict
 
 SLACK = 3.0  # a mistaken answer carries its own rounding: it may be this much less exact
@@ -39,6 +49,13 @@ class Case:
     tolerance: float = 1e-4
     if_it_raises: str = ""
 
+    @classmethod
+    def each_of(
+        cls, inputs: Callable[..., dict[str, Any]], *arguments: tuple[Any, ...], **settings: Any
+    ) -> tuple["Case", ...]:
+        """One for each tuple of arguments that `inputs` is called with."""
+        return tuple(cls(partial(inputs, *each), **settings) for each in arguments)
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -56,44 +73,76 @@ class Observation:
     detail: str = ""
 
 
-@dataclass(frozen=True)
+Changes = Mapping[str, Any]
+# A sentence for the learner → the decisions that are taken otherwise, or several such ways. `depth`
+# among them is the largest group of mistakes it is looked for in: 2 by itself, 4 for frequent ones.
+Mistakes = Mapping[str, Changes | Sequence[Changes]]
+
+
+@dataclass(frozen=True, eq=False)
 class Mistake:
-    """A decision taken otherwise, and what to tell the learner about it."""
+    """Decisions taken otherwise, and what to tell the learner about it."""
 
     sentence: str
-    changes: Mapping[str, Any]
-    depth: int = 2  # the largest group of mistakes it is looked for in; 4 for frequent ones
+    changes: Changes
+    depth: int = 2
+
+    @classmethod
+    def each_of(cls, mistakes: Mistakes) -> tuple["Mistake", ...]:
+        """One for each sentence and way."""
+        ways = (
+            (sentence, dict(way))
+            for sentence, changes in mistakes.items()
+            for way in ([changes] if isinstance(changes, Mapping) else changes)
+        )
+        return tuple(cls(sentence, way, way.pop("depth", 2)) for sentence, way in ways)
 
 
-def mistake(sentence: str, *, depth: int = 2, **changes: Any) -> Mistake:
-    """A `Mistake` written like a call of the exercise's `build`."""
-    return Mistake(sentence, changes, depth)
-
-
+Observe = Callable[[Answer, dict[str, Any]], Observation]
 Outcome = Observation | Failure
 
 
-@dataclass(frozen=True)
-class Exercise:
-    """One exercise: how to observe an answer, what is right, and how it goes wrong."""
+def returned(name: str, *, wanted: str) -> Observe:
+    """What there is to see when an answer only returns a tensor: its values, under this name."""
 
-    observe: Callable[[Answer, dict[str, Any]], Observation]
-    reference: Answer
-    build: Callable[..., Answer]
+    def observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+        result = to_tensor(call(answer, inputs), wanted=wanted)
+        return Observation(values={name: result.detach()})
+
+    return observe
+
+
+@dataclass(eq=False, repr=False)
+class Exercise:
+    """One exercise: call it with your function, and it tells what it thinks of it.
+
+    `task` says what is asked, `made_of` makes an answer of decisions whose defaults are right.
+    """
+
+    task: str
+    observe: Observe
+    made_of: Callable[..., Answer]
     cases: tuple[Case, ...]
-    mistakes: tuple[Mistake, ...]
     praise: str
+    mistakes: Mistakes = field(default_factory=dict)
+    reference: Answer | None = None  # in place of what `made_of()` makes
     symptoms: Mapping[str, str] = field(default_factory=dict)
     tips: Mapping[str, str] = field(default_factory=dict)  # below the numbers, by name of value
     extreme: Case | None = None  # inputs on which a careless formula gives no finite number
     extreme_remark: str = ""
-    # What groups of mistakes do in the cases so far: an answer that none explains meets hundreds of
-    # them, and learners try several answers.
-    _made: dict[tuple[int, ...], tuple[Answer, list[Outcome]]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
 
-    def check(self, answer: Any) -> Verdict:
+    def __post_init__(self) -> None:
+        self.__doc__ = self.task
+        self.right = self.reference or self.made_of()
+        self.known = Mistake.each_of(self.mistakes)
+        # What groups of mistakes do in the cases so far: an answer that none explains meets
+        # hundreds of them, and learners try several answers.
+        self._made: dict[tuple[int, ...], tuple[Answer, list[Outcome]]] = {}
+
+    def __repr__(self) -> str:
+        return self.task.strip()
+
+    def __call__(self, answer: Any) -> Verdict:
         """Judge the learner's function; whatever it does, this returns a verdict."""
         if answer is None or answer is Ellipsis:
             return Verdict("not attempted", "write a function and give it to this check.")
@@ -114,7 +163,7 @@ class Exercise:
             return Verdict("wrong", explain(error))
 
     def _judge(self, answer: Answer) -> Verdict:
-        expected = [self.observe(self.reference, case.inputs()) for case in self.cases]
+        expected = [self.observe(self.right, case.inputs()) for case in self.cases]
         seen: list[Outcome] = []
         for case in self.cases:
             try:
@@ -162,7 +211,7 @@ class Exercise:
         for group, changes in self.groups(most):
             key = tuple(map(id, group))
             if key not in self._made:
-                self._made[key] = self.build(**changes), []
+                self._made[key] = self.made_of(**changes), []
             variant, known = self._made[key]
             same: list[Observation] = []
             for number, (outcome, case) in enumerate(zip(seen, self.cases, strict=False)):
@@ -180,7 +229,7 @@ class Exercise:
     def groups(self, most: int = 4) -> Iterator[tuple[tuple[Mistake, ...], dict[str, Any]]]:
         """Single mistakes, then pairs, threes and fours of those with the depth for it."""
         for size in range(1, most + 1):
-            for group in combinations([m for m in self.mistakes if m.depth >= size], size):
+            for group in combinations([m for m in self.known if m.depth >= size], size):
                 changes = {key: value for m in group for key, value in m.changes.items()}
                 if len(changes) == sum(len(m.changes) for m in group):
                     yield group, changes

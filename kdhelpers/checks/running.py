@@ -99,6 +99,27 @@ def to_tensor(result: Any, *, wanted: str) -> Tensor:
     raise Misuse(f"Your function returned a {type(result).__name__}; it should return {wanted}.")
 
 
+def to_number(result: Any, *, wanted: str, instead: str) -> Tensor:
+    """The learner's result as a tensor of one element; `instead` of several it should return …"""
+    number = to_tensor(result, wanted=wanted)
+    if number.numel() != 1:
+        raise Misuse(
+            f"Your function returned {number.numel()} numbers; it should return {instead}."
+        )
+    return number.reshape(())
+
+
+def to_loss(result: Any, *, wanted: str = "one number, the loss of the batch") -> Tensor:
+    """The learner's loss as a tensor, without dimensions where it has one element."""
+    loss = to_tensor(result, wanted=wanted)
+    return loss.reshape(()) if loss.numel() == 1 else loss
+
+
+def reached(tensor: Tensor) -> bool:
+    """Whether a gradient has come to it."""
+    return tensor.grad is not None and bool(tensor.grad.any())
+
+
 def explain(error: BaseException) -> str:
     """One line on where the learner's code stopped, and one on the cause if it is a known one."""
     text = _text(error)

@@ -20,24 +20,21 @@ from torch import Tensor, nn
 
 from kdhelpers import checks, losses
 from kdhelpers.checks import exercise, running
-from kdhelpers.checks.lesson01_loss import DISTILLATION_LOSS
-from kdhelpers.checks.lesson01_soft_targets import SOFT_TARGETS
-from kdhelpers.checks.lesson01_step import DISTILLATION_STEP
-from kdhelpers.checks.lesson02_entropy import ENTROPY
-from kdhelpers.checks.lesson02_gradient import GRADIENT_RATIO
-from kdhelpers.checks.lesson02_temperature import TEMPERATURE_FOR_CONFIDENCE
 
 Answer = Callable[..., Any]
 
 pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
 
 CHECKS = {
-    "soft_targets": (checks.soft_targets, SOFT_TARGETS),
-    "distillation_loss": (checks.distillation_loss, DISTILLATION_LOSS),
-    "distillation_step": (checks.distillation_step, DISTILLATION_STEP),
-    "entropy": (checks.entropy, ENTROPY),
-    "temperature_for_confidence": (checks.temperature_for_confidence, TEMPERATURE_FOR_CONFIDENCE),
-    "gradient_ratio": (checks.gradient_ratio, GRADIENT_RATIO),
+    "soft_targets": (checks.soft_targets, checks.soft_targets),
+    "distillation_loss": (checks.distillation_loss, checks.distillation_loss),
+    "distillation_step": (checks.distillation_step, checks.distillation_step),
+    "entropy": (checks.entropy, checks.entropy),
+    "temperature_for_confidence": (
+        checks.temperature_for_confidence,
+        checks.temperature_for_confidence,
+    ),
+    "gradient_ratio": (checks.gradient_ratio, checks.gradient_ratio),
 }
 EVERY_CHECK = pytest.mark.parametrize("check", [c for c, _ in CHECKS.values()], ids=CHECKS)
 
@@ -1461,23 +1458,23 @@ def test_a_default_device_does_not_disturb() -> None:
 
 @table(**{name: e for name, (_, e) in CHECKS.items()})
 def test_reference_and_right_decisions_agree(row: exercise.Exercise) -> None:
-    assert row.check(row.reference).status == "right"
-    assert row.check(row.build()).status == "right"
+    assert row(row.right).status == "right"
+    assert row(row.made_of()).status == "right"
 
 
 @table(**{name: e for name, (_, e) in CHECKS.items()})
 def test_every_mistake_is_wrong_and_gets_its_own_sentence(row: exercise.Exercise) -> None:
     """No two mistakes with different sentences do the same thing in all cases."""
-    in_the_loss = [m for m in row.mistakes if m.depth == 1]  # checked as the loss's own already
-    for known in [m for m in row.mistakes if m.depth > 1] + in_the_loss[::12]:
-        verdict = row.check(row.build(**known.changes))
+    in_the_loss = [m for m in row.known if m.depth == 1]  # checked as the loss's own already
+    for known in [m for m in row.known if m.depth > 1] + in_the_loss[::12]:
+        verdict = row(row.made_of(**known.changes))
         assert_wrong(verdict, known.sentence)
         assert "things to repair" not in verdict.message
 
 
 def test_sentences_end_and_speak_plainly() -> None:
     for _, (_, e) in CHECKS.items():
-        sentences = [m.sentence for m in e.mistakes] + list(e.symptoms.values()) + [e.praise]
+        sentences = [m.sentence for m in e.known] + list(e.symptoms.values()) + [e.praise]
         for sentence in sentences:
             assert sentence.endswith((".", "`."))
             assert sentence.count("`") % 2 == 0
@@ -1551,7 +1548,7 @@ def test_badges_can_be_read_and_the_text_takes_the_colour_of_the_theme(status: A
 
 
 def test_groups_hold_one_change_for_each_decision() -> None:
-    pairs = [group for group, _ in itertools.islice(DISTILLATION_LOSS.groups(), 3000)]
+    pairs = [group for group, _ in itertools.islice(checks.distillation_loss.groups(), 3000)]
     assert all(len(group) <= 4 for group in pairs)
     for group in pairs:
         keys = [key for m in group for key in m.changes]

@@ -15,18 +15,15 @@ from torch import Tensor
 
 from kdhelpers import checks
 from kdhelpers.checks import exercise, running
-from kdhelpers.checks.lesson03_cache import CACHED_LOGITS
-from kdhelpers.checks.lesson03_gap import GAP_CLOSED
-from kdhelpers.checks.lesson03_statistics import MEAN_STD
 
 Answer = Callable[..., Any]
 
 pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
 
 CHECKS = {
-    "gap_closed": (checks.gap_closed, GAP_CLOSED),
-    "mean_std": (checks.mean_std, MEAN_STD),
-    "cached_logits": (checks.cached_logits, CACHED_LOGITS),
+    "gap_closed": (checks.gap_closed, checks.gap_closed),
+    "mean_std": (checks.mean_std, checks.mean_std),
+    "cached_logits": (checks.cached_logits, checks.cached_logits),
 }
 EVERY_CHECK = pytest.mark.parametrize("check", [c for c, _ in CHECKS.values()], ids=CHECKS)
 EVERY_EXERCISE = table(**{name: e for name, (_, e) in CHECKS.items()})
@@ -422,14 +419,14 @@ def test_no_answer_makes_a_check_raise(check: Answer, row: Any) -> None:
 
 @EVERY_EXERCISE
 def test_reference_and_right_decisions_agree(row: exercise.Exercise) -> None:
-    assert row.check(row.reference).status == "right"
-    assert row.check(row.build()).status == "right"
+    assert row(row.right).status == "right"
+    assert row(row.made_of()).status == "right"
 
 
 @EVERY_EXERCISE
 def test_every_mistake_is_wrong_and_gets_its_own_sentence(row: exercise.Exercise) -> None:
-    for known in row.mistakes:
-        verdict = row.check(row.build(**known.changes))
+    for known in row.known:
+        verdict = row(row.made_of(**known.changes))
         assert verdict.status == "wrong", known
         raised = any(
             case.if_it_raises and case.if_it_raises in verdict.message for case in row.cases
@@ -450,7 +447,7 @@ def test_cases_are_the_same_at_every_call(row: exercise.Exercise) -> None:
 
 @EVERY_EXERCISE
 def test_sentences_are_short_and_speak_plainly(row: exercise.Exercise) -> None:
-    for sentence in [m.sentence for m in row.mistakes] + [row.praise]:
+    for sentence in [m.sentence for m in row.known] + [row.praise]:
         assert sentence.endswith((".", "`."))
         assert sentence.count("`") % 2 == 0
         assert len(sentence) < 330

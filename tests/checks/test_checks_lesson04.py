@@ -16,10 +16,7 @@ from torch import Tensor, nn
 
 from kdhelpers import checks
 from kdhelpers.checks import exercise
-from kdhelpers.checks.lesson04_capture import CAPTURE_FEATURES
-from kdhelpers.checks.lesson04_hint_loss import HINT_LOSS
-from kdhelpers.checks.lesson04_hint_step import HINT_STEP
-from kdhelpers.checks.lesson04_networks import Network, halves, with_fixed_weights
+from kdhelpers.checks.networks import Network, halves, with_fixed_weights
 from kdhelpers.checks.running import sandbox
 from kdhelpers.losses import features as feature_losses
 from kdhelpers.models import features
@@ -29,9 +26,9 @@ Answer = Callable[..., Any]
 pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
 
 CHECKS = {
-    "capture_features": (checks.capture_features, CAPTURE_FEATURES),
-    "hint_loss": (checks.hint_loss, HINT_LOSS),
-    "hint_step": (checks.hint_step, HINT_STEP),
+    "capture_features": (checks.capture_features, checks.capture_features),
+    "hint_loss": (checks.hint_loss, checks.hint_loss),
+    "hint_step": (checks.hint_step, checks.hint_step),
 }
 EVERY_CHECK = pytest.mark.parametrize("check", [c for c, _ in CHECKS.values()], ids=CHECKS)
 
@@ -668,7 +665,7 @@ def test_the_interrupt_key_still_works(check: Answer) -> None:
 
 def outcomes(e: exercise.Exercise, changes: Any) -> list[Any]:
     """What a variant does in each case, up to an error: values, effects and clues, or its text."""
-    variant = e.build(**changes)
+    variant = e.made_of(**changes)
     seen: list[Any] = []
     with sandbox():
         for case in e.cases:
@@ -694,10 +691,10 @@ def alike(first: list[Any], second: list[Any]) -> bool:
 
 @table(**{name: e for name, (_, e) in CHECKS.items()})
 def test_no_two_mistakes_with_different_sentences_do_the_same(row: exercise.Exercise) -> None:
-    assert_right(row.check(row.reference))
-    assert_right(row.check(row.build()))
+    assert_right(row(row.right))
+    assert_right(row(row.made_of()))
     done = [("", outcomes(row, {}))]
-    for known in row.mistakes:
+    for known in row.known:
         seen = outcomes(row, known.changes)
         for sentence, other in done:
             assert sentence == known.sentence or not alike(seen, other), (sentence, known.sentence)
@@ -706,7 +703,7 @@ def test_no_two_mistakes_with_different_sentences_do_the_same(row: exercise.Exer
 
 def test_sentences_end_and_speak_plainly() -> None:
     for _, e in CHECKS.values():
-        sentences = [m.sentence for m in e.mistakes] + list(e.symptoms.values()) + [e.praise]
+        sentences = [m.sentence for m in e.known] + list(e.symptoms.values()) + [e.praise]
         for sentence in sentences:
             assert sentence.endswith((".", "`."))
             assert sentence.count("`") % 2 == 0

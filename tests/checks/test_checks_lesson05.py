@@ -18,9 +18,7 @@ from test_checks import ODD_ANSWERS, STUBS, assert_right, assert_wrong, table
 
 from kdhelpers import checks
 from kdhelpers.checks import exercise, running
-from kdhelpers.checks.lesson05_decay import EXPONENTIAL_DECAY
-from kdhelpers.checks.lesson05_interval import PAIRED_INTERVAL
-from kdhelpers.checks.lesson05_plot import FALSE_ALARMS, HINTS, MISLEADING_PLOT
+from kdhelpers.checks.misleading_plot import FALSE_ALARMS, HINTS
 from kdhelpers.stats.intervals import paired_difference
 from kdhelpers.temperature import ExponentialDecay
 
@@ -29,9 +27,9 @@ Answer = Callable[..., Any]
 pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
 
 CHECKS = {
-    "exponential_decay": (checks.exponential_decay, EXPONENTIAL_DECAY),
-    "paired_interval": (checks.paired_interval, PAIRED_INTERVAL),
-    "misleading_plot": (checks.misleading_plot, MISLEADING_PLOT),
+    "exponential_decay": (checks.exponential_decay, checks.exponential_decay),
+    "paired_interval": (checks.paired_interval, checks.paired_interval),
+    "misleading_plot": (checks.misleading_plot, checks.misleading_plot),
 }
 EVERY_CHECK = pytest.mark.parametrize("check", [c for c, _ in CHECKS.values()], ids=CHECKS)
 EVERY_EXERCISE = table(**{name: e for name, (_, e) in CHECKS.items()})
@@ -428,14 +426,14 @@ def test_no_answer_makes_a_check_raise(check: Answer, row: Any) -> None:
 
 @EVERY_EXERCISE
 def test_reference_and_right_decisions_agree(row: exercise.Exercise) -> None:
-    assert row.check(row.reference).status == "right"
-    assert row.check(row.build()).status == "right"
+    assert row(row.right).status == "right"
+    assert row(row.made_of()).status == "right"
 
 
 @EVERY_EXERCISE
 def test_every_mistake_is_wrong_and_gets_its_own_sentence(row: exercise.Exercise) -> None:
-    for known in row.mistakes:
-        verdict = row.check(row.build(**known.changes))
+    for known in row.known:
+        verdict = row(row.made_of(**known.changes))
         assert_wrong(verdict, known.sentence)
         assert "things to repair" not in verdict.message
 
@@ -451,7 +449,7 @@ def test_cases_are_the_same_at_every_call(row: exercise.Exercise) -> None:
 
 @EVERY_EXERCISE
 def test_sentences_are_short_and_speak_plainly(row: exercise.Exercise) -> None:
-    sentences = [m.sentence for m in row.mistakes] + list(row.symptoms.values()) + [row.praise]
+    sentences = [m.sentence for m in row.known] + list(row.symptoms.values()) + [row.praise]
     for sentence in sentences:
         assert sentence.endswith((".", "`.", "?"))
         assert sentence.count("`") % 2 == 0

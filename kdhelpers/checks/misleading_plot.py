@@ -1,4 +1,7 @@
-"""Lesson 05, a misleading figure: which of the statements a to g name a flaw of it."""
+"""Lesson 05: `answer()` → the letters of a figure's flaws, among a to g.
+
+A text or a collection of texts, in any order, in capitals or not.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -62,7 +65,7 @@ def _letters(result: Any) -> set[str]:
     return found
 
 
-def _observe_letters(answer: Answer, inputs: dict[str, Any]) -> Observation:
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     """False alarms all at once, missing flaws one at a time: the rest is still to be found."""
     found = _letters(call(answer, inputs))
     missing = next((flaw for flaw in HINTS if flaw not in found), None)
@@ -70,16 +73,11 @@ def _observe_letters(answer: Answer, inputs: dict[str, Any]) -> Observation:
     return Observation(values={}, effects=false | {flaw: flaw == missing for flaw in HINTS})
 
 
-def _right() -> str:
-    return "".join(HINTS)
-
-
-MISLEADING_PLOT = Exercise(
-    observe=_observe_letters,
-    reference=_right,
-    build=lambda: _right,
+misleading_plot = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=lambda: lambda: "".join(HINTS),
     cases=(Case(dict),),
-    mistakes=(),
     symptoms=FALSE_ALARMS | HINTS,
     praise=(
         "a cut axis, no intervals, an untuned rival and a choice made on the test images: each "

@@ -1,23 +1,27 @@
-"""Lesson 04, the features of a hidden layer [B, C, H, W] by its path: right and in its mistakes."""
+"""Lesson 04: `answer(model, path, images)` → features [B, C, H, W] of the layer at `path`.
+
+What `model.get_submodule(path)` puts out while the model runs on the images, before an in-place
+activation behind it changes that. Gradients flow back through the features; afterwards the
+model is as it was: no hook stays, and its mode is the caller's.
+"""
 
 import copy
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers.checks.exercise import Case, Exercise, Observation, mistake, numbers
-from kdhelpers.checks.lesson04_networks import Network, with_fixed_weights
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.networks import Network, with_fixed_weights
 from kdhelpers.checks.running import Answer, call, to_tensor
 from kdhelpers.models import features
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-def capture_features_made_of(
+def made_of(
     *,
     layer_of: Callable[[nn.Module, str], Any] = nn.Module.get_submodule,
     keep: Callable[[Tensor, Tensor], Tensor] = lambda given, output: output.clone(),
@@ -26,7 +30,6 @@ def capture_features_made_of(
     mode_afterwards: Callable[[bool], bool | None] = lambda before: None,
     hand_on: Callable[[list[Tensor], Tensor], Tensor] = lambda kept, output: kept[-1],
 ) -> Answer:
-    """The layer's features from these decisions; the defaults are right."""
     first: list[Tensor] = []  # what the function has kept in its first call
 
     def capture_features(model: nn.Module, path: str, images: Tensor) -> Tensor:
@@ -54,7 +57,7 @@ def _reference(model: nn.Module, path: str, images: Tensor) -> Tensor:
     return kept[path]
 
 
-def _capture_inputs(seed: int, path: str, batch: int, training: bool) -> dict[str, Any]:
+def _inputs(seed: int, path: str, batch: int, training: bool) -> dict[str, Any]:
     model = with_fixed_weights(Network(), seed).train(training)
     return {"model": model, "path": path, "images": numbers(seed + 2, batch, 1, 4, 4)}
 
@@ -77,7 +80,7 @@ def _modes(modules: list[nn.Module]) -> tuple[bool, ...]:
     return tuple(module.training for module in modules)
 
 
-def _observe_capture(answer: Answer, inputs: dict[str, Any]) -> Observation:
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     model = inputs["model"]
     passes: list[None] = []
     # Somebody else's hook, which has to be there afterwards.
@@ -121,121 +124,82 @@ def _after(model: nn.Module, path: str) -> nn.Module:
     return model.get_submodule(paths[paths.index(path) + 1])
 
 
-def _parent(model: nn.Module, path: str) -> nn.Module:
-    return model.get_submodule(path.rpartition(".")[0])
-
-
 def _one_after_the_other(model: nn.Module, layer: nn.Module, images: Tensor) -> Tensor:
     for module in model.children():
         images = module(images)
     return images
 
 
-_BLOCK = (
-    "This is the output of the whole block that the layer sits in, so it comes after the "
-    "activation. Follow the path to its end: `model.get_submodule(path)`."
-)
-_NO_DOTS = (
-    "A path with dots leads through several modules, and one name at a time is looked up here. "
-    "Use `model.get_submodule(path)` or `dict(model.named_modules())[path]`."
-)
 _MODE = (
     "Leave the mode to the caller: a student's features are taken in train mode, its teacher's in "
     "eval mode."
 )
 
-CAPTURE_FEATURES = Exercise(
-    observe=_observe_capture,
+MISTAKES: Mistakes = {
+    "These are the features AFTER the activation: the next ReLU works in place and overwrites the "
+    "tensor that your hook has kept. Keep a copy in "
+    "the hook: `output.clone()`.": dict(keep=lambda given, output: output),
+    "This is the output of the module after the one that `path` names; after a norm, that is the "
+    "activation. The hook belongs on `model.get_submodule(path)` itself.": dict(layer_of=_after),
+    "This is the output of the whole block that the layer sits in, so it comes after the "
+    "activation. Follow the path to its end: `model.get_submodule(path)`.": [
+        dict(layer_of=lambda model, path: model.get_submodule(path.rpartition(".")[0])),
+        dict(layer_of=lambda model, path: model.get_submodule(path.partition(".")[0])),
+    ],
+    "You apply an activation to the layer's output. Hand on the output as it is.": dict(
+        keep=lambda given, output: F.relu(output)
+    ),
+    "This is what goes INTO the layer. A forward hook is called as `hook(module, inputs, output)`: "
+    "keep a copy of its third argument.": dict(keep=lambda given, output: given.clone()),
+    "You return what the network returns. Return what the hook has kept.": dict(
+        depth=1, hand_on=lambda kept, output: output
+    ),
+    "You return the features of your first call again. Make the list or dict in which the hook "
+    "keeps them anew in each call, "
+    "inside the function.": dict(depth=1, hand_on=lambda kept, output: kept[0]),
+    "You give the images to the layer itself. Call the whole network, `model(images)`; the hook "
+    "sees what comes out of the layer "
+    "on the way.": dict(depth=1, run=lambda model, layer, images: layer(images)),
+    "You call the network's modules one after the other, and its `forward` does more: here it "
+    "pools in between. Call `model(images)` and look inside with "
+    "a forward hook.": dict(depth=1, run=_one_after_the_other),
+    "A path with dots leads through several modules, and one name at a time is looked up here. Use "
+    "`model.get_submodule(path)` or `dict(model.named_modules())[path]`.": [
+        dict(depth=1, layer_of=getattr),
+        dict(depth=1, layer_of=lambda model, path: dict(model.named_children())[path]),
+        dict(depth=1, layer_of=lambda model, path: model[path]),
+    ],
+    "`copy.deepcopy` refuses tensors that belong to a graph of gradients. "
+    "Keep `output.clone()`.": dict(depth=1, keep=lambda given, output: copy.deepcopy(output)),
+    "Your features are flattened. Keep the map [B, C, H, W].": dict(
+        depth=1, keep=lambda given, output: output.flatten(1).clone()
+    ),
+    "Your features are averaged over the pixels. Keep the map [B, C, H, W].": dict(
+        depth=1, keep=lambda given, output: output.mean(dim=(2, 3))
+    ),
+    **{
+        f"Your function switches the network to {name} mode. {_MODE}": [
+            dict(mode=mode),
+            dict(mode=mode, mode_afterwards=lambda before: before),
+            dict(mode=mode, mode_afterwards=lambda before, other=not mode: other),
+        ]
+        for name, mode in (("eval", False), ("train", True))
+    },
+}
+
+capture_features = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=made_of,
     reference=_reference,
-    build=capture_features_made_of,
-    cases=(
-        Case(partial(_capture_inputs, 400, "lower.norm", 1, False)),
-        Case(partial(_capture_inputs, 410, "upper.conv", 3, True)),
-        Case(partial(_capture_inputs, 420, "upper.norm", 2, True)),
-        Case(partial(_capture_inputs, 430, "lower", 2, False)),
+    cases=Case.each_of(
+        _inputs,
+        (400, "lower.norm", 1, False),
+        (410, "upper.conv", 3, True),
+        (420, "upper.norm", 2, True),
+        (430, "lower", 2, False),
     ),
-    mistakes=(
-        mistake(
-            "These are the features AFTER the activation: the next ReLU works in place and "
-            "overwrites the tensor that your hook has kept. Keep a copy in the hook: "
-            "`output.clone()`.",
-            keep=lambda given, output: output,
-        ),
-        mistake(
-            "This is the output of the module after the one that `path` names; after a norm, that "
-            "is the activation. The hook belongs on `model.get_submodule(path)` itself.",
-            layer_of=_after,
-        ),
-        mistake(_BLOCK, layer_of=_parent),
-        mistake(
-            _BLOCK,
-            layer_of=lambda model, path: model.get_submodule(path.partition(".")[0]),
-        ),
-        mistake(
-            "You apply an activation to the layer's output. Hand on the output as it is.",
-            keep=lambda given, output: F.relu(output),
-        ),
-        mistake(
-            "This is what goes INTO the layer. A forward hook is called as `hook(module, inputs, "
-            "output)`: keep a copy of its third argument.",
-            keep=lambda given, output: given.clone(),
-        ),
-        mistake(
-            "You return what the network returns. Return what the hook has kept.",
-            depth=1,
-            hand_on=lambda kept, output: output,
-        ),
-        mistake(
-            "You return the features of your first call again. Make the list or dict in which the "
-            "hook keeps them anew in each call, inside the function.",
-            depth=1,
-            hand_on=lambda kept, output: kept[0],
-        ),
-        mistake(
-            "You give the images to the layer itself. Call the whole network, `model(images)`; "
-            "the hook sees what comes out of the layer on the way.",
-            depth=1,
-            run=lambda model, layer, images: layer(images),
-        ),
-        mistake(
-            "You call the network's modules one after the other, and its `forward` does more: "
-            "here it pools in between. Call `model(images)` and look inside with a forward hook.",
-            depth=1,
-            run=_one_after_the_other,
-        ),
-        mistake(_NO_DOTS, depth=1, layer_of=getattr),
-        mistake(_NO_DOTS, depth=1, layer_of=lambda model, path: dict(model.named_children())[path]),
-        mistake(_NO_DOTS, depth=1, layer_of=lambda model, path: model[path]),
-        mistake(
-            "`copy.deepcopy` refuses tensors that belong to a graph of gradients. Keep "
-            "`output.clone()`.",
-            depth=1,
-            keep=lambda given, output: copy.deepcopy(output),
-        ),
-        mistake(
-            "Your features are flattened. Keep the map [B, C, H, W].",
-            depth=1,
-            keep=lambda given, output: output.flatten(1).clone(),
-        ),
-        mistake(
-            "Your features are averaged over the pixels. Keep the map [B, C, H, W].",
-            depth=1,
-            keep=lambda given, output: output.mean(dim=(2, 3)),
-        ),
-        *(
-            mistake(
-                f"Your function switches the network to {name} mode. {_MODE}",
-                mode=mode,
-                mode_afterwards=afterwards,
-            )
-            for name, mode in (("eval", False), ("train", True))
-            for afterwards in (
-                lambda before: None,
-                lambda before: before,
-                lambda before, other=not mode: other,
-            )
-        ),
-    ),
+    mistakes=MISTAKES,
     praise="the hook keeps a copy of the layer's output, and the network is as it was before.",
     symptoms={
         "hook left": (

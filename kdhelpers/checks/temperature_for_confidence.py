@@ -1,4 +1,8 @@
-"""Lesson 02, the temperature for a wanted confidence: logits [C] and a target to T."""
+"""Lesson 02: `answer(logits, target)` → the T at which the top soft target is `target`.
+
+Logits [C]; exact to 0.001 in the soft target. No T reaches a target below 1/C: there the
+function returns the end of its search, 1000, or raises `ValueError`.
+"""
 
 import math
 from collections.abc import Callable
@@ -7,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdhelpers.checks.exercise import Case, Exercise, Observation, mistake
-from kdhelpers.checks.running import Answer, Misuse, call, to_tensor
+from kdhelpers.checks.exercise import Case, Exercise, Observation
+from kdhelpers.checks.running import Answer, call, to_number
 
 LOW, HIGH = 0.01, 1000.0  # the exercise's search interval
 EXACT = 1.001e-3  # how near the top soft target has to come
@@ -28,14 +32,11 @@ def _bisected(logits: Tensor, target: float) -> float:
     return high
 
 
-def temperature_made_of(
-    *, after: Callable[[float], float] = lambda temperature: temperature
-) -> Answer:
-    """The temperature from these decisions; the default is right."""
+def made_of(*, after: Callable[[float], float] = lambda temperature: temperature) -> Answer:
     return lambda logits, target: after(_bisected(logits, target))
 
 
-def _observe_temperature(answer: Answer, inputs: dict[str, Any]) -> Observation:
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     reachable = inputs["target"] > 1 / len(inputs["logits"])
     try:
         given = call(answer, inputs)
@@ -43,41 +44,38 @@ def _observe_temperature(answer: Answer, inputs: dict[str, Any]) -> Observation:
         if reachable:
             raise
         given = math.inf  # to refuse an impossible target is as good as the end of the search
-    result = to_tensor(given, wanted="one number, the temperature")
-    if result.numel() != 1:
-        raise Misuse(f"Your function returned {result.numel()} numbers; it should return one, T.")
-    temperature = float(result)
+    wanted = "one number, the temperature"
+    temperature = float(to_number(given, wanted=wanted, instead="one, T"))
     right = _bisected(inputs["logits"], inputs["target"])
     confidence = _confidence(inputs["logits"], temperature) if temperature else math.nan
+    far = not right / FAR < temperature < right * FAR
     near = abs(confidence - inputs["target"]) < EXACT
     return Observation(
         values={"top soft target at your temperature": torch.tensor(confidence)},
-        effects={
-            "far": reachable and not (right / FAR < temperature < right * FAR),
-            "close": reachable and right / FAR < temperature < right * FAR and not near,
-        },
+        effects={"far": reachable and far, "close": reachable and not far and not near},
         detail=f", at T = {temperature:.5g},",
     )
 
 
-def _temperature_case(logits: tuple[float, ...], target: float) -> Case:
+def _case(logits: tuple[float, ...], target: float, **settings: Any) -> Case:
     def inputs() -> dict[str, Any]:
         return {"logits": torch.tensor(logits, dtype=torch.float32), "target": target}
 
-    return Case(inputs, tolerance=EXACT / target)
+    return Case(inputs, **{"tolerance": EXACT / target, **settings})
 
 
-TEMPERATURE_FOR_CONFIDENCE = Exercise(
-    observe=_observe_temperature,
-    reference=_bisected,
-    build=temperature_made_of,
+temperature_for_confidence = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=made_of,
     cases=(
-        _temperature_case((3.0, 1.0, 0.0), 0.6),
-        _temperature_case((0.5, 4.0, 1.0, -1.0), 0.5),
-        _temperature_case((1.0, 1.6, 0.4), 0.7),
-        _temperature_case((6.0, 2.0, 1.0, 0.0, -2.0), 0.9),
-        Case(
-            lambda: {"logits": torch.tensor([2.0, 1.0, 0.0], dtype=torch.float32), "target": 0.2},
+        _case((3.0, 1.0, 0.0), 0.6),
+        _case((0.5, 4.0, 1.0, -1.0), 0.5),
+        _case((1.0, 1.6, 0.4), 0.7),
+        _case((6.0, 2.0, 1.0, 0.0, -2.0), 0.9),
+        _case(
+            (2.0, 1.0, 0.0),
+            0.2,
             tolerance=0.1,
             if_it_raises=(
                 "Your function fails when the target cannot be reached: the top soft target is "
@@ -87,24 +85,13 @@ TEMPERATURE_FOR_CONFIDENCE = Exercise(
             ),
         ),
     ),
-    mistakes=(
-        mistake(
-            "You return 1/T. If you searched for the factor on the logits, return 1 divided by it.",
-            after=lambda temperature: 1 / temperature,
-        ),
-        mistake(
-            "You return T². Return T itself.",
-            after=lambda temperature: temperature**2,
-        ),
-        mistake(
-            "You return the logarithm of T. Take `math.exp` of it.",
-            after=math.log,
-        ),
-        mistake(
-            "You return -T. A temperature is positive.",
-            after=lambda temperature: -temperature,
-        ),
-    ),
+    mistakes={
+        "You return 1/T. If you searched for the factor on the logits, return 1 "
+        "divided by it.": dict(after=lambda temperature: 1 / temperature),
+        "You return T². Return T itself.": dict(after=lambda temperature: temperature**2),
+        "You return the logarithm of T. Take `math.exp` of it.": dict(after=math.log),
+        "You return -T. A temperature is positive.": dict(after=lambda temperature: -temperature),
+    },
     praise="the top soft target falls as T rises, so halving the interval finds the T you want.",
     symptoms={
         "far": (

@@ -1,4 +1,4 @@
-"""Lesson 04, the small networks of its checks: fixed weights, layers named `lower` and `upper`.
+"""The small networks of the checks: fixed weights, and in lesson 04 layers `lower` and `upper`.
 
 Maps are [B, channels, H, W]; convolution, norm and ReLU are modules of their own, and every ReLU
 works in place, as in the networks of the model zoos.
@@ -25,7 +25,7 @@ def with_fixed_weights(network: Module, seed: int) -> Module:
     parameters = list(network.parameters())
     vector_to_parameters(0.4 * numbers(seed, sum(p.numel() for p in parameters)), parameters)
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.get_buffer("running_mean").copy_(0.3 * numbers(seed + 1, module.num_features))
     return network
 

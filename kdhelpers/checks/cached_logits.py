@@ -1,0 +1,112 @@
+"""Lesson 03: `answer(table, sample, view)` → logits [B, C] for a shuffled batch.
+
+The table is [views, N, C]; sample [B] is the number of each row's image in the data set, view
+[B] that of its view.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
+from kdhelpers.checks.running import Answer
+
+
+def made_of(
+    *,
+    row: Callable[[Tensor], Tensor] = lambda sample: sample,
+    sheet: Callable[[Tensor], Tensor] = lambda view: view,
+    pick: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda table, view, row: table[view, row],
+    after: Callable[[Tensor], Tensor] = lambda logits: logits,
+) -> Answer:
+    return lambda table, sample, view: after(pick(table, sheet(view), row(sample)))
+
+
+def _position(index: Tensor) -> Tensor:
+    return torch.arange(len(index))
+
+
+def _unshuffled(table: Tensor, view: Tensor, row: Tensor) -> Tensor:
+    return table[view, row][row.argsort()]
+
+
+def _flat_the_other_way(table: Tensor, view: Tensor, row: Tensor) -> Tensor:
+    return table.flatten(0, 1)[row * len(table) + view]
+
+
+def _row_by_row(table: Tensor, sample: Tensor, view: Tensor) -> Tensor:
+    return torch.stack([table[v, s] for v, s in zip(view.tolist(), sample.tolist(), strict=True)])
+
+
+def _batch(views: int, count: int, size: int, dtype: torch.dtype) -> dict[str, Any]:
+    seed = 100 + views * count
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "table": numbers(seed, views, count, 3).to(dtype),
+        "sample": torch.randperm(count, generator=generator)[:size],
+        "view": torch.randint(views, (size,), generator=generator),
+    }
+
+
+MISTAKES: Mistakes = {
+    "You look up the position in the batch instead of `sample`. This is how shuffling misaligns a "
+    "cache: row 0 of a shuffled batch is not image 0 of "
+    "the data set.": dict(depth=3, row=_position),
+    "You do not use `view`: every row gets the teacher's logits for view 0. Teacher and student "
+    "have to see the same view, each row its own.": dict(depth=3, sheet=torch.zeros_like),
+    "Every row gets the view of the first row. Each row of the batch has its own: index with the "
+    "whole of `view`.": dict(sheet=lambda view: view[:1].expand_as(view)),
+    "You average over the views. The student sees one of them: look up the teacher's logits for "
+    "that one.": dict(pick=lambda table, view, row: table.mean(dim=0)[row]),
+    "The two indices are swapped. The table is [views, N, C]: `table[view, sample]`.": dict(
+        pick=lambda table, view, row: table[row, view]
+    ),
+    "The stride of your flat index is that of a table [N, views, C]. This one is [views, N, C]: "
+    "`view * N + sample`, or simply `table[view, sample]`.": dict(pick=_flat_the_other_way),
+    "You get [B, B, C], every view of the batch with every sample of it. Give both indices in one "
+    "pair of brackets, and they go in "
+    "step: `table[view, sample]`.": dict(pick=lambda table, view, row: table[view][:, row]),
+    "You get the whole sheet of each row's view, [B, N, C]. Pick the sample as well: `table[view, "
+    "sample]`.": dict(pick=lambda table, view, row: table[view]),
+    "You get all views of each sample, [views, B, C]. Pick the view of each row as well: "
+    "`table[view, sample]`.": dict(pick=lambda table, view, row: table[:, row]),
+    "You sort the samples, and their views stay where they were. Keep the order of the batch: its "
+    "images and labels are in that order, too.": dict(row=lambda sample: sample.sort().values),
+    "The logits come in the order of the data set. Keep the order of the batch: its images and "
+    "labels are in that order, too.": dict(pick=_unshuffled),
+    "These are probabilities. Return the logits as they are in the table; the loss divides them by "
+    "T first.": dict(after=lambda logits: logits.softmax(dim=-1)),
+    "This is the teacher's class for each row. Return the logits of all classes.": dict(
+        after=lambda logits: logits.argmax(dim=-1)
+    ),
+}
+
+cached_logits = Exercise(
+    task=__doc__,
+    observe=returned(
+        "logits",
+        wanted="the logits, a tensor [B, C]; `torch.stack` makes one from a list of rows",
+    ),
+    made_of=made_of,
+    reference=_row_by_row,
+    cases=(
+        *Case.each_of(_batch, (4, 4, 3, torch.float32), (6, 6, 4, torch.float32)),
+        Case(
+            lambda: _batch(2, 8, 5, torch.float32),
+            if_it_raises=(
+                "Your function runs with as many views as images and fails with 2 views of 8 "
+                "images. The table is [views, N, C]: `view` numbers its first dimension, `sample` "
+                "its second."
+            ),
+        ),
+        Case(lambda: _batch(5, 4, 4, torch.float16)),
+    ),
+    mistakes=MISTAKES,
+    praise=(
+        "a cache addressed by sample and view gives the same logits in whatever order the images "
+        "come."
+    ),
+    tips={"logits": "Row b holds the logits of image `sample[b]` in the view `view[b]`."},
+)

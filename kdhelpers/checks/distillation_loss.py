@@ -1,0 +1,348 @@
+"""Lesson 01: `answer(student_logits, teacher_logits, labels, temperature, alpha)` → loss.
+
+Logits [B, C], labels [B]; the loss is one number, the batch mean of
+alpha · T² · KL + (1 − alpha) · cross-entropy, with a gradient for the student only.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdhelpers import losses
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.running import Answer, call, reached, to_loss
+
+KL = "p · (log p - log q), with the teacher's p and the student's q"
+
+Pointwise = Callable[[Tensor, Tensor, int], Tensor]  # softened logits of both, dim -> [B, C]
+Hard = Callable[[Tensor, Tensor, Tensor, float], Tensor]  # student, teacher, labels, T -> number
+
+
+def _kl(
+    first: Callable[..., Tensor],
+    second: Callable[..., Tensor],
+    *,
+    swap: bool = False,
+    log_target: bool = False,
+) -> Pointwise:
+    """`kl_div(first(student), second(teacher))`, or with student and teacher exchanged."""
+
+    def pointwise(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
+        if swap:
+            student, teacher = teacher, student
+        p, q = first(student, dim=dim), second(teacher, dim=dim)
+        return F.kl_div(p, q, reduction="none", log_target=log_target)
+
+    return pointwise
+
+
+def _by_hand(formula: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> Pointwise:
+    """`formula(p, log_p, q, log_q)`, with the teacher's p and the student's q."""
+
+    def pointwise(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
+        log_p, log_q = F.log_softmax(teacher, dim=dim), F.log_softmax(student, dim=dim)
+        return formula(log_p.exp(), log_p, log_q.exp(), log_q)
+
+    return pointwise
+
+
+def _raw(z: Tensor, dim: int) -> Tensor:
+    return z
+
+
+def _log_of_softmax_twice(z: Tensor, dim: int) -> Tensor:
+    return F.log_softmax(F.softmax(z, dim=dim), dim=dim)
+
+
+def _divided(s: Tensor, t: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    return s / temperature, t / temperature
+
+
+def made_of(
+    *,
+    soften: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]] = _divided,
+    pointwise: Pointwise = _kl(F.log_softmax, F.softmax),  # noqa: B008
+    dim: int = 1,
+    reduce: Callable[[Tensor], Tensor] = lambda point: point.sum() / len(point),
+    soft_scale: Callable[[float], float] = lambda T: T**2,
+    hard: Hard = lambda s, t, y, T: F.cross_entropy(s, y),
+    hard_scale: Callable[[float], float] = lambda T: 1.0,
+    weights: Callable[[float], tuple[float, float]] = lambda alpha: (alpha, 1.0 - alpha),
+    detach: bool = True,
+) -> Answer:
+    def loss(s: Tensor, t: Tensor, y: Tensor, T: float, alpha: float) -> Tensor:
+        t = t.detach() if detach else t
+        soft = soft_scale(T) * reduce(pointwise(*soften(s, t, T), dim))
+        soft_weight, hard_weight = weights(alpha)
+        return soft_weight * soft + hard_weight * (hard_scale(T) * hard(s, t, y, T))
+
+    return loss
+
+
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    student = inputs["student_logits"].requires_grad_()
+    teacher = inputs["teacher_logits"].requires_grad_()
+    used: set[str] = set()
+    loss = to_loss(call(answer, inputs, used))
+    if loss.requires_grad:
+        with torch.enable_grad():
+            loss.sum().backward()
+    values = {"loss": loss.detach()}
+    if reached(student):
+        values["gradient of the loss for student_logits"] = student.grad
+    return Observation(
+        values=values,
+        effects={
+            "student without gradient": not reached(student),
+            "teacher with gradient": reached(teacher),
+            "negative": bool((loss < 0).any()),
+        },
+        remark=_KL_DIV_REMARK if "kl_div" in used else "",
+    )
+
+
+_KL_DIV_REMARK = (
+    "this loss calls `F.kl_div`, and the exercise asks for it without. Write its sum yourself: "
+    f"{KL}."
+)
+
+
+def _inputs(seed: int, batch: int, classes: int, temperature: float, alpha: float) -> Any:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "student_logits": numbers(seed + 1, batch, classes),
+        "teacher_logits": numbers(seed + 2, batch, classes),
+        "labels": torch.randint(classes, (batch,), generator=generator),
+        "temperature": temperature,
+        "alpha": alpha,
+    }
+
+
+def _extreme() -> dict[str, Any]:
+    return {
+        "student_logits": torch.tensor([[0.0, 500.0, 0.0], [0.0, 0.0, 500.0]]),
+        "teacher_logits": torch.tensor([[500.0, 0.0, 0.0], [0.0, 500.0, 0.0]]),
+        "labels": torch.tensor([0, 1]),
+        "temperature": 1.0,
+        "alpha": 0.5,
+    }
+
+
+# What a training step can take over from a wrong loss, too.
+IN_A_STEP: Mistakes = {
+    "The student's probabilities stand where its LOG-probabilities belong; so the loss can even be "
+    "negative. Use `F.log_softmax(student_logits / temperature, dim=1)`, which is what `F.kl_div` "
+    "takes first, too.": dict(depth=4, pointwise=_kl(F.softmax, F.softmax)),
+    "The divergence is turned round, KL(student ‖ teacher). Weight with the teacher's "
+    f"probabilities: {KL}. In `F.kl_div` this happens when the arguments are swapped: the "
+    "student's log-probabilities "
+    "come first.": dict(depth=4, pointwise=_kl(F.log_softmax, F.softmax, swap=True)),
+    "The divergence is turned round, and a probability stands where its logarithm belongs. The sum "
+    f"is {KL}. `F.kl_div` takes log q first "
+    "and p second.": dict(pointwise=_kl(F.softmax, F.softmax, swap=True)),
+    "The logarithm of the teacher's log-probabilities is taken, which is nan. Take only one "
+    "logarithm; `F.kl_div` takes it itself, so give it `F.softmax` of the teacher or add "
+    "`log_target=True`.": dict(pointwise=_kl(F.log_softmax, F.log_softmax)),
+    "The teacher's probabilities stand where its log-probabilities belong, inside an `exp` as "
+    "well. Use `F.log_softmax` for the teacher; in `F.kl_div`, `log_target=True` "
+    "asks for it.": dict(pointwise=_kl(F.log_softmax, F.softmax, log_target=True)),
+    "The student's plain logits stand where its log-probabilities belong. Use "
+    "`F.log_softmax(student_logits / temperature, dim=1)`, which is what `F.kl_div` takes first, "
+    "too.": dict(pointwise=_kl(_raw, F.softmax)),
+    "The teacher's plain logits stand where its probabilities belong. Use "
+    "`F.softmax(teacher_logits / temperature, dim=1)`, which is what `F.kl_div` "
+    "takes second, too.": dict(pointwise=_kl(F.log_softmax, _raw)),
+    "The sign of the soft term is turned round, so a smaller loss drives the student away from the "
+    "teacher. The teacher's logarithm is first: "
+    f"{KL}.": dict(depth=4, pointwise=_by_hand(lambda p, log_p, q, log_q: p * (log_q - log_p))),
+    "The weight in your sum is the teacher's LOG-probability. The weight is its probability, "
+    "`log_p.exp()`: "
+    f"{KL}.": dict(depth=3, pointwise=_by_hand(lambda p, log_p, q, log_q: log_p * (log_p - log_q))),
+    "The weight in your sum is the teacher's LOG-probability, and the sign is turned round. The "
+    "weight is its probability, `log_p.exp()`: "
+    f"{KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: log_p * (log_q - log_p))),
+    "Your sum is weighted with the student's probabilities. The teacher's belong there: "
+    f"{KL}.": dict(depth=3, pointwise=_by_hand(lambda p, log_p, q, log_q: q * (log_p - log_q))),
+    f"The weights are missing in your sum. Multiply with the teacher's probabilities: {KL}.": dict(
+        pointwise=_by_hand(lambda p, log_p, q, log_q: log_p - log_q)
+    ),
+    "The weight is only on the teacher's logarithm. It belongs on the difference, so set brackets: "
+    f"{KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * log_p - log_q)),
+    "Probabilities are subtracted where logarithms belong. Use `F.log_softmax` "
+    f"for both: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p - q))),
+    "The teacher's probability stands in the brackets, where its logarithm belongs. Use "
+    "`F.log_softmax` for "
+    f"the teacher: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p - log_q))),
+    "The teacher's plain logits stand in the brackets, where its logarithm belongs. Use "
+    f"`F.log_softmax` for the teacher: {KL}.": dict(
+        pointwise=lambda s, t, dim: t.softmax(dim) * (t - s.log_softmax(dim))
+    ),
+    "Plain logits are subtracted where log-probabilities belong. Use `F.log_softmax` for both: "
+    f"{KL}.": dict(pointwise=lambda s, t, dim: t.softmax(dim) * (t - s)),
+    "The soft term is Σ p · log q alone. For the KL divergence the teacher's logarithm is in the "
+    "brackets as well, "
+    f"and first: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * log_q)),
+    "The student goes through a softmax twice in the soft term. `F.log_softmax` of the divided "
+    "logits is all it needs.": dict(pointwise=_kl(_log_of_softmax_twice, F.softmax)),
+    "The soft term is a cross-entropy, -Σ p · log q. It has the same gradient, but it never "
+    "reaches 0. For the KL divergence add the "
+    f"teacher's part: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: -p * log_q)),
+    "The soft term is a squared difference of probabilities. The KL divergence is "
+    f"asked for: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (q - p) ** 2)),
+    "The factor temperature² is missing on the soft term. Without it the gradient of this term "
+    "gets smaller and smaller as the temperature grows: "
+    "multiply by `temperature**2`.": dict(depth=4, soft_scale=lambda T: 1.0),
+    "The soft term is multiplied by the temperature; it should be by "
+    "its square, `temperature**2`.": dict(soft_scale=lambda T: T),
+    "The soft term is divided by temperature²; it should be multiplied by it.": dict(
+        soft_scale=lambda T: T**-2
+    ),
+    "The factor temperature² belongs to the soft term only; you multiply the whole sum by it. "
+    "Check the brackets.": dict(depth=4, hard_scale=lambda T: T**2),
+    "The factor temperature² sits on the hard term. It belongs to the soft term.": dict(
+        soft_scale=lambda T: 1.0, hard_scale=lambda T: T**2
+    ),
+    "The teacher's logits are not divided by the temperature. In the soft term both sides are: "
+    "`teacher_logits / temperature`.": dict(soften=lambda s, t, T: (s / T, t)),
+    "The student's logits are not divided by the temperature. In the soft term both sides are: "
+    "`student_logits / temperature`.": dict(soften=lambda s, t, T: (s, t / T)),
+    "In the soft term neither the student's nor the teacher's logits are divided by the "
+    "temperature. Divide both before the softmax.": dict(soften=lambda s, t, T: (s, t)),
+    "The logits are multiplied by the temperature. Divide them by it.": dict(
+        soften=lambda s, t, T: (s * T, t * T)
+    ),
+    "The temperature is applied to the hard term as well. The cross-entropy with the labels takes "
+    "the plain `student_logits`.": dict(depth=4, hard=lambda s, t, y, T: F.cross_entropy(s / T, y)),
+    "The softmax of the soft term runs over the images of the batch. It belongs over the classes: "
+    "`dim=1`.": dict(dim=0),
+    "The soft term is averaged over the classes, too. Sum over the classes, then average over the "
+    'batch: `.sum(dim=1).mean()`. In `F.kl_div` this is the default; `reduction="batchmean"` '
+    "repairs it.": dict(depth=4, reduce=torch.mean),
+    "The soft term is divided by the number of classes instead of the number of images. Sum over "
+    "the classes, then average over "
+    "the batch: `.sum(dim=1).mean()`.": dict(depth=3, reduce=lambda point: point.sum(dim=0).mean()),
+    "The soft term is summed over the batch, so it grows with the number of images. Average over "
+    "them: `.sum(dim=1).mean()`, or "
+    '`reduction="batchmean"` in `F.kl_div`.': dict(depth=4, reduce=torch.sum),
+    'The hard term is summed over the batch. Average it: `reduction="mean"`, which is the default '
+    "of `cross_entropy`.": dict(hard=lambda s, t, y, T: F.cross_entropy(s, y, reduction="sum")),
+    "The arguments of `cross_entropy` are swapped: the student's logits come first, the labels "
+    "second: `F.cross_entropy(student_logits, labels)`.": [
+        dict(hard=lambda s, t, y, T: F.cross_entropy(y, s)),
+        dict(hard=lambda s, t, y, T: F.cross_entropy(y.float(), s)),
+        dict(hard=lambda s, t, y, T: F.cross_entropy(F.one_hot(y, s.shape[1]), s)),
+        dict(hard=lambda s, t, y, T: F.cross_entropy(F.one_hot(y, s.shape[1]).float(), s)),
+    ],
+    "The hard term gets probabilities. `cross_entropy` contains the softmax already: give it the "
+    "plain `student_logits`.": dict(
+        depth=4, hard=lambda s, t, y, T: F.cross_entropy(F.softmax(s, dim=1), y)
+    ),
+    "The hard term gets probabilities at the temperature. `cross_entropy` contains the softmax "
+    "already: give it the plain `student_logits`.": dict(
+        hard=lambda s, t, y, T: F.cross_entropy(F.softmax(s / T, dim=1), y)
+    ),
+    "`nll_loss` wants log-probabilities and got plain logits. Use `F.cross_entropy`.": dict(
+        hard=lambda s, t, y, T: F.nll_loss(s, y)
+    ),
+    "The hard term compares the teacher with the labels. It is the student who learns: "
+    "`F.cross_entropy(student_logits, "
+    "labels)`.": dict(hard=lambda s, t, y, T: F.cross_entropy(t, y)),
+    "alpha is on the wrong term. Here alpha weights the SOFT term: `alpha * soft + (1 - alpha) * "
+    "hard`.": dict(depth=4, weights=lambda alpha: (1.0 - alpha, alpha)),
+    "Only the soft term is there. Add the hard one: `+ (1 - alpha) * hard`.": [
+        dict(weights=lambda alpha: (alpha, 0.0)),
+        dict(weights=lambda alpha: (1.0, 0.0)),
+    ],
+    "Only the hard term is there. Add the soft one: `alpha * soft`.": [
+        dict(weights=lambda alpha: (0.0, 1.0 - alpha)),
+        dict(weights=lambda alpha: (0.0, 1.0)),
+        dict(weights=lambda alpha: (0.0, alpha)),
+    ],
+    "The two terms are added without weights. Use `alpha * soft + (1 - alpha) * hard`.": dict(
+        weights=lambda alpha: (1.0, 1.0)
+    ),
+    "The hard term has no weight. Use `(1 - alpha) * hard`.": dict(
+        weights=lambda alpha: (alpha, 1.0)
+    ),
+    "The soft term has no weight. Use `alpha * soft`.": dict(
+        weights=lambda alpha: (1.0, 1.0 - alpha)
+    ),
+    "Both terms are weighted by alpha. The hard one gets the rest: `(1 - alpha) * hard`.": dict(
+        weights=lambda alpha: (alpha, alpha)
+    ),
+}
+
+MISTAKES: Mistakes = {
+    **IN_A_STEP,
+    "The temperature of your soft term is always 4, the default of the package's losses. Use the "
+    "argument `temperature`.": [
+        dict(soften=lambda s, t, T: (s / 4, t / 4)),
+        dict(soften=lambda s, t, T: (s / 4, t / 4), soft_scale=lambda T: 16.0),
+    ],
+    "Your alpha is always 0.9, the default of the package's loss. Use the argument `alpha`.": dict(
+        weights=lambda alpha: (0.9, 0.1)
+    ),
+    "Your function returns one loss for each image. Average the soft term over the batch, so that "
+    "it is one number: `.sum(dim=1).mean()`, or "
+    '`reduction="batchmean"` in `F.kl_div`.': dict(reduce=lambda point: point.sum(dim=1)),
+    "Your function returns one loss for each image, averaged over the classes. Sum over the "
+    "classes, then average over "
+    "the batch: `.sum(dim=1).mean()`.": dict(reduce=lambda point: point.mean(dim=1)),
+    "Your function returns one number for each class. Sum over the classes, which are `dim=1`, "
+    "then average over the batch: `.sum(dim=1).mean()`.": [
+        dict(reduce=lambda point: point.sum(dim=0)),
+        dict(reduce=lambda point: point.mean(dim=0)),
+    ],
+    "Your function returns a loss for each image. Average both terms over the batch, so that it "
+    "returns one number.": dict(
+        reduce=lambda point: point.sum(dim=1),
+        hard=lambda s, t, y, T: F.cross_entropy(s, y, reduction="none"),
+    ),
+    "Your function returns a table with one value for each image and class. Sum over the classes "
+    "and average over the batch: `.sum(dim=1).mean()`, or "
+    '`reduction="batchmean"` in `F.kl_div`.': dict(reduce=lambda point: point),
+}
+
+distillation_loss = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=made_of,
+    reference=lambda s, t, y, temperature, alpha: losses.distillation_loss(
+        s, t, y, temperature=temperature, alpha=alpha
+    ),
+    cases=Case.each_of(
+        _inputs,
+        (20, 2, 3, 2.0, 0.9),
+        (30, 5, 4, 4.0, 0.25),
+        (40, 6, 10, 1.0, 0.9),
+        (50, 3, 3, 3.0, 0.6),
+    ),
+    mistakes=MISTAKES,
+    praise=(
+        "T² times the KL divergence, weighted by alpha, plus the cross-entropy with the labels; "
+        "only the student learns from it."
+    ),
+    symptoms={
+        "student without gradient": (
+            "No gradient reaches the student, so it cannot learn from this loss. Something cuts "
+            "the connection: `.item()`, `float()`, `.detach()`, `no_grad` or NumPy. Return the "
+            "torch number itself."
+        ),
+        "teacher with gradient": (
+            "A gradient reaches `teacher_logits`. The teacher is the fixed target: use "
+            "`teacher_logits.detach()`, or compute its probabilities under `torch.no_grad()`."
+        ),
+        "negative": (
+            "Your loss is negative, and a KL divergence or a cross-entropy never is. Check the "
+            f"soft term: {KL}. The logarithms stand in the brackets, and the teacher's is first."
+        ),
+    },
+    extreme=Case(_extreme),
+    extreme_remark=(
+        "when two logits are 500 apart a probability rounds to 0 and its log to -inf, so your loss "
+        "is not finite; `F.log_softmax` avoids it."
+    ),
+)

@@ -1,0 +1,186 @@
+"""Lesson 01: `answer(student, teacher, images, labels, optimizer, temperature, alpha)` → loss.
+
+The function takes one optimiser step. The check hands over the student in eval mode with old
+gradients and the teacher in train mode, so the step has to set both modes itself.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
+
+from kdhelpers import losses
+from kdhelpers.checks.distillation_loss import IN_A_STEP
+from kdhelpers.checks.distillation_loss import made_of as loss_made_of
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.networks import with_fixed_weights
+from kdhelpers.checks.running import Answer, call, to_loss
+from kdhelpers.checks.training_step import (
+    AFTER_THE_LOSS,
+    COMPUTED_AGAIN,
+    LOSS_FIRST,
+    MODE_AND_ORDER,
+    ORDER,
+    TEACHER_AVERAGES,
+    TEACHER_GRADIENT,
+    TEACHER_GRAPH,
+    Order,
+    act,
+    inside_the_loss,
+    watched,
+)
+
+BATCH, PIXELS, CLASSES = 6, 9, 3
+
+_ordinary = loss_made_of(detach=False)
+
+
+def made_of(
+    *,
+    teacher_mode: bool = False,
+    student_mode: bool = True,
+    loss: Answer = _ordinary,
+    order: Order = ORDER,
+    again: bool | None = None,  # loss computed anew after the step, in train (True) or eval mode
+) -> Answer:
+    def distillation_step(
+        student: nn.Module,
+        teacher: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        optimizer: torch.optim.Optimizer,
+        temperature: float,
+        alpha: float,
+    ) -> Tensor:
+        teacher.train(teacher_mode)
+        student.train(student_mode)
+        with torch.no_grad():
+            teacher_logits = teacher(images)
+        value: Tensor = loss(student(images), teacher_logits, labels, temperature, alpha)
+        act(order, value, optimizer, optimizer.zero_grad)
+        if again is not None:
+            student.train(again)
+            value = loss(student(images), teacher_logits, labels, temperature, alpha)
+        return value
+
+    return distillation_step
+
+
+def _network(seed: int, width: int) -> nn.Sequential:
+    """A tiny network whose batch norm tells train from eval mode."""
+    hidden = nn.Linear(PIXELS, width), nn.BatchNorm1d(width)
+    return with_fixed_weights(nn.Sequential(nn.Flatten(), *hidden, nn.Linear(width, CLASSES)), seed)
+
+
+def _inputs(seed: int, temperature: float, alpha: float) -> dict[str, Any]:
+    student, teacher = _network(seed, 4).eval(), _network(seed + 10, 5).train()
+    for place, parameter in enumerate(student.parameters()):
+        parameter.grad = 0.2 * numbers(seed + 20 + place, *parameter.shape)
+    return {
+        "student": student,
+        "teacher": teacher,
+        "images": numbers(seed + 40, BATCH, 1, 3, 3),
+        "labels": torch.arange(BATCH) % CLASSES,
+        "optimizer": torch.optim.SGD(student.parameters(), lr=0.1),
+        "temperature": temperature,
+        "alpha": alpha,
+    }
+
+
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    student, teacher = inputs["student"], inputs["teacher"]
+    weights_before = parameters_to_vector(teacher.parameters()).detach().clone()
+    with watched(list(student.parameters())[-1:], inputs["optimizer"], teacher) as watch:
+        result = call(answer, inputs)
+    weights_after = parameters_to_vector(teacher.parameters()).detach()
+    taught = any(parameter.grad is not None for parameter in teacher.parameters())
+    remark = _PASSES_REMARK if int(student[2].num_batches_tracked) > 1 else ""
+    return Observation(
+        values={
+            "loss": to_loss(result, wanted="the loss, one number").detach(),
+            "student's weights after the step": parameters_to_vector(student.parameters()).detach(),
+            "running mean of the teacher's batch norm": teacher[2].running_mean.clone(),
+        },
+        effects={
+            "teacher gradient": taught,
+            "teacher weights": not torch.equal(weights_before, weights_after),
+        },
+        clues=tuple(watch.events),
+        remark=TEACHER_GRAPH if any(watch.teacher_graph) and not taught else remark,
+    )
+
+
+_PASSES_REMARK = (
+    "the student runs over the batch more than once in train mode, which takes time, and its batch "
+    "norm counts each pass. Keep the logits of the first one."
+)
+
+
+def _after_softmax(who: str, *, at_temperature: bool) -> Answer:
+    """The loss, given probabilities instead of the logits of "student", "teacher" or "both"."""
+
+    def loss(s: Tensor, t: Tensor, y: Tensor, temperature: float, alpha: float) -> Any:
+        divisor = temperature if at_temperature else 1.0
+        s = s if who == "teacher" else (s / divisor).softmax(dim=1)
+        t = t if who == "student" else (t / divisor).softmax(dim=1)
+        return _ordinary(s, t, y, temperature, alpha)
+
+    return loss
+
+
+MISTAKES: Mistakes = {
+    "The teacher runs in train mode: its dropout and batch norm make its answers depend on chance "
+    "and on the batch, and its running averages change. "
+    "Call `teacher.eval()` first.": dict(depth=3, teacher_mode=True),
+    **MODE_AND_ORDER,
+    COMPUTED_AGAIN: [dict(again=mode) for mode in (True, False)],
+    **{
+        f"{text} Hand on the output of the network as it is: the loss takes the softmax itself.": [
+            dict(loss=_after_softmax(who, at_temperature=at_T)) for at_T in (False, True)
+        ]
+        for who, text in (
+            ("teacher", "Your loss gets the teacher's probabilities instead of its logits."),
+            ("student", "Your loss gets the student's probabilities instead of its logits."),
+            ("both", "Your loss gets probabilities of both networks instead of their logits."),
+        )
+    },
+    "Your step does not use its `temperature` but a fixed 4. Hand it on to the loss.": dict(
+        loss=lambda s, t, y, T, alpha: _ordinary(s, t, y, 4.0, alpha)
+    ),
+    "Your step does not use its `alpha` but a fixed 0.9. Hand it on to the loss.": dict(
+        loss=lambda s, t, y, T, alpha: _ordinary(s, t, y, T, 0.9)
+    ),
+    "Your step uses neither its `temperature` nor its `alpha`. Hand them on to the loss.": dict(
+        loss=lambda s, t, y, T, alpha: _ordinary(s, t, y, 4.0, 0.9)
+    ),
+    **inside_the_loss(IN_A_STEP, loss_made_of),
+}
+
+distillation_step = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=made_of,
+    reference=made_of(
+        loss=lambda s, t, y, temperature, alpha: losses.distillation_loss(
+            s, t, y, temperature=temperature, alpha=alpha
+        )
+    ),
+    cases=Case.each_of(_inputs, (1000, 2.0, 0.25), (2000, 3.0, 0.8), (3000, 1.0, 0.5)),
+    mistakes=MISTAKES,
+    praise=(
+        "the teacher only answers (eval mode, no gradients), and the student takes one step: "
+        "zero_grad, backward, step."
+    ),
+    symptoms={
+        "teacher gradient": TEACHER_GRADIENT,
+        "teacher weights": (
+            "The teacher's weights changed. Only the student's parameters belong to the optimiser."
+        ),
+    },
+    tips={
+        "loss": LOSS_FIRST,
+        "student's weights after the step": AFTER_THE_LOSS,
+        "running mean of the teacher's batch norm": TEACHER_AVERAGES,
+    },
+)

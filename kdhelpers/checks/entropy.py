@@ -1,0 +1,102 @@
+"""Lesson 02: `answer(probabilities)` → entropy [B] in nats of probabilities [B, C]."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
+from kdhelpers.checks.running import Answer
+
+Summands = Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]  # p [B, C], log -> [B, C]
+
+
+def _p_log_p(p: Tensor, log: Callable[[Tensor], Tensor]) -> Tensor:
+    return torch.where(p > 0, p * log(p.clamp(min=1e-30)), torch.zeros_like(p))
+
+
+def made_of(
+    *,
+    log: Callable[[Tensor], Tensor] = torch.log,
+    summands: Summands = _p_log_p,
+    sign: float = -1.0,
+    add_up: Callable[[Tensor], Tensor] = lambda table: table.sum(dim=1),
+    before: Callable[[Tensor], Tensor] = lambda p: p,
+    after: Callable[[Tensor], Tensor] = lambda h: h,
+) -> Answer:
+    return lambda probabilities: after(sign * add_up(summands(before(probabilities), log)))
+
+
+def _rows(seed: int, batch: int, classes: int, dtype: torch.dtype) -> dict[str, Any]:
+    return {"probabilities": numbers(seed, batch, classes, dtype=dtype).softmax(1)}
+
+
+def _with_zeros() -> dict[str, Any]:
+    rows = (0.5, 0.5, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), (0.25, 0.25, 0.25, 0.25)
+    return {"probabilities": torch.tensor(rows, dtype=torch.float32)}
+
+
+MISTAKES: Mistakes = {
+    "This is the entropy in bits (`log2`). In nats the logarithm is `torch.log`.": dict(
+        log=torch.log2
+    ),
+    "This uses the logarithm to base 10. Take the natural one, `torch.log`.": dict(log=torch.log10),
+    "The sign is missing: log p is negative, and the entropy is MINUS the sum of p log p.": dict(
+        sign=1.0
+    ),
+    "A probability of 0 gives nan (0 times -inf), but p log p goes to 0 there. Use "
+    "`torch.special.entr(p)` or "
+    "`p * p.clamp(min=1e-12).log()`.": dict(depth=4, summands=lambda p, log: p * log(p)),
+    "You sum log p alone. Weight each logarithm with its probability: `p * p.log()`.": dict(
+        summands=lambda p, log: log(p)
+    ),
+    "You add up the whole batch. Each row has its own entropy: `.sum(dim=1)`.": dict(
+        add_up=torch.sum
+    ),
+    "You average over the batch. Each row has its own entropy: return a tensor [B].": dict(
+        add_up=lambda table: table.sum(dim=1).mean()
+    ),
+    "You sum over the batch (`dim=0`), one number for each class. Sum over "
+    "the classes: `dim=1`.": dict(add_up=lambda table: table.sum(dim=0)),
+    "You average over the classes. The entropy is a sum over them: `.sum(dim=1)`.": dict(
+        add_up=lambda table: table.mean(dim=1)
+    ),
+    "You average over everything. Each row has its own entropy, a sum over its classes.": dict(
+        add_up=torch.mean
+    ),
+    "The values are right, but they have the shape [B, 1]. Leave out `keepdim=True`.": dict(
+        add_up=lambda table: table.sum(dim=1, keepdim=True)
+    ),
+    "This is p log p for each class. Add it up over the classes: `.sum(dim=1)`.": dict(
+        add_up=lambda table: table
+    ),
+    "You apply a softmax first, but the argument holds probabilities already.": dict(
+        before=lambda p: p.softmax(dim=1)
+    ),
+    "This is the exponential of the entropy (the perplexity). Leave out the last `exp`.": dict(
+        after=torch.exp
+    ),
+    "You divide by log C, which gives a value between 0 and 1. Leave that division out.": dict(
+        add_up=lambda table: table.sum(dim=1) / math.log(table.shape[1])
+    ),
+}
+
+entropy = Exercise(
+    task=__doc__,
+    observe=returned("entropy", wanted="one entropy for each row, a tensor [B]"),
+    made_of=made_of,
+    reference=lambda p: torch.special.entr(p).sum(dim=1),
+    cases=(
+        *Case.each_of(
+            _rows,
+            (61, 2, 3, torch.float32),
+            (62, 5, 4, torch.float32),
+            (63, 4, 10, torch.float64),
+        ),
+        Case(_with_zeros),
+    ),
+    mistakes=MISTAKES,
+    praise="0 for a certain row, log C for a uniform one, and in between the more spread the more.",
+)

@@ -1,0 +1,140 @@
+"""Lesson 05: `answer(epoch, start, floor, factor)` → T = max(start · factor^epoch, floor).
+
+Epochs count from 0. The check asks for them in order and then for an early one
+again, which must have the same T.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation
+from kdhelpers.checks.running import Answer, Misuse, call, to_number
+
+Curve = Callable[[int, float, float, float], float]  # epoch, start, floor, factor -> T
+
+
+def made_of(
+    *,
+    step: Callable[[int], int] = lambda epoch: epoch,
+    curve: Curve = lambda e, start, floor, factor: start * factor**e,
+    bound: Callable[[float, float], float] = max,
+    after: Callable[[float], float] = lambda temperature: temperature,
+) -> Answer:
+    def decay(epoch: int, start: float, floor: float, factor: float) -> float:
+        return after(bound(curve(step(epoch), start, floor, factor), floor))
+
+    return decay
+
+
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    """T of the epochs in order, then of an early one: a schedule must not remember its calls."""
+    epochs, settings = inputs["epoch"], {k: v for k, v in inputs.items() if k != "epoch"}
+
+    def ask(epoch: int) -> float:
+        given = call(answer, {"epoch": epoch, **settings})
+        return float(to_number(given, wanted="one number, the temperature", instead="T"))
+
+    temperatures = [ask(epoch) for epoch in epochs]
+    first, again = temperatures[1], ask(epochs[1])
+    if not math.isclose(first, again, rel_tol=1e-6) and not math.isnan(first):
+        early = math.isclose(temperatures[0], settings["start"] * settings["factor"])
+        raise Misuse(
+            f"Asked for epoch {epochs[1]} a second time, after epoch {epochs[-1]}, your function "
+            f"answered {again:.4g} and no longer {first:.4g}. T depends on the calls before, and a "
+            "resumed run would get another T: compute it from `epoch` alone."
+            + (" It also steps before it is read: epoch 0 should have T = start." * early)
+        )
+    return Observation(values={"temperature": torch.tensor(temperatures, dtype=torch.float64)})
+
+
+def _inputs(start: float, floor: float, factor: float, *epochs: int) -> dict[str, Any]:
+    return {"epoch": list(epochs), "start": start, "floor": floor, "factor": factor}
+
+
+MISTAKES: Mistakes = {
+    "Epoch 0 has decayed already: your exponent is one too large. Epochs count from 0, and the "
+    "first one has T = start, `factor**epoch`.": dict(depth=3, step=lambda epoch: epoch + 1),
+    "Your exponent is one too small, as if epochs counted from 1: they count from 0, and epoch 0 "
+    "would lie above start. Use `factor**epoch`.": dict(step=lambda epoch: epoch - 1),
+    "Your exponent starts at 1: epochs 0 and 1 are the same. Epochs count from 0 here, and each of "
+    "them decays.": dict(step=lambda epoch: max(epoch - 1, 0)),
+    "`epoch` is not used: T is start in every epoch. Multiply by `factor**epoch`.": dict(
+        step=lambda epoch: 0
+    ),
+    "T decays once and then stays. Each epoch multiplies by the "
+    "factor again: `factor**epoch`.": dict(step=lambda epoch: 1),
+    "`min` takes the smaller of the two, so T begins at the floor and falls below it. A floor is a "
+    "lower bound: `max`.": dict(depth=3, bound=min),
+    "The floor is missing: T falls towards 0. Take the larger of the decayed T and the floor at "
+    "the end, with `max`.": dict(depth=3, bound=lambda T, floor: T),
+    "The floor is added, so T begins above start. It is a bound: take the larger of the decayed T "
+    "and the floor, with `max`.": dict(bound=lambda T, floor: T + floor),
+    "Your T is the floor in every epoch. Return the larger of the decayed T and the floor.": dict(
+        bound=lambda T, floor: floor
+    ),
+    "Your T approaches the floor and never reaches it: only the distance to it decays. Here T "
+    "itself decays, until the floor "
+    "cuts it off.": dict(curve=lambda e, start, floor, factor: floor + (start - floor) * factor**e),
+    "Your floor bounds `factor**epoch`. It is a temperature: bound the product with start.": dict(
+        curve=lambda e, start, floor, factor: start * max(factor**e, floor),
+        bound=lambda T, floor: T,
+    ),
+    "You multiply by `factor * epoch`. Decay by the factor in each epoch is a power: "
+    "`factor**epoch`.": dict(curve=lambda e, start, floor, factor: start * factor * e),
+    "This is linear: T loses the same amount in each epoch. Exponential decay multiplies again and "
+    "again: "
+    "`factor**epoch`.": dict(curve=lambda e, start, floor, factor: start * (1 - (1 - factor) * e)),
+    "This is linear: T loses 1 - factor in each epoch. Exponential decay multiplies again and "
+    "again: `factor**epoch`.": dict(curve=lambda e, start, floor, factor: start - (1 - factor) * e),
+    "This is linear: T loses `factor` in each epoch. Exponential decay multiplies again and again: "
+    "`factor**epoch`.": dict(curve=lambda e, start, floor, factor: start - factor * e),
+    "You multiply by 1 - factor. The factor is what stays: with 0.95, T loses 5 % "
+    "in each epoch.": dict(curve=lambda e, start, floor, factor: start * (1 - factor) ** e),
+    "You divide by the factor, so T grows. Multiply by `factor**epoch`.": dict(
+        curve=lambda e, start, floor, factor: start * factor**-e
+    ),
+    "`exp(-factor * epoch)` takes the factor for a rate. Here the factor is what stays of T after "
+    "one epoch: "
+    "`factor**epoch`.": dict(curve=lambda e, start, floor, factor: start * math.exp(-factor * e)),
+    "`exp(-(1 - factor) * epoch)` is close for a factor near 1, but not the same: write "
+    "`factor**epoch`.": dict(
+        curve=lambda e, start, floor, factor: start * math.exp(-(1 - factor) * e)
+    ),
+    "The power covers start as well. Write `start * factor**epoch`, without brackets round the "
+    "product.": dict(curve=lambda e, start, floor, factor: (start * factor) ** e),
+    "Base and exponent are swapped: write `factor**epoch`.": dict(
+        curve=lambda e, start, floor, factor: start * e**factor
+    ),
+    "`start` is missing. T is `start * factor**epoch`, as long as that is above the floor.": dict(
+        curve=lambda e, start, floor, factor: factor**e
+    ),
+    **{
+        f"Your factor is always {fixed}. Use the argument `factor`.": dict(
+            curve=lambda e, start, floor, factor, fixed=fixed: start * fixed**e
+        )
+        for fixed in (0.95, 0.9, 0.5)
+    },
+    "Your floor is always 1. Use the argument `floor`.": dict(bound=lambda T, floor: max(T, 1.0)),
+    "You round T to a whole number. T is any number above 0.": dict(after=round),
+    "You cut T down to a whole number. T is any number above 0.": dict(after=math.floor),
+}
+
+exponential_decay = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=made_of,
+    cases=Case.each_of(
+        _inputs,
+        (8.0, 1.5, 0.5, 0, 1, 3, 10),
+        (5.0, 1.0, 0.95, 0, 1, 2, 3, 10, 31, 32, 40),
+        (4, 0.5, 0.8, 0, 1, 5, 9, 10, 200),
+    ),
+    mistakes=MISTAKES,
+    praise=(
+        "T depends on the epoch alone, so a run that is stopped and resumed goes on where it would "
+        "have been."
+    ),
+)

@@ -1,0 +1,145 @@
+"""Lesson 03: `answer(teacher, alone, distilled)` → share of the gap, one number.
+
+The teacher's accuracy (0..1) and lists of the students' accuracies, one for each seed. The
+share is (mean of distilled − mean of alone) / (teacher − mean of alone).
+"""
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from statistics import fmean, median
+from typing import Any
+
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation
+from kdhelpers.checks.running import Answer, call, to_number
+
+Summary = Callable[[Sequence[float]], Any]  # the accuracies of all seeds -> one number
+
+
+def made_of(
+    *,
+    of_alone: Summary = fmean,
+    of_distilled: Summary = fmean,
+    share: Callable[[Any, Any, Any], Any] = lambda t, a, d: (d - a) / (t - a),
+    each_seed: bool = False,
+    sign: float = 1.0,
+    unit: float = 1.0,
+    cut: Callable[[float], float] = lambda x: x,
+) -> Answer:
+    def gap_closed(teacher: float, alone: Sequence[float], distilled: Sequence[float]) -> float:
+        if each_seed:
+            pairs = zip(alone, distilled, strict=True)
+            value = fmean(share(teacher, a, d) for a, d in pairs)
+        else:
+            value = share(teacher, of_alone(alone), of_distilled(distilled))
+        return cut(sign * unit * value)
+
+    return gap_closed
+
+
+def _both(summary: Summary, **changes: Any) -> dict[str, Any]:
+    return {"of_alone": summary, "of_distilled": summary, **changes}
+
+
+def _method_mean(accuracies: Any) -> Any:
+    return accuracies.mean()
+
+
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    wanted, instead = "one number, the share of the gap", "one share for all seeds together"
+    share = to_number(call(answer, inputs), wanted=wanted, instead=instead)
+    return Observation(values={"share of the gap": share})
+
+
+def _accuracies(
+    teacher: float, alone: Sequence[float], distilled: Sequence[float]
+) -> dict[str, Any]:
+    return {"teacher": teacher, "alone": list(alone), "distilled": list(distilled)}
+
+
+MISTAKES: Mistakes = {
+    "The sign is turned round. A distilled student that is better than the one alone closes a "
+    "positive share: `distilled - alone` over `teacher - alone`.": dict(depth=3, sign=-1.0),
+    "This is a share in percent. Leave out the factor 100.": dict(depth=3, unit=100.0),
+    "This is what the student gains; the share is that gain divided by the gap, "
+    "`teacher - alone`.": dict(share=lambda t, a, d: d - a),
+    "You divide by the teacher's accuracy. The whole that is shared is the gap between teacher and "
+    "student: divide by `teacher - alone`.": dict(share=lambda t, a, d: (d - a) / t),
+    "You divide by the accuracy of the student alone, which gives its relative gain. Divide by the "
+    "gap, `teacher - alone`.": dict(share=lambda t, a, d: (d - a) / a),
+    "You divide by the errors of the student alone. A teacher makes errors, too: divide by the gap "
+    "to the teacher, `teacher - alone`.": dict(share=lambda t, a, d: (d - a) / (1 - a)),
+    "You divide by what is left to the teacher after distillation. The gap is the one before: "
+    "`teacher - alone`.": dict(share=lambda t, a, d: (d - a) / (t - d)),
+    "This is the share of the gap that is left. The share that is closed is 1 minus it.": dict(
+        share=lambda t, a, d: (t - d) / (t - a)
+    ),
+    "This is the distance to the teacher that is left, in accuracy. Ask how much of `teacher - "
+    "alone` the student has gained.": dict(share=lambda t, a, d: t - d),
+    "The fraction is upside down: the gain, `distilled - alone`, belongs above the gap.": dict(
+        share=lambda t, a, d: (t - a) / (d - a)
+    ),
+    "This is the ratio of the accuracies of distilled student and teacher. It is near 1 for any "
+    "decent student: subtract the student alone "
+    "from both first.": dict(share=lambda t, a, d: d / t),
+    "This is the ratio of the accuracies of the two students. Compare their difference with the "
+    "gap, `teacher - alone`.": dict(share=lambda t, a, d: d / a),
+    "Brackets are missing: a division is done before a subtraction. Write `(distilled - alone) / "
+    "(teacher - alone)` with the means.": dict(share=lambda t, a, d: d - a / t - a),
+    "The difference above the fraction line needs brackets: a division is done before a "
+    "subtraction.": dict(share=lambda t, a, d: d - a / (t - a)),
+    "The difference below the fraction line needs brackets: a division is done before a "
+    "subtraction.": dict(share=lambda t, a, d: (d - a) / t - a),
+    "You average the shares of the seeds. A seed whose student is close to the teacher divides by "
+    "almost 0 and outweighs all others: average the accuracies first, "
+    "then divide once.": dict(each_seed=True),
+    "You take the best seed of both students. That is luck, and more of it with more seeds: take "
+    "the means.": _both(max),
+    "You compare the best distilled seed with the mean of the students alone, which favours "
+    "distillation. Take the mean on both sides.": dict(of_distilled=max),
+    "You compare the mean of the distilled students with the best one alone. Take the mean on both "
+    "sides.": dict(of_alone=max),
+    "You take the worst seed of both students. Take the means.": _both(min),
+    **{
+        f"You use the {name} seed only. Average over all seeds, for both students.": _both(
+            itemgetter(place)
+        )
+        for name, place in (("first", 0), ("last", -1))
+    },
+    "You take medians. The exercise asks for the mean over the seeds.": _both(median),
+    "You add up the accuracies without dividing by the number of seeds.": _both(sum),
+    "You keep the share between 0 and 1. It is negative where distillation hurts and above 1 where "
+    "the student passes its teacher: do "
+    "not hide either.": dict(cut=lambda x: min(max(x, 0.0), 1.0)),
+    "You cut the share off at 0, which hides that distillation can hurt.": dict(
+        cut=lambda x: max(x, 0.0)
+    ),
+    "You cut the share off at 1, but a student can pass its teacher.": dict(
+        cut=lambda x: min(x, 1.0)
+    ),
+    "You take the absolute value, which hides that distillation can hurt.": dict(cut=abs),
+    "A list has no method `mean`. Use `np.mean(alone)`, or `sum(alone) / len(alone)`.": _both(
+        _method_mean
+    ),
+    "Lists cannot be subtracted. Average each list first, then subtract the means.": [
+        _both(list, share=share)
+        for share in (lambda t, a, d: d - a, lambda t, a, d: t - a, lambda t, a, d: t - d)
+    ],
+}
+
+gap_closed = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=made_of,
+    cases=Case.each_of(
+        _accuracies,
+        (0.9, (0.7, 0.8), (0.82, 0.84)),
+        (0.95, (0.91, 0.93, 0.92, 0.9, 0.935), (0.9, 0.921, 0.915, 0.91, 0.93)),
+        (0.88, (0.8, 0.83, 0.811), (0.89, 0.885, 0.91)),
+        (0.75, (0.6, 0.55, 0.7, 0.62), (0.61, 0.62, 0.68, 0.7)),
+    ),
+    mistakes=MISTAKES,
+    praise=(
+        "0 where distillation changes nothing, 1 where the student reaches its teacher; below 0 it "
+        "hurts. The smaller the gap, the less the number means."
+    ),
+)

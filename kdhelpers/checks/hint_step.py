@@ -1,0 +1,246 @@
+"""Lesson 04: `answer(student, teacher, regressor, images, optimizer)` → loss.
+
+One optimiser step of stage 1 on the hint between `student.lower` and `teacher.lower`; both
+networks have a `lower` and an `upper` part. Only `student.lower` and the regressor change,
+although the optimiser holds `student.upper` too. Modes and old gradients as in
+`distillation_step`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
+
+from kdhelpers import losses
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.hint_loss import IN_A_STEP
+from kdhelpers.checks.hint_loss import made_of as loss_made_of
+from kdhelpers.checks.networks import halves, with_fixed_weights
+from kdhelpers.checks.running import Answer, call, to_loss
+from kdhelpers.checks.training_step import (
+    AFTER_THE_LOSS,
+    COMPUTED_AGAIN,
+    LOSS_FIRST,
+    MODE_AND_ORDER,
+    ORDER,
+    TEACHER_AVERAGES,
+    TEACHER_GRADIENT,
+    TEACHER_GRAPH,
+    Order,
+    Watch,
+    act,
+    inside_the_loss,
+    watched,
+)
+from kdhelpers.losses import features as feature_losses
+
+BATCH = 6
+SIZE = 4  # pixels a side
+
+
+def made_of(
+    *,
+    teacher_mode: bool = False,
+    student_mode: bool = True,
+    features: Answer = lambda network, images: network.lower(images),
+    loss: Answer = loss_made_of(),  # noqa: B008
+    extra: Callable[[Tensor, Tensor], Tensor | float] | None = None,  # of the logits
+    clear: Callable[[torch.optim.Optimizer, nn.Module, nn.Module], Any] = (
+        lambda optimizer, student, regressor: optimizer.zero_grad()
+    ),
+    order: Order = ORDER,
+    freeze: bool = False,
+    again: bool | None = None,  # loss computed anew after the step, in train (True) or eval mode
+) -> Answer:
+    def hint_step(
+        student: nn.Module,
+        teacher: nn.Module,
+        regressor: nn.Module,
+        images: Tensor,
+        optimizer: torch.optim.Optimizer,
+    ) -> Tensor:
+        teacher.train(teacher_mode)
+        student.train(student_mode)
+        regressor.requires_grad_(not freeze)
+        with torch.no_grad():
+            teacher_features = features(teacher, images)
+        value: Tensor = loss(features(student, images), teacher_features, regressor)
+        if extra is not None:
+            value = value + extra(student(images), teacher(images).detach())
+        act(order, value, optimizer, lambda: clear(optimizer, student, regressor))
+        if again is not None:
+            student.train(again)
+            value = loss(features(student, images), teacher_features, regressor)
+        return value
+
+    return hint_step
+
+
+def _inputs(seed: int, student_channels: int, teacher_channels: int) -> dict[str, Any]:
+    student = with_fixed_weights(halves(student_channels), seed).eval()
+    teacher = with_fixed_weights(halves(teacher_channels), seed + 10).train()
+    regressor = with_fixed_weights(nn.Conv2d(student_channels, teacher_channels, 1), seed + 20)
+    parameters = [*student.parameters(), *regressor.parameters()]
+    sizes = [parameter.numel() for parameter in parameters]
+    old = 0.2 * numbers(seed + 30, sum(sizes))
+    for parameter, gradient in zip(parameters, old.split(sizes), strict=True):
+        parameter.grad = gradient.view_as(parameter)
+    return {
+        "student": student,
+        "teacher": teacher,
+        "regressor": regressor,
+        "images": numbers(seed + 60, BATCH, 1, SIZE, SIZE),
+        "optimizer": torch.optim.SGD(parameters, lr=0.1, weight_decay=0.1),
+    }
+
+
+def _weights(module: nn.Module) -> Tensor:
+    return parameters_to_vector(module.parameters()).detach().clone()
+
+
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    student, teacher, regressor = inputs["student"], inputs["teacher"], inputs["regressor"]
+    trained = (student.lower, regressor)
+    before = {module: _weights(module) for module in (teacher, student.upper, *trained)}
+    learning = (student.lower.norm.bias, regressor.bias)
+    above = (student.upper, teacher.upper)
+    with watched(learning, inputs["optimizer"], teacher.lower, above) as watch:
+        result = call(answer, inputs)
+    loss = to_loss(result, wanted="the loss, one number")
+    same = {module: torch.equal(_weights(module), old) for module, old in before.items()}
+    taught = any(parameter.grad is not None for parameter in teacher.parameters())
+    return Observation(
+        values={
+            "loss": loss.detach(),
+            "weights of `student.lower` after the step": _weights(student.lower),
+            "regressor's weights after the step": _weights(regressor),
+            "weights of `student.upper` after the step": _weights(student.upper),
+            "running mean of the teacher's batch norm": teacher.lower.norm.running_mean.clone(),
+        },
+        effects={
+            "teacher gradient": taught,
+            "teacher weights": not same[teacher],
+            "upper changed": not same[student.upper],
+            "student frozen": not all(p.requires_grad for p in student.parameters()),
+            "other optimiser": not all(same[m] for m in trained) and "step" not in watch.events,
+        },
+        clues=tuple(watch.events),
+        remark=_remark(
+            watch, taught, int(student.lower.norm.num_batches_tracked), loss.requires_grad
+        ),
+    )
+
+
+_UPPER_REMARK = (
+    "a network runs to its end, although the hint needs nothing above the guided layer. With "
+    "`student.lower(images)` and `teacher.lower(images)` the step takes less time."
+)
+_PASSES_REMARK = (
+    "`student.lower` runs over the batch more than once in train mode, which takes time, and its "
+    "batch norm counts each pass. Keep the features of the first one."
+)
+_LOSS_REMARK = (
+    "the loss that you return still hangs on its graph. Return `loss.item()` or `loss.detach()`, "
+    "and a list of many losses keeps nothing else in memory."
+)
+
+
+def _remark(watch: Watch, taught: bool, passes: int, graph: bool) -> str:
+    if any(watch.teacher_graph) and not taught:
+        return TEACHER_GRAPH
+    if watch.passes_above:
+        return _UPPER_REMARK
+    if passes > 1:
+        return _PASSES_REMARK
+    return _LOSS_REMARK if graph else ""
+
+
+MISTAKES: Mistakes = {
+    "The teacher runs in train mode: its batch norm makes its features depend on the batch, and "
+    "its running averages change. Call `teacher.eval()` first.": dict(depth=3, teacher_mode=True),
+    **MODE_AND_ORDER,
+    "Only a part of the old gradients is cleared, and the rest still moves the weights. "
+    "`optimizer.zero_grad()` clears those of the student and of the regressor.": [
+        dict(depth=1, clear=lambda o, student, regressor: student.zero_grad()),
+        dict(depth=1, clear=lambda o, student, regressor: student.lower.zero_grad()),
+        dict(depth=1, clear=lambda o, student, regressor: regressor.zero_grad()),
+        dict(
+            depth=1,
+            clear=lambda o, student, regressor: (student.lower.zero_grad(), regressor.zero_grad()),
+        ),
+    ],
+    "The gradients of `student.upper` are 0 instead of None, so the optimiser's weight decay still "
+    "moves it. Clear them with `set_to_none=True`, the default, and keep the logits out of the "
+    "loss.": dict(
+        depth=1, clear=lambda optimizer, student, regressor: optimizer.zero_grad(set_to_none=False)
+    ),
+    "The regressor does not learn: its gradients are switched off. It is trained together with "
+    "`student.lower`.": dict(freeze=True),
+    "`student.lower` does not learn, only the regressor does. Run it outside `torch.no_grad()`, "
+    "and do not "
+    "detach its features.": dict(loss=loss_made_of(student_side=lambda f, r: r(f.detach()))),
+    "These are the features AFTER the activation, through a ReLU or a hook whose tensor the "
+    "in-place ReLU behind it overwrites. Take what `lower` puts out, or keep a "
+    "copy of it.": dict(features=lambda network, images: F.relu(network.lower(images))),
+    "The regressor gets logits. The hint compares the features of the guided layer, "
+    "`student.lower(images)` "
+    "and `teacher.lower(images)`.": dict(depth=1, features=lambda network, images: network(images)),
+    "You compare the logits of the two networks. The hint compares the features of the guided "
+    "layer, `student.lower(images)` and `teacher.lower(images)`.": dict(
+        depth=1,
+        features=lambda network, images: network(images),
+        loss=lambda s, t, regressor: F.mse_loss(s, t),
+    ),
+    "Your loss has a term for the logits as well. Stage 1 is the hint alone, so `student.upper` "
+    "stays as it is until stage 2.": [
+        dict(extra=F.mse_loss),
+        *(dict(depth=1, extra=partial(losses.kd_loss, temperature=T)) for T in (1.0, 2.0, 4.0)),
+    ],
+    COMPUTED_AGAIN: [dict(depth=1, again=mode) for mode in (True, False)],
+    **inside_the_loss(IN_A_STEP, loss_made_of),
+}
+
+hint_step = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=made_of,
+    reference=made_of(loss=lambda s, t, regressor: feature_losses.hint_loss(regressor(s), t)),
+    cases=Case.each_of(_inputs, (4000, 3, 5), (5000, 4, 2), (6000, 3, 3)),
+    mistakes=MISTAKES,
+    praise=(
+        "the teacher only answers, `student.lower` and the regressor take one step towards its "
+        "features, and `student.upper` waits for stage 2."
+    ),
+    symptoms={
+        "teacher gradient": TEACHER_GRADIENT,
+        "teacher weights": (
+            "The teacher's weights changed. Only the student's parameters and the regressor's "
+            "belong to the optimiser."
+        ),
+        "upper changed": (
+            "The weights of `student.upper` changed, and stage 1 trains `student.lower` and the "
+            "regressor alone. Old gradients or a loss on the logits may have moved them."
+        ),
+        "student frozen": (
+            "A part of the student no longer takes gradients after your step, and stage 2 trains "
+            "all of it. The hint's gradient never reaches `student.upper`: nothing needs freezing."
+        ),
+        "other optimiser": (
+            "The weights move, but not by the optimiser that your function gets. It holds their "
+            "state from step to step: use it instead of a new one."
+        ),
+    },
+    tips={
+        "loss": LOSS_FIRST,
+        "weights of `student.lower` after the step": AFTER_THE_LOSS,
+        "regressor's weights after the step": (
+            "The loss is right and `student.lower` has moved as it should. The regressor learns "
+            "by the same `backward` and `step`."
+        ),
+        "running mean of the teacher's batch norm": TEACHER_AVERAGES,
+    },
+)

@@ -1,0 +1,195 @@
+"""Lesson 03: `answer(images)` → mean [C] and std [C] of uint8 images [N, C, H, W].
+
+Pixels scaled to 0..1, both over all pixels of all images; exact to 0.1 %, so the sample's and
+the population's standard deviation are both right.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.running import Answer, Misuse, call, to_tensor
+
+CHANNELS = (0, 2, 3)  # the dimensions over which one channel extends
+BATCH_SIZES = (10, 16, 20, 32, 50, 64, 100, 128)
+
+
+def made_of(
+    *,
+    pixels: Callable[[Tensor], Tensor] = lambda images: images.float() / 255,
+    mean: Callable[[Tensor], Tensor] = lambda x: x.mean(dim=CHANNELS),
+    std: Callable[[Tensor], Tensor] = lambda x: x.std(dim=CHANNELS),
+    of_std: Callable[[Tensor], Tensor] = lambda std: std,
+    form: Callable[[Tensor, Tensor], Any] = lambda mean, std: (mean, std),
+) -> Answer:
+    def mean_std(images: Tensor) -> Any:
+        x = pixels(images)
+        return form(mean(x), of_std(std(x)))
+
+    return mean_std
+
+
+def _along(*dim: int) -> dict[str, Any]:
+    return {"mean": lambda x: x.mean(dim=dim or None), "std": lambda x: x.std(dim=dim or None)}
+
+
+def _mean_of_stds(
+    dim: tuple[int, ...], then: tuple[int, ...], correction: int, x: Tensor
+) -> Tensor:
+    return x.std(dim=dim, correction=correction).mean(dim=then)
+
+
+def _within_images(correction: int, x: Tensor) -> Tensor:
+    return x.var(dim=(2, 3), correction=correction).mean(dim=0).sqrt()
+
+
+def _over_batches(size: int, statistic: Callable[..., Tensor], x: Tensor) -> Tensor:
+    return torch.stack([statistic(part, dim=CHANNELS) for part in x.split(size)]).mean(dim=0)
+
+
+def _squares_in_uint8(x: Tensor) -> Tensor:
+    """The square of 200 is 64 in uint8: it is kept modulo 256."""
+    whole = (255 * x).round().to(torch.uint8)
+    return ((whole * whole).float().mean(CHANNELS) / 255**2 - x.mean(CHANNELS) ** 2).sqrt()
+
+
+def _mixed_channels(images: Tensor) -> Tensor:
+    """`reshape(C, -1)` in the shape [1, C, N · H · W, 1]: a row holds pixels of all channels."""
+    return images.float().div(255).reshape(images.shape[1], -1)[None, :, :, None]
+
+
+def _vector(values: Any, name: str) -> Tensor:
+    wanted = f"the {name} as a tensor [C]"
+    if not isinstance(values, list | tuple):
+        return to_tensor(values, wanted=wanted)
+    try:
+        return torch.tensor([float(v) for v in values], dtype=torch.float64)
+    except (TypeError, ValueError):
+        raise Misuse(f"Return {wanted}, one number for each channel.") from None
+
+
+def _two(result: Any) -> Any:
+    array = isinstance(result, Tensor | np.ndarray)
+    if isinstance(result, tuple | list) or (array and result.ndim):
+        if len(result) == 2:
+            return result
+        what = f"the shape {list(result.shape)}" if array else f"{len(result)} values"
+    else:
+        what = "nothing" if result is None else f"a {type(result).__name__}"
+    raise Misuse(f"Your function returned {what}; end it with `return mean, std`, both [C].")
+
+
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    mean, std = _two(call(answer, inputs))
+    return Observation(values={"mean": _vector(mean, "mean"), "std": _vector(std, "std")})
+
+
+def _images(seed: int, count: int, channels: int, height: int, width: int) -> dict[str, Any]:
+    """Images that grow brighter from the first to the last, as in a folder sorted by class.
+
+    Every other one is darker than its neighbours, so that even a small batch differs within.
+    """
+    brightness = torch.linspace(-60, 50, count, dtype=torch.float32)
+    brightness[::2] -= 24
+    brightness = brightness[:, None, None, None]
+    tint = torch.linspace(105, 160, channels, dtype=torch.float32)[:, None, None]
+    contrast = torch.linspace(26, 14, channels, dtype=torch.float32)[:, None, None]
+    shade = torch.linspace(-20, 20, width, dtype=torch.float32)
+    noise = contrast * numbers(seed, count, channels, height, width)
+    images = (tint + brightness + shade + noise).round().clamp(0, 255)
+    return {"images": images.to(torch.uint8)}
+
+
+MISTAKES: Mistakes = {
+    "Your standard deviation is the mean of those of single images, which leaves out how the "
+    "images differ from each other and comes out too small. Take it over all pixels of all images "
+    "at once: `dim=(0, 2, 3)`.": [
+        dict(depth=3, std=partial(_mean_of_stds, (2, 3), (0,), correction)) for correction in (1, 0)
+    ],
+    "Your standard deviation is the root of the mean variance within single images. What lies "
+    "between the images' means is missing, the second term of the lesson's formula. Or take all "
+    "pixels at once.": [dict(std=partial(_within_images, correction)) for correction in (1, 0)],
+    "The pixels are not scaled: they go from 0 to 255 here. Divide them by 255 first.": dict(
+        depth=3, pixels=lambda images: images.float()
+    ),
+    "You divide by 256. The largest pixel is 255 and should become 1.": dict(
+        pixels=lambda images: images.float() / 256
+    ),
+    "`//` divides whole numbers, and all pixels but the brightest become 0. Use `/`.": dict(
+        pixels=lambda images: (images // 255).float()
+    ),
+    "The mean is scaled, the standard deviation is not. Divide it by 255, too, or the pixels "
+    "before both.": dict(of_std=lambda std: 255 * std),
+    "The standard deviation is divided by 255². It scales as the pixels do: divide "
+    "by 255 once.": dict(of_std=lambda std: std / 255),
+    "This is the variance. The standard deviation is its square root.": dict(
+        of_std=lambda std: std**2
+    ),
+    "This is the root of the standard deviation. Leave out the last `sqrt`.": dict(
+        of_std=lambda std: std**0.5
+    ),
+    "The two results are swapped: first the mean, then the standard deviation.": dict(
+        form=lambda mean, std: (std, mean)
+    ),
+    "The values are right, but the shape should be [C]. Leave out `keepdim=True`, or flatten the "
+    "results.": [
+        dict(form=lambda *two: tuple(each.reshape(1, -1, 1, 1) for each in two)),
+        dict(form=lambda *two: tuple(each.reshape(-1, 1, 1) for each in two)),
+    ],
+    "You take all channels together. Red, green and blue have their own mean and standard "
+    "deviation: leave dimension 1 alone, `dim=(0, 2, 3)`.": dict(depth=3, **_along()),
+    "You average over the images only, which gives a value for each pixel position. Average over "
+    "height and width as well: `dim=(0, 2, 3)`.": _along(0),
+    "You average within each image, which gives a value for each image and channel. Average over "
+    "the images as well: `dim=(0, 2, 3)`.": _along(2, 3),
+    "This is a value for each image. It should be one for each channel: keep dimension 1 and "
+    "average over the others, `dim=(0, 2, 3)`.": _along(1, 2, 3),
+    "This is a value for each pixel of a row and column. Keep dimension 1, the channels, and "
+    "average over the others: `dim=(0, 2, 3)`.": _along(0, 1),
+    "Height and width are dimensions 2 and 3, and the channels are dimension 1: average over "
+    "`dim=(0, 2, 3)`.": _along(0, 1, 2),
+    "Your standard deviation is the mean of those of single pixel positions. Take it over images, "
+    "height and width at once: `dim=(0, 2, "
+    "3)`.": [dict(std=partial(_mean_of_stds, (0,), (1, 2), correction)) for correction in (1, 0)],
+    "Your standard deviation is the one of the images' means, which leaves out how the pixels of "
+    "an image differ. Take it over all pixels: "
+    "`dim=(0, 2, 3)`.": dict(std=lambda x: x.mean(dim=(2, 3)).std(dim=0)),
+    "You average the standard deviations of batches, which leaves out how the batches differ. Add "
+    "up the pixels and their squares over all batches, or take all images at once.": [
+        dict(depth=1, std=partial(_over_batches, size, torch.std), **mean)  # there are many of them
+        for size in BATCH_SIZES
+        for mean in ({}, {"mean": partial(_over_batches, size, torch.mean)})
+    ],
+    "You use the first image only. Take all of them: `dim=(0, 2, 3)`.": dict(
+        pixels=lambda images: images[:1].float() / 255
+    ),
+    "`reshape(C, -1)` does not sort by channel: the images come first in memory, so each row mixes "
+    "all channels. Use `dim=(0, 2, 3)`, or `transpose(0, "
+    "1)` before it.": dict(pixels=_mixed_channels),
+    "Your squares overflow: in uint8, 200 times 200 is 64, as only 256 values exist. Convert the "
+    "images before squaring: `images.float() / 255`.": dict(std=_squares_in_uint8),
+    "torch averages no whole numbers. `images / 255` turns the pixels into floating point and "
+    "scales them.": [
+        dict(pixels=lambda images: images, mean=lambda x: x.mean(dim=CHANNELS)),
+        dict(pixels=lambda images: images, mean=lambda x: x.std(dim=CHANNELS)),
+    ],
+}
+
+mean_std = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=made_of,
+    cases=Case.each_of(
+        _images, (91, 150, 3, 8, 6), (92, 140, 1, 10, 10), (93, 160, 4, 5, 9), tolerance=1e-3
+    ),
+    mistakes=MISTAKES,
+    praise=(
+        "these are the numbers to normalise with. Over this many pixels it makes no difference "
+        "whether you divide by their number or by one less."
+    ),
+)

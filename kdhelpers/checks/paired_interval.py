@@ -1,0 +1,193 @@
+"""Lesson 05: `answer(baseline, treatment)` → (mean, low, high) of treatment − baseline.
+
+NumPy arrays [n], one accuracy for each seed, in the same order; the bounds are those of the
+95 % Student t interval of the differences.
+"""
+
+import operator
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import special
+
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.running import Answer, Misuse, call, to_tensor
+
+Row = NDArray[np.float64]
+
+
+def made_of(
+    *,
+    difference: Callable[[Row, Row], Row] = lambda b, t: t - b,
+    centre: Callable[[Row], float] = np.mean,
+    spread: Callable[[Row, Row, Row, int], float] = lambda b, t, d, ddof: d.std(ddof=ddof),
+    ddof: int = 1,
+    divisor: Callable[[int], float] = lambda n: n**0.5,
+    freedom: Callable[[Row, Row], float] = lambda b, t: len(b) - 1,
+    quantile: Callable[[float], float] = lambda df: special.stdtrit(df, 0.975),
+    unit: float = 1.0,
+    form: Callable[[float, float], tuple[float, ...]] = lambda m, r: (m, m - r, m + r),
+) -> Answer:
+    def interval(baseline: Row, treatment: Row) -> tuple[float, ...]:
+        d = difference(baseline, treatment)
+        error = spread(baseline, treatment, d, ddof) / divisor(len(d))
+        reach = quantile(freedom(baseline, treatment)) * error
+        return form(unit * centre(d), unit * reach)
+
+    return interval
+
+
+def _t(share: float, df: float) -> float:
+    """The quantile of Student's t below which this share lies."""
+    return float(special.stdtrit(df, share))
+
+
+def _unpaired(b: Row, t: Row, d: Row, ddof: int) -> float:
+    return float((b.var(ddof=ddof) + t.var(ddof=ddof)) ** 0.5)
+
+
+def _welch(b: Row, t: Row) -> float:
+    """Degrees of freedom of Welch's test for two rows of one length."""
+    v, w = b.var(ddof=1), t.var(ddof=1)
+    return float((v + w) ** 2 / (v**2 + w**2) * (len(b) - 1))
+
+
+WANTED = "three numbers: `return mean, low, high`"
+
+
+def _three(result: Any) -> Iterable[Any]:
+    if all(hasattr(result, name) for name in ("mean", "low", "high")):
+        return result.mean, result.low, result.high  # as of `kdhelpers.stats`
+    if isinstance(result, tuple | list):
+        return result
+    several = to_tensor(result, wanted=WANTED)
+    return several.detach().flatten().tolist()
+
+
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    result = _three(call(answer, inputs))
+    try:
+        values = torch.tensor([float(v) for v in result], dtype=torch.float64)
+    except (TypeError, ValueError):
+        raise Misuse(f"Your function should return {WANTED}. One of yours is no number.") from None
+    return Observation(values={"mean, low, high": values})
+
+
+def _arrays(baseline: Row, treatment: Row) -> dict[str, Any]:
+    for array in (baseline, treatment):
+        array.setflags(write=False)
+    return {"baseline": baseline, "treatment": treatment}
+
+
+def _drawn(seed: int, count: int, effect: float) -> dict[str, Any]:
+    """Accuracies that vary with the seed by 0.008 and, within a pair, by 0.003."""
+    luck, noise = numbers(seed, 2, count, dtype=torch.float64).numpy()
+    baseline = 0.95 + 0.004 * luck
+    return _arrays(baseline, baseline + effect + 0.0015 * noise)
+
+
+def _written() -> dict[str, Any]:
+    baseline = np.array([0.951, 0.962, 0.947, 0.955, 0.958])
+    return _arrays(baseline, baseline + np.array([0.004, 0.007, 0.002, 0.009, 0.003]))
+
+
+MISTAKES: Mistakes = {
+    "The sign is turned round. It is treatment minus baseline, so a gain is positive.": dict(
+        depth=3, difference=lambda b, t: b - t
+    ),
+    "These are relative differences. Leave out the division by the baseline.": dict(
+        difference=lambda b, t: (t - b) / b
+    ),
+    "The baseline is not used. Take the differences of the pairs, `treatment - baseline`.": dict(
+        difference=lambda b, t: t
+    ),
+    "Your interval treats the two rows as unrelated, and so keeps the luck that both runs of a "
+    "seed share. Take the differences of the pairs first, then one mean and one standard deviation "
+    "of them.": [
+        dict(depth=3, spread=_unpaired, freedom=lambda b, t: 2 * len(b) - 2),
+        dict(depth=3, spread=_unpaired, freedom=_welch),
+        dict(depth=3, spread=_unpaired, freedom=lambda b, t: len(b) - 1),
+    ],
+    "You add up the margins of both rows. Take the differences of the pairs first: what a seed "
+    "does to both "
+    "runs cancels there.": dict(spread=lambda b, t, d, ddof: b.std(ddof=ddof) + t.std(ddof=ddof)),
+    "Your margin is the treatment's own. Take the standard deviation of the differences.": dict(
+        spread=lambda b, t, d, ddof: t.std(ddof=ddof)
+    ),
+    "You use the variance. The standard error comes from its square root, "
+    "the standard deviation.": dict(spread=lambda b, t, d, ddof: d.var(ddof=ddof)),
+    "You take the median of the differences. The t interval lies round their mean.": dict(
+        centre=np.median
+    ),
+    "Your quantile is the normal law's 1.96. With few seeds the spread itself is uncertain and the "
+    "interval wider: take Student's t with n - 1 "
+    "degrees of freedom.": dict(depth=3, quantile=lambda df: 1.96),
+    "Your quantile is the rule of thumb, 2. Take that of Student's t with n - 1 "
+    "degrees of freedom.": dict(quantile=lambda df: 2.0),
+    "This is the mean plus and minus one standard error, which covers about 68 %. Multiply the "
+    "error with the t quantile for 95 %.": dict(depth=3, quantile=lambda df: 1.0),
+    "This is a 90 % interval: your quantile leaves out 5 % on each side. For 95 % leave out 2.5 % "
+    "on each, which is the quantile at 0.975.": dict(depth=3, quantile=partial(_t, 0.95)),
+    "This is a 97.5 % interval. `t.interval` wants the coverage, 0.95; the quantile at 0.975 "
+    "belongs to `t.ppf`.": dict(quantile=partial(_t, 0.9875)),
+    "This is a 99 % interval. For 95 % take the quantile at 0.975.": dict(
+        quantile=partial(_t, 0.995)
+    ),
+    **{
+        f"Your quantile is always that of {fixed} seeds. Take the one for n - 1 degrees of "
+        "freedom.": dict(quantile=lambda df, fixed=fixed: _t(0.975, fixed - 1))
+        for fixed in (5, 10)
+    },
+    "You take n degrees of freedom. One is used up by the mean: n - 1.": dict(
+        freedom=lambda b, t: len(b)
+    ),
+    "You take 2n - 2 degrees of freedom, those of two unrelated rows. n differences have "
+    "n - 1.": dict(freedom=lambda b, t: 2 * len(b) - 2),
+    "Your standard deviation divides by n, as NumPy does by itself, and is too small for few "
+    "seeds. Divide by n - 1: `std(ddof=1)`.": dict(depth=3, ddof=0),
+    "The division by the root of n is missing: this is where single differences lie, not their "
+    "mean. The standard error is std / √n.": dict(depth=3, divisor=lambda n: 1.0),
+    "You divide by n. The error of a mean falls with the root: std / √n.": dict(
+        divisor=lambda n: float(n)
+    ),
+    "You divide by the root of n - 1. The n - 1 belongs inside the standard deviation; the error "
+    "of the mean is std / √n.": dict(divisor=lambda n: (n - 1) ** 0.5),
+    "You return points of accuracy. Leave out the factor 100.": dict(unit=100.0),
+    "This is the mean alone. Return the bounds of its interval as well: `return "
+    "mean, low, high`.": dict(form=lambda m, r: (m,)),
+    "You return the margin. The bounds are the mean minus and plus it: `return mean, mean - "
+    "margin, mean + margin`.": dict(form=lambda m, r: (m, r)),
+    "Your bounds are relative to the mean. Add the mean to both: `return mean, mean - margin, mean "
+    "+ margin`.": dict(form=lambda m, r: (m, -r, r)),
+    "The mean is missing. Return it first: `return mean, low, high`.": dict(
+        form=lambda m, r: (m - r, m + r)
+    ),
+    "The values are right, in another order. Return the mean first, then the bounds: `return mean, "
+    "low, high`.": [
+        dict(form=lambda m, r: (m - r, m, m + r)),
+        dict(form=lambda m, r: (m - r, m + r, m)),
+    ],
+    "The bounds are swapped: low comes before high. A quantile at 0.025 is negative; take the one "
+    "at 0.975.": dict(form=lambda m, r: (m, m + r, m - r)),
+    "Your function changes its argument in place. Make a new array: `d = "
+    "treatment - baseline`.": dict(difference=lambda b, t: operator.isub(t, b)),
+}
+
+paired_interval = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=made_of,
+    cases=(
+        Case(_written),
+        *Case.each_of(_drawn, (111, 10, 0.001), (112, 3, -0.006), (113, 25, -0.002)),
+    ),
+    mistakes=MISTAKES,
+    praise=(
+        "what a seed does to both runs is gone from the differences. An interval that leaves out "
+        "0 is the least that a claimed gain should show."
+    ),
+)
