@@ -1,6 +1,7 @@
 """What a figure shows, for the tests of the figures."""
 
 import io
+import re
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,13 +9,15 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kdhelpers import plots
+from kdhelpers.plots import Picture
 
 
-def assert_drawn(figure: Figure) -> None:
-    """The figure becomes a PNG that is not an empty sheet."""
-    assert isinstance(figure, Figure)
-    picture = plots.show(figure, alt="what it shows", dpi=40)
+def assert_drawn(picture: Picture) -> None:
+    """The figure becomes a PNG that is not an empty sheet, and says so in sentences."""
+    assert isinstance(picture, Picture)
+    assert re.fullmatch(r"[^\n]{40,}\.", picture.alt), picture.alt
+    assert not re.search(r"nan|\d\.\d{4}|  |array|None", picture.alt), picture.alt
+    picture.dpi = 40
     image = Image.open(io.BytesIO(picture.png))
     image.load()
     assert image.format == "PNG"
@@ -22,8 +25,9 @@ def assert_drawn(figure: Figure) -> None:
     assert len(np.unique(np.asarray(image.convert("L")))) > 2
 
 
-def assert_labelled(figure: Figure) -> None:
+def assert_labelled(picture: Picture) -> None:
     """Every chart says what its axes are."""
+    figure = picture.figure
     charts = [axes for axes in figure.axes if axes.axison]
     assert charts
     for axes in charts:
@@ -33,8 +37,9 @@ def assert_labelled(figure: Figure) -> None:
     assert first.get_ylabel() or all(tick.get_text() for tick in first.get_yticklabels())
 
 
-def texts(figure: Figure) -> str:
+def texts(shown: Picture | Figure) -> str:
     """All that is written on the axes of a figure."""
+    figure = shown if isinstance(shown, Figure) else shown.figure
     found = []
     for axes in figure.axes:
         found += [axes.get_title(), axes.get_xlabel(), axes.get_ylabel()]

@@ -29,7 +29,7 @@ def test_the_figure_shows_seeds_means_and_gaps() -> None:
     figure = plots.few_images(ALONE, DISTILLED, teacher=0.979)
     assert_drawn(figure)
     assert_labelled(figure)
-    (axes,) = figure.axes
+    (axes,) = figure.figure.axes
     words = texts(figure)
     assert "+8.3 points" in words
     assert words.count("no clear") == 1

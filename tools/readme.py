@@ -143,18 +143,8 @@ def order() -> str:
 def figure() -> str:
     """Markdown: the figure, in words as alternative text, and where it comes from."""
     record = _figure_record()
-    sizes = sorted(record["metrics"]["alone"], key=int)
-    told = []
-    for size in (sizes[0], sizes[-1]):
-        arms = ([100 * v for v in record["metrics"][arm][size]] for arm in ("alone", "distilled"))
-        told.append(f"with {int(size):,} images {tables.compared(*arms)}")
-    alt = (
-        "Test accuracy of a small network against the number of images that it learns from, alone "
-        "and distilled from a large teacher, with a dot for every seed and 95 % intervals. "
-        f"Distilled minus alone, in points, {'; '.join(told)}."
-    )
     return (
-        f'<img src="{FIGURE}" width="800" alt="{alt}">\n\n'
+        f'<img src="{FIGURE}" width="800" alt="{_picture(record).alt}">\n\n'
         "*Mean, 95 % interval and every seed; the differences are paired.* "
         f"(Lesson 01: {record_tables.provenance(record)})"
     )
@@ -162,16 +152,17 @@ def figure() -> str:
 
 def png() -> bytes:
     """The figure; its metadata name the record that it was drawn from, as `source` does."""
-    measured = _figure_record()["metrics"]
-    alone, distilled = (
-        {int(size): values for size, values in measured[arm].items()}
-        for arm in ("alone", "distilled")
-    )
-    drawn = plots.few_images(alone, distilled, teacher=measured["teacher"]["accuracy"])
     buffer = io.BytesIO()
     metadata = {"Source": source(), "Software": None}
-    drawn.savefig(buffer, format="png", dpi=200, facecolor="white", metadata=metadata)
+    _picture(_figure_record()).figure.savefig(
+        buffer, format="png", dpi=200, facecolor="white", metadata=metadata
+    )
     return buffer.getvalue()
+
+
+def _picture(record: dict[str, Any]) -> plots.Picture:
+    told = record["metrics"]
+    return plots.few_images(told["alone"], told["distilled"], teacher=told["teacher"]["accuracy"])
 
 
 def source() -> str:

@@ -1,27 +1,29 @@
-"""Every figure of the course: one function a figure, each returns a matplotlib `Figure`.
+"""Every figure of the course: one function a figure, each returns a `Picture`.
 
-Colours are from the palette of Okabe and Ito, which colour-blind readers can tell apart; what
-colour says is said by shape or text as well. `show` displays a figure with alternative text. What
+A picture shows itself as the last line of a cell; its alternative text is composed from the data
+that it draws, and `.figure` is the matplotlib `Figure`. What figures of arms take as results: see
+`kdhelpers.stats`; they show percent and points. Colours are from the palette of Okabe and Ito,
+which colour-blind readers can tell apart; what colour says is said by shape or text as well. What
 a figure cannot draw, it refuses with a `ValueError` that begins with the figure's name.
 """
 
 from kdhelpers.plots.claims import forest, misleading_bars, power_curve
 from kdhelpers.plots.curves import curves, log_series, stages
 from kdhelpers.plots.diagrams import compression_diagram, distillation_diagram, hint_diagram
-from kdhelpers.plots.front import few_images
+from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, PALETTE, TEACHER, Picture, show
 from kdhelpers.plots.heatmaps import alpha_temperature_grid, confusion_change, soft_target_heatmap
 from kdhelpers.plots.images import feature_maps, image_grid, pixel_deviation, soft_target_bars
 from kdhelpers.plots.measures import accuracy_against_cost, reliability
-from kdhelpers.plots.picture import Picture, show
-from kdhelpers.plots.results import arms, by_layer, paired_points, temperature_sweep, transfer_curve
+from kdhelpers.plots.results import arms, by_layer, paired_points
 from kdhelpers.plots.slider import Slider
-from kdhelpers.plots.style import ALONE, DISTILLED, NEUTRAL, PALETTE, TEACHER
 from kdhelpers.plots.temperature import (
     entropy_curve,
     log_curves,
     temperature_bars,
+    temperature_sweep,
     temperature_trajectories,
 )
+from kdhelpers.plots.transfer import few_images, transfer_curve
 
 __all__ = [
     "ALONE",

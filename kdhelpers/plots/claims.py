@@ -7,48 +7,63 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from kdhelpers.plots.curves import draw_lines
-from kdhelpers.plots.drawing import drawing
+from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, drawing, listed, percent
 from kdhelpers.plots.results import name_rows, name_sides, verdict_colour
-from kdhelpers.plots.style import DISTILLED, NEUTRAL, percent
-from kdhelpers.stats.comparisons import Comparison
+from kdhelpers.stats.arms import Arm
+from kdhelpers.stats.comparisons import Comparison, compare
 from kdhelpers.stats.intervals import Interval
+from kdhelpers.stats.tables import percent as told
+from kdhelpers.stats.tables import verdict
 
 
 @drawing
 def forest(
-    differences: Mapping[str, Interval | Comparison],
+    results: Mapping[str, Arm | Interval | Comparison],
     *,
+    baseline: str = "",
     claim: tuple[float, float] | None = None,
     unit: str = "points",
-) -> Figure:
+    key: str = "accuracy",
+) -> tuple[Figure, str]:
     """The paired difference of every arm from one baseline, a row each, against a claim.
 
+    The thick line holds for the arm alone and the thin one, which colour and verdict go by, for
+    all arms together (see `kdhelpers.stats.compare`).
+
     Args:
-        differences: arm → its interval in `unit`, or what `comparisons.compare` returns for
-            accuracies in percent: then the thick line holds for the arm alone and the thin one,
-            which colour and verdict go by, for all arms together.
+        results: the arms (see `kdhelpers.stats`), to be compared with `baseline`; or, without it,
+            arm → its interval in `unit`, or what `compare` returned in `unit`.
+        baseline: the name of the arm that is subtracted.
         claim: the effect somebody claims, (least, most) in `unit`: a shaded band.
         unit: of the differences.
+        key: the figure of the runs that is compared.
 
     Raises:
-        ValueError: no arm, or a claim whose least effect is not below its most.
+        ValueError: no arm, a claim whose least effect is not below its most, or as for `compare`.
     """
+    differences: Mapping[str, Any] = results
+    if baseline:
+        differences = compare(baseline, results, key=key, points=True)  # type: ignore[arg-type]
     if not differences:
         raise ValueError("there is nothing to draw; give the difference of at least one arm.")
     if claim is not None and not claim[0] < claim[1]:
         raise ValueError(f"a claim is (least, most) with least < most, got {claim}.")
     figure = Figure(figsize=(7.2, 1.5 + 0.42 * len(differences)), layout="constrained")
     axes = figure.subplots()
-    key = "diamond: mean with 95 % interval"
-    for row, each in enumerate(differences.values()):
+    legend = "diamond: mean with 95 % interval"
+    said, refuted = [], []
+    for row, (name, each) in enumerate(differences.items()):
         wide = each.simultaneous if isinstance(each, Comparison) else each
         alone = each.difference if isinstance(each, Comparison) else each
         style: dict[str, Any] = dict(color=verdict_colour(wide), solid_capstyle="butt")
         if isinstance(each, Comparison):
             axes.plot((wide.low, wide.high), (row, row), linewidth=1.3, **style)
-            key = "diamond: mean; thick: 95 % interval of one arm; thin: of all arms together"
+            legend = "diamond: mean; thick: 95 % interval of one arm; thin: of all arms together"
         axes.plot((alone.low, alone.high), (row, row), linewidth=4, **style)
         axes.plot(alone.mean, row, "D", color=style["color"], markersize=6, markeredgecolor="white")
+        together = f", ± {wide.margin:.2f} with all arms together" if wide is not alone else ""
+        said.append(f"{name} {told(alone, sign=True)}{together} ({verdict(wide)})")
+        refuted += [name] if claim is not None and wide.high < claim[0] else []
     axes.axvline(0, color="k", linewidth=1)
     if claim is not None:
         label = f"claimed: {claim[0]:+g} to {claim[1]:+g} {unit}"
@@ -56,12 +71,17 @@ def forest(
         figure.legend(frameon=False, loc="outside upper right", fontsize=9)
     name_rows(axes, differences)
     name_sides(axes)
-    axes.set_xlabel(f"difference in test accuracy ({unit})\n{key}")
-    return figure
+    axes.set_xlabel(f"difference in test accuracy ({unit})\n{legend}")
+    against = f" from {baseline}" if baseline else ""
+    alt = f"Paired differences in test accuracy{against}, in {unit}: {'; '.join(said)}."
+    if claim is not None:
+        alt += f" A band shows the gain claimed, {claim[0]:+g} to {claim[1]:+g} {unit}; "
+        alt += f"it is ruled out for {listed(refuted) if refuted else 'no arm'}."
+    return figure, alt
 
 
 @drawing
-def power_curve(counts: Sequence[int], powers: Mapping[str, Sequence[float]]) -> Figure:
+def power_curve(counts: Sequence[int], powers: Mapping[str, Sequence[float]]) -> tuple[Figure, str]:
     """The chance of finding an effect against the number of seed pairs; a line at 80 %.
 
     Args:
@@ -73,18 +93,27 @@ def power_curve(counts: Sequence[int], powers: Mapping[str, Sequence[float]]) ->
     """
     figure = Figure(figsize=(7.0, 3.9), layout="constrained")
     axes = figure.subplots()
-    draw_lines(axes, {effect: (counts, percent(each)) for effect, each in powers.items()})
+    lines = {effect: (counts, percent(each)) for effect, each in powers.items()}
+    draw_lines(axes, lines)
     axes.axhline(80, color="k", linestyle="--", linewidth=1, label="80 %, usually asked for")
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
     axes.set(xlabel="pairs of runs with common seeds", ylabel="power", ylim=(0, 103))
     figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
-    return figure
+    said = []
+    for effect, (_, shares) in lines.items():
+        enough = [count for count, share in zip(counts, shares, strict=True) if share >= 80]
+        reached = f"80 % with {min(enough)} pairs or more" if enough else "80 % with none of these"
+        said.append(f"{effect} {shares[0]:.0f} % to {shares[-1]:.0f} %, {reached}")
+    return figure, (
+        f"Power in % against the number of pairs of runs, {counts[0]} to {counts[-1]}, a line for "
+        f"each effect: {'; '.join(said)}."
+    )
 
 
 @drawing
-def misleading_bars(values: Mapping[str, float], *, title: str = "") -> Figure:
+def misleading_bars(values: Mapping[str, float], *, title: str = "") -> tuple[Figure, str]:
     """A chart that misleads on purpose, for an exercise; `arms` shows the same honestly.
 
     One number an arm, such as its best run, without seeds or intervals, and bars that start just
@@ -108,4 +137,8 @@ def misleading_bars(values: Mapping[str, float], *, title: str = "") -> Figure:
     axes.bar(list(values), heights, color=colours, width=0.65)
     axes.set(ylim=(low - 0.1 * span, high + 0.08 * span), xlabel="method", ylabel="accuracy (%)")
     axes.set_title(title)
-    return figure
+    named = [f"{name} {height:.2f}" for name, height in zip(values, heights, strict=True)]
+    return figure, (
+        f"{title + ': ' if title else ''}Bars of accuracy in %, {listed(named)}, on an axis that "
+        f"begins just below the smallest, at {low - 0.1 * span:.2f}, so that their lengths mislead."
+    )

@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kdhelpers.plots.drawing import drawing
-from kdhelpers.plots.style import PALETTE, percent
+from kdhelpers.plots.drawing import PALETTE, course, drawing, percent
 
 
 def draw_lines(axes: Axes, series: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> None:
@@ -42,8 +41,15 @@ def from_one(
     return {name: (range(1, len(values) + 1), values) for name, values in series.items()}
 
 
+def lines_text(series: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> str:
+    """Where every line begins and ends, in words."""
+    return "; ".join(f"{name} {course(x, y)}" for name, (x, y) in series.items())
+
+
 @drawing
-def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], key: str, ylabel: str) -> Figure:
+def curves(
+    histories: Mapping[str, Sequence[Mapping[str, float]]], key: str, ylabel: str
+) -> tuple[Figure, str]:
     """What `fit` reported as `key` ("loss", "validation_accuracy") against the epoch.
 
     Args:
@@ -70,7 +76,7 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], key: str, yla
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel=ylabel)
     figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=9)
-    return figure
+    return figure, f"{ylabel} against the epoch: {lines_text(lines)}."
 
 
 @drawing
@@ -80,7 +86,7 @@ def log_series(
     ylabel: str,
     xlabel: str = "step",
     places: Sequence[float] | None = None,
-) -> Figure:
+) -> tuple[Figure, str]:
     """Values over many powers of ten, on a logarithmic axis: a norm that collapses.
 
     Args:
@@ -102,12 +108,11 @@ def log_series(
     figure = Figure(figsize=(7.0, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.set_yscale("log", nonpositive="mask")
-    draw_lines(
-        axes, from_one(series) if places is None else {n: (places, y) for n, y in series.items()}
-    )
+    lines = from_one(series) if places is None else {n: (places, y) for n, y in series.items()}
+    draw_lines(axes, lines)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=9)
-    return figure
+    return figure, f"{ylabel} against the {xlabel}, on a logarithmic axis: {lines_text(lines)}."
 
 
 @drawing
@@ -116,7 +121,7 @@ def stages(
     stage2: Mapping[str, Sequence[float]],
     *,
     ylabel: str = "validation accuracy (%)",
-) -> Figure:
+) -> tuple[Figure, str]:
     """The two stages of FitNets beside each other: the hint loss, then the accuracies (%).
 
     Args:
@@ -133,7 +138,8 @@ def stages(
     draw_lines(first, from_one({"hint loss": stage1}))
     first.set(title="stage 1: the hint", ylabel="hint loss")
     first.set_ylim(bottom=0)
-    draw_lines(second, from_one({name: percent(values) for name, values in stage2.items()}))
+    runs = from_one({name: percent(values) for name, values in stage2.items()})
+    draw_lines(second, runs)
     second.set(title="stage 2, or training without a hint", ylabel=ylabel)
     for axes in (first, second):
         axes.set_xlabel("epoch")
@@ -142,4 +148,7 @@ def stages(
         *second.get_legend_handles_labels(), frameon=False, loc="outside lower right", ncols=2,
         fontsize=9,
     )  # fmt: skip
-    return figure
+    return figure, (
+        f"Left, stage 1: the hint loss {course(range(1, len(stage1) + 1), stage1)}, by epoch. "
+        f"Right, stage 2 or training without a hint: {ylabel} by epoch: {lines_text(runs)}."
+    )

@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 
 from kdhelpers._values import check_list
-from kdhelpers.models.vgg import VGG16
-from kdhelpers.plots.drawing import drawing
-from kdhelpers.plots.style import DISTILLED, NEUTRAL, TEACHER, count_text
+from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, TEACHER, count_text, drawing
 
 Point: TypeAlias = tuple[float, float]
 
+# Channels of configuration D of Simonyan & Zisserman 2014 (arXiv 1409.1556).
+VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 MOST_LAYERS = 200  # of a network; more cannot be told apart
 
 
 @drawing
-def distillation_diagram() -> Figure:
+def distillation_diagram() -> tuple[Figure, str]:
     """One image goes through both networks; the student answers to the teacher and the label."""
     figure, axes = _sheet(8.6, 3.6)
     _box(axes, 0.15, 1.5, 1.1, 0.7, "image", NEUTRAL)
@@ -40,7 +40,12 @@ def distillation_diagram() -> Figure:
         ((6.1, 1.2), (6.75, 0.9)),
         ((6.1, 0.33), (6.75, 0.65)),
     )
-    return figure
+    return figure, (
+        "An image goes through a large, frozen teacher and through a small student, which learns. "
+        "The teacher's soft targets and the student's softmax at T meet in the soft term, alpha "
+        "times T squared times KL; the student's softmax at 1 and the label meet in the hard "
+        "term, (1 − alpha) times the cross entropy."
+    )
 
 
 @drawing
@@ -52,7 +57,7 @@ def compression_diagram(
     student_size: Sequence[float],
     teacher_blocks: Sequence[Sequence[int]] = VGG16,
     student_blocks: Sequence[Sequence[int]] = ((32,), (64,)),
-) -> Figure:
+) -> tuple[Figure, str]:
     """A large and a small network see the same views; logits pass between them in a table.
 
     Args:
@@ -74,14 +79,13 @@ def compression_diagram(
         _blocks(axes, 3.35, teacher_blocks, TEACHER),
         _blocks(axes, 1.05, student_blocks, DISTILLED),
     ]
-    for y, name, (parameters, macs, *_), colour in (
+    for y, name, size, colour in (
         (4.2, f"{teacher} (frozen)", teacher_size, TEACHER),
         (0.1, f"{student} (learns)", student_size, DISTILLED),
     ):
         axes.text(
-            1.8, y, f"{name}: {count_text(parameters)} parameters, {count_text(macs)} MACs",
-            color=colour, fontsize=11, va="center", fontweight="bold",
-        )  # fmt: skip
+            1.8, y, _sized(name, size), color=colour, fontsize=11, va="center", fontweight="bold"
+        )
     _logit_table(axes, 5.3, 2.55)
     _box(axes, 4.0, 0.7, 1.1, 0.7, "student's\nlogits", DISTILLED)
     _box(axes, 5.85, 0.7, 1.3, 0.7, "soft loss", NEUTRAL)
@@ -93,11 +97,15 @@ def compression_diagram(
     axes.text(1.0, 3.05, "once", fontsize=10, ha="center")
     axes.text(0.9, 1.3, "every epoch", fontsize=10, ha="center")
     axes.text(6.6, 1.98, "looked up", fontsize=10, va="center")
-    return figure
+    return figure, (
+        f"{_sized(teacher, teacher_size)}, frozen, answers every image in every view once, into "
+        f"a table of logits by sample and view; {_sized(student, student_size)}, learns in every "
+        "epoch and looks up there, by sample and view, what its logits meet in the soft loss."
+    )
 
 
 @drawing
-def hint_diagram() -> Figure:
+def hint_diagram() -> tuple[Figure, str]:
     """A thin, deep student learns a hidden layer of a wide, shallow teacher, then the rest."""
     figure, axes = _sheet(7.8, 5.1)
     stage1 = [(1.45, 0.75), (3.8, 0.75), (3.8, 1.75), (4.3, 1.75), (4.3, 2.52), (1.45, 2.52)]
@@ -128,7 +136,16 @@ def hint_diagram() -> Figure:
     ):
         axes.text(x, y, text, color=colour, fontsize=10.5, va="center")
     axes.annotate("", (1.5, 0.55), (6.1, 0.55), arrowprops=dict(arrowstyle="|-|", mutation_scale=4))
-    return figure
+    return figure, (
+        "Above a wide, shallow, frozen teacher, below a thin, deep student. In stage 1 only the "
+        "student's layers up to the guided layer learn: a regressor on it meets the teacher's hint "
+        "layer in a mean squared error. In stage 2 the whole student learns from the teacher's "
+        "soft targets; the regressor is gone."
+    )
+
+
+def _sized(name: str, size: Sequence[float]) -> str:
+    return f"{name}: {count_text(size[0])} parameters, {count_text(size[1])} MACs"
 
 
 def _blocks(axes: Axes, middle: float, blocks: Sequence[Sequence[int]], colour: str) -> float:

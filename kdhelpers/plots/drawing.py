@@ -1,26 +1,78 @@
-"""The rule that every figure keeps: what it cannot draw, it refuses with one sentence."""
+"""What all figures share: colours, numbers in words, and the picture that every one becomes."""
 
-from collections.abc import Callable, Iterator
-from functools import wraps
+import base64
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, wraps
 from typing import ParamSpec
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from kdhelpers._values import short_repr
+from kdhelpers._values import check_int, check_type, short_repr
+from kdhelpers.stats.arms import row
 
-P = ParamSpec("P")
+# The palette of Okabe and Ito.
+TEACHER, ALONE, DISTILLED, NEUTRAL = "#0072B2", "#D55E00", "#009E73", "#555555"
+PALETTE = (TEACHER, ALONE, DISTILLED, NEUTRAL, "#CC79A7", "#56B4E9", "#E69F00")
 
 LONGEST = 500  # letters of a name or label
 
+P = ParamSpec("P")
 
-def drawing(make: Callable[P, Figure]) -> Callable[P, Figure]:
-    """`make` says in a `ValueError` which figure could not be drawn, and why.
+
+class Picture:
+    """A figure as Jupyter shows it: a PNG with alternative text for screen readers.
+
+    What a figure's function returns; of a figure of your own, make one as the last line of a cell.
+
+    Args:
+        figure: drawn by matplotlib; `picture.figure` is where to change or save it.
+        alt: what the figure shows, in words.
+        dpi: pixels an inch, 1 to 1,000.
+
+    Raises:
+        ValueError: `figure` is none, `alt` is no text or empty, or `dpi` is out of range.
+    """
+
+    def __init__(self, figure: Figure, alt: str, *, dpi: int = 100) -> None:
+        check_type(figure, Figure, name="figure")
+        if not isinstance(alt, str) or not alt.strip():
+            raise ValueError(f"alt must describe the figure in words, got {short_repr(alt)}.")
+        self.figure = figure
+        self.alt = alt
+        self.dpi = check_int(dpi, name="dpi", least=1, most=1000)
+
+    @cached_property
+    def png(self) -> bytes:
+        """The figure, drawn when it is first asked for."""
+        buffer = io.BytesIO()
+        self.figure.savefig(
+            buffer, format="png", dpi=self.dpi, bbox_inches="tight", facecolor="white"
+        )
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, object], dict[str, object]]:
+        content = base64.b64encode(self.png).decode()
+        return {"image/png": content, "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
+
+    def __repr__(self) -> str:
+        return self.alt
+
+
+def show(figure: Figure | Picture, *, alt: str, dpi: int = 100) -> Picture:
+    """`figure` as a picture with this alternative text in place of its own."""
+    return Picture(figure.figure if isinstance(figure, Picture) else figure, alt, dpi=dpi)
+
+
+def drawing(make: Callable[P, tuple[Figure, str]]) -> Callable[P, Picture]:
+    """`make` draws a figure and describes it; what it cannot draw it refuses with one sentence.
 
     A wrong type is often noticed deep inside matplotlib, which has other names for it.
     """
 
     @wraps(make)
-    def made(*arguments: P.args, **options: P.kwargs) -> Figure:
+    def made(*arguments: P.args, **options: P.kwargs) -> Picture:
         for value in (*arguments, *options.values()):
             if isinstance(value, Iterator):  # it can be read once only, and may have no end
                 raise ValueError(
@@ -29,7 +81,8 @@ def drawing(make: Callable[P, Figure]) -> Callable[P, Figure]:
             if isinstance(value, str | bytes) and len(value) > LONGEST:
                 raise ValueError(f"{make.__name__} has no room for the text {short_repr(value)}.")
         try:
-            return make(*arguments, **options)
+            figure, alt = make(*arguments, **options)
+            return Picture(figure, alt[:1].upper() + alt[1:])
         except ValueError as error:
             raise ValueError(f"{make.__name__}: {_line(error)}") from error
         except Exception as error:
@@ -40,3 +93,41 @@ def drawing(make: Callable[P, Figure]) -> Callable[P, Figure]:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:400]
+
+
+def percent(shares: Iterable[float]) -> list[float]:
+    """Accuracies and other shares in %.
+
+    Raises:
+        ValueError: one outside 0..1.
+    """
+    return [float(share) for share in row(list(shares), points=True)]
+
+
+def count_text(number: float) -> str:
+    """14,724,042 as "14.7 M", 545,098 as "545 k"."""
+    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= unit:
+            return f"{number / unit:.3g}{name}"
+    return f"{number:.3g}"
+
+
+def listed(words: Iterable[object]) -> str:
+    """ "a, b and c"."""
+    *first, last = map(str, words)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def course(x: Sequence[float], y: Sequence[float]) -> str:
+    """Where a line begins and ends and how far it reaches: "falls from 2 at 1 to 0.5 at 9"."""
+    values = np.asarray(y, dtype=np.float64)
+    first, last, low, high = (
+        f"{each:.3g}" for each in (values[0], values[-1], values.min(), values.max())
+    )
+    if low == high:
+        return f"stays at {first} from {x[0]:g} to {x[-1]:g}" if len(values) > 1 else f"is {first}"
+    ends = f"from {first} at {x[0]:g} to {last} at {x[-1]:g}"
+    steps = np.diff(values)
+    if (steps >= 0).all() or (steps <= 0).all():
+        return f"{'rises' if steps.sum() > 0 else 'falls'} {ends}"
+    return f"goes {ends}, between {low} and {high}"

@@ -1,22 +1,23 @@
 """Tables as colours, with the number in every cell."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from kdhelpers.plots.drawing import drawing
-from kdhelpers.plots.style import ALONE, TEACHER
-from kdhelpers.stats.intervals import Interval
+from kdhelpers.plots.drawing import ALONE, TEACHER, drawing
+from kdhelpers.stats.arms import Arm
+from kdhelpers.stats.intervals import Interval, differences, mean_interval
 
 BLANK = "#DDDDDD"  # cells that colour says nothing of
 DIVERGING = "RdBu"  # red to blue over white, also for colour-blind readers
 
 
 @drawing
-def soft_target_heatmap(targets: Sequence[Sequence[float]], classes: Sequence[str]) -> Figure:
+def soft_target_heatmap(targets: ArrayLike, classes: Sequence[str]) -> tuple[Figure, str]:
     """The mean soft target [C, C] of the images of each class, in %; the diagonal is left blank."""
     shown = 100 * np.array(targets, dtype=np.float64)
     np.fill_diagonal(shown, np.nan)
@@ -28,25 +29,47 @@ def soft_target_heatmap(targets: Sequence[Sequence[float]], classes: Sequence[st
     _name_ticks(axes, classes, classes)
     axes.set(xlabel="probability given to class", ylabel="image of class")
     figure.colorbar(image, label="mean soft target (%)", shrink=0.85)
-    return figure
+    liked = [int(np.nanargmax(each)) for each in shown]
+    said = [
+        f"{name} with {classes[other]} ({shown[row, other]:.0f} %)"
+        for row, (name, other) in enumerate(zip(classes, liked, strict=True))
+    ]
+    return figure, (
+        "Heat map: for the images of each class (rows) the mean probability in % that the teacher "
+        f"gives to each other class (columns). It confuses most {', '.join(said)}."
+    )
 
 
 @drawing
 def alpha_temperature_grid(
-    means: Mapping[tuple[float, float], float | Interval], *, unit: str = "points"
-) -> Figure:
+    results: Mapping[Any, Any],
+    baseline: Arm | None = None,
+    *,
+    unit: str = "points",
+    key: str = "accuracy",
+) -> tuple[Figure, str]:
     """The mean gain over the student alone for every pair (alpha, T).
 
     Args:
-        means: (alpha, T) → the gain in `unit`. An `Interval` is written with its margin and in
-            bold where it leaves out zero. A pair that was not run stays grey.
+        results: by (alpha, T) (see `kdhelpers.stats`), to be compared with `baseline`; or, without
+            it, (alpha, T) → the gain in `unit`. An `Interval`, and what comes from runs of two
+            seeds or more, is written with its margin and in bold where it leaves out zero. A pair
+            that was not run stays grey.
+        baseline: the arm of the student alone.
         unit: of the gains.
+        key: the figure of the runs that is compared.
 
     Raises:
-        ValueError: no pair, or a gain that is not finite.
+        ValueError: no pair, a gain that is not finite, or as for
+            `kdhelpers.stats.paired_difference`.
     """
-    if not means:
+    if not results:
         raise ValueError("there is nothing to draw; give a gain for at least one (alpha, T).")
+    means = dict(results)
+    if baseline is not None:
+        for point, arm in results.items():
+            gain = differences(baseline, arm, key, points=True)
+            means[point] = mean_interval(gain) if len(gain) > 1 else float(gain[0])
     alphas = sorted({alpha for alpha, _ in means}, reverse=True)
     temperatures = sorted({temperature for _, temperature in means})
     cells = [[means.get((alpha, t)) for t in temperatures] for alpha in alphas]
@@ -64,7 +87,15 @@ def alpha_temperature_grid(
     _name_ticks(axes, [f"{t:g}" for t in temperatures], [f"{alpha:g}" for alpha in alphas])
     axes.set(xlabel="temperature T", ylabel="alpha, the weight of the soft term")
     figure.colorbar(image, label=f"← worse    gain ({unit})    better →")
-    return figure
+    said = []
+    for alpha, words in zip(alphas, texts, strict=True):
+        told = [f"{text} at T = {t:g}" for text, t in zip(words, temperatures, strict=True)]
+        said.append(f"alpha {alpha:g}: {', '.join(told)}")
+    best = max(means, key=lambda point: _gain(means[point]))
+    return figure, (
+        f"Grid of alpha (rows) and temperature (columns): the gain over the student alone in "
+        f"{unit}. {'; '.join(said)}. The largest is at alpha {best[0]:g}, T = {best[1]:g}."
+    ).replace("\n", " ")
 
 
 def _gain(cell: float | Interval | None) -> float:
@@ -94,7 +125,7 @@ def confusion_change(
     classes: Sequence[str],
     *,
     names: tuple[str, str] = ("before", "after"),
-) -> Figure:
+) -> tuple[Figure, str]:
     """Two confusion matrices in % of each true class, and what changed between them.
 
     Colour shows the confusions alone: right answers, on the diagonal, are numbers on grey.
@@ -116,17 +147,16 @@ def confusion_change(
         axes.set_title(f"{name}, % of each class", fontsize=10)
     difference = second - first
     reach = float(np.max(np.abs(_off_diagonal([difference])))) or 1.0
-    _confusions(
-        change,
-        difference,
-        classes,
-        DIVERGING + "_r",
-        (-reach, reach),
-        _signed,
-    )
+    _confusions(change, difference, classes, DIVERGING + "_r", (-reach, reach), _signed)
     change.set_title(f"{names[1]} − {names[0]}, points", fontsize=10)
-    _largest_changes(largest, difference, classes)
-    return figure
+    changes = _largest_changes(largest, difference, classes)
+    right = [f"{float(np.mean(np.diag(each))):.1f} %" for each in (first, second)]
+    said = [f"{name} {_signed(value)}" for name, value in changes.items() if abs(value) >= 0.05]
+    return figure, (
+        f"Confusion matrices in % of each true class, {names[0]} and {names[1]}, and their "
+        f"difference. On average over the classes {right[0]} and {right[1]} are right. The largest "
+        f"changes, true → predicted, in points: {', '.join(said) if said else 'none'}."
+    )
 
 
 def _percent(matrix: ArrayLike, classes: Sequence[str]) -> NDArray[np.float64]:
@@ -180,7 +210,7 @@ def _confusions(
 
 def _largest_changes(
     axes: Axes, difference: NDArray[np.float64], classes: Sequence[str], count: int = 8
-) -> None:
+) -> dict[str, float]:
     """The confusions that changed most, as bars in the order of their change."""
     change = np.where(np.eye(len(classes), dtype=bool), 0.0, difference)
     largest = np.argsort(-np.abs(change), axis=None, kind="stable")[:count]
@@ -193,6 +223,7 @@ def _largest_changes(
     axes.tick_params(labelsize=8)
     axes.set_title("largest changes, true → predicted", fontsize=10)
     axes.set_xlabel("← fewer      points of the class      more →")
+    return dict(zip(names, map(float, values), strict=True))
 
 
 def _write(

@@ -10,12 +10,11 @@ from torch import Tensor
 
 from kdhelpers._values import check_int, check_type
 from kdhelpers.data.split import Split
-from kdhelpers.plots.drawing import drawing
-from kdhelpers.plots.style import ALONE, DISTILLED, TEACHER
+from kdhelpers.plots.drawing import ALONE, DISTILLED, TEACHER, drawing, listed
 
 
 @drawing
-def image_grid(split: Split, *, columns: int = 10, rows: int = 2) -> Figure:
+def image_grid(split: Split, *, columns: int = 10, rows: int = 2) -> tuple[Figure, str]:
     """The first images of a split with their class names.
 
     Raises:
@@ -36,7 +35,8 @@ def image_grid(split: Split, *, columns: int = 10, rows: int = 2) -> Figure:
     ):
         _draw(axes, image.numpy())
         axes.set_title(split.classes[int(label)], fontsize=9)
-    return figure
+    named = [split.classes[int(label)] for label in split.labels[:shown]]
+    return figure, f"{shown} images, each below its class: {listed(named)}."
 
 
 def _draw(axes: Axes, image: np.ndarray) -> None:
@@ -49,16 +49,26 @@ def _draw(axes: Axes, image: np.ndarray) -> None:
 
 
 @drawing
-def soft_target_bars(split: Split, index: int, targets: Mapping[str, Sequence[float]]) -> Figure:
+def soft_target_bars(
+    split: Split, index: int, targets: Mapping[str, Sequence[float] | Tensor]
+) -> tuple[Figure, str]:
     """Image number `index` of a split and, for each title in `targets`, its probabilities."""
+    shares = {
+        name: np.asarray(row.tolist() if isinstance(row, Tensor) else row)
+        for name, row in targets.items()
+    }
     figure = Figure(figsize=(2.2 + 3.1 * len(targets), 2.5), layout="constrained")
     panels = figure.subplots(
         1, len(targets) + 1, width_ratios=[1.0, *[1.6] * len(targets)], squeeze=False
     )[0]
     _draw(panels[0], split.images[index].cpu().numpy())
     panels[0].set_title(f"labelled {split.classes[int(split.labels[index])]}", fontsize=10)
-    for axes, (title, values) in zip(panels[1:], targets.items(), strict=True):
-        bars = axes.bar(list(split.classes), list(values), color=TEACHER)
+    said = []
+    for axes, (title, values) in zip(panels[1:], shares.items(), strict=True):
+        most = np.argsort(-values, kind="stable")[:3]
+        named = listed(f"{split.classes[which]} {values[which]:.2f}" for which in most)
+        said.append(f"{title}: most to {named}")
+        bars = axes.bar(list(split.classes), values, color=TEACHER)
         for bar, value in zip(bars, values, strict=True):
             if value >= 0.01:
                 place = (bar.get_x() + bar.get_width() / 2, value)
@@ -69,7 +79,11 @@ def soft_target_bars(split: Split, index: int, targets: Mapping[str, Sequence[fl
         axes.set(ylim=(0, 1.1), xlabel="class")
         axes.set_title(title, fontsize=10)
     panels[1].set_ylabel("probability")
-    return figure
+    label = split.classes[int(split.labels[index])]
+    return figure, (
+        f"An image labelled {label} beside the probabilities of its {len(split.classes)} classes: "
+        f"{'; '.join(said)}."
+    )
 
 
 @drawing
@@ -77,7 +91,7 @@ def pixel_deviation(
     per_image: Sequence[Sequence[float]] | Tensor,
     dataset_std: Sequence[float],
     channels: Sequence[str] = ("red", "green", "blue"),
-) -> Figure:
+) -> tuple[Figure, str]:
     """How far the standard deviations of single images fall short of the data set's.
 
     The mean over images leaves out how the images' own means differ; so it is the smaller one.
@@ -116,13 +130,20 @@ def pixel_deviation(
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
     )
-    return figure
+    said = [
+        f"{channel} {mean:.3f} against {true:.3f}"
+        for channel, mean, true in zip(channels, values.mean(0), dataset_std, strict=True)
+    ]
+    return figure, (
+        f"Histograms of the standard deviation of {len(values):,} single images in each channel, "
+        f"with the mean over images and that of all pixels of the data set: {'; '.join(said)}."
+    )
 
 
 @drawing
 def feature_maps(
     rows: Mapping[str, Tensor], *, columns: int = 8, image: Tensor | None = None
-) -> Figure:
+) -> tuple[Figure, str]:
     """What a hidden layer makes of one image: a row for each network or time, a channel a map.
 
     Args:
@@ -160,4 +181,10 @@ def feature_maps(
         for axes, channel in zip(places, maps[:columns], strict=False):
             axes.imshow(channel.numpy(), cmap="gray", vmin=low, vmax=high)
         places[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    return figure
+    said = [
+        f"{name}, {min(columns, len(maps))} of {len(maps)} maps of {maps.shape[1]} × "
+        f"{maps.shape[2]} pixels, values from {maps.min():.2f} to {maps.max():.2f}"
+        for name, maps in shown.items()
+    ]
+    above = "An image and below it rows" if extra else "Rows"
+    return figure, f"{above} of feature maps in grey, black the smallest value: {'; '.join(said)}."

@@ -1,182 +1,151 @@
 """What students reached: accuracies over seeds with intervals, and paired differences."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from kdhelpers.plots.drawing import drawing
-from kdhelpers.plots.style import ALONE, DISTILLED, NEUTRAL, TEACHER, percent
-from kdhelpers.stats.intervals import Interval, mean_interval
+from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, drawing, listed, percent
+from kdhelpers.stats.arms import Arm, Results, against, label, named, row
+from kdhelpers.stats.intervals import Interval, differences, mean_interval
+from kdhelpers.stats.tables import percent as told
+from kdhelpers.stats.tables import verdict
 
 SEEDS_KEY = "dots: seeds; diamond: mean with 95 % interval"
 
 
 @drawing
-def transfer_curve(
-    alone: Mapping[int, Sequence[float]],
-    distilled: Mapping[int, Sequence[float]],
-    *,
-    teacher: float,
-) -> Figure:
-    """Accuracy (%) against the size of the transfer set: mean and 95 % interval over seeds.
-
-    `alone` and `distilled` map a number of images to one accuracy in 0..1 per seed.
-    """
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for arm, label, colour, marker, shift in (
-        (alone, "student alone", ALONE, "o", 0.96),
-        (distilled, "distilled student", DISTILLED, "s", 1.04),
-    ):
-        sizes = sorted(arm)
-        bars = [mean_interval([100 * value for value in arm[size]]) for size in sizes]
-        axes.errorbar(
-            [size * shift for size in sizes],
-            [bar.mean for bar in bars],
-            yerr=[bar.margin for bar in bars],
-            label=label,
-            color=colour,
-            marker=marker,
-            capsize=4,
-            linewidth=1.8,
-        )
-    axes.axhline(100 * teacher, color=TEACHER, linestyle="--", label="teacher")
-    axes.set_xscale("log")
-    axes.set_xticks(sorted(alone), [f"{size:,}" for size in sorted(alone)])
-    axes.minorticks_off()
-    axes.set(xlabel="images in the transfer set", ylabel="test accuracy (%)")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    return figure
-
-
-@drawing
-def temperature_sweep(
-    arms: Mapping[str, Mapping[float, Sequence[float]]],
-    alone: Mapping[str, Sequence[float]],
-    *,
-    teacher: float,
-) -> Figure:
-    """Accuracy (%) against T with 95 % intervals, a line per student; `alone` as level lines.
-
-    `arms` maps a student to {T: one accuracy in 0..1 per seed}; `alone` to its accuracies
-    without a teacher.
-    """
-    figure = Figure(figsize=(6.6, 3.8), layout="constrained")
-    axes = figure.subplots()
-    for number, ((student, sweep), colour, marker) in enumerate(
-        zip(arms.items(), cycle((DISTILLED, ALONE, NEUTRAL)), cycle("soD^"))
-    ):
-        temperatures = sorted(sweep)
-        bars = [mean_interval([100 * value for value in sweep[t]]) for t in temperatures]
-        axes.errorbar(
-            [t * (1 + 0.04 * number) for t in temperatures],
-            [bar.mean for bar in bars],
-            yerr=[bar.margin for bar in bars],
-            label=f"{student}, distilled",
-            color=colour, marker=marker, capsize=4, linewidth=1.8,
-        )  # fmt: skip
-        level = mean_interval([100 * value for value in alone[student]])
-        axes.axhline(level.mean, color=colour, linestyle=":", label=f"{student}, alone")
-    axes.axhline(100 * teacher, color=TEACHER, linestyle="--", label="teacher")
-    axes.margins(y=0.08)
-    axes.set_xscale("log", base=2)
-    measured = sorted({t for sweep in arms.values() for t in sweep})
-    axes.set_xticks(measured, [f"{t:g}" for t in measured])
-    axes.minorticks_off()
-    axes.set(xlabel="temperature T", ylabel="test accuracy (%)")
-    axes.grid(alpha=0.3)
-    figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
-    return figure
-
-
-@drawing
 def arms(
-    values: Mapping[str, Sequence[float]], *, teacher: float | None = None, baseline: str = ""
-) -> Figure:
+    results: Results, *, teacher: float | None = None, baseline: str = "", key: str = "accuracy"
+) -> tuple[Figure, str]:
     """The accuracy (%) of every arm of an experiment, an arm a row, from the top.
 
     Args:
-        values: arm → one accuracy in 0..1 per seed, at least two.
+        results: the arms, of at least two seeds each (see `kdhelpers.stats`).
         teacher: its accuracy, a dashed line; leave it out where it would squeeze the arms.
         baseline: the arm to compare with: a dotted line at its mean, and another colour.
+        key: the figure of the runs to show.
 
     Raises:
         ValueError: no arm, a baseline that is none of the arms, an accuracy outside 0..1, or as
             for `mean_interval`.
     """
-    if not values or (baseline and baseline not in values):
-        raise ValueError(
-            f"baseline {baseline!r} is none of the arms: {', '.join(values) or 'none'}."
-        )
-    figure = Figure(figsize=(7.2, 1.3 + 0.42 * len(values)), layout="constrained")
+    named(results, *[baseline] * (bool(baseline) or not results))
+    points = {name: row(arm, key, points=True) for name, arm in results.items()}
+    figure = Figure(figsize=(7.2, 1.3 + 0.42 * len(points)), layout="constrained")
     axes = figure.subplots()
     if teacher is not None:
-        axes.axvline(percent([teacher])[0], color=TEACHER, linestyle="--", label="teacher")
+        axes.axvline(*percent([teacher]), color=TEACHER, linestyle="--", label="teacher")
     if baseline:
-        level = float(np.mean(percent(values[baseline])))
+        level = float(points[baseline].mean())
         axes.axvline(level, color=ALONE, linestyle=":", label=f"mean of {baseline}")
-    for row, (name, accuracies) in enumerate(values.items()):
-        _seeds(axes, row, percent(accuracies), ALONE if name == baseline else DISTILLED)
-    name_rows(axes, values)
+    for number, (name, values) in enumerate(points.items()):
+        _seeds(axes, number, values, ALONE if name == baseline else DISTILLED)
+    name_rows(axes, map(label, points))
     axes.set_xlabel(f"test accuracy (%)\n{SEEDS_KEY}")
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=9)
-    return figure
+    return figure, _levels("Test accuracy in % of every arm", points, baseline, teacher)
+
+
+def _levels(
+    what: str, points: Mapping[Any, Any], baseline: str = "", teacher: float | None = None
+) -> str:
+    """Every arm's mean and margin from the highest to the lowest, and the lines drawn beside."""
+    means = {label(name): mean_interval(values) for name, values in points.items()}
+    order = sorted(means, key=lambda name: -means[name].mean)
+    lines = [f"a dashed line marks the teacher at {100 * teacher:.2f}"] if teacher else []
+    lines += [f"a dotted one the mean of {baseline}"] if baseline else []
+    words = f" {listed(lines).capitalize()}." if lines else ""
+    return (
+        f"{what}, a dot for each seed with the mean and its 95 % interval, from the highest: "
+        f"{listed(f'{name} {told(means[name])}' for name in order)}.{words}"
+    )
 
 
 @drawing
 def by_layer(
-    values: Mapping[str, Sequence[float]],
-    baseline: Sequence[float],
+    results: Results,
+    baseline: Arm,
     *,
     xlabel: str = "hinted layer",
     baseline_name: str = "no hint",
-) -> Figure:
+    key: str = "accuracy",
+) -> tuple[Figure, str]:
     """The accuracy (%) with a hint at each layer, in the order given, against none at all.
 
     Args:
-        values: layer → one accuracy in 0..1 per seed, at least two.
-        baseline: the accuracies without a hint: a dotted line at the mean in its 95 % interval.
-        xlabel: what the names in `values` are.
+        results: layer → its runs, of at least two seeds (see `kdhelpers.stats`).
+        baseline: the runs without a hint: a dotted line at the mean in its 95 % interval.
+        xlabel: what the names in `results` are.
         baseline_name: what the legend calls the baseline.
+        key: the figure of the runs to show.
 
     Raises:
         ValueError: no layer, an accuracy outside 0..1, or as for `mean_interval`.
     """
-    if not values:
+    if not results:
         raise ValueError("there is nothing to draw; give the accuracies of at least one layer.")
-    figure = Figure(figsize=(max(4.5, 1.6 + 0.9 * len(values)), 3.8), layout="constrained")
+    points = {name: row(arm, key, points=True) for name, arm in results.items()}
+    figure = Figure(figsize=(max(4.5, 1.6 + 0.9 * len(points)), 3.8), layout="constrained")
     axes = figure.subplots()
-    level = mean_interval(percent(baseline))
+    level = mean_interval(baseline, key=key, points=True)
     axes.axhline(level.mean, color=ALONE, linestyle=":", label=baseline_name)
     axes.axhspan(level.low, level.high, color=ALONE, alpha=0.12, label="its 95 % interval")
-    for column, accuracies in enumerate(values.values()):
-        _seeds(axes, column, percent(accuracies), DISTILLED, upright=True)
-    axes.set_xticks(range(len(values)), list(values))
-    axes.set_xlim(-0.5, len(values) - 0.5)
+    for column, values in enumerate(points.values()):
+        _seeds(axes, column, values, DISTILLED, upright=True)
+    axes.set_xticks(range(len(points)), list(points))
+    axes.set_xlim(-0.5, len(points) - 0.5)
     axes.set(xlabel=f"{xlabel}\n{SEEDS_KEY}", ylabel="test accuracy (%)")
     axes.grid(axis="y", alpha=0.3)
     figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=9)
-    return figure
+    words = _levels(f"Test accuracy in % by {xlabel}", points)
+    return figure, f"{words} A dotted line in its interval marks {baseline_name}: {told(level)}."
 
 
 @drawing
-def paired_points(differences: Mapping[str, Sequence[float]], *, unit: str = "points") -> Figure:
-    """One row per comparison: the difference of every seed, its mean and 95 % interval."""
-    figure = Figure(figsize=(6.6, 0.9 + 0.5 * len(differences)), layout="constrained")
+def paired_points(
+    results: Results,
+    *,
+    baseline: str = "alone",
+    comparisons: Sequence[tuple[Any, Any]] | None = None,
+    unit: str = "points",
+    key: str = "accuracy",
+) -> tuple[Figure, str]:
+    """One row per comparison: the difference of every seed, its mean and 95 % interval.
+
+    Args:
+        results: the arms, or those of several sizes by (size, arm) (see `kdhelpers.stats`); or
+            rows of differences in `unit`, each by its name.
+        baseline: the arm that is subtracted from all others.
+        comparisons: the pairs (baseline, arm) to show instead.
+        unit: of rows of differences.
+        key: the figure of the runs that is compared.
+
+    Raises:
+        ValueError: an arm that is not there, or as for `kdhelpers.stats.paired_difference`.
+    """
+    rows: Mapping[Any, Any] = results
+    if any(isinstance(run, Mapping) for arm in rows.values() for run in arm):
+        compared = against(results, baseline, comparisons)
+        rows = {name: differences(*pair, key, points=True) for name, pair in compared.items()}
+    means = {name: mean_interval(values) for name, values in rows.items()}
+    figure = Figure(figsize=(6.6, 0.9 + 0.5 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    for row, values in enumerate(differences.values()):
-        _seeds(axes, row, values, verdict_colour(mean_interval(values)))
+    for number, (name, values) in enumerate(rows.items()):
+        _seeds(axes, number, values, verdict_colour(means[name]))
     axes.axvline(0, color="k", linewidth=1)
-    name_rows(axes, differences)
+    name_rows(axes, rows)
     name_sides(axes)
     axes.set_xlabel(f"difference in test accuracy ({unit})\n{SEEDS_KEY}")
-    return figure
+    said = [f"{name} {told(each, sign=True)} ({verdict(each)})" for name, each in means.items()]
+    return figure, (
+        f"Paired differences in test accuracy, in {unit}, a dot for each seed with the mean and "
+        f"its 95 % interval: {'; '.join(said)}."
+    )
 
 
 def verdict_colour(interval: Interval) -> str:
@@ -204,7 +173,7 @@ def name_rows(axes: Axes, names: Iterable[str]) -> None:
 
 
 def _seeds(
-    axes: Axes, row: float, values: Sequence[float], colour: str, *, upright: bool = False
+    axes: Axes, row: float, values: NDArray[np.float64], colour: str, *, upright: bool = False
 ) -> None:
     """Every seed as a dot, their mean and its 95 % interval: along a row or, upright, a column."""
     mean, rows = mean_interval(values), [row] * len(values)

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from kdhelpers._values import check_callable, is_number, short_repr
-from kdhelpers.plots import Picture, show
+from kdhelpers.plots.drawing import Picture, show
 
 
 class Slider:
@@ -16,11 +16,11 @@ class Slider:
     `value`, with its alternative text.
 
     Args:
-        draw: a value to a figure.
+        draw: a value to a figure: what the functions of `kdhelpers.plots` return, or a `Figure`.
         values: what the slider offers, in order.
         value: where it starts; one of `values`.
         label: what the slider says.
-        alt: alternative text of the figure.
+        alt: alternative text, in place of the figure's own; needed where `draw` returns a `Figure`.
 
     Raises:
         ValueError: `value` is not among `values`, these are no numbers, or `draw` is no function.
@@ -28,12 +28,12 @@ class Slider:
 
     def __init__(
         self,
-        draw: Callable[[float], Figure],
+        draw: Callable[[float], Picture | Figure],
         values: Sequence[float],
         *,
         value: float,
         label: str,
-        alt: str,
+        alt: str = "",
     ) -> None:
         check_callable(draw, name="draw", called="draw(value)")
         listed = isinstance(values, Sequence) and not isinstance(values, str | bytes)
@@ -50,7 +50,8 @@ class Slider:
         self.alt = alt
 
     def _picture(self, value: float) -> Picture:
-        return show(self.draw(value), alt=self.alt)
+        drawn = self.draw(value)
+        return drawn if isinstance(drawn, Picture) and not self.alt else show(drawn, alt=self.alt)
 
     def widget(self) -> Any:
         """The slider above its figure, as an ipywidgets box."""
@@ -62,11 +63,16 @@ class Slider:
             description=self.label,
             continuous_update=False,
         )
-        image = ipywidgets.Image(value=self._picture(self.value).png, format="png")
+        image = ipywidgets.Image(format="png")
+        # As wide as it was drawn: a box would stretch it to the cell's width, which blurs it.
+        image.layout = ipywidgets.Layout(max_width="100%", height="auto", align_self="flex-start")
 
         def redraw(change: dict[str, Any]) -> None:
-            image.value = self._picture(change["new"]).png
+            png = self._picture(change["new"]).png
+            image.layout.width = f"{int.from_bytes(png[16:20])}px"  # from the header of the PNG
+            image.value = png
 
+        redraw({"new": self.value})
         slider.observe(redraw, names="value")
         return ipywidgets.VBox([slider, image])
 

@@ -2,29 +2,38 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kdhelpers.plots.curves import draw_lines, from_one
-from kdhelpers.plots.drawing import drawing
-from kdhelpers.plots.style import ALONE, DISTILLED, TEACHER
+from kdhelpers.plots.curves import draw_lines, from_one, lines_text
+from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, drawing, listed, percent
+from kdhelpers.stats.arms import Arm
+from kdhelpers.stats.intervals import mean_interval
+from kdhelpers.stats.tables import percent as told
 
 
 @drawing
-def temperature_bars(logits: Sequence[float], temperatures: Sequence[float]) -> Figure:
+def temperature_bars(logits: Sequence[float], temperatures: Sequence[float]) -> tuple[Figure, str]:
     """The softmax of the same few logits at several temperatures, side by side."""
     figure = Figure(figsize=(2.1 * len(temperatures), 2.4), layout="constrained")
     panels = figure.subplots(1, len(temperatures), sharey=True, squeeze=False)[0]
     classes = [f"class {number}\nz = {logit:g}" for number, logit in enumerate(logits)]
+    said = []
     for axes, temperature in zip(panels, temperatures, strict=True):
-        bars = axes.bar(classes, _softmax(logits, temperature), color=TEACHER)
+        shares = _softmax(logits, temperature)
+        said.append(f"{listed(f'{share:.2f}' for share in shares)} at T = {temperature:g}")
+        bars = axes.bar(classes, shares, color=TEACHER)
         axes.bar_label(bars, fmt="%.2f", fontsize=8)
         axes.set(title=f"T = {temperature:g}", ylim=(0, 1.12), xlabel="")
         axes.tick_params(axis="x", labelsize=8)
     panels[0].set_ylabel("probability")
-    return figure
+    return figure, (
+        f"Bars of the softmax of the logits {listed(f'{logit:g}' for logit in logits)}: "
+        f"{'; '.join(said)}."
+    )
 
 
 def _softmax(logits: Sequence[float], temperature: float) -> np.ndarray:
@@ -37,7 +46,7 @@ def _softmax(logits: Sequence[float], temperature: float) -> np.ndarray:
 @drawing
 def entropy_curve(
     temperatures: Sequence[float], curves: Mapping[str, Sequence[float]], *, classes: int
-) -> Figure:
+) -> tuple[Figure, str]:
     """Entropy in nats against T, a line per entry of `curves`, below its limit ln(classes)."""
     figure = Figure(figsize=(6.2, 3.2), layout="constrained")
     axes = figure.subplots()
@@ -55,11 +64,15 @@ def entropy_curve(
     axes.set(xlabel="temperature T", ylabel="entropy (nats)", ylim=(0, 1.1 * np.log(classes)))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="lower right")
-    return figure
+    return figure, (
+        f"Entropy in nats against the temperature T, below its limit {np.log(classes):.2f}, the "
+        f"logarithm of {classes} classes: "
+        f"{lines_text({name: (temperatures, values) for name, values in curves.items()})}."
+    )
 
 
 @drawing
-def temperature_trajectories(trajectories: Mapping[str, Sequence[float]]) -> Figure:
+def temperature_trajectories(trajectories: Mapping[str, Sequence[float]]) -> tuple[Figure, str]:
     """T against the epoch, counted from 1, a line per entry."""
     figure = Figure(figsize=(7.2, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -68,7 +81,8 @@ def temperature_trajectories(trajectories: Mapping[str, Sequence[float]]) -> Fig
     axes.set_ylim(bottom=0)
     axes.set(xlabel="epoch", ylabel="temperature T")
     figure.legend(frameon=False, loc="outside right upper", fontsize=9)
-    return figure
+    said = lines_text(from_one(trajectories))
+    return figure, f"Temperature T against the epoch: {said}."
 
 
 @drawing
@@ -78,7 +92,7 @@ def log_curves(
     *,
     ylabel: str,
     level: float | None = None,
-) -> Figure:
+) -> tuple[Figure, str]:
     """Positive values against T on two logarithmic axes, with a thin line at `level` if given."""
     figure = Figure(figsize=(6.2, 3.2), layout="constrained")
     axes = figure.subplots()
@@ -94,4 +108,75 @@ def log_curves(
     axes.set(xlabel="temperature T", ylabel=ylabel)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    return figure
+    said = lines_text({name: (temperatures, values) for name, values in curves.items()})
+    line = "" if level is None else f" A thin line marks {level:g}."
+    return figure, f"{ylabel} against the temperature T, both axes logarithmic: {said}.{line}"
+
+
+@drawing
+def temperature_sweep(
+    results: Mapping[Any, Any],
+    alone: Mapping[str, Arm] | None = None,
+    *,
+    teacher: float,
+    key: str = "accuracy",
+) -> tuple[Figure, str]:
+    """Accuracy (%) against T with 95 % intervals, a line per student; `alone` as level lines.
+
+    Args:
+        results: by (student, T), and by (student, "alone") without a teacher (see
+            `kdhelpers.stats`); or, beside `alone`, student → {T: its runs}.
+        alone: student → its runs without a teacher.
+        teacher: its accuracy in 0..1, a dashed line.
+        key: the figure of the runs to show.
+
+    Raises:
+        ValueError: a student without runs alone, an accuracy outside 0..1, or as for
+            `mean_interval`.
+    """
+    sweeps: dict[str, dict[float, Arm]] = {}
+    levels = dict(alone or {})
+    for name, arm in results.items():
+        if alone is not None:
+            sweeps[name] = dict(arm)
+        elif name[1] == "alone":
+            levels[name[0]] = arm
+        else:
+            sweeps.setdefault(name[0], {})[name[1]] = arm
+    if not sweeps or sweeps.keys() - levels.keys():
+        raise ValueError(
+            f"every student needs runs alone and at some T, got {list(levels)} and {list(sweeps)}."
+        )
+    figure = Figure(figsize=(6.6, 3.8), layout="constrained")
+    axes = figure.subplots()
+    said = []
+    for number, ((student, sweep), colour, marker) in enumerate(
+        zip(sweeps.items(), cycle((DISTILLED, ALONE, NEUTRAL)), cycle("soD^"))
+    ):
+        bars = {t: mean_interval(sweep[t], key=key, points=True) for t in sorted(sweep)}
+        axes.errorbar(
+            [t * (1 + 0.04 * number) for t in bars],
+            [bar.mean for bar in bars.values()],
+            yerr=[bar.margin for bar in bars.values()],
+            label=f"{student}, distilled",
+            color=colour, marker=marker, capsize=4, linewidth=1.8,
+        )  # fmt: skip
+        level = mean_interval(levels[student], key=key, points=True)
+        axes.axhline(level.mean, color=colour, linestyle=":", label=f"{student}, alone")
+        best = max(bars, key=lambda t: bars[t].mean)
+        at = ", ".join(f"{told(bar)} at T = {t:g}" for t, bar in bars.items())
+        said.append(f" {student}: alone {told(level)} (dotted); distilled {at}, best at {best:g}.")
+    (top,) = percent([teacher])
+    axes.axhline(top, color=TEACHER, linestyle="--", label="teacher")
+    axes.margins(y=0.08)
+    axes.set_xscale("log", base=2)
+    measured = sorted({t for sweep in sweeps.values() for t in sweep})
+    axes.set_xticks(measured, [f"{t:g}" for t in measured])
+    axes.minorticks_off()
+    axes.set(xlabel="temperature T", ylabel="test accuracy (%)")
+    axes.grid(alpha=0.3)
+    figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
+    return figure, (
+        f"Test accuracy in % against the temperature T, means with 95 % intervals.{''.join(said)} "
+        f"The teacher (dashed): {top:.2f}."
+    )

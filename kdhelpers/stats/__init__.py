@@ -1,4 +1,15 @@
-"""What a few seeds allow to say: intervals, comparisons, power, and the tables that show them."""
+"""What a few seeds allow to say: intervals, comparisons, power, and the tables that show them.
+
+**Results** are what `run_arms` returns, and what every function here, every table and every figure
+of arms takes as it is: a mapping from the name of each arm to a list with one dict of figures per
+run, which holds the run's `seed`: `{"alone": [{"accuracy": 0.91, "seed": 0}, …], …}`. Where an arm
+was run on several transfer sets its name is a pair, `(50, "alone")`. One arm, `results["alone"]`,
+is such a list; a row of plain numbers (list, array, tensor), one per seed, or a mapping from seeds
+to numbers will do as well. `key` says which figure is read: the accuracy unless told otherwise.
+Runs are paired by their seed, and one of two arms may have fewer seeds than the other. Statistics
+keep the unit of the numbers unless `points=True` asks for points, 100 times an accuracy in 0..1;
+tables and figures show percent and points of themselves.
+"""
 
 from kdhelpers.stats.comparisons import Comparison, compare, holm
 from kdhelpers.stats.intervals import (

@@ -1,113 +1,190 @@
-"""An arm of an experiment: one number per seed, from a row of numbers or from a lesson's records.
+"""The one place that reads an arm of an experiment: one number per seed (see `kdhelpers.stats`).
 
 Everything that compares arms reads them here, so that a pair is always two runs of one seed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kdhelpers._values import short_repr
+from kdhelpers._values import check_type, is_int, short_repr
 
-__all__ = ["Arm", "pairs", "row", "values"]
+__all__ = ["Arm", "Results", "against", "by_size", "label", "named", "naming", "pairs", "row"]
 
-Records: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-# A row (list, array, tensor), a number for each seed (what `values` returns), or records.
-Arm: TypeAlias = ArrayLike | Mapping[int, float] | Records
+# Dicts of figures with their seed (`results["alone"]`), a row of numbers, or seed → number.
+Arm: TypeAlias = ArrayLike | Mapping[int, float] | Sequence[Mapping[str, Any]]
+Results: TypeAlias = Mapping[Any, Arm]
 
-# The parameters in which the records of one arm may differ.
-SEED, SEEDS = "seed", "seeds"
 LARGEST = 1e100  # the squares of larger results overflow
 
 
-def values(records: Records, metric: str) -> dict[int, float]:
-    """What the runs of one arm measured: seed → number, in the order of the records.
-
-    Args:
-        records: one record or several (`kdhelpers.course.records`). A record of a single seed
-            names it in its parameter `seed` and holds a number; one of many seeds names them in
-            `seeds` and holds a list with a number for each.
-        metric: where the numbers are in the record's metrics, keys joined by dots:
-            "arms.constant.accuracy". A key may itself contain a dot ("sweep.0.5").
-
-    Raises:
-        ValueError: no record, something that is no record, no such metric, a metric that is not
-            one number per seed, a seed that occurs twice, or records that differ in more than the
-            seed.
-    """
-    listed = _records(records)
-    _check_settings(listed)
-    found: dict[int, float] = {}
-    for record in listed:
-        for seed, value in _measured(record, metric):
-            if seed in found:
-                raise ValueError(f"seed {seed} occurs twice; an arm has one run for each seed.")
-            found[seed] = value
-    return found
-
-
-def row(arm: Arm, metric: str | None = None) -> NDArray[np.float64]:
+def row(arm: Arm, key: str = "accuracy", *, points: bool = False) -> NDArray[np.float64]:
     """The numbers of one arm, shape (seeds,).
 
     Args:
-        arm: numbers (a list, an array, a tensor, a mapping from seeds) or records.
-        metric: what to read from records, as for `values`; None where `arm` has numbers.
+        arm: one arm of results (see `kdhelpers.stats`).
+        key: the figure to read from the dicts of an arm.
+        points: accuracies in 0..1 as percent.
 
     Raises:
-        ValueError: not one row of finite numbers of at most 1e100, or as for `values`.
+        ValueError: not one row of finite numbers of at most 1e100, dicts without `key`, a seed that
+            occurs twice; with `points`, a number outside 0..1.
     """
-    listed = _listed(arm, metric)
-    return _numbers(listed.values() if isinstance(listed, dict) else listed)
+    listed = _listed(arm, key)
+    return _numbers(listed.values() if isinstance(listed, dict) else listed, points)
 
 
 def pairs(
-    baseline: Arm, treatment: Arm, metric: str | None = None
+    baseline: Arm, treatment: Arm, key: str = "accuracy", *, points: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The numbers of two arms with common seeds, the same seed at the same place; (seeds,) each.
 
-    Rows are paired by position. Where the seeds are known (records, mappings) they pair the
-    numbers, whatever the order.
+    Rows are paired by position. Where the arms name their seeds these pair the numbers, whatever
+    the order; the seeds of one arm may be some of the other's.
 
     Raises:
-        ValueError: the arms have different seeds or lengths, only one of them names its seeds,
-            or as for `row`.
+        ValueError: each arm has a seed that the other has not, rows of different lengths, only one
+            arm that names its seeds, or as for `row`.
     """
-    first, second = _listed(baseline, metric), _listed(treatment, metric)
-    if isinstance(first, dict) and isinstance(second, dict):
-        if first.keys() != second.keys():
-            raise ValueError(
-                "paired arms need the same seeds, but "
-                f"{_seeds(first.keys() - second.keys())} only in the baseline and "
-                f"{_seeds(second.keys() - first.keys())} only in the treatment."
-            )
-        first, second = list(first.values()), [second[seed] for seed in first]
-    if isinstance(first, dict) or isinstance(second, dict):
+    first, second = _listed(baseline, key), _listed(treatment, key)
+    if isinstance(first, dict) != isinstance(second, dict):
         raise ValueError(
             "only one of the arms names its seeds, so they cannot be paired; "
             "give both as rows, or both with seeds."
         )
-    if len(first) != len(second):
+    if isinstance(first, dict) and isinstance(second, dict):
+        seeds = first.keys() if first.keys() <= second.keys() else second.keys()
+        if not seeds <= first.keys():
+            raise ValueError(
+                f"paired arms need the same seeds, but {_some(first.keys() - second.keys())} only "
+                f"in the baseline and {_some(second.keys() - first.keys())} only in the treatment."
+            )
+        first, second = ([arm[seed] for seed in seeds] for arm in (first, second))
+    elif len(first) != len(second):
         raise ValueError(
             f"paired arms need the same seeds, got {len(first)} and {len(second)} values."
         )
-    return _numbers(first), _numbers(second)
+    return _numbers(first, points), _numbers(second, points)
 
 
-def _listed(arm: Arm, metric: str | None) -> list[Any] | dict[Any, Any]:
+def named(results: Results, *arms: Any) -> None:
+    """Check that these are results, and that the arms are among them.
+
+    Raises:
+        ValueError: no mapping, or an arm that is none of its.
+    """
+    check_type(results, Mapping, name="results")
+    for arm in arms:
+        if arm not in results:
+            listed = ", ".join(str(name) for name in results) or "none"
+            raise ValueError(f"baseline {short_repr(arm)} is none of the arms: {listed}.")
+
+
+def against(
+    results: Results,
+    baseline: str = "alone",
+    comparisons: Sequence[tuple[Any, Any]] | None = None,
+) -> dict[str, tuple[Arm, Arm]]:
+    """What is compared with what: the name of each comparison → the two arms, baseline first.
+
+    Every other arm with `baseline`; of results by (size, arm) those of each size among themselves;
+    or the pairs (baseline, arm) in `comparisons`, named "arm − baseline".
+
+    Raises:
+        ValueError: no mapping, or a baseline that is not among the arms.
+    """
+    if comparisons is not None:
+        named(results, *(arm for pair in comparisons for arm in pair))
+        return {
+            f"{label(arm)} − {label(of)}": (results[of], results[arm]) for of, arm in comparisons
+        }
+    named(results)
+    two = len({name[-1] for name in results if isinstance(name, tuple)}) == 2
+    found = {}
+    for name, arm in results.items():
+        of = (*name[:-1], baseline) if isinstance(name, tuple) else baseline
+        named(results, of)
+        if name != of:  # where there are two arms the size says enough
+            told = name[:-1] if two and isinstance(name, tuple) else name
+            found[label(told)] = results[of], arm
+    return found
+
+
+@contextmanager
+def naming(arm: Any) -> Iterator[None]:
+    """What is wrong with an arm, said with its name."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"arm {short_repr(arm)}: {error}") from error
+
+
+def label(name: Any) -> str:
+    """The name of an arm in words: "50 images, alone" for (50, "alone")."""
+    parts = name if isinstance(name, tuple) else (name,)
+    return ", ".join(f"{part:,} images" if is_int(part) else str(part) for part in parts)
+
+
+def by_size(results: Results, distilled: Results | None = None) -> dict[int, tuple[Arm, Arm]]:
+    """Number of images → (the arm "alone", the arm "distilled"), from the smallest.
+
+    Args:
+        results: by (size, arm); or the arm alone by size, beside `distilled`.
+        distilled: the other arm by size, where it is apart. A size may be text, as in a record.
+
+    Raises:
+        ValueError: no size, one that is no whole number, or one that has not both arms.
+    """
+    named(results)
+    alone: Results = results
+    if distilled is None:
+        if not all(isinstance(name, tuple) and len(name) == 2 for name in results):
+            raise ValueError(
+                f"results by size are named (size, arm), got {short_repr(list(results))}."
+            )
+        alone, distilled = (
+            {size: runs for (size, arm), runs in results.items() if arm == which}
+            for which in ("alone", "distilled")
+        )
+    check_type(distilled, Mapping, name="distilled")
+    if not alone or alone.keys() != distilled.keys():
+        raise ValueError(
+            f"both arms need the same transfer sets, got {short_repr(list(alone))} and "
+            f"{short_repr(list(distilled))}."
+        )
+    if not all(str(size).isdecimal() for size in alone):
+        raise ValueError(
+            f"the sizes of transfer sets are whole numbers, got {short_repr(list(alone))}."
+        )
+    return {int(size): (alone[size], distilled[size]) for size in sorted(alone, key=int)}
+
+
+def _listed(arm: Any, key: str) -> list[Any] | dict[Any, Any]:
     """The arm's values, with their seeds where it names them; not yet checked to be numbers."""
-    if metric is not None:
-        return values(arm, metric)  # type: ignore[arg-type]  # `values` refuses what is no record
     # Arrays and tensors alike, on any device, whether or not they are part of a graph.
     plain: Any = _plain(arm) if hasattr(arm, "tolist") else arm
-    mapping = isinstance(plain, Mapping)
-    if isinstance(plain, str | bytes) or not (mapping or isinstance(plain, Sequence)):
+    if isinstance(plain, Mapping):
+        return dict(plain)
+    if isinstance(plain, str | bytes) or not isinstance(plain, Sequence):
         raise ValueError(f"an arm is a row of numbers, one per seed, got {_kind(plain)}.")
-    if any(isinstance(item, Mapping) for item in (plain.values() if mapping else plain)):
-        raise ValueError("these are records; name the metric to read, such as metric='accuracy'.")
-    return dict(plain) if mapping else list(plain)
+    if not plain or not all(isinstance(run, Mapping) for run in plain):
+        return list(plain)
+    found = {}
+    for place, run in enumerate(plain):
+        if key not in run:
+            raise ValueError(
+                f"an arm's runs have no figure {short_repr(key)}; they have "
+                f"{', '.join(map(str, run))}."
+            )
+        seed = run.get("seed", place)
+        if seed in found:
+            raise ValueError(f"seed {seed} occurs twice; an arm has one run for each seed.")
+        found[seed] = run[key]
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -118,14 +195,16 @@ def _plain(value: Any) -> Any:
         raise ValueError(f"an arm is a row of numbers, got {short_repr(value)}.") from error
 
 
-def _numbers(items: Iterable[Any]) -> NDArray[np.float64]:
+def _numbers(items: Iterable[Any], points: bool) -> NDArray[np.float64]:
     scalars = [
         _plain(item) if hasattr(item, "item") and getattr(item, "shape", None) == () else item
         for item in items
     ]
     for item in scalars:
         if isinstance(item, bool) or not isinstance(item, Real):
-            raise ValueError(f"an arm is a row of numbers, one per seed, got {_shape(scalars)}.")
+            raise ValueError(
+                f"an arm is a row of numbers, one per seed, got {_kind(item)} among them."
+            )
     try:
         data = np.array([float(item) for item in scalars], dtype=np.float64)
     except OverflowError:
@@ -134,110 +213,19 @@ def _numbers(items: Iterable[Any]) -> NDArray[np.float64]:
         raise ValueError(
             f"all values must be finite, at most 1e100 in size, got {short_repr(data)}."
         )
-    return data
-
-
-def _shape(items: list[Any]) -> str:
-    """What to say of items that are not all numbers."""
-    wrong = next(item for item in items if isinstance(item, bool) or not isinstance(item, Real))
-    if isinstance(wrong, list | tuple):
-        try:
-            return f"shape {np.shape(items)}"
-        except ValueError:  # rows of different lengths
-            pass
-    return f"{_kind(wrong)} among them"
+    if not points:
+        return data
+    for value in data:
+        if not 0 <= value <= 1:
+            raise ValueError(
+                f"accuracies are shares in 0..1, got {float(value)}; divide percent by 100."
+            )
+    return 100 * data
 
 
 def _kind(value: object) -> str:
     return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
-def _records(records: Any) -> list[Mapping[str, Any]]:
-    listed = [records] if isinstance(records, Mapping) else records
-    if not isinstance(listed, list | tuple) or not listed:
-        raise ValueError(
-            "a metric is read from one record or a list of records, "
-            f"got {'an empty one' if isinstance(listed, list | tuple) else _kind(records)}."
-        )
-    for record in listed:
-        parts = record if isinstance(record, Mapping) else {}
-        if not all(isinstance(parts.get(part), Mapping) for part in ("parameters", "metrics")):
-            raise ValueError(
-                "a metric is read from records, which have 'parameters' and 'metrics'; "
-                f"got {_kind(record)} without them."
-            )
-    return list(listed)
-
-
-def _check_settings(records: list[Mapping[str, Any]]) -> None:
-    """Refuse to call two settings one arm."""
-    first = _setting(records[0])
-    for record in records[1:]:
-        other = _setting(record)
-        for key in sorted(first.keys() | other.keys()):
-            if first.get(key) != other.get(key):
-                raise ValueError(
-                    "the records of one arm may differ in the seed alone, but their "
-                    f"{key} is {first.get(key)!r} and {other.get(key)!r}; select one of them."
-                )
-
-
-def _setting(record: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = {k: v for k, v in record["parameters"].items() if k not in (SEED, SEEDS)}
-    return {"notebook": record.get("notebook"), **parameters}
-
-
-def _measured(record: Mapping[str, Any], metric: str) -> list[tuple[int, float]]:
-    """The seeds of a record with the number each measured."""
-    value, parameters = _at(record["metrics"], metric), record["parameters"]
-    many = isinstance(value, list | tuple)
-    named = SEEDS if many else SEED
-    seeds, numbers = parameters.get(named), list(value) if many else [value]
-    if seeds is None:
-        raise ValueError(
-            f"the metric {short_repr(metric)} is {'a list' if many else 'not a list'}, "
-            f"but the record has no parameter {short_repr(named)} that says which seed it is from."
-        )
-    seeds = list(seeds) if isinstance(seeds, list | tuple) else [seeds]
-    for seed in seeds:
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ValueError(
-                f"a seed must be a whole number, got {short_repr(seed)} in {short_repr(named)}."
-            )
-    if len(seeds) != len(numbers):
-        raise ValueError(
-            f"the metric {short_repr(metric)} has {len(numbers)} values for {len(seeds)} seeds; "
-            "it must have one for each."
-        )
-    return list(zip(seeds, _numbers(numbers).tolist(), strict=True))
-
-
-def _at(metrics: Mapping[str, Any], metric: str) -> Any:
-    if not isinstance(metric, str):
-        raise ValueError(f"metric must be text such as 'arms.constant', got {short_repr(metric)}.")
-    found = list(_matches(metrics, metric))
-    if not found:
-        known = ", ".join(map(str, metrics))
-        raise ValueError(f"there is no metric {short_repr(metric)}; the record has {known}.")
-    return found[0]
-
-
-def _matches(node: Any, path: str) -> Iterable[Any]:
-    """What a dotted path leads to; a key that contains the dot comes before one that ends at it."""
-    if not isinstance(node, Mapping):
-        return
-    if path in node:
-        yield node[path]
-    parts = path.split(".")
-    for end in range(len(parts) - 1, 0, -1):
-        head = ".".join(parts[:end])
-        if head in node:
-            yield from _matches(node[head], ".".join(parts[end:]))
-
-
-def _seeds(seeds: Iterable[Any]) -> str:
-    names = sorted(map(str, seeds), key=lambda name: (len(name), name))
-    if len(names) > 6:
-        names = [*names[:5], f"{len(names) - 5} more"]
-    verb = "are" if len(names) != 1 else "is"
-    return f"{', '.join(names)} {verb}" if names else "none are"
+def _some(seeds: Iterable[Any]) -> str:
+    return short_repr(sorted(seeds, key=lambda seed: (len(str(seed)), str(seed))))

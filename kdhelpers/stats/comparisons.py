@@ -4,15 +4,15 @@ Of 20 arms that change nothing, one will "help" at 95 % by luck. Corrected, the 
 of them does is 5 %.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kdhelpers._values import short_repr
-from kdhelpers.stats.arms import Arm, pairs, row
-from kdhelpers.stats.intervals import Interval, mean_interval, p_value
+from kdhelpers.stats.arms import Arm, Results, named, naming, row
+from kdhelpers.stats.intervals import Interval, differences, mean_interval, p_value
 
 __all__ = ["Comparison", "compare", "holm"]
 
@@ -35,47 +35,45 @@ class Comparison:
 
 
 def compare(
-    baseline: Arm,
-    arms: Mapping[str, Arm],
+    baseline: Arm | str,
+    arms: Results,
     *,
     confidence: float = 0.95,
-    metric: str | None = None,
-) -> dict[str, Comparison]:
+    key: str = "accuracy",
+    points: bool = False,
+) -> dict[Any, Comparison]:
     """Every arm minus the baseline, over common seeds, corrected for the number of arms.
 
     Args:
-        baseline: one result per seed, at least two: numbers or records (`kdhelpers.stats.arms`).
-        arms: the other arms by name, with the baseline's seeds. All that were tried belong here:
-            leaving out the losers undoes the correction.
+        baseline: the name of one of `arms`, or an arm that is not among them (`kdhelpers.stats`).
+        arms: results. All arms that were tried belong here: leaving out the losers undoes the
+            correction.
         confidence: that all simultaneous intervals hold, default 95 %.
-        metric: what to read from records: "arms.constant.accuracy".
+        key, points: as for `mean_interval`.
 
     Raises:
-        ValueError: no arm, or as for `kdhelpers.stats.paired_difference`; the message names the
-            arm.
+        ValueError: no arm, a name that is none of theirs, or as for
+            `kdhelpers.stats.paired_difference`; the message names the arm.
     """
-    if not isinstance(arms, Mapping) or not arms:
-        raise ValueError(
-            f"arms must map the name of each arm to its results, got {short_repr(arms)}."
-        )
+    named(arms)
+    others, first = dict(arms), baseline
+    if isinstance(baseline, str):
+        named(arms, baseline)
+        first = others.pop(baseline)
+    if not others:
+        raise ValueError(f"there is no arm to compare with the baseline, got {short_repr(arms)}.")
     # An error here is not that of the first arm.
-    mean_interval(baseline, confidence=confidence, metric=metric)
-    differences: dict[str, Any] = {}
-    alone: dict[str, Interval] = {}
-    for name, arm in arms.items():
-        try:
-            first, second = pairs(baseline, arm, metric)
-            differences[name] = second - first
-            alone[name] = mean_interval(differences[name], confidence=confidence)
-        except ValueError as error:
-            raise ValueError(f"arm {short_repr(name)}: {error}") from error
-    wide = 1 - (1 - confidence) / len(arms)
-    raw = [p_value(values) for values in differences.values()]
+    mean_interval(first, confidence=confidence, key=key, points=points)
+    found, alone = {}, {}
+    for name, arm in others.items():
+        with naming(name):
+            found[name] = differences(first, arm, key, points=points)
+            alone[name] = mean_interval(found[name], confidence=confidence)
+    wide = 1 - (1 - confidence) / len(found)
+    raw = [p_value(values) for values in found.values()]
     return {
         name: Comparison(alone[name], mean_interval(values, confidence=wide), single, corrected)
-        for (name, values), single, corrected in zip(
-            differences.items(), raw, holm(raw), strict=True
-        )
+        for (name, values), single, corrected in zip(found.items(), raw, holm(raw), strict=True)
     }
 
 

@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from kdhelpers._values import check_type, is_int, is_number, short_repr
-from kdhelpers.stats.arms import Arm, pairs, row
-
-LARGEST = 1e100  # of factors
+from kdhelpers._values import check_int, check_number, check_type, is_number, short_repr
+from kdhelpers.stats.arms import LARGEST, Arm, pairs, row
 
 
 @dataclass(frozen=True)
@@ -39,33 +37,35 @@ class Interval:
         Raises:
             ValueError: `factor` is not a finite number above 0.
         """
-        if not is_number(factor) or not 0 < factor <= LARGEST:
-            raise ValueError(f"factor must be a finite number above 0, got {short_repr(factor)}.")
+        factor = check_number(factor, 1 / LARGEST, LARGEST, name="factor")
         return Interval(factor * self.mean, factor * self.low, factor * self.high, self.count)
 
 
-def mean_interval(values: Arm, *, confidence: float = 0.95, metric: str | None = None) -> Interval:
+def mean_interval(
+    values: Arm, *, confidence: float = 0.95, key: str = "accuracy", points: bool = False
+) -> Interval:
     """The mean of independent runs and its Student t interval (Student 1908).
 
     Args:
-        values: one result per seed, at least two: numbers or records (see `kdhelpers.stats.arms`).
+        values: one arm of results, of at least two seeds (see `kdhelpers.stats`).
         confidence: the coverage of the interval, default 95 %.
-        metric: what to read from records: "arms.constant.accuracy".
+        key: the figure of the runs to read.
+        points: in percent, from numbers in 0..1.
 
     Raises:
         ValueError: fewer than two values, a value that is not finite, a confidence outside
             (0, 1), or as for `kdhelpers.stats.arms.row`.
     """
-    data = _several(row(values, metric))
-    _check_confidence(confidence)
-    mean = float(data.mean())
-    error = float(data.std(ddof=1) / np.sqrt(len(data)))
-    reach = float(special.stdtrit(len(data) - 1, 0.5 + confidence / 2)) * error
-    return Interval(mean, mean - reach, mean + reach, len(data))
+    return _student(row(values, key, points=points), confidence)
 
 
 def paired_difference(
-    baseline: Arm, treatment: Arm, *, confidence: float = 0.95, metric: str | None = None
+    baseline: Arm,
+    treatment: Arm,
+    *,
+    confidence: float = 0.95,
+    key: str = "accuracy",
+    points: bool = False,
 ) -> Interval:
     """The mean of `treatment - baseline` over common seeds, with its t interval.
 
@@ -75,14 +75,36 @@ def paired_difference(
     Raises:
         ValueError: the arms differ in length or seeds, or as for `mean_interval`.
     """
-    return mean_interval(_differences(baseline, treatment, metric), confidence=confidence)
+    return _student(differences(baseline, treatment, key, points=points), confidence)
+
+
+def differences(
+    baseline: Arm, treatment: Arm, key: str = "accuracy", *, points: bool = False
+) -> NDArray[np.float64]:
+    """`treatment - baseline` of every common seed, shape (seeds,).
+
+    Raises:
+        ValueError: as for `kdhelpers.stats.arms.pairs`.
+    """
+    first, second = pairs(baseline, treatment, key, points=points)
+    return second - first
+
+
+def _student(values: NDArray[np.float64], confidence: float) -> Interval:
+    data = _several(values)
+    share_between(confidence, name="confidence")
+    mean = float(data.mean())
+    error = float(data.std(ddof=1) / np.sqrt(len(data)))
+    reach = float(special.stdtrit(len(data) - 1, 0.5 + confidence / 2)) * error
+    return Interval(mean, mean - reach, mean + reach, len(data))
 
 
 def bootstrap_interval(
     values: Arm,
     *,
     confidence: float = 0.95,
-    metric: str | None = None,
+    key: str = "accuracy",
+    points: bool = False,
     resamples: int = 9_999,
     seed: int = 0,
 ) -> Interval:
@@ -100,11 +122,10 @@ def bootstrap_interval(
     improvement on it.
 
     Args:
-        values: one result per seed: numbers or records (see `kdhelpers.stats.arms`). No bootstrap
-            interval leaves the range of its values, so at least 6 are needed for 95 %: five
-            values lie all on one side of the truth once in 16.
-        confidence: the coverage of the interval, default 95 %.
-        metric: what to read from records.
+        values: one arm of results (see `kdhelpers.stats`). No bootstrap interval leaves the range
+            of its values, so at least 6 are needed for 95 %: five values lie all on one side of
+            the truth once in 16.
+        confidence, key, points: as for `mean_interval`.
         resamples: how often to draw; at 9,999 a bound varies with `seed` by 2 % of the margin
             (10 values) to 4 % (6 values).
         seed: of the resampling; the same seed gives the same interval.
@@ -113,11 +134,17 @@ def bootstrap_interval(
         ValueError: too few values for this confidence, fewer than 1,000 resamples or more than a
             million, a seed that is no whole number from 0, or as for `mean_interval`.
     """
-    data = _several(row(values, metric))
-    _check_confidence(confidence)
-    _check_reach(len(data), confidence)
-    _check_whole("resamples", resamples, 1_000, 1_000_000)
-    _check_whole("seed", seed, 0)
+    data = _several(row(values, key, points=points))
+    share_between(confidence, name="confidence")
+    reach = 1 - 2.0 ** (1 - len(data))  # how often the values lie on both sides of the truth
+    if reach < confidence:
+        raise ValueError(
+            f"a bootstrap interval stays inside the range of its values, so {len(data)} seeds "
+            f"cover at most {100 * reach:.4g} %, below {100 * confidence:.4g} %; run at least "
+            f"{math.ceil(1 - math.log2(1 - confidence))} seeds or use the t interval."
+        )
+    resamples = check_int(resamples, name="resamples", least=1_000, most=1_000_000)
+    rng = np.random.default_rng(check_int(seed, name="seed"))
     count, mean = len(data), float(data.mean())
     if _equal(data):
         return Interval(mean, mean, mean, count)
@@ -128,7 +155,7 @@ def bootstrap_interval(
         confidence_level=1 - 2 * float(special.ndtr(-bound)),
         n_resamples=resamples,
         method="percentile",
-        random_state=np.random.default_rng(seed),
+        random_state=rng,
     ).confidence_interval
     return Interval(mean, float(result.low), float(result.high), count)
 
@@ -138,7 +165,8 @@ def bootstrap_difference(
     treatment: Arm,
     *,
     confidence: float = 0.95,
-    metric: str | None = None,
+    key: str = "accuracy",
+    points: bool = False,
     resamples: int = 9_999,
     seed: int = 0,
 ) -> Interval:
@@ -149,11 +177,11 @@ def bootstrap_difference(
     Raises:
         ValueError: the arms differ in length or seeds, or as for `bootstrap_interval`.
     """
-    differences = _differences(baseline, treatment, metric)
-    return bootstrap_interval(differences, confidence=confidence, resamples=resamples, seed=seed)
+    values = differences(baseline, treatment, key, points=points)
+    return bootstrap_interval(values, confidence=confidence, resamples=resamples, seed=seed)
 
 
-def p_value(differences: Arm, *, metric: str | None = None) -> float:
+def p_value(differences: Arm, *, key: str = "accuracy") -> float:
     """How often pairs without a true difference differ at least as much as these: a t test.
 
     It is below 0.05 exactly where the 95 % t interval leaves out zero. Equal differences have no
@@ -162,7 +190,7 @@ def p_value(differences: Arm, *, metric: str | None = None) -> float:
     Raises:
         ValueError: as for `mean_interval`.
     """
-    data = _several(row(differences, metric))
+    data = _several(row(differences, key))
     if not data.any():
         return 1.0
     data, count = data / np.abs(data).max(), len(data)  # so that no tiny spread becomes 0
@@ -230,11 +258,6 @@ def _rounded(value: float, interval: Interval, rounding: str = ROUND_HALF_EVEN) 
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _differences(baseline: Arm, treatment: Arm, metric: str | None) -> NDArray[np.float64]:
-    first, second = pairs(baseline, treatment, metric)
-    return second - first
-
-
 def _several(data: NDArray[np.float64]) -> NDArray[np.float64]:
     if len(data) < 2:
         raise ValueError(
@@ -249,27 +272,11 @@ def _equal(data: NDArray[np.float64]) -> bool:
     return bool(np.ptp(data) <= 1e-9 * np.abs(data).max())
 
 
-def _check_confidence(confidence: float) -> None:
-    if not is_number(confidence) or not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {short_repr(confidence)}.")
+def share_between(value: object, *, name: str, low: float = 0.0, why: str = "") -> None:
+    """Check for a number between `low` and 1, neither of them.
 
-
-def _check_reach(count: int, confidence: float) -> None:
-    """Refuse an interval that cannot cover the truth as often as it would claim to."""
-    reach = 1 - 2.0 ** (1 - count)
-    if reach < confidence:
-        needed = math.ceil(1 - math.log2(1 - confidence))
-        raise ValueError(
-            f"a bootstrap interval stays inside the range of its values, so {count} seeds cover at "
-            f"most {100 * reach:.4g} %, below {100 * confidence:.4g} %; run at least {needed} "
-            "seeds or use the t interval."
-        )
-
-
-def _check_whole(name: str, value: object, least: int, most: float = math.inf) -> None:
-    if not is_int(value) or value < least:
-        raise ValueError(
-            f"{name} must be a whole number of at least {least:,}, got {short_repr(value)}."
-        )
-    if value > most:
-        raise ValueError(f"{name} must be at most {most:,}, got {short_repr(value)}.")
+    Raises:
+        ValueError: something else.
+    """
+    if not is_number(value) or not low < value < 1:
+        raise ValueError(f"{name} must lie between {low:.3g}{why} and 1, got {short_repr(value)}.")

@@ -10,12 +10,12 @@ effects of 0.5, 0.3 and 0.1, and the exact answer is 4, 7 and 38.
 """
 
 import math
-from contextlib import suppress
-from numbers import Real
 
 from scipy import optimize, special, stats
 
-from kdhelpers._values import check_int, is_int, short_repr
+from kdhelpers._values import check_int, check_number, short_repr
+from kdhelpers.stats.arms import LARGEST
+from kdhelpers.stats.intervals import share_between
 
 __all__ = ["detectable", "power", "seeds_needed"]
 
@@ -39,7 +39,9 @@ def power(effect: float, std: float, count: int, *, confidence: float = 0.95) ->
     Raises:
         ValueError: an argument outside what is said above.
     """
-    return _power(_size(effect, std) * math.sqrt(_count(count)), count, _confidence(confidence))
+    count = check_int(count, name="count", least=2, most=MOST)
+    share_between(confidence, name="confidence")
+    return _power(_size(effect, std) * math.sqrt(count), count, confidence)
 
 
 def seeds_needed(effect: float, std: float, power: float = 0.8, confidence: float = 0.95) -> int:
@@ -66,8 +68,7 @@ def seeds_needed(effect: float, std: float, power: float = 0.8, confidence: floa
         if many >= MOST:
             raise ValueError(
                 f"an effect of {short_repr(effect)} at a std of {short_repr(std)} needs more than "
-                f"{MOST:,} "
-                "seed pairs; it cannot be found this way."
+                f"{MOST:,} seed pairs; it cannot be found this way."
             )
         few, many = many, 2 * many
     while many - few > 1:
@@ -88,7 +89,8 @@ def detectable(std: float, count: int, *, power: float = 0.8, confidence: float 
     Raises:
         ValueError: as for `power` and `seeds_needed`.
     """
-    scale = _above_zero("std", std) / math.sqrt(_count(count))
+    count = check_int(count, name="count", least=2, most=MOST)
+    scale = _spread(std) / math.sqrt(count)
     _check_power(power, confidence)
     reach = 1.0
     while _power(reach, count, confidence) < power:
@@ -107,46 +109,15 @@ def _power(noncentrality: float, count: int, confidence: float) -> float:
 
 def _size(effect: float, std: float) -> float:
     """The effect in standard deviations (Cohen's d of the differences), at least 0."""
-    return abs(_finite("effect", effect)) / _above_zero("std", std)
+    return abs(check_number(effect, -LARGEST, LARGEST, name="effect")) / _spread(std)
 
 
-def _finite(name: str, value: object) -> float:
-    if isinstance(value, Real) and not isinstance(value, bool):
-        with suppress(OverflowError):
-            number = float(value)
-            if math.isfinite(number):
-                return number
-    raise ValueError(f"{name} must be a finite number, got {short_repr(value)}.")
+def _spread(std: float) -> float:
+    """The standard deviation; without spread, nothing is open."""
+    return check_number(std, 1 / LARGEST, LARGEST, name="std")
 
 
-def _above_zero(name: str, value: object) -> float:
-    number = _finite(name, value)
-    if number <= 0:
-        raise ValueError(
-            f"{name} must be above 0, got {short_repr(value)}; without spread, nothing is open."
-        )
-    return number
-
-
-def _count(count: object) -> int:
-    if not is_int(count) or count < 2:
-        raise ValueError(
-            f"count must be a whole number of at least 2 seed pairs, got {short_repr(count)}."
-        )
-    return check_int(count, name="count", most=MOST)
-
-
-def _confidence(confidence: object) -> float:
-    number = _finite("confidence", confidence)
-    if not 0 < number < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {short_repr(confidence)}.")
-    return number
-
-
-def _check_power(power: object, confidence: object) -> None:
-    error_rate = 1 - _confidence(confidence)
-    if not error_rate < _finite("power", power) < 1:
-        raise ValueError(
-            f"power must lie between {error_rate:.3g} (the error rate, had with no effect at all) "
-            f"and 1, got {short_repr(power)}."
-        )
+def _check_power(power: float, confidence: float) -> None:
+    share_between(confidence, name="confidence")
+    why = " (the error rate, had with no effect at all)"
+    share_between(power, name="power", low=1 - confidence, why=why)

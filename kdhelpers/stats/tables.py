@@ -1,11 +1,16 @@
-"""Tables of results, rendered from measured figures: in a notebook, a terminal and the README."""
+"""Tables of results, rendered from measured figures: in a notebook, a terminal and the README.
 
+What the tables of arms take as results: see `kdhelpers.stats`. They show percent and points.
+"""
+
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from kdhelpers._values import check_type, is_number, short_repr
+from kdhelpers._values import check_number, check_type, short_repr
+from kdhelpers.stats.arms import Arm, Results, against, by_size, label, named, naming, row
 from kdhelpers.stats.comparisons import Comparison, compare
 from kdhelpers.stats.intervals import (
     Interval,
@@ -51,7 +56,7 @@ class Table:
 
     def _repr_markdown_(self) -> str:
         rule = ["---", *map(self._side, range(1, len(self.headers)))]
-        lines = [self.headers, rule, *self.rows]
+        lines = [map(_plain, self.headers), rule, *(map(_plain, row) for row in self.rows)]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     def _side(self, column: int) -> str:
@@ -68,6 +73,15 @@ class Table:
         )
 
 
+def _plain(cell: str) -> str:
+    """A cell as text in a table of Markdown, which holds HTML, is split at | and ends with a line.
+
+    Only what would open a tag or name a character is escaped: "< 0.001" stays as it is.
+    """
+    text = re.sub(r"&(?=[#\w])", "&amp;", " ".join(cell.splitlines()))
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text).replace("|", "&#124;")
+
+
 def percent(interval: Interval, *, sign: bool = False) -> str:
     """`93.4 ± 0.8` from an interval of accuracies in points.
 
@@ -80,40 +94,35 @@ def percent(interval: Interval, *, sign: bool = False) -> str:
 
 @made_of("results by size of the transfer set")
 def transfer_table(
-    alone: Mapping[Any, Sequence[float]], distilled: Mapping[Any, Sequence[float]], teacher: float
+    results: Results,
+    distilled: Results | None = None,
+    teacher: float | None = None,
+    *,
+    key: str = "accuracy",
 ) -> Table:
     """Accuracy in % of both arms and their paired difference, a row per transfer set.
 
-    `alone` and `distilled` map a number of images (an int, or its text in a record) to one
-    accuracy in 0..1 per seed; `teacher` is one accuracy.
+    Args:
+        results: by (size, arm), with the arms "alone" and "distilled"; or, beside `distilled`,
+            those of the student alone by size. A size is an int, or its text in a record.
+        distilled: those of the distilled student by size.
+        teacher: its accuracy in 0..1.
+        key: the figure of the runs to show.
 
     Raises:
         ValueError: other arguments, or as for `kdhelpers.stats.paired_difference`.
     """
-    check_type(distilled, Mapping, name="distilled")
-    if not is_number(teacher) or not 0 <= teacher <= 1:
-        raise ValueError(f"teacher must be an accuracy in 0..1, got {short_repr(teacher)}.")
-    if not all(str(size).isdecimal() for size in alone):
-        raise ValueError(
-            f"the sizes of transfer sets are whole numbers, got {short_repr(list(alone))}."
-        )
+    level = 100 * check_number(teacher, 0, 1, name="teacher")
     rows = []
-    for size in sorted(alone, key=int):
-        arms = [[100 * value for value in arm[size]] for arm in (alone, distilled)]
-        rows.append(
-            [
-                f"{int(size):,}",
-                *(percent(mean_interval(arm)) for arm in arms),
-                compared(*arms),
-                f"{100 * teacher:.2f}",
-            ]
-        )
+    for size, (alone, taught) in by_size(results, distilled).items():
+        shown = [_mean(alone, key), _mean(taught, key), difference(alone, taught, key=key)]
+        rows.append([f"{size:,}", *shown, f"{level:.2f}"])
     return Table(
         ["images", "student alone, %", "distilled, %", "difference, points", "teacher, %"], rows
     )
 
 
-ARM_FIGURES = {
+FIGURES = {
     "accuracy": "accuracy, %",
     "agreement": "agreement with the teacher, %",
     "calibration_error": "calibration error, %",
@@ -122,101 +131,153 @@ ARM_FIGURES = {
 
 @made_of("results by arm")
 def arms_table(
-    arms: Mapping[str, Sequence[Mapping[str, float]]],
-    *,
-    baseline: str = "alone",
-    keys: Sequence[str] = ("accuracy",),
+    results: Results, *, baseline: str = "alone", keys: Sequence[str] = ("accuracy",)
 ) -> Table:
     """A row per arm: figures in %, and the paired difference in accuracy from the baseline.
 
     Args:
-        arms: for each arm one dict of figures per seed, as `evaluation.evaluate` gives them, with
-            their `seed` (without, they count as 0, 1, …). Pairs are made of the seeds of an arm,
-            which may be fewer than the baseline's.
-        keys: which of their figures to show.
+        results: the arms; one may have fewer seeds than the baseline.
+        baseline: the arm to compare the others with.
+        keys: which of their figures to show, shares in 0..1 as `evaluate` gives them.
 
     Raises:
         ValueError: there is no arm called `baseline`, an arm has a seed that it has not, or other
             arguments.
     """
-    if not isinstance(keys, list | tuple) or not all(isinstance(key, str) for key in keys):
-        raise ValueError(f"keys must be a list of figures' names, got {short_repr(keys)}.")
-    if baseline not in arms:
-        raise ValueError(f"there is no arm {short_repr(baseline)}; there are {', '.join(arms)}.")
-    first = {run.get("seed", place): run["accuracy"] for place, run in enumerate(arms[baseline])}
+    named(results, baseline)
     rows = []
-    for name, runs in arms.items():
-        figures = {key: [100 * run[key] for run in runs] for key in {*keys, "accuracy"}}
-        own = [run.get("seed", place) for place, run in enumerate(runs)]
-        if not set(own) <= first.keys():
-            raise ValueError(f"the arm {name!r} has a seed that {baseline!r} has not: {own}.")
-        against = [100 * first[seed] for seed in own]
-        difference = "" if name == baseline else compared(against, figures["accuracy"])
-        shown = (percent(mean_interval(figures[key])) for key in keys)
-        rows.append([name, *shown, difference])
-    heads = [ARM_FIGURES.get(key) or key for key in keys]
+    for name, arm in results.items():
+        with naming(name):
+            gain = "" if name == baseline else difference(results[baseline], arm)
+            rows.append([name, *(_mean(arm, key) for key in keys), gain])
+    heads = [FIGURES.get(key, key) for key in keys]
     return Table(["arm", *heads, f"against {baseline}, points"], rows)
 
 
-@made_of("costs by network")
-def cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
-    """Parameters, multiply-accumulates, latency and accuracy of each network.
+@made_of("results by arm")
+def paired_table(
+    results: Results,
+    *,
+    baseline: str = "alone",
+    comparisons: Sequence[tuple[Any, Any]] | None = None,
+    key: str = "accuracy",
+) -> Table:
+    """The paired differences in points with their verdicts, a row each: `plots.paired_points`.
+
+    Args:
+        results: the arms, or those of several sizes by (size, arm).
+        baseline: the arm to compare all others with.
+        comparisons: the pairs (baseline, arm) to show instead.
+        key: the figure of the runs that is compared.
 
     Raises:
-        ValueError: one of the four is missing, or no number.
+        ValueError: an arm that is not there, or as for `kdhelpers.stats.paired_difference`.
     """
+    rows = []
+    for name, arms in against(results, baseline, comparisons).items():
+        gain = paired_difference(*arms, key=key, points=True)
+        rows.append([name, percent(gain, sign=True), verdict(gain)])
+    return Table(["paired over the same seeds", "points, mean ± 95 %", "verdict"], rows)
+
+
+@made_of("results by arm")
+def seeds_table(results: Results, *, key: str = "accuracy") -> Table:
+    """Every single run of every arm in %: all that can be said of one or two seeds.
+
+    Raises:
+        ValueError: as for `kdhelpers.stats.arms.row`.
+    """
+    shown = {name: row(arm, key, points=True) for name, arm in results.items()}
+    rows = [[label(name), " · ".join(f"{each:.1f}" for each in arm)] for name, arm in shown.items()]
+    return Table(["arm", f"{FIGURES.get(key, key)}, of each seed"], rows)
+
+
+@made_of("costs by network")
+def measured_costs(costs: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """What was measured of each network, by name: parameters, macs, latency_ms, accuracy.
+
+    Args:
+        costs: network → a dict of these figures (the accuracy may be missing), or a tuple of
+            what `evaluation.size`, `evaluation.latency` and `evaluation.accuracy` returned.
+
+    Raises:
+        ValueError: no network, or a figure that is missing, no number or below 0.
+    """
+    if not costs:
+        raise ValueError("there is nothing to show; give the costs of at least one network.")
+    found = {}
     for name, cost in costs.items():
-        for key in ("parameters", "macs", "latency_ms", "accuracy"):
-            if not is_number(cost[key]) or not 0 <= cost[key] <= 1e300:
-                raise ValueError(
-                    f"{key} of {short_repr(name)} must be a number, got {short_repr(cost[key])}."
-                )
+        if not isinstance(cost, Mapping):
+            size, *more = cost
+            cost = dict(zip(("parameters", "macs"), size, strict=False))
+            cost |= dict(zip(("latency_ms", "accuracy"), more, strict=False))
+        most = {"parameters": 1e300, "macs": 1e300, "latency_ms": 1e300}
+        most |= {"accuracy": 1.0} if "accuracy" in cost else {}
+        for key, high in most.items():
+            check_number(cost[key], 0, high, name=f"{key} of {short_repr(name)}")
+        found[name] = {key: cost[key] for key in most}
+    return found
+
+
+def cost_table(costs: Mapping[str, Any]) -> Table:
+    """Parameters, multiply-accumulates, latency and, where it is given, accuracy of each network.
+
+    Raises:
+        ValueError: as for `measured_costs`.
+    """
+    headers = ["network", "parameters", "million MACs", "ms a picture", "accuracy, %"]
     rows = [
         [
             name,
             f"{cost['parameters']:,}",
             f"{cost['macs'] / 1e6:.1f}",
             f"{cost['latency_ms']:.2f}",
-            f"{100 * cost['accuracy']:.2f}",
+            f"{100 * cost['accuracy']:.2f}" if "accuracy" in cost else "",
         ]
-        for name, cost in costs.items()
+        for name, cost in measured_costs(costs).items()
     ]
-    return Table(["network", "parameters", "million MACs", "ms a picture", "accuracy, %"], rows)
+    last = -1 if not any(row[-1] for row in rows) else None
+    return Table(headers[:last], [row[:last] for row in rows])
 
 
 @made_of("results by arm")
-def corrected_table(arms: Mapping[str, Sequence[float]], *, baseline: str) -> Table:
+def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -> Table:
     """Every arm of an experiment against one of them, corrected for the number of arms.
 
-    `arms` maps a name to one accuracy in 0..1 per seed. The verdict is that of the simultaneous
-    interval. With fewer than 6 seeds there is no bootstrap interval, with one seed there are
-    only the accuracies.
+    The verdict is that of the simultaneous interval. With fewer than 6 seeds there is no
+    bootstrap interval, with one seed there are only the accuracies.
+
+    Args:
+        results: the arms.
+        baseline: the arm to compare the others with; it comes first.
+        key: the figure of the runs that is compared.
 
     Raises:
         ValueError: `baseline` is none of the arms, or as for `kdhelpers.stats.compare`.
     """
-    if baseline not in arms:
-        raise ValueError(f"baseline {short_repr(baseline)} is none of the arms: {', '.join(arms)}.")
-    points = {name: [100 * value for value in values] for name, values in arms.items()}
-    first = points.pop(baseline)
-    against = f"against {baseline}, points"
-    if len(first) == 1:
-        rows = [[name, f"{values[0]:.2f}"] for name, values in points.items()]
-        return Table(["arm", "accuracy, %"], [[baseline, f"{first[0]:.2f}"], *rows])
-    rows = [[baseline, percent(mean_interval(first)), *[""] * 5]]
-    for name, result in compare(first, points).items() if points else ():
-        rows.append([name, *_judged(first, points[name], result)])
-    headers = [against, "± for all arms together", "bootstrap", "corrected p", "verdict"]
+    named(results, baseline)
+    first = results[baseline]
+    others = {name: arm for name, arm in results.items() if name != baseline}
+    if len(row(first, key)) == 1:
+        shown = {name: row(arm, key, points=True) for name, arm in results.items()}
+        order = [baseline, *others]
+        return Table(["arm", "accuracy, %"], [[name, f"{shown[name][0]:.2f}"] for name in order])
+    rows = [[baseline, _mean(first, key), *[""] * 5]]
+    for name, result in compare(first, others, key=key, points=True).items() if others else ():
+        rows.append([name, _mean(others[name], key), *_judged(first, others[name], key, result)])
+    headers = [
+        f"against {baseline}, points", "± for all arms together", "bootstrap", "corrected p",
+        "verdict",
+    ]  # fmt: skip
     return Table(["arm", "accuracy, %", *headers], rows)
 
 
-def _judged(baseline: Sequence[float], values: Sequence[float], result: Comparison) -> list[str]:
+def _judged(baseline: Arm, arm: Arm, key: str, result: Comparison) -> list[str]:
     drawn = "too few seeds"
-    if len(values) >= FEWEST_FOR_BOOTSTRAP:
-        interval = bootstrap_difference(baseline, values)
+    if result.difference.count >= FEWEST_FOR_BOOTSTRAP:
+        interval = bootstrap_difference(baseline, arm, key=key, points=True)
         drawn = f"{interval.low:+.2f} to {interval.high:+.2f}"
     return [
-        percent(mean_interval(values)),
         percent(result.difference, sign=True),
         f"± {result.simultaneous.margin:.2f}",
         drawn,
@@ -225,8 +286,26 @@ def _judged(baseline: Sequence[float], values: Sequence[float], result: Comparis
     ]
 
 
+def _mean(arm: Arm, key: str) -> str:
+    return percent(mean_interval(arm, key=key, points=True))
+
+
+def difference(baseline: Arm, arm: Arm, *, key: str = "accuracy") -> str:
+    """`+8.77 ± 3.76 (helps)`: the paired difference of two arms in points, and its verdict.
+
+    Args:
+        baseline, arm: arms of results, accuracies in 0..1.
+        key: the figure of the runs that is compared.
+
+    Raises:
+        ValueError: as for `kdhelpers.stats.paired_difference`.
+    """
+    gain = paired_difference(baseline, arm, key=key, points=True)
+    return f"{percent(gain, sign=True)} ({verdict(gain)})"
+
+
 def compared(baseline: Sequence[float], values: Sequence[float]) -> str:
-    """`+8.77 ± 3.76 (helps)`: the paired difference of points, and what it allows to say.
+    """As `difference`, for rows that are in points already.
 
     Raises:
         ValueError: as for `kdhelpers.stats.paired_difference`.

@@ -91,8 +91,8 @@ def test_the_diagram_names_its_parts() -> None:
 def test_an_image_grid_shows_the_first_images_with_their_classes(channels: int) -> None:
     shown = split(9, channels)
     figure = plots.image_grid(shown, columns=3, rows=2)
-    assert len(figure.axes) == 6
-    for axes, image, label in zip(figure.axes, shown.images, shown.labels, strict=False):
+    assert len(figure.figure.axes) == 6
+    for axes, image, label in zip(figure.figure.axes, shown.images, shown.labels, strict=False):
         pixels = axes.images[0].get_array()
         expected = image[0] if channels == 1 else image.permute(1, 2, 0)
         assert np.array_equal(pixels, expected.numpy())
@@ -104,12 +104,12 @@ def test_an_image_grid_may_have_more_places_than_images(
     count: int, columns: int, rows: int
 ) -> None:
     figure = plots.image_grid(split(count, 1), columns=columns, rows=rows)
-    assert sum(len(axes.images) for axes in figure.axes) == count
-    assert not any(axes.axison for axes in figure.axes)
+    assert sum(len(axes.images) for axes in figure.figure.axes) == count
+    assert not any(axes.axison for axes in figure.figure.axes)
 
 
 def test_soft_target_bars_are_as_high_as_the_probabilities() -> None:
-    picture, *charts = bars().axes
+    picture, *charts = bars().figure.axes
     assert picture.get_title() == "labelled cat"
     assert np.array_equal(picture.images[0].get_array(), split(1, 1).images[0, 0].numpy())
     for axes, (title, values) in zip(charts, BELIEFS.items(), strict=True):
@@ -123,7 +123,7 @@ def test_soft_target_bars_are_as_high_as_the_probabilities() -> None:
 
 
 def test_a_transfer_curve_shows_means_and_intervals_in_percent() -> None:
-    (axes,) = curve().axes
+    (axes,) = curve().figure.axes
     for drawn, arm in zip(errorbars(axes), (ALONE, DISTILLED), strict=True):
         line, _, (segments,) = drawn.lines
         expected = [mean_interval([100 * v for v in arm[size]]) for size in sorted(arm)]
@@ -136,12 +136,12 @@ def test_a_transfer_curve_shows_means_and_intervals_in_percent() -> None:
 
 
 def test_the_arms_of_a_curve_differ_in_more_than_colour() -> None:
-    (axes,) = curve().axes
+    (axes,) = curve().figure.axes
     assert len({drawn.lines[0].get_marker() for drawn in errorbars(axes)}) == 2
 
 
 def test_paired_points_show_every_seed_and_a_verdict_in_colour() -> None:
-    (axes,) = points().axes
+    (axes,) = points().figure.axes
     assert [tick.get_text() for tick in axes.get_yticklabels()] == list(DIFFERENCES)
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     assert [list(line.get_xdata()) for line in dots] == list(DIFFERENCES.values())
@@ -154,12 +154,12 @@ def test_paired_points_show_every_seed_and_a_verdict_in_colour() -> None:
 
 def test_temperature_trajectories_are_drawn_from_epoch_1_and_differ_in_more_than_colour() -> None:
     figure = plots.temperature_trajectories({str(n): [2.0, 1.0 + n] for n in range(8)})
-    (axes,) = figure.axes
+    (axes,) = figure.figure.axes
     assert [list(line.get_xdata()) for line in axes.lines] == [[1, 2]] * 8
     assert [list(line.get_ydata()) for line in axes.lines] == [[2.0, 1.0 + n] for n in range(8)]
     assert len({(line.get_marker(), line.get_linestyle()) for line in axes.lines}) == 8
     assert len({line.get_color() for line in axes.lines}) == len(plots.PALETTE)
-    (legend,) = figure.legends
+    (legend,) = figure.figure.legends
     assert [text.get_text() for text in legend.get_texts()] == list("01234567")
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "temperature T")
     assert axes.get_ylim()[0] == 0

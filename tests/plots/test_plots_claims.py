@@ -49,7 +49,7 @@ def test_every_figure_is_drawn_labelled_and_becomes_a_png(draw: Callable[[], Fig
 
 
 def test_a_forest_has_a_row_for_each_arm_with_its_mean_and_interval() -> None:
-    (axes,) = forest().axes
+    (axes,) = forest().figure.axes
     assert tick_names(axes)[1] == list(PLAIN)
     diamonds = [line for line in axes.lines if line.get_marker() == "D"]
     means = [(line.get_xdata()[0], line.get_ydata()[0]) for line in diamonds]
@@ -64,16 +64,16 @@ def test_a_forest_has_a_row_for_each_arm_with_its_mean_and_interval() -> None:
 
 
 def test_the_claim_is_a_band_with_its_numbers() -> None:
-    (axes,) = forest().axes
+    (axes,) = forest().figure.axes
     (band,) = axes.patches
     assert (band.get_x(), band.get_x() + band.get_width()) == (2, 3)
     assert "claimed: +2 to +3 points" in texts(axes.figure)
-    assert not plots.forest(PLAIN).axes[0].patches
+    assert not plots.forest(PLAIN).figure.axes[0].patches
     assert "claimed: -1 to +0.5 ms" in texts(plots.forest(PLAIN, claim=(-1, 0.5), unit="ms"))
 
 
 def test_of_a_family_the_verdict_is_the_simultaneous_one() -> None:
-    (axes,) = family().axes
+    (axes,) = family().figure.axes
     thin, thick, diamond, _zero = axes.lines
     assert tuple(thin.get_xdata()) == (-0.1, 2.1)
     assert tuple(thick.get_xdata()) == (0.5, 1.5)
@@ -99,7 +99,7 @@ def test_forests_that_cannot_be_drawn_are_refused(
 
 
 def test_power_is_in_percent_against_the_number_of_pairs() -> None:
-    (axes,) = power().axes
+    (axes,) = power().figure.axes
     lines = {line.get_label(): line for line in axes.lines}
     for effect, values in POWERS.items():
         assert list(lines[effect].get_xdata()) == [2, 8, 32]
@@ -125,7 +125,7 @@ def test_powers_that_do_not_fit_are_refused(powers: dict, match: str) -> None:
 
 
 def test_the_misleading_bars_mislead() -> None:
-    (axes,) = bars().axes
+    (axes,) = bars().figure.axes
     assert tick_names(axes)[0] == list(BARS)
     heights = [bar.get_height() for bar in axes.patches]
     assert heights == pytest.approx([98.01, 98.12, 98.03])

@@ -54,7 +54,7 @@ def test_every_chart_labels_its_axes(draw: Callable[[], Figure]) -> None:
 
 
 def test_the_diagram_has_the_regressor_on_the_students_side() -> None:
-    (axes,) = plots.hint_diagram().axes
+    (axes,) = plots.hint_diagram().figure.axes
     places = {text.get_text(): text.get_position() for text in axes.texts}
     for name in ("hint layer", "guided layer", "teacher: wide and shallow (frozen)"):
         assert name in places
@@ -64,7 +64,7 @@ def test_the_diagram_has_the_regressor_on_the_students_side() -> None:
 
 
 def test_stage_1_of_the_diagram_is_the_guided_layer_and_what_lies_below_it() -> None:
-    (axes,) = plots.hint_diagram().axes
+    (axes,) = plots.hint_diagram().figure.axes
     (region,) = (patch for patch in axes.patches if isinstance(patch, Polygon))
     inside = Path(region.get_xy())
     layers = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
@@ -82,7 +82,7 @@ def test_stage_1_of_the_diagram_is_the_guided_layer_and_what_lies_below_it() -> 
 
 def test_feature_maps_are_rows_of_channels_on_one_scale() -> None:
     figure = feature_maps()
-    grid = np.array(figure.axes).reshape(2, 4)
+    grid = np.array(figure.figure.axes).reshape(2, 4)
     assert [axes.get_ylabel() for axes in grid[:, 0]] == ["teacher", "student"]
     for column, axes in enumerate(grid[0]):
         (image,) = axes.images
@@ -96,7 +96,7 @@ def test_feature_maps_are_rows_of_channels_on_one_scale() -> None:
 def test_feature_maps_may_begin_with_the_image() -> None:
     colours = torch.arange(3 * 4, dtype=torch.uint8).reshape(3, 2, 2)
     figure = plots.feature_maps({"teacher": maps(2, 3)}, image=colours)
-    grid = np.array(figure.axes).reshape(2, 2)
+    grid = np.array(figure.figure.axes).reshape(2, 2)
     assert np.array_equal(grid[0, 0].images[0].get_array(), colours.permute(1, 2, 0))
     assert [axes.get_ylabel() for axes in grid[:, 0]] == ["image", "teacher"]
     assert not grid[0, 1].images
@@ -108,7 +108,7 @@ def test_feature_maps_may_require_a_gradient_and_be_few() -> None:
     figure = plots.feature_maps(
         {"a": torch.zeros(2, 1, 1, dtype=torch.float16, requires_grad=True)}
     )
-    assert len(figure.axes) == 2
+    assert len(figure.figure.axes) == 2
     assert_drawn(figure)
 
 
@@ -130,7 +130,7 @@ def test_feature_maps_that_cannot_be_shown_are_refused(
 
 
 def test_a_collapse_is_drawn_on_a_logarithmic_axis() -> None:
-    (axes,) = collapse().axes
+    (axes,) = collapse().figure.axes
     assert axes.get_yscale() == "log"
     assert [list(line.get_ydata()) for line in axes.lines] == list(COLLAPSE.values())
     assert [list(line.get_xdata()) for line in axes.lines] == [[1, 2, 3, 4]] * 2
@@ -139,7 +139,9 @@ def test_a_collapse_is_drawn_on_a_logarithmic_axis() -> None:
 
 
 def test_the_places_of_a_series_can_be_given() -> None:
-    (axes,) = plots.log_series({"a": [1, 2]}, ylabel="y", xlabel="epoch", places=[10, 20]).axes
+    (axes,) = plots.log_series(
+        {"a": [1, 2]}, ylabel="y", xlabel="epoch", places=[10, 20]
+    ).figure.axes
     assert list(axes.lines[0].get_xdata()) == [10, 20]
     assert axes.get_xlabel() == "epoch"
 
@@ -162,7 +164,7 @@ def test_series_that_have_no_logarithm_are_refused(
 
 
 def test_the_stages_stand_side_by_side() -> None:
-    first, second = stages().axes
+    first, second = stages().figure.axes
     assert first.get_title().startswith("stage 1")
     assert second.get_title().startswith("stage 2")
     assert list(first.lines[0].get_ydata()) == [1.0, 0.5]
@@ -191,7 +193,7 @@ def test_stages_that_cannot_be_drawn_are_refused(stage1: list, stage2: dict, mat
 
 
 def test_each_layer_has_its_seeds_and_interval_above_its_name() -> None:
-    (axes,) = by_layer().axes
+    (axes,) = by_layer().figure.axes
     assert tick_names(axes)[0] == list(LAYERS)
     marks = [line for line in axes.lines if line.get_marker() == "o"]
     for column, (line, drawn, values) in enumerate(
@@ -205,7 +207,7 @@ def test_each_layer_has_its_seeds_and_interval_above_its_name() -> None:
 
 
 def test_layers_are_compared_with_no_hint() -> None:
-    (axes,) = by_layer().axes
+    (axes,) = by_layer().figure.axes
     (level,) = (line for line in axes.lines if line.get_linestyle() == ":")
     assert level.get_ydata()[0] == pytest.approx(71.0)
     (band,) = axes.patches

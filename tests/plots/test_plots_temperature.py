@@ -52,7 +52,7 @@ def test_every_chart_labels_its_axes(draw: Callable[[], Figure]) -> None:
 
 
 def test_bars_are_the_softmax_at_each_temperature() -> None:
-    for axes, temperature in zip(bars().axes, GRID, strict=True):
+    for axes, temperature in zip(bars().figure.axes, GRID, strict=True):
         assert axes.get_title() == f"T = {temperature:g}"
         first = 1 / (1 + np.exp(-2 / temperature))
         assert [bar.get_height() for bar in axes.patches] == pytest.approx([first, 1 - first])
@@ -60,7 +60,7 @@ def test_bars_are_the_softmax_at_each_temperature() -> None:
 
 
 def test_entropy_lies_below_its_limit() -> None:
-    (axes,) = entropy().axes
+    (axes,) = entropy().figure.axes
     *curves, limit = axes.lines
     assert [list(line.get_ydata()) for line in curves] == list(CURVES.values())
     assert len({line.get_linestyle() for line in curves}) == 2
@@ -69,7 +69,7 @@ def test_entropy_lies_below_its_limit() -> None:
 
 
 def test_the_heat_map_leaves_the_diagonal_blank() -> None:
-    axes, bar = heatmap().axes
+    axes, bar = heatmap().figure.axes
     assert "%" in bar.get_ylabel()
     assert axes.images[0].get_clim() == pytest.approx((0, 30))
     assert tick_names(axes) == (list(CLASSES), list(CLASSES))
@@ -87,15 +87,15 @@ def test_the_heat_map_leaves_the_diagonal_blank() -> None:
 
 
 def test_two_logarithmic_axes_with_a_level() -> None:
-    (axes,) = logs().axes
+    (axes,) = logs().figure.axes
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     assert [list(line.get_ydata()) for line in axes.lines[:2]] == list(CURVES.values())
     assert axes.lines[2].get_ydata()[0] == 1.0
-    assert len(plots.log_curves(GRID, CURVES, ylabel="norm").axes[0].lines) == 2
+    assert len(plots.log_curves(GRID, CURVES, ylabel="norm").figure.axes[0].lines) == 2
 
 
 def test_a_sweep_shows_means_and_intervals_beside_the_student_alone() -> None:
-    (axes,) = sweep().axes
+    (axes,) = sweep().figure.axes
     for drawn, arm in zip(errorbars(axes), SWEEP.values(), strict=True):
         expected = [mean_interval([100 * v for v in arm[t]]) for t in (1.0, 4.0)]
         line, _, (segments,) = drawn.lines
@@ -116,5 +116,5 @@ def test_a_fourth_line_is_drawn_like_the_first() -> None:
     arms = {name: {1.0: [0.8, 0.9], 4.0: [0.9, 0.95]} for name in curves}
     students = plots.temperature_sweep(arms, {name: [0.7, 0.8] for name in curves}, teacher=0.97)
     for figure in (entropies, norms):
-        assert {line.get_label() for line in figure.axes[0].lines} >= curves.keys()
-    assert len(errorbars(students.axes[0])) == 4
+        assert {line.get_label() for line in figure.figure.axes[0].lines} >= curves.keys()
+    assert len(errorbars(students.figure.figure.axes[0])) == 4

@@ -120,33 +120,28 @@ def test_the_familys_error_rate_is_at_most_5_percent(effects: list[float]) -> No
     assert min(wrong_holm, wrong_interval) / repetitions > 0.015
 
 
-def records(effect: float, seeds: range, **parameters: Any) -> list[dict[str, Any]]:
-    return [
-        {
-            "notebook": "05",
-            "parameters": {"seed": seed, **parameters},
-            "metrics": {"accuracy": 0.9 + seed / 100 + effect * (1 + seed / 10)},
-        }
-        for seed in seeds
-    ]
-
-
-def test_records_are_compared_by_seed() -> None:
-    baseline, rising = records(0, range(5)), records(0.01, range(5), T="rising")
-    found = compare(baseline, {"rising": rising[::-1]}, metric="accuracy")["rising"]
-    assert found.difference.mean == pytest.approx(0.012)
-    assert found.difference.margin < 0.003  # the pairs are those of a seed, in whatever order
-    assert found.difference.low == pytest.approx(
-        mean_interval([0.01 * (1 + seed / 10) for seed in range(5)]).low
-    )
+def test_results_are_compared_by_seed_and_the_baseline_may_be_named() -> None:
+    baseline = [{"accuracy": 0.9 + seed / 100, "seed": seed} for seed in range(5)]
+    rising = [
+        {"accuracy": 0.91 + 0.011 * seed, "seed": seed} for seed in (4, 2, 0, 3, 1)
+    ]  # 0.01 and a tenth of it more from seed to seed
+    results = {"rising": rising, "fixed": baseline}
+    assert compare("fixed", results) == compare(baseline, {"rising": rising})
+    found = compare("fixed", results, points=True)
+    assert list(found) == ["rising"]
+    assert found["rising"].difference.mean == pytest.approx(1.2)
+    expected = mean_interval([1 + seed / 10 for seed in range(5)])
+    assert found["rising"].difference.low == pytest.approx(expected.low)
+    with pytest.raises(ValueError, match="baseline 'constant' is none of the arms: rising, fixed"):
+        compare("constant", results)
 
 
 @pytest.mark.parametrize(
     ("others", "message"),
     [
-        ({}, "arms must map the name of each arm to its results, got {}"),
-        ([[1.0, 2.0]], r"arms must map the name of each arm to its results, got \[\["),
-        (None, "arms must map"),
+        ({}, "there is no arm to compare with the baseline, got {}"),
+        ([[1.0, 2.0]], r"results must be a Mapping, got \[\["),
+        (None, "results must be a Mapping"),
         ({"a": [1.0, 3.0], "b": [1.0]}, "arm 'b': paired arms need the same seeds, got 2 and 1"),
         ({"a": [1.0, math.nan]}, "arm 'a': all values must be finite"),
         ({"a": 0.9}, "arm 'a': an arm is a row of numbers"),

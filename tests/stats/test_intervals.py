@@ -96,7 +96,7 @@ def test_equal_values_have_no_spread() -> None:
     [
         ([], r"at least two values in a row, got shape \(0,\)"),
         ([1.0], "at least two values"),
-        ([[1.0, 2.0], [3.0, 4.0]], r"got shape \(2, 2\)"),
+        ([[1.0, 2.0], [3.0, 4.0]], "type list among them"),
         ([1.0, math.nan], "all values must be finite"),
         ([1.0, math.inf], "all values must be finite"),
     ],
@@ -121,36 +121,26 @@ def test_arms_with_different_seeds_are_refused() -> None:
         paired_difference(BASELINE, TREATMENT[:4])
 
 
-def records(accuracies: list[float], seeds: list[int], **parameters: Any) -> list[dict[str, Any]]:
-    return [
-        {"parameters": {"seed": seed, **parameters}, "metrics": {"test": {"accuracy": accuracy}}}
-        for accuracy, seed in zip(accuracies, seeds, strict=True)
-    ]
-
-
-def test_records_say_what_their_numbers_say() -> None:
-    baseline, treatment = [*BASELINE, 90.0], [*TREATMENT, 91.0]
-    seeds = [5, 3, 4, 0, 1, 2]
-    arms = (
-        records(baseline, seeds),
-        # The same pairs, in another order.
-        records(treatment, seeds, temperature=4)[::-1],
-    )
-    assert mean_interval(arms[0], metric="test.accuracy") == mean_interval(baseline)
+def test_results_say_what_their_numbers_say() -> None:
+    baseline, treatment = [[value / 100 for value in (*arm, 90.0)] for arm in (BASELINE, TREATMENT)]
+    first = [{"accuracy": a, "seed": seed} for seed, a in enumerate(baseline)]
+    second = [{"accuracy": a, "seed": seed} for seed, a in enumerate(treatment)][::-1]
+    points = [[100 * value for value in arm] for arm in (baseline, treatment)]
+    assert mean_interval(first) == mean_interval(baseline)
+    assert mean_interval(first, points=True) == mean_interval(points[0])
     for compare in (paired_difference, bootstrap_difference):
-        assert compare(*arms, metric="test.accuracy") == compare(baseline, treatment)
-    assert bootstrap_interval(arms[0], metric="test.accuracy") == bootstrap_interval(baseline)
-    assert p_value(arms[0], metric="test.accuracy") == p_value(baseline)
-    with pytest.raises(ValueError, match="name the metric"):
-        paired_difference(*arms)
-    with pytest.raises(ValueError, match="records"):
-        paired_difference(baseline, treatment, metric="test.accuracy")
+        assert compare(first, second) == compare(baseline, treatment)
+        assert compare(first, second, points=True) == compare(*points)
+    assert bootstrap_interval(first, points=True) == bootstrap_interval(points[0])
+    assert p_value(first) == p_value(baseline)
+    losses = [{"loss": value} for value in BASELINE]
+    assert mean_interval(losses, key="loss") == mean_interval(BASELINE)
 
 
 def test_an_interval_can_be_told_in_another_unit() -> None:
     assert Interval(0.5, 0.25, 0.75, 5).scaled(100) == Interval(50, 25, 75, 5)
     for factor in (0, -1, math.inf, math.nan):
-        with pytest.raises(ValueError, match="factor must be a finite number above 0"):
+        with pytest.raises(ValueError, match="factor must be a number from 1e-100"):
             Interval(0.5, 0.25, 0.75, 5).scaled(factor)
 
 
@@ -245,11 +235,11 @@ def test_a_bootstrap_that_cannot_cover_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"resamples": 999}, "resamples must be a whole number of at least 1,000, got 999"),
+        ({"resamples": 999}, "resamples must be at least 1,000, got 999"),
         ({"resamples": 1e4}, "resamples must be a whole number"),
         ({"resamples": True}, "resamples must be a whole number"),
-        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
-        ({"seed": None}, "seed must be a whole number of at least 0, got None"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"seed": None}, "seed must be a whole number, got None"),
         ({"confidence": 95}, "confidence must lie between 0 and 1, got 95"),
         ({"values": [1.0]}, "at least two values"),
         ({"values": [1.0, math.nan]}, "all values must be finite"),

@@ -128,23 +128,23 @@ def test_numbers_of_numpy_are_numbers() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"effect": math.nan}, "effect must be a finite number, got nan"),
-        ({"effect": 10**400}, "effect must be a finite number"),
-        ({"effect": "big"}, "effect must be a finite number, got 'big'"),
-        ({"effect": True}, "effect must be a finite number, got True"),
-        ({"std": -0.15}, "std must be above 0, got -0.15"),
-        ({"std": 0}, "std must be above 0, got 0"),
-        ({"std": math.inf}, "std must be a finite number, got inf"),
-        ({"std": None}, "std must be a finite number, got None"),
-        ({"std": [0.1, 0.2]}, "std must be a finite number"),
-        ({"count": 1}, "count must be a whole number of at least 2 seed pairs, got 1"),
+        ({"effect": math.nan}, "effect must be a number from .*, got nan"),
+        ({"effect": 10**400}, "effect must be a number from"),
+        ({"effect": "big"}, "effect must be a number from .*, got 'big'"),
+        ({"effect": True}, "effect must be a number from .*, got True"),
+        ({"std": -0.15}, "std must be a number from .*, got -0.15"),
+        ({"std": 0}, "std must be a number from .*, got 0"),
+        ({"std": math.inf}, "std must be a number from .*, got inf"),
+        ({"std": None}, "std must be a number from .*, got None"),
+        ({"std": [0.1, 0.2]}, "std must be a number from"),
+        ({"count": 1}, "count must be at least 2, got 1"),
         ({"count": 2.5}, "count must be a whole number"),
         ({"count": math.nan}, "count must be a whole number"),
         ({"count": True}, "count must be a whole number"),
         ({"count": "5"}, "count must be a whole number"),
         ({"confidence": 95}, "confidence must lie between 0 and 1, got 95"),
         ({"confidence": 0}, "confidence must lie between 0 and 1"),
-        ({"confidence": math.nan}, "confidence must be a finite number"),
+        ({"confidence": math.nan}, "confidence must lie between 0 and 1, got nan"),
     ],
 )
 def test_bad_arguments_of_power_are_refused(arguments: dict[str, Any], message: str) -> None:
@@ -157,12 +157,12 @@ def test_bad_arguments_of_power_are_refused(arguments: dict[str, Any], message: 
     [
         ({"effect": 0}, "an effect of 0 at a std of 0.15 needs more than 1,048,576 seed pairs"),
         ({"effect": 1e-9}, "it cannot be found this way"),
-        ({"effect": math.inf}, "effect must be a finite number, got inf"),
-        ({"std": -1}, "std must be above 0"),
+        ({"effect": math.inf}, "effect must be a number from .*, got inf"),
+        ({"std": -1}, "std must be a number from"),
         ({"power": 0}, r"power must lie between 0.05 \(the error rate"),
         ({"power": 1}, "power must lie between 0.05 .* and 1, got 1"),
         ({"power": 80}, "power must lie between"),
-        ({"power": math.nan}, "power must be a finite number, got nan"),
+        ({"power": math.nan}, "power must lie between 0.05 .* got nan"),
         ({"power": 0.05}, "power must lie between 0.05"),
         ({"power": 0.15, "confidence": 0.8}, "power must lie between 0.2"),
         ({"confidence": 1}, "confidence must lie between 0 and 1"),
@@ -177,5 +177,5 @@ def test_bad_arguments_of_seeds_needed_are_refused(arguments: dict[str, Any], me
 
 
 def test_a_bad_count_is_refused_by_detectable() -> None:
-    with pytest.raises(ValueError, match="count must be a whole number"):
+    with pytest.raises(ValueError, match="count must be at least 2"):
         detectable(0.15, 1)
