@@ -11,6 +11,7 @@ from numbers import Integral, Real
 from typing import Any, TypeGuard
 
 MOST = 2**63 - 1  # what PyTorch and NumPy can count to
+HEAVIEST = 1e9  # of weights
 
 _reprs = reprlib.Repr()
 _reprs.maxstring = _reprs.maxother = _reprs.maxlong = 60
@@ -46,12 +47,11 @@ def is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def check_number(value: object, low: float, high: float, *, name: str) -> float:
+def check_number(value: object, low: float = 0.0, high: float = HEAVIEST, *, name: str) -> float:
     """The number as a float, in [low, high]."""
     if not is_number(value) or not low <= value <= high:
-        raise ValueError(
-            f"{name} must be a number from {low:g} to {high:g}, got {short_repr(value)}."
-        )
+        wanted = f"a number from {low:g} to {high:g}"
+        raise ValueError(f"{name} must be {wanted}, got {short_repr(value)}.")
     return float(value)
 
 
@@ -59,10 +59,9 @@ def check_int(value: object, *, name: str, least: int = 0, most: int = MOST) -> 
     """The whole number as an int, in [least, most]."""
     if not is_int(value):
         raise ValueError(f"{name} must be a whole number, got {short_repr(value)}.")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least:,}, got {short_repr(value)}.")
-    if value > most:
-        raise ValueError(f"{name} must be at most {most:,}, got {short_repr(value)}.")
+    if not least <= value <= most:
+        bound = f"at least {least:,}" if value < least else f"at most {most:,}"
+        raise ValueError(f"{name} must be {bound}, got {short_repr(value)}.")
     return int(value)
 
 

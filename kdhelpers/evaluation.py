@@ -24,8 +24,8 @@ def to_device(model: nn.Module, device: torch.device, *, channels_last: bool = T
     Raises:
         ValueError: no network with weights, or no device of this machine.
     """
-    _tensors.network(model)
-    model.to(_tensors.device(device))
+    _tensors.check_network(model)
+    model.to(_tensors.check_device(device))
     model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
@@ -95,9 +95,9 @@ def predict(
         ValueError: `split` is empty, its images do not fit the model, `batch_size` is less
             than 1, `views` have no such `view`, or the model is no network with weights.
     """
-    _tensors.network(model)
+    _tensors.check_network(model)
     check_type(split, Split, name="split")
-    _tensors.readable(split.images, name="the images of the split")
+    _tensors.check_readable(split.images, name="the images of the split")
     if len(split) == 0:
         raise ValueError("the split is empty: there is nothing to predict.")
     if batch_size is not None:
@@ -142,8 +142,8 @@ def agreement(student_logits: Tensor, teacher_logits: Tensor) -> float:
     Raises:
         ValueError: logits of two shapes, or as for `accuracy`.
     """
-    _tensors.readable(student_logits, name="student_logits")
-    _tensors.readable(teacher_logits, name="teacher_logits")
+    _tensors.check_readable(student_logits, name="student_logits")
+    _tensors.check_readable(teacher_logits, name="teacher_logits")
     if student_logits.shape != teacher_logits.shape:
         raise ValueError(
             "agreement needs logits of one shape, got "
@@ -262,14 +262,14 @@ def evaluate(
         "calibration_error": calibration_error(logits, split.labels),
     }
     if teacher_logits is not None:
-        _tensors.readable(teacher_logits, name="teacher_logits")
+        _tensors.check_readable(teacher_logits, name="teacher_logits")
         figures["agreement"] = agreement(logits, teacher_logits.to(logits.device))
     return figures
 
 
 def _shape(model: nn.Module, shape: Sequence[int]) -> tuple[int, int, int]:
     """The checked shape of an image for a checked network."""
-    _tensors.network(model)
+    _tensors.check_network(model)
     channels, height, width = check_ints(shape, name="input_shape", count=3, most=2**16)
     if channels * height * width > MOST_PIXELS:
         raise ValueError(
@@ -283,8 +283,8 @@ def _device(model: nn.Module) -> torch.device:
 
 
 def _check_rows(logits: Tensor, labels: Tensor) -> None:
-    _tensors.readable(logits, name="logits")
-    _tensors.readable(labels, name="labels")
+    _tensors.check_readable(logits, name="logits")
+    _tensors.check_readable(labels, name="labels")
     if not logits.is_floating_point():
         raise ValueError(
             f"logits must be floating point, got {logits.dtype}; convert with .float()."

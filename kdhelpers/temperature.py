@@ -2,9 +2,8 @@
 
 A schedule is anything called as `schedule(epoch, epochs)`, epochs numbered 0 to epochs - 1, that
 returns T for that epoch: a number, or a 0-d tensor where T is learned. It depends on nothing else,
-so a resumed run goes on where it would have been. Those here raise `ValueError` for any other
-epoch. `Distillation` takes a schedule wherever it takes a number, and a number is the constant
-schedule.
+so a resumed run goes on where it would have been. `Distillation` takes a schedule wherever it takes
+a number, and a number is the constant schedule.
 
     Distillation(teacher, temperature=ExponentialDecay(start=5, floor=1, factor=0.95))
 
@@ -18,11 +17,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kdhelpers import _tensors
-from kdhelpers._values import check_int, check_number, is_int, is_number, short_repr
+from kdhelpers._tensors import COLDEST, HOTTEST, check_matrix, check_samples, check_temperature
+from kdhelpers._values import HEAVIEST, check_int, check_number, short_repr
 from kdhelpers.losses.logits import kd_loss
 
-LONGEST = 1_000_000_000  # epochs of a run
+WARMEST = HOTTEST[torch.float32]  # networks compute in it
 
 Schedule = Callable[[int, int], float | Tensor]
 
@@ -33,8 +32,8 @@ class ExponentialDecay:
 
     It does not look at the length of the run: a run of five epochs ends at T = 4.07.
 
-    Raises ValueError: start or floor not a number from 1e-6 to 1e9, a floor above start, a factor
-    outside (0, 1).
+    Raises ValueError: start or floor not a number from 1e-6 to 300, a floor above start, a factor
+    outside [0, 1].
     Source: no paper; the defaults are those of a tutorial, whose gain of 2–3 % was not measured.
     """
 
@@ -43,20 +42,15 @@ class ExponentialDecay:
     factor: float = 0.95
 
     def __post_init__(self) -> None:
-        _keep_positive(self, "start", "floor", "factor")
+        _keep_numbers(self, "start", "floor")
+        _keep_numbers(self, "factor", low=0, high=1)
         if self.floor > self.start:
             raise ValueError(
                 f"floor must not be above start, but {self.floor:g} is above {self.start:g}; for "
                 "a temperature that rises use Linear or Cosine."
             )
-        if self.factor >= 1:
-            raise ValueError(
-                f"factor must lie between 0 and 1, but is {self.factor:g}; for a constant "
-                "temperature give a number."
-            )
 
     def __call__(self, epoch: int, epochs: int) -> float:
-        _check_epoch(epoch, epochs)
         return max(self.floor, self.start * self.factor**epoch)
 
 
@@ -64,14 +58,14 @@ class ExponentialDecay:
 class Linear:
     """T goes from start in the first epoch to end in the last, by equal steps; it may rise.
 
-    Raises ValueError: start or end not a number from 1e-6 to 1e9.
+    Raises ValueError: start or end not a number from 1e-6 to 300.
     """
 
     start: float
     end: float
 
     def __post_init__(self) -> None:
-        _keep_positive(self, "start", "end")
+        _keep_numbers(self, "start", "end")
 
     def __call__(self, epoch: int, epochs: int) -> float:
         return _between(self.start, self.end, _progress(epoch, epochs))
@@ -83,14 +77,14 @@ class Cosine:
 
     It stays near both ends for longer than `Linear` and is fastest in the middle.
 
-    Raises ValueError: start or end not a number from 1e-6 to 1e9.
+    Raises ValueError: start or end not a number from 1e-6 to 300.
     """
 
     start: float
     end: float
 
     def __post_init__(self) -> None:
-        _keep_positive(self, "start", "end")
+        _keep_numbers(self, "start", "end")
 
     def __call__(self, epoch: int, epochs: int) -> float:
         return _between(self.start, self.end, _half_cosine(_progress(epoch, epochs)))
@@ -109,7 +103,7 @@ class LearnedTemperature(nn.Module):
     about lr a step whatever the strength, once it is not 0. The authors use SGD, whose weight
     decay (5e-4) they apply to θ as well: it pulls θ to 0, T to the middle of its range.
 
-    Raises ValueError: low or width not a number from 1e-6 to 1e9, θ not a number up to 1e9 in
+    Raises ValueError: low or width not a number from 1e-6 to 150, θ not a number up to 1e9 in
     size, ramp not a whole number of at least 1.
     Source: Li et al. 2022, arXiv 2211.16231, the global temperature; the defaults are those of the
     authors' code (github.com/zhengli97/CTKD), whose `t_end` of 20 is a width: T lies in (1, 21).
@@ -121,25 +115,17 @@ class LearnedTemperature(nn.Module):
         self, *, theta: float = 1.0, low: float = 1.0, width: float = 20.0, ramp: int = 10
     ) -> None:
         super().__init__()
-        for name, value in (("low", low), ("width", width)):
-            _tensors.positive(value, name=name)
-            check_number(value, _tensors.COLDEST, _tensors.HOTTEST / 2, name=name)
-        if not is_number(theta) or not abs(theta) <= _tensors.HEAVIEST:
-            raise ValueError(f"theta must be a finite number, but is {short_repr(theta)}.")
-        if isinstance(ramp, bool) or not isinstance(ramp, int) or not 1 <= ramp <= LONGEST:
-            raise ValueError(
-                f"ramp must be a whole number of at least 1, but is {short_repr(ramp)}."
-            )
-        self.low, self.width, self.ramp = float(low), float(width), ramp
-        self.theta = nn.Parameter(torch.tensor(float(theta), dtype=torch.float32))
+        self.low = check_number(low, COLDEST, WARMEST / 2, name="low")
+        self.width = check_number(width, COLDEST, WARMEST / 2, name="width")
+        self.ramp = check_int(ramp, name="ramp", least=1)
+        theta = check_number(theta, -HEAVIEST, HEAVIEST, name="theta")
+        self.theta = nn.Parameter(torch.tensor(theta, dtype=torch.float32))
 
     def forward(self, epoch: int, epochs: int) -> Tensor:
-        _check_epoch(epoch, epochs)
         return self.low + self.width * reverse_gradient(self.theta, self.strength(epoch)).sigmoid()
 
     def strength(self, epoch: int) -> float:
         """How much of the reversed gradient reaches θ in an epoch: from 0 to 1."""
-        check_int(epoch, name="epoch", most=LONGEST)
         return _half_cosine(min(epoch / self.ramp, 1.0))
 
     def extra_repr(self) -> str:
@@ -150,35 +136,24 @@ class LearnedTemperature(nn.Module):
 def reverse_gradient(value: Tensor, strength: float) -> Tensor:
     """The same value, through which a gradient g comes back as −strength · g.
 
-    Raises ValueError: no floating-point tensor, or a strength that is no number up to 1e9 in size.
     Source: Ganin & Lempitsky 2015, arXiv 1409.7495.
     """
-    _tensors.dense(value, name="value")
-    if not value.is_floating_point():
-        raise ValueError(f"value must be floating point, but is {value.dtype}.")
-    check_number(strength, -_tensors.HEAVIEST, _tensors.HEAVIEST, name="strength")
     fixed = value.detach()
     return fixed - strength * (value - fixed)  # the bracket is 0, its gradient is not
 
 
 def check(temperature: float | Schedule) -> None:
-    """Refuse what is neither a number from 1e-6 to 1e9 nor a schedule that starts with one.
+    """Refuse what is neither a number from 1e-6 to 300 nor a schedule that starts with one.
 
     Raises ValueError: one sentence that says what was given.
     """
-    if isinstance(temperature, type):
-        name = temperature.__name__
-        raise ValueError(
-            f"temperature must be a schedule, got the class {name}; call it: {name}(…)."
-        )
-    wanted = "temperature must be a number or a function of (epoch, epochs) that returns one"
     try:
         first = at(temperature, 0, 1)
     except TypeError as error:
-        raise ValueError(f"{wanted}, got {short_repr(temperature)} ({error}).") from error
-    if not isinstance(first, Tensor) and not is_number(first):
-        raise ValueError(f"{wanted}, got {short_repr(first)}.")
-    _tensors.temperature(first)
+        call = "; call the class" if isinstance(temperature, type) else ""
+        wanted = "temperature must be a number or a function of (epoch, epochs) that returns one"
+        raise ValueError(f"{wanted}, got {short_repr(temperature)}{call} ({error}).") from error
+    check_temperature(first)
 
 
 def at(temperature: float | Schedule, epoch: int, epochs: int) -> float | Tensor:
@@ -199,23 +174,14 @@ def standardize_logits(logits: Tensor) -> Tensor:
     Source: Sun et al. 2024, arXiv 2403.01427. As in the authors' code, the std is the unbiased one
     and 1e-7 keeps a sample of equal logits finite; the paper fixes neither.
     """
-    logits = _tensors.logits(logits, name="logits", min_classes=2)
+    logits = check_samples(logits, name="logits")
+    check_matrix(logits, name="logits")
     centred = logits - logits.mean(dim=1, keepdim=True)
     return centred / (1e-7 + logits.std(dim=1, keepdim=True))
 
 
-def _check_epoch(epoch: int, epochs: int) -> None:
-    check_int(epochs, name="epochs", least=1, most=LONGEST)
-    if not is_int(epoch) or not 0 <= epoch < epochs:
-        raise ValueError(
-            f"epoch must be a whole number from 0 to {epochs - 1}, the last of {epochs}, got "
-            f"{short_repr(epoch)}."
-        )
-
-
 def _progress(epoch: int, epochs: int) -> float:
     """How far the run is: 0 in its first epoch, 1 in its last."""
-    _check_epoch(epoch, epochs)
     return epoch / (epochs - 1) if epochs > 1 else 0.0
 
 
@@ -228,14 +194,13 @@ def _half_cosine(share: float) -> float:
     return (1 - math.cos(math.pi * share)) / 2
 
 
-def _keep_positive(schedule: object, *names: str) -> None:
+def _keep_numbers(
+    schedule: object, *names: str, low: float = COLDEST, high: float = WARMEST
+) -> None:
     """Check named fields and keep them as plain floats: 5 and 5.0 are the same settings."""
     for name in names:
-        value = getattr(schedule, name)
-        _tensors.positive(value, name=name)
-        if name != "factor":
-            check_number(value, _tensors.COLDEST, _tensors.HOTTEST, name=name)
-        object.__setattr__(schedule, name, float(value))
+        number = check_number(getattr(schedule, name), low, high, name=name)
+        object.__setattr__(schedule, name, number)
 
 
 def standardized_kd_loss(

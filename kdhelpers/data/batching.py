@@ -44,14 +44,14 @@ class Views:
         return (1 + self.flip) * (2 * self.shift + 1) ** 2
 
     def _check(self, images: Tensor, view: Tensor) -> None:
-        _tensors.dense(images, name="images")
-        _tensors.dense(view, name="view")
+        _tensors.check_dense(images, name="images")
+        _tensors.check_dense(view, name="view")
         if images.ndim != 4 or view.shape != images.shape[:1] or view.dtype != torch.int64:
             raise ValueError(
                 "images must be [B, C, H, W] with an int64 view [B] for each, got "
                 f"{list(images.shape)} and {view.dtype} {list(view.shape)}."
             )
-        _tensors.same_device(view, images, name="view")
+        _tensors.check_same_device(view, images, name="view")
         if view.device.type == "cpu" and len(view):
             low, high = (int(bound) for bound in view.aminmax())
             if low < 0 or high >= len(self):

@@ -34,8 +34,8 @@ class Split:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        _tensors.dense(self.images, name="images")
-        _tensors.dense(self.labels, name="labels")
+        _tensors.check_dense(self.images, name="images")
+        _tensors.check_dense(self.labels, name="labels")
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise ValueError(
                 f"images must be uint8 [N, C, H, W], got {self.images.dtype} "
@@ -46,7 +46,7 @@ class Split:
                 f"labels must be int64 [{len(self.images)}], one for each image, got "
                 f"{self.labels.dtype} {list(self.labels.shape)}."
             )
-        _tensors.same_device(self.labels, self.images, name="labels")
+        _tensors.check_same_device(self.labels, self.images, name="labels")
         for name, values, right in (
             ("mean", self.mean, lambda value: is_number(value) and abs(value) <= LARGEST_MEAN),
             ("std", self.std, lambda value: is_number(value) and 0 <= value <= LARGEST_MEAN),
@@ -65,7 +65,7 @@ class Split:
         Raises:
             ValueError: this machine has no such device.
         """
-        device = _tensors.device(device, meta=True)
+        device = _tensors.check_device(device, meta=True)
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def take(self, count: int, *, seed: int = 0) -> "Split":
@@ -77,7 +77,7 @@ class Split:
         """
         if not is_int(count) or not 1 <= count <= len(self):
             raise ValueError(f"count must be between 1 and {len(self)}, got {short_repr(count)}.")
-        _tensors.readable(self.labels, name="labels")
+        _tensors.check_readable(self.labels, name="labels")
         order = torch.randperm(len(self), generator=generator(seed))
         shuffled = self.labels.cpu()[order]
         rank = torch.zeros_like(shuffled)  # how many of its class came before it
@@ -93,7 +93,7 @@ class Split:
         Raises:
             ValueError: no tensor of this shape, or with other channels than the split.
         """
-        _tensors.dense(images, name="images")
+        _tensors.check_dense(images, name="images")
         counts = {len(self.mean), len(self.std), images.shape[1] if images.ndim == 4 else 0}
         if images.ndim != 4 or len(counts) > 1 or images.dtype != torch.uint8:
             raise ValueError(
@@ -112,7 +112,7 @@ class Split:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the images and labels: two splits with the same one are the same data."""
-        _tensors.readable(self.images, name="images")
+        _tensors.check_readable(self.images, name="images")
         digest = hashlib.sha256(repr((self.images.shape, self.mean, self.std)).encode())
         digest.update(np.ascontiguousarray(self.images.cpu().numpy()).data)
         digest.update(np.ascontiguousarray(self.labels.cpu().numpy()).data)

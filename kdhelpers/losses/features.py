@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdhelpers import _tensors
-from kdhelpers._values import short_repr
+from kdhelpers._tensors import check_maps, check_pair, check_same_shape
+from kdhelpers._values import check_choice, check_number
 
 
 def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
@@ -24,8 +24,8 @@ def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     Raises ValueError: wrong features (see the module).
     Source: Romero et al. 2014, arXiv 1412.6550, who sum over elements and halve.
     """
-    student, teacher = _tensors.pair(student_features, teacher_features, what="features")
-    _tensors.same_shape(student, teacher, remedy="map the student's with a Regressor")
+    student, teacher = check_pair(student_features, teacher_features)
+    check_same_shape(student, teacher, remedy="map the student's with a Regressor")
     return F.mse_loss(student, teacher)
 
 
@@ -42,11 +42,10 @@ def attention_transfer_loss(
     Source: Zagoruyko & Komodakis 2016, arXiv 1612.03928. Their code, RepDistiller's and
     torchdistill's default are "code", which is ‖Q_s − Q_t‖₂² / (H·W): not the paper's equation.
     """
-    if not isinstance(form, str) or form not in ("code", "paper"):
-        raise ValueError(f'form must be "code" or "paper", but is {short_repr(form)}.')
-    student, teacher = _tensors.pair(student_features, teacher_features, what="features")
-    _tensors.maps(student, name="student_features")
-    _tensors.maps(teacher, name="teacher_features")
+    check_choice(form, ("code", "paper"), name="form")
+    student, teacher = check_pair(student_features, teacher_features)
+    check_maps(student, name="student_features")
+    check_maps(teacher, name="teacher_features")
     size = (min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3]))
     difference = _attention(student, size) - _attention(teacher, size)
     error: Tensor = difference.norm(dim=1) if form == "paper" else difference.square()
@@ -62,9 +61,7 @@ def similarity_loss(student_features: Tensor, teacher_features: Tensor) -> Tenso
     Raises ValueError: wrong features (see the module); B = 1.
     Source: Tung & Mori 2019, arXiv 1907.09682; RepDistiller agrees.
     """
-    student, teacher = _tensors.pair(
-        student_features, teacher_features, what="features", min_batch=2
-    )
+    student, teacher = check_pair(student_features, teacher_features, least=2)
     gram_s, gram_t = _gram(student.flatten(1)), _gram(teacher.flatten(1))
     return F.mse_loss(_unit(gram_s, gram_s.norm(dim=1)), _unit(gram_t, gram_t.norm(dim=1)))
 
@@ -83,9 +80,9 @@ def relational_loss(
     Source: Park et al. 2019, arXiv 1904.05068, who sum over distinct samples. As in their code and
     RepDistiller's, h averages over all B² pairs and B³ triples, repeated indices included.
     """
-    _tensors.weight(distance_weight, name="distance_weight")
-    _tensors.weight(angle_weight, name="angle_weight")
-    student, teacher = _tensors.pair(student, teacher, what="features", min_batch=3)
+    check_number(distance_weight, name="distance_weight")
+    check_number(angle_weight, name="angle_weight")
+    student, teacher = check_pair(student, teacher, least=3)
     distance_s, angle_s = _relations(student.flatten(1))
     distance_t, angle_t = _relations(teacher.flatten(1))
     distance = F.smooth_l1_loss(distance_s, distance_t)

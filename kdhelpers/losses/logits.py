@@ -8,9 +8,11 @@ the indices s and t mean student and teacher, y is the true class. Everywhere
 - gradients reach the student only, because the teacher's logits are detached inside; a temperature
   may be a 0-d tensor, and then it receives a gradient as well (a learned temperature);
 - wrong input raises `ValueError` with the remedy: unequal shapes or devices, logits that are not
-  floating point, NaN, infinite or beyond 1e6 (whose squares would overflow soon), T ≤ 0 or outside
-  of 1e-6 … 1e9, a weight outside its range or above 1e9, labels out of range, a batch too small.
-  Values are checked on the CPU only, so that no step ever waits for an accelerator.
+  floating point, NaN, infinite or beyond 1e6 (whose squares would overflow soon), fewer than two
+  classes, a T outside of 1e-6 … 300 (in float64 3e6), where rounding outgrows the loss, a weight
+  outside its range or above 1e9, labels out of range, a batch too small. Values are checked on the
+  CPU only, so that no step ever waits for an accelerator; `kd_loss` looks for wrong ones only
+  where its result is not a number up to 1e6 (a teacher beyond is merely sure).
 
 The losses on hidden features live in `kdhelpers.losses.features`.
 """
@@ -19,7 +21,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdhelpers import _tensors
+from kdhelpers._tensors import (
+    check_labels,
+    check_logits,
+    check_loss,
+    check_matrix,
+    check_samples,
+    check_temperature,
+    widened,
+)
+from kdhelpers._values import check_number
 
 
 def soft_targets(logits: Tensor, *, temperature: float | Tensor) -> Tensor:
@@ -31,8 +42,9 @@ def soft_targets(logits: Tensor, *, temperature: float | Tensor) -> Tensor:
     Raises ValueError: logits not floating point, not (B, C) or not finite; T ≤ 0.
     Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531.
     """
-    logits = _tensors.logits(logits, name="logits")
-    _tensors.temperature(temperature, like=logits)
+    logits = check_samples(logits, name="logits")
+    check_matrix(logits, name="logits")
+    check_temperature(temperature, like=logits)
     return F.softmax(logits / temperature, dim=1)
 
 
@@ -49,8 +61,9 @@ def kd_loss(
     Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531; RepDistiller and mdistiller agree,
     torchdistill leaves T² out when it is given no labels.
     """
-    student, teacher = _softened(student_logits, teacher_logits, temperature)
-    return _kl(student, teacher) * temperature**2
+    student, teacher = check_logits(student_logits, teacher_logits, temperature, read=False)
+    loss = _kl(student / temperature, teacher / temperature) * temperature**2
+    return check_loss(loss, student, teacher)  # reading one number in place of all logits
 
 
 def soft_cross_entropy(
@@ -64,8 +77,9 @@ def soft_cross_entropy(
     Raises ValueError: wrong logits (see the module); T ≤ 0.
     Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531, who write it without the T² in front.
     """
-    student, teacher = _softened(student_logits, teacher_logits, temperature)
-    return F.cross_entropy(student, F.softmax(teacher, dim=1)) * temperature**2
+    student, teacher = check_logits(student_logits, teacher_logits, temperature)
+    targets = F.softmax(teacher / temperature, dim=1)
+    return F.cross_entropy(student / temperature, targets) * temperature**2
 
 
 def probability_mse(
@@ -79,8 +93,8 @@ def probability_mse(
     Raises ValueError: wrong logits (see the module); T ≤ 0.
     Source: no paper; for matching logits instead of probabilities see `logit_mse`.
     """
-    student, teacher = _softened(student_logits, teacher_logits, temperature)
-    difference = F.softmax(student, dim=1) - F.softmax(teacher, dim=1)
+    student, teacher = check_logits(student_logits, teacher_logits, temperature)
+    difference = F.softmax(student / temperature, dim=1) - F.softmax(teacher / temperature, dim=1)
     return difference.square().mean() * (0.5 * temperature**2)
 
 
@@ -93,7 +107,7 @@ def logit_mse(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     Raises ValueError: wrong logits (see the module).
     Source: Ba & Caruana 2013, arXiv 1312.6184, who sum over C and halve.
     """
-    student, teacher = _tensors.logits_pair(student_logits, teacher_logits)
+    student, teacher = check_logits(student_logits, teacher_logits, classes=1)
     return F.mse_loss(student, teacher)
 
 
@@ -113,10 +127,9 @@ def distillation_loss(
     Raises ValueError: wrong logits or labels (see the module); T ≤ 0; alpha outside [0, 1].
     Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531.
     """
-    _tensors.weight(alpha, name="alpha", upper=1.0)
+    check_number(alpha, 0, 1, name="alpha")
     soft = kd_loss(student_logits, teacher_logits, temperature=temperature)
-    labels = _tensors.labels(labels, like=student_logits)
-    hard = F.cross_entropy(_tensors.widened(student_logits), labels)
+    hard = F.cross_entropy(widened(student_logits), check_labels(labels, like=student_logits))
     return alpha * soft + (1.0 - alpha) * hard
 
 
@@ -140,12 +153,12 @@ def decoupled_kd_loss(
     Source: Zhao et al. 2022, arXiv 2203.08679. mdistiller agrees where it is finite: it takes the
     logarithm of probabilities, which is −∞ at large logits, and hides y behind −1000.
     """
-    _tensors.weight(alpha, name="alpha")
-    _tensors.weight(beta, name="beta")
-    student, teacher = _softened(student_logits, teacher_logits, temperature, min_classes=2)
-    labels = _tensors.labels(labels, like=student)
-    target_s, others_s = _split_target(student, labels)
-    target_t, others_t = _split_target(teacher, labels)
+    check_number(alpha, name="alpha")
+    check_number(beta, name="beta")
+    student, teacher = check_logits(student_logits, teacher_logits, temperature)
+    labels = check_labels(labels, like=student)
+    target_s, others_s = _split_target(student / temperature, labels)
+    target_t, others_t = _split_target(teacher / temperature, labels)
     loss = alpha * _kl(target_s, target_t) + beta * _kl(others_s, others_t)
     return loss * temperature**2
 
@@ -160,43 +173,22 @@ def dist_loss(
 ) -> Tensor:
     """DIST: T² · [beta · (1 − mean_b ρ(rows b)) + gamma · (1 − mean_c ρ(columns c))].
 
-    ρ is Pearson's correlation of p_s and p_t: of a sample across classes (needs C ≥ 2), and of a
+    ρ is Pearson's correlation of p_s and p_t: of a sample across classes, and of a
     class across the batch (needs B ≥ 2, and means something in a real batch only). The student
     may be less sharp than the teacher. A constant row or column counts as ρ = 0.
 
-    Raises ValueError: wrong logits (see the module); T ≤ 0; beta or gamma negative; B or C of 1
-    for a term whose weight is not 0.
+    Raises ValueError: wrong logits (see the module); T ≤ 0; beta or gamma negative; B of 1
+    unless gamma is 0.
     Source: Huang et al. 2022, arXiv 2205.10536. Like torchdistill, each norm is at least 1e-8; the
     authors' code adds 1e-8 to their product instead, which differs for tiny columns only.
     """
-    _tensors.weight(beta, name="beta")
-    _tensors.weight(gamma, name="gamma")
-    student, teacher = _softened(
-        student_logits,
-        teacher_logits,
-        temperature,
-        min_batch=2 if gamma else 1,
-        min_classes=2 if beta else 1,
-    )
-    p_s, p_t = F.softmax(student, dim=1), F.softmax(teacher, dim=1)
+    check_number(beta, name="beta")
+    check_number(gamma, name="gamma")
+    least = 2 if gamma else 1
+    student, teacher = check_logits(student_logits, teacher_logits, temperature, least=least)
+    p_s, p_t = F.softmax(student / temperature, dim=1), F.softmax(teacher / temperature, dim=1)
     loss = beta * _decorrelation(p_s, p_t, dim=1) + gamma * _decorrelation(p_s, p_t, dim=0)
     return loss * temperature**2
-
-
-def _softened(
-    student_logits: Tensor,
-    teacher_logits: Tensor,
-    temperature: float | Tensor,
-    *,
-    min_batch: int = 1,
-    min_classes: int = 1,
-) -> tuple[Tensor, Tensor]:
-    """Checked logits, divided by the temperature."""
-    student, teacher = _tensors.logits_pair(
-        student_logits, teacher_logits, min_batch=min_batch, min_classes=min_classes
-    )
-    _tensors.temperature(temperature, like=student)
-    return student / temperature, teacher / temperature
 
 
 def _kl(student: Tensor, teacher: Tensor) -> Tensor:

@@ -98,9 +98,9 @@ class Regressor(nn.Module):
 
     def forward(self, student_features: Tensor) -> Tensor:
         weight = self.convolution.weight
-        _tensors.samples(student_features, name="student_features")
-        _tensors.same_device(student_features, weight, name="student_features")
-        _tensors.maps(student_features, name="student_features")
+        _tensors.check_samples(student_features, name="student_features")
+        _tensors.check_same_device(student_features, weight, name="student_features")
+        _tensors.check_maps(student_features, name="student_features")
         if student_features.shape[1] != self.convolution.in_channels:
             raise ValueError(
                 f"student_features have {student_features.shape[1]} channels, but the regressor "

@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers import _tensors
-from kdhelpers._values import check_callable, check_type, is_number, short_repr
+from kdhelpers._values import check_callable, check_number, check_type, is_number, short_repr
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.losses.logits import kd_loss
@@ -131,8 +130,8 @@ class Faded(Objective):
         self, objective: Objective, *, term: str = "soft", first: float = 1.0, last: float = 0.0
     ) -> None:
         super().__init__()
-        _tensors.weight(first, name="first")
-        _tensors.weight(last, name="last")
+        check_number(first, name="first")
+        check_number(last, name="last")
         check_type(objective, Objective, name="objective")
         check_type(term, str, name="term")
         self.objective = objective

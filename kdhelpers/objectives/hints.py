@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from kdhelpers import _tensors
 from kdhelpers._random import initial_weights
-from kdhelpers._values import check_callable, check_type
+from kdhelpers._values import check_callable, check_number, check_type
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import evaluating, taking, to_device
@@ -62,12 +62,12 @@ class LayerPair(nn.Module):
         regressor: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        _tensors.weight(weight, name="weight")
+        check_number(weight, name="weight")
         check_type(student_layer, str, name="student_layer")
         check_type(teacher_layer, str, name="teacher_layer")
         check_callable(loss, name="loss", called="(student_features, teacher_features)")
         if regressor is not None:
-            _tensors.network(regressor, name="regressor")
+            _tensors.check_network(regressor, name="regressor")
         self.student_layer = student_layer
         self.teacher_layer = teacher_layer
         self.loss = loss
@@ -88,8 +88,8 @@ class LayerPair(nn.Module):
         return self.weight * self.loss(student_features, teacher_features)
 
     def _check_sides(self, regressor: nn.Module, student: Tensor, teacher: Tensor) -> None:
-        _tensors.maps(student, name=f"the student's {self.student_layer!r}")
-        _tensors.maps(teacher, name=f"the teacher's {self.teacher_layer!r}")
+        _tensors.check_maps(student, name=f"the student's {self.student_layer!r}")
+        _tensors.check_maps(teacher, name=f"the teacher's {self.teacher_layer!r}")
         takes = regressor.convolution.in_channels if isinstance(regressor, Regressor) else None
         if takes == teacher.shape[1] != student.shape[1]:
             raise ValueError(
@@ -248,17 +248,17 @@ def regressor_between(
         ValueError: an unknown layer, one whose output is no map (B, channels, H, W), networks
             that do not take the images, a kernel other than 1 or 3, or another type of argument.
     """
-    _tensors.network(student, name="student")
-    _tensors.network(teacher, name="teacher")
+    _tensors.check_network(student, name="student")
+    _tensors.check_network(teacher, name="teacher")
     check_type(train, Split, name="train")
-    _tensors.readable(train.images, name="the images of the split")
+    _tensors.check_readable(train.images, name="the images of the split")
     images = train.normalise(train.images[:2])
     with taking(student, images):
         own = _guides(student, images, [student_layer])[student_layer]
     with taking(teacher, images):
         guide = _guides(teacher, images, [teacher_layer])[teacher_layer]
-    _tensors.maps(own, name=f"the student's {student_layer!r}")
-    _tensors.maps(guide, name=f"the teacher's {teacher_layer!r}")
+    _tensors.check_maps(own, name=f"the student's {student_layer!r}")
+    _tensors.check_maps(guide, name=f"the teacher's {teacher_layer!r}")
     height, width = guide.shape[2:]
     with initial_weights(seed):
         return Regressor(

@@ -100,7 +100,7 @@ def fingerprint(model: nn.Module) -> str:
     Raises:
         ValueError: no network, or one without weights, on the device "meta".
     """
-    _tensors.network(model)
+    _tensors.check_network(model)
     digest = hashlib.sha256(f"{type(model).__qualname__} {model!r}".encode())
     for name, tensor in model.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -85,11 +85,11 @@ def writable(checkpoint: str | Path | None) -> Path | None:
 def match(student: nn.Module, train: Split, validation: Split | None = None) -> None:
     """One forward pass of two images: shapes and labels that do not fit show now, not later."""
     check_type(train, Split, name="train")
-    _tensors.readable(train.images, name="the images of the split")
+    _tensors.check_readable(train.images, name="the images of the split")
     if len(train) == 0:
         raise ValueError("the split is empty: there is nothing to learn from.")
     if validation is not None:
-        _tensors.readable(validation.images, name="the images for validation")
+        _tensors.check_readable(validation.images, name="the images for validation")
         if len(validation) == 0:
             raise ValueError("the split for validation is empty; leave it out.")
     for network in networks(student):
@@ -99,7 +99,7 @@ def match(student: nn.Module, train: Split, validation: Split | None = None) -> 
 
 
 def _match_one(student: nn.Module, train: Split) -> None:
-    _tensors.network(student, name="the student")
+    _tensors.check_network(student, name="the student")
     if not any(p.requires_grad for p in student.parameters()):
         raise ValueError("the student has no parameter to train: none requires a gradient.")
     lowest, highest = (int(bound) for bound in torch.aminmax(train.labels))

@@ -64,7 +64,7 @@ def test_the_soft_loss_can_be_exchanged() -> None:
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
 def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
-    with pytest.raises(ValueError, match=r"temperature must be .* above 0"):
+    with pytest.raises(ValueError, match="temperature must be a number from"):
         Distillation(Small(), temperature=temperature)
 
 

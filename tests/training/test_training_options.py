@@ -184,7 +184,7 @@ class CountReads(TorchDispatchMode):
 def test_the_number_of_reads_does_not_depend_on_the_number_of_steps(
     objective: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_tensors, "_readable", lambda tensor: False)  # as on a GPU
+    monkeypatch.setattr(_tensors, "_is_read", lambda tensor: False)  # as on a GPU
 
     def reads(count: int) -> int:
         teacher = Teacher(plain(1), cache=True)
