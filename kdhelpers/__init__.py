@@ -19,6 +19,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 if TYPE_CHECKING:
     from kdhelpers import checks, data, evaluation, losses, models, plots, stats, temperature
+    from kdhelpers.course.lesson import lesson
     from kdhelpers.data.sets import load
     from kdhelpers.evaluation import evaluate, predict
     from kdhelpers.models.build import build
@@ -55,9 +56,10 @@ __all__ += [
     "evaluation",
 ]
 __all__ += ["fit", "fit_stacked", "load", "losses", "models", "optimizers", "plots", "predict"]
-__all__ += ["regressor_between", "run_arms", "stats", "tables", "temperature"]
+__all__ += ["lesson", "regressor_between", "run_arms", "stats", "tables", "temperature"]
 
 _WHERE = {
+    "course.lesson": ("lesson",),
     "data.sets": ("load",),
     "evaluation": ("evaluate", "predict"),
     "models.build": ("build",),

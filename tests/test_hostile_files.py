@@ -28,8 +28,8 @@ from sweep_lesson import Inline
 from tiny_course import PARAMETERS, write_lesson
 
 from kdhelpers import course, data
-from kdhelpers.course import cli, environment, grids, records, report, sweep_tables, sweeps
-from kdhelpers.course.lessons import CourseError
+from kdhelpers.course import cli, grids, records, report, sweep_tables, sweeps
+from kdhelpers.course.records import CourseError
 from kdhelpers.data.sources import DataError, downloaded
 from kdhelpers.models import shipped as pretrained
 from kdhelpers.objectives.objective import Supervised
@@ -50,7 +50,7 @@ class Payload:
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_lesson(tmp_path, "01_first")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(environment, "_commit", lambda: None)
+    monkeypatch.setattr(records, "_commit", lambda: None)
     return tmp_path
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from tiny_course import write_lesson
 
 from kdhelpers import course, plots
-from kdhelpers.course.lessons import CourseError
+from kdhelpers.course.records import CourseError
 from tools import readme
 
 ROOT = Path(__file__).parent.parent
@@ -164,7 +164,7 @@ def test_records_of_hints_and_schedules_are_shown(copy: Path) -> None:
 
 
 def test_a_lesson_without_a_card_has_no_minutes(tmp_path: Path) -> None:
-    lesson = course.Lesson(write_lesson(tmp_path, "01_mnist_kd"))
+    lesson = course.Notebook(write_lesson(tmp_path, "01_mnist_kd"))
     assert lesson.card == {}
     assert lesson.minutes == 0
 

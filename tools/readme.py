@@ -15,8 +15,6 @@ from kdhelpers import course, plots
 from kdhelpers._files import write_bytes, write_text
 from kdhelpers.course import records
 from kdhelpers.course import results as record_tables
-from kdhelpers.stats import tables
-from kdhelpers.stats.tables import Table
 
 START = "<!-- {part}: rendered by `python tools/readme.py` -->"
 END = "<!-- /{part} -->"
@@ -61,45 +59,19 @@ def updated(text: str, page: str = "README.md") -> str:
 
 def results() -> str:
     """Markdown with the tables of every record; those of the first lesson stand open."""
-    parts = []
-    for record in course.load_records("01_mnist_kd"):
-        measured, names = record["metrics"], record["parameters"]
-        table = tables.transfer_table(
-            measured["alone"], measured["distilled"], measured["teacher"]["accuracy"]
-        )
-        parts.append(
-            f"**Lesson 01**: `{names['teacher_name']}` → `{names['student_name']}` "
-            f"({record_tables.provenance(record)})\n\n{table._repr_markdown_()}"
-        )
-    for record in course.load_records("02_temperature"):
-        images = f"{record['parameters']['transfer_size']:,} images"
-        title = f"which temperature, with {images}?"
-        parts.append(_folded(record, title, [record_tables.sweep_table(record)]))
-    for record in course.load_records("03_cifar10_vgg"):
-        keys = ("accuracy", "agreement", "calibration_error")
-        compression = [
-            record_tables.setup(record),
-            tables.arms_table(record["metrics"]["arms"], keys=keys),
-            tables.cost_table(record["metrics"]["costs"]),
-        ]
-        parts.append(_folded(record, "compression and its controls.", compression))
-    for record in course.load_records("04_fitnets_hints"):
-        title = "hints from a hidden layer (paper: Romero and others, 2014)."
-        parts.append(_folded(record, title, [record_tables.hints_table(record)]))
-    for record in course.load_records("05_dynamic_temperature"):
-        metrics = record["metrics"]
-        table = tables.corrected_table(metrics["arms"], baseline=metrics["baseline"])
-        parts.append(_folded(record, "does a changing temperature help?", [table]))
-    return "\n\n".join(parts)
+    first, *others = course.find_lessons()
+    shown = [_open(record) for record in course.load_records(first.name)]
+    for lesson in others:
+        loaded = course.load_records(lesson.name)
+        shown += [record_tables.markdown(record, folded=True) for record in loaded]
+    return "\n\n".join(shown)
 
 
-def _folded(record: Mapping[str, Any], title: str, shown: list[Table]) -> str:
-    """The record's headline in one line, its tables folded up below."""
-    number = record["notebook"].partition("_")[0]
-    body = "\n\n".join(table._repr_markdown_() for table in shown)
+def _open(record: Mapping[str, Any]) -> str:
+    names, (table, *_) = record["parameters"], record_tables.tables(record).values()
     return (
-        f"**Lesson {number}**: {title} *{record['metrics']['headline']}*\n\n"
-        f"<details><summary>{record_tables.provenance(record)}</summary>\n\n{body}\n\n</details>"
+        f"**Lesson 01**: `{names['teacher_name']}` → `{names['student_name']}` "
+        f"({record_tables.provenance(record)})\n\n{table._repr_markdown_()}"
     )
 
 

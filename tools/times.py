@@ -16,7 +16,7 @@ from readme import QUICK_TIMES
 
 from kdhelpers import course
 from kdhelpers._files import write_text
-from kdhelpers.course.lessons import CourseError
+from kdhelpers.course.lesson import CourseError
 from kdhelpers.course.records import belongs_to, read_record
 
 

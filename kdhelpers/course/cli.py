@@ -99,7 +99,7 @@ def _list(names: Sequence[str]) -> int:
     return 0
 
 
-def _show_parameters(lesson: course.Lesson) -> None:
+def _show_parameters(lesson: course.Notebook) -> None:
     shown = [p for p in lesson.parameters.values() if p.name != course.RECORD_FILE]
     lines = [f"{p.name}: {p.type} = {p.default!r}" for p in shown]
     width = max(map(len, lines), default=0)

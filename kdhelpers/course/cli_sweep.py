@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from kdhelpers.course import sweeps
-from kdhelpers.course.lessons import CourseError
+from kdhelpers.course.records import CourseError
 from kdhelpers.course.sweep_tables import Row
 
 __all__ = ["add_parsers", "report", "set_grid_aside", "sweep"]

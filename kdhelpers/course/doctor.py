@@ -14,7 +14,8 @@ import psutil
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 
-from kdhelpers.course.lessons import CourseError, find_lessons, find_root
+from kdhelpers.course.lesson import find_lessons
+from kdhelpers.course.records import CourseError, find_root
 
 __all__ = ["Check", "examine"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from kdhelpers._values import short_repr
 from kdhelpers.course import plans
-from kdhelpers.course.lessons import CourseError, wanted
 from kdhelpers.course.plans import Plan
+from kdhelpers.course.records import CourseError, wanted
 
 __all__ = ["LARGEST", "SEEDS", "Point", "expand"]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from kdhelpers._values import short_path, short_repr
-from kdhelpers.course.lessons import CourseError, Lesson, did_you_mean, find_lessons, wanted
+from kdhelpers.course.lesson import Notebook, did_you_mean, find_lessons
 from kdhelpers.course.parameters import convert, read_file
-from kdhelpers.course.records import RECORD_FILE
+from kdhelpers.course.records import RECORD_FILE, CourseError, wanted
 
 CHECKPOINTS = "checkpoint_dir"
 WHERE = ("data_root", "device", "devices", "workers")  # where networks train, not which
@@ -25,7 +25,7 @@ WHERE = ("data_root", "device", "devices", "workers")  # where networks train, n
 class Plan:
     """A lesson with checked parameters: `values` are those that differ from the notebook's own."""
 
-    lesson: Lesson
+    lesson: Notebook
     profile: str
     values: dict[str, Any]
 
@@ -88,7 +88,7 @@ def _layer_from(path: Path) -> _Layer:
         raise CourseError(str(error)) from error
 
 
-def _plan_one(lesson: Lesson, profile: str, for_all: list[_Layer]) -> Plan:
+def _plan_one(lesson: Notebook, profile: str, for_all: list[_Layer]) -> Plan:
     if profile not in lesson.profiles:
         hint = did_you_mean(profile[:100], lesson.profiles)
         raise CourseError(f"{lesson.name} has no profile {short_repr(profile)}{hint}")

@@ -1,29 +1,36 @@
 """A record: one run of a lesson as JSON, with everything needed to trust and repeat its numbers.
 
-A lesson's last cell writes it (`write_record`), the runner completes it (`complete`), and tables
-and reports are made from it (`load_records`). It names no folder, host or user of the machine.
+A lesson's last cell writes it, the runner completes it (`complete`), and tables and reports are
+made from it (`load_records`, `results`). It names no folder, host or user of the machine.
 """
 
 import glob
+import importlib.metadata
 import json
+import math
+import os
+import platform
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kdhelpers._files import write_text
-from kdhelpers._values import is_number, short_path, short_repr
-from kdhelpers.course.environment import environment
-from kdhelpers.course.lessons import CourseError, find_root, wanted
-from kdhelpers.course.parameters import plain
+from kdhelpers._values import check_type, is_number, short_path, short_repr
 
-__all__ = ["belongs_to", "complete", "load_records", "read_json", "read_record"]
-__all__ += ["without_folders", "write_record"]
+__all__ = ["LESSONS", "RECORD_FILE", "CourseError", "belongs_to", "complete", "find_root"]
+__all__ += ["load_records", "plain", "read_json", "read_record", "wanted", "without_folders"]
+__all__ += ["write_record"]
 
+LESSONS = "[0-9][0-9]_*.ipynb"  # in notebooks/
 # The lesson's parameter that says where to write; it is no setting of the experiment.
 RECORD_FILE = "record_file"
-
 LONGEST = 1e15  # seconds of a run, or since the clock began
+PACKAGES = ("kdhelpers", "torch", "torchvision", "numpy", "scikit-learn", "papermill", "ipykernel")
 
 # `profile` is None when plain papermill ran the lesson.
 FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -34,6 +41,40 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "environment": dict,
     "seconds": (int, float),
 }
+TABLES = "tables"  # a seventh field: the tables to be shown, by title; older records have none
+
+
+class CourseError(ValueError):
+    """What was asked for cannot be done; the message is one sentence for the person who asked."""
+
+
+def wanted(value: object, *kinds: type, name: str) -> None:
+    """Raise CourseError unless the value is of one of the types."""
+    try:
+        check_type(value, *kinds, name=name)
+    except ValueError as error:
+        raise CourseError(str(error).rstrip(".")) from error
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The folder of the course: the nearest one, from `start` (default: here) upwards, whose
+    `notebooks/` holds lessons; else the one above the package, if it was installed editable.
+
+    Raises:
+        CourseError: there is none, or `start` is no path.
+    """
+    wanted(start, Path, type(None), name="start")
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        if any((folder / "notebooks").glob(LESSONS)):
+            return folder
+    raise CourseError(
+        f"no lessons found at or above {here}; change to the folder of the course, the one that "
+        "holds notebooks/"
+    )
+
+
+# -- writing --------------------------------------------------------------------------------------
 
 
 def write_record(
@@ -44,8 +85,9 @@ def write_record(
     metrics: Mapping[str, Any],
     device: object,
     started: float,
+    tables: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Make the record of a lesson; its last cell calls this.
+    """Make the record of a lesson; `Lesson.record` calls this in its last cell.
 
     Args:
         record_file: where to write it as JSON, creating folders; "" writes nothing.
@@ -54,6 +96,7 @@ def write_record(
             that ends a run.
         device: where it was computed, a `torch.device` or its name.
         started: the value of `time.perf_counter()` in the lesson's first cell.
+        tables: what to show of it: for each title {"headers": […], "rows": [[…], …]}, all text.
 
     Raises:
         CourseError: a value is not plain JSON (NaN, an array, …), and the message names its key;
@@ -67,7 +110,7 @@ def write_record(
         raise CourseError(
             f"started must be the time of time.perf_counter(), not {short_repr(started)}"
         )
-    record = {
+    record: dict[str, Any] = {
         "notebook": notebook,
         "profile": None,
         "parameters": {k: v for k, v in parameters.items() if k != RECORD_FILE},
@@ -75,6 +118,8 @@ def write_record(
         "environment": environment(device),
         "seconds": round(time.perf_counter() - started, 2),
     }
+    if tables is not None:
+        record[TABLES] = tables
     try:
         record = {key: without_folders(value) for key, value in _checked(record).items()}
     except ValueError as error:
@@ -99,13 +144,9 @@ def complete(
         lesson: the digest of the lesson's code; it goes into the environment.
 
     Raises:
-        CourseError: the file is missing or is not a record, or an argument is of another type.
+        CourseError: the file is missing or is not a record.
         OSError: the file cannot be written.
     """
-    wanted(lesson, str, name="lesson")
-    wanted(parameters, Mapping, name="parameters")
-    if not is_number(seconds) or not 0 <= seconds < LONGEST:
-        raise CourseError(f"seconds must be a number from 0, not {short_repr(seconds)}")
     record = read_record(path)
     record |= {
         "notebook": notebook,
@@ -114,10 +155,6 @@ def complete(
         "environment": record["environment"] | {"lesson": lesson},
         "seconds": round(float(seconds), 2),
     }
-    try:
-        record = _checked(record)
-    except ValueError as error:
-        raise CourseError(f"this makes no record: {error}") from error
     _write(Path(path), record)
     return record
 
@@ -130,20 +167,79 @@ def belongs_to(
     parameters: Mapping[str, Any],
     lesson: str,
 ) -> bool:
-    """Whether `complete` made this record of that very run; arguments as there.
-
-    Raises:
-        CourseError: `record` is no record, or an argument is of another type.
-    """
-    for name, value in (("notebook", notebook), ("profile", profile), ("lesson", lesson)):
-        wanted(value, str, type(None), name=name)
-    wanted(parameters, Mapping, name="parameters")
-    wanted(record, Mapping, name="record")
-    if not record.keys() >= FIELDS.keys() or not isinstance(record["environment"], Mapping):
-        raise CourseError(f"a record has the keys {', '.join(FIELDS)}")
+    """Whether `complete` made this record of that very run; arguments as there."""
     found = [record[key] for key in ("notebook", "profile", "parameters")]
     found.append(record["environment"].get("lesson"))
     return found == [notebook, profile, without_folders(dict(parameters)), lesson]
+
+
+def plain(value: Any, name: str) -> Any:
+    """`value` as JSON can hold it: scalars of numpy become numbers, tuples become lists.
+
+    So it can be written into a notebook as a literal, never as code, and into a record unchanged.
+
+    Args:
+        name: what the value is called in an error message.
+
+    Raises:
+        ValueError: it holds NaN or infinity, an array, an object, a key that is not text …; the
+            message names the key.
+    """
+    try:
+        return _plain(value, name)
+    except RecursionError:
+        raise ValueError(f"{name} is nested too deeply.") from None
+
+
+def _plain(value: Any, name: str) -> Any:
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        try:
+            value = value.item()
+        except Exception as error:  # a tensor without values; PyTorch is not known here
+            raise ValueError(f"{name} has no value that could be read.") from error
+    match value:
+        case None | bool():
+            return value
+        case int():
+            if not -(2**63) <= value < 2**64:
+                raise ValueError(f"{name} does not fit in 64 bits.")
+            return int(value)
+        case float():
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is {value}; write None where there is no number.")
+            return float(value)
+        case str():
+            if any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise ValueError(f"{name} is not valid Unicode text.")
+            return value
+        case list() | tuple():
+            return [_plain(item, f"{name}[{index}]") for index, item in enumerate(value)]
+        case dict():
+            if wrong := [key for key in value if not isinstance(key, str)]:
+                raise ValueError(f"{name} has the key {wrong[0]!r}, and keys must be text.")
+            return {_plain(key, name): _plain(v, f"{name}[{key!r}]") for key, v in value.items()}
+    raise ValueError(
+        f"{name} is of type {type(value).__name__}, but only numbers, text, true, false, None, "
+        "lists and dicts can be stored."
+    )
+
+
+def without_folders(value: Any) -> Any:
+    """The value with every absolute path cut to its last part."""
+    if isinstance(value, str) and Path(value).is_absolute():
+        return Path(value).name or value
+    if isinstance(value, list):
+        return [without_folders(item) for item in value]
+    if isinstance(value, dict):
+        return {key: without_folders(item) for key, item in value.items()}
+    return value
+
+
+def _write(path: Path, record: dict[str, Any]) -> None:
+    write_text(path, json.dumps(record, ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+
+
+# -- reading --------------------------------------------------------------------------------------
 
 
 def load_records(notebook: str, folder: Path | None = None) -> list[dict[str, Any]]:
@@ -170,7 +266,7 @@ def load_records(notebook: str, folder: Path | None = None) -> list[dict[str, An
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """One record, checked to have exactly the keys and types that every record has.
+    """One record, checked to have the keys and types that every record has.
 
     Raises:
         CourseError: the file cannot be read or is not a record; the message names the file.
@@ -197,49 +293,110 @@ def read_json(path: Path, where: str) -> Any:
     except OSError as error:
         raise CourseError(f"{where} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise CourseError(f"{where} is not valid JSON ({_first_line(error)})") from error
+        reason = str(error).partition("\n")[0][:200]
+        raise CourseError(f"{where} is not valid JSON ({reason})") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"it contains {constant}")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping in which no key stands twice: one of the two values would be lost unseen."""
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in made:
+            raise ValueError(f"it has the key {short_repr(key)} twice")
+        made[key] = value
+    return made
 
 
 def _checked(record: Any) -> dict[str, Any]:
     """The same record as plain data with its keys in order, or a ValueError."""
-    if not isinstance(record, dict) or record.keys() != FIELDS.keys():
+    if not isinstance(record, dict) or record.keys() - {TABLES} != FIELDS.keys():
         raise ValueError(f"its keys must be {', '.join(FIELDS)}")
     for key, kind in FIELDS.items():
         if not isinstance(record[key], kind) or isinstance(record[key], bool):
             raise ValueError(f"{key!r} is of the wrong type ({type(record[key]).__name__})")
     if record["seconds"] < 0:
         raise ValueError("'seconds' is negative")
-    return {key: plain(record[key], key) for key in FIELDS}
+    checked = {key: plain(record[key], key) for key in FIELDS}
+    if TABLES not in record:
+        return checked
+    shown = plain(record[TABLES], TABLES)
+    if not isinstance(shown, dict) or not all(map(_is_table, shown.values())):
+        raise ValueError("'tables' must give each title 'headers' and 'rows' of as many texts")
+    return checked | {TABLES: shown}
 
 
-def without_folders(value: Any) -> Any:
-    """The value with every absolute path cut to its last part."""
-    if isinstance(value, str) and Path(value).is_absolute():
-        return Path(value).name or value
-    if isinstance(value, list):
-        return [without_folders(item) for item in value]
-    if isinstance(value, dict):
-        return {key: without_folders(item) for key, item in value.items()}
-    return value
+def _is_table(table: Any) -> bool:
+    if not isinstance(table, dict) or table.keys() != {"headers", "rows"}:
+        return False
+    if not all(isinstance(part, list) for part in (*table.values(), *table["rows"])):
+        return False
+    lines = [table["headers"], *table["rows"]]
+    return bool(lines[0]) and all(
+        len(line) == len(lines[0]) and all(isinstance(cell, str) for cell in line) for line in lines
+    )
 
 
-def _write(path: Path, record: dict[str, Any]) -> None:
-    write_text(path, json.dumps(record, ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+# -- what the numbers depend on besides the parameters --------------------------------------------
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A mapping in which no key stands twice: one of the two values would be lost unseen."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"it has the key {short_repr(twice)} twice")
-    return made
+def environment(device: object) -> dict[str, Any]:
+    """Versions, machine, commit, date (UTC); `device` is a `torch.device` or its name."""
+    name = device if isinstance(device, str) else short_path(device)[1:-1]
+    torch = sys.modules.get("torch")  # no tensors here, but the lesson may have loaded it
+    if torch and "cuda" in name:
+        with suppress(Exception):  # a name that is none: the record tells it as it is
+            name = f"{name} ({torch.cuda.get_device_name(name)})"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "device": name,
+        "threads": int(torch.get_num_threads()) if torch else os.cpu_count() or 1,
+        "versions": _versions(),
+        "commit": _commit(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"it contains {constant}")
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
+
+
+def _commit() -> str | None:
+    """The course's commit, "-dirty" if tracked files differ; None if it is no repository."""
+    try:
+        root = find_root()
+    except CourseError:
+        return None
+    if not (root / ".git").exists():  # a copy inside some other repository is not at its commit
+        return None
+    commit = _git(root, "rev-parse", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--untracked-files=no")
+    return f"{commit}-dirty" if commit and changes else commit
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=20
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 from kdhelpers._files import write_text
 from kdhelpers._values import short_path
 from kdhelpers.course import sweep_plots, sweep_tables
-from kdhelpers.course.lessons import CourseError, wanted
-from kdhelpers.course.records import FIELDS, read_record
+from kdhelpers.course.records import FIELDS, CourseError, read_record, wanted
 from kdhelpers.course.sweep_plots import Series
 from kdhelpers.course.sweep_tables import LIST, Row, is_per_seed, seed_count
 from kdhelpers.plots import Picture, show

@@ -17,13 +17,8 @@ from filelock import FileLock, Timeout
 
 from kdhelpers._values import short_path
 from kdhelpers.course import failures, records
-from kdhelpers.course.lessons import (
-    CourseError,
-    for_papermill,
-    wanted,
-)
 from kdhelpers.course.plans import Plan, plan
-from kdhelpers.course.records import RECORD_FILE
+from kdhelpers.course.records import RECORD_FILE, CourseError, wanted
 
 __all__ = ["Outcome", "execute", "prepare_folder", "run"]
 
@@ -187,3 +182,8 @@ def _execute(plan: Plan, out_dir: str | Path, progress: bool) -> Outcome:
                 record_file.unlink()
     seconds = time.perf_counter() - started
     return Outcome(lesson.name, plan.profile, seconds, notebook, record, failure)
+
+
+def for_papermill(path: Path) -> str:
+    """papermill fills in `{fields}` in its paths; a brace in the name of a folder is none."""
+    return str(path).replace("{", "{{").replace("}", "}}")

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from kdhelpers._files import atomic
 from kdhelpers.course.grids import SEEDS
-from kdhelpers.course.lessons import CourseError, did_you_mean
+from kdhelpers.course.lesson import did_you_mean
+from kdhelpers.course.records import CourseError
 from kdhelpers.course.sweep_tables import Row, is_drawable
 from kdhelpers.stats.intervals import mean_interval
 from kdhelpers.stats.tables import Table

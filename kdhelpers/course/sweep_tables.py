@@ -16,9 +16,15 @@ from typing import Any, TypeGuard
 from kdhelpers._files import atomic, write_text
 from kdhelpers._values import short_path
 from kdhelpers.course.grids import Point
-from kdhelpers.course.lessons import CourseError, wanted
 from kdhelpers.course.parameters import plain
-from kdhelpers.course.records import belongs_to, read_json, read_record, without_folders
+from kdhelpers.course.records import (
+    CourseError,
+    belongs_to,
+    read_json,
+    read_record,
+    wanted,
+    without_folders,
+)
 
 __all__ = ["LIST", "STATUSES", "Row", "clear", "columns", "finished", "is_drawable"]
 __all__ += ["is_per_seed", "point_folder", "rows", "seed_count", "write_failure", "write_list"]

@@ -15,10 +15,10 @@ from kdhelpers import course
 from kdhelpers._values import is_int, short_repr
 from kdhelpers.course import failures, grids, sweep_tables
 from kdhelpers.course.grids import Point
-from kdhelpers.course.lessons import CourseError, Lesson, wanted
+from kdhelpers.course.lesson import Notebook
 from kdhelpers.course.plans import Plan
 from kdhelpers.course.processes import Processes
-from kdhelpers.course.records import RECORD_FILE
+from kdhelpers.course.records import RECORD_FILE, CourseError, wanted
 from kdhelpers.course.sweep_tables import Row
 
 __all__ = ["SweepResult", "sweep"]
@@ -198,7 +198,7 @@ def _run(
 
 def _submit(executor: Executor, folder: Path, point: Point) -> Future[str | None]:
     lesson = point.plan.lesson
-    plan = replace(point.plan, lesson=Lesson(lesson.path))  # without the cells that were read
+    plan = replace(point.plan, lesson=Notebook(lesson.path))  # without the cells that were read
     place = sweep_tables.point_folder(folder.absolute(), point.folder)
     try:
         return executor.submit(run_point, plan, str(place), lesson.digest)

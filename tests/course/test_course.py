@@ -15,7 +15,7 @@ from tiny_course import START, write_lesson
 
 from kdhelpers import _files, course
 from kdhelpers.course import grids
-from kdhelpers.course.lessons import CourseError
+from kdhelpers.course.records import CourseError
 from kdhelpers.course.run import _lock
 
 KEYS = ["notebook", "profile", "parameters", "metrics", "environment", "seconds"]

@@ -100,10 +100,10 @@ def test_a_machine_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_lessons(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kdhelpers.course import lessons
+    from kdhelpers.course import records
 
     monkeypatch.setattr(
-        lessons, "__file__", str(root / "nowhere" / "kdhelpers" / "course" / "lessons.py")
+        records, "__file__", str(root / "nowhere" / "kdhelpers" / "course" / "lessons.py")
     )
     shutil.rmtree(root / "notebooks")
     assert len(problems()) == 1

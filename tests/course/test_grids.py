@@ -12,7 +12,7 @@ from tiny_course import write_lesson
 from kdhelpers import course
 from kdhelpers.course import grids
 from kdhelpers.course.grids import Point
-from kdhelpers.course.lessons import CourseError
+from kdhelpers.course.records import CourseError
 
 
 @pytest.fixture(autouse=True)

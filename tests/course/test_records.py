@@ -16,7 +16,7 @@ import pytest
 from tiny_course import write_lesson
 
 from kdhelpers.course import records
-from kdhelpers.course.lessons import CourseError
+from kdhelpers.course.records import CourseError
 
 KEYS = ["notebook", "profile", "parameters", "metrics", "environment", "seconds"]
 

@@ -11,7 +11,7 @@ import sweep_lesson
 
 from kdhelpers import course
 from kdhelpers.course import cli, grids, report, sweep_tables
-from kdhelpers.course.lessons import CourseError
+from kdhelpers.course.records import CourseError
 
 EVIL = '<script>alert("1")</script>'
 

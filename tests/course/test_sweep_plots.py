@@ -7,7 +7,7 @@ import pytest
 from matplotlib.container import ErrorbarContainer
 
 from kdhelpers.course import sweep_plots
-from kdhelpers.course.lessons import CourseError
+from kdhelpers.course.records import CourseError
 from kdhelpers.course.sweep_plots import Series
 from kdhelpers.course.sweep_tables import Row
 from kdhelpers.stats.intervals import mean_interval

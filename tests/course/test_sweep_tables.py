@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from kdhelpers.course import sweep_tables
-from kdhelpers.course.lessons import CourseError
+from kdhelpers.course.records import CourseError
 from kdhelpers.course.sweep_tables import Row
 
 

@@ -24,8 +24,8 @@ from sweep_lesson import Inline, accuracy
 from tiny_course import write_lesson
 
 from kdhelpers.course import cli, sweeps
-from kdhelpers.course.lessons import CourseError
 from kdhelpers.course.plans import Plan
+from kdhelpers.course.records import CourseError
 from kdhelpers.course.sweep_tables import Row
 from kdhelpers.course.sweeps import SweepResult, sweep
 
