@@ -5,15 +5,15 @@ Everything that compares arms reads them here, so that a pair is always two runs
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kdhelpers._values import check_type, is_int, short_repr
+from kdhelpers._values import check_number, check_type, is_int, short_repr
 
 __all__ = ["Arm", "Results", "against", "by_size", "label", "named", "naming", "pairs", "row"]
+__all__ += ["several"]
 
 # Dicts of figures with their seed (`results["alone"]`), a row of numbers, or seed → number.
 Arm: TypeAlias = ArrayLike | Mapping[int, float] | Sequence[Mapping[str, Any]]
@@ -31,11 +31,22 @@ def row(arm: Arm, key: str = "accuracy", *, points: bool = False) -> NDArray[np.
         points: accuracies in 0..1 as percent.
 
     Raises:
-        ValueError: not one row of finite numbers of at most 1e100, dicts without `key`, a seed that
-            occurs twice; with `points`, a number outside 0..1.
+        ValueError: not one row of numbers from -1e100 to 1e100, dicts without `key`, a seed
+            that occurs twice; with `points`, a number outside 0..1.
     """
-    listed = _listed(arm, key)
-    return _numbers(listed.values() if isinstance(listed, dict) else listed, points)
+    return _numbers(_by_seed(arm, key).values(), points)
+
+
+def several(arm: Arm, key: str = "accuracy", *, points: bool = False) -> NDArray[np.float64]:
+    """As `row`, of two seeds or more.
+
+    Raises:
+        ValueError: fewer, or as for `row`.
+    """
+    data = row(arm, key, points=points)
+    if len(data) < 2:
+        raise ValueError(f"an interval needs at least two values, got {len(data)}; run more seeds.")
+    return data
 
 
 def pairs(
@@ -50,25 +61,15 @@ def pairs(
         ValueError: each arm has a seed that the other has not, rows of different lengths, only one
             arm that names its seeds, or as for `row`.
     """
-    first, second = _listed(baseline, key), _listed(treatment, key)
-    if isinstance(first, dict) != isinstance(second, dict):
+    first, second = _by_seed(baseline, key), _by_seed(treatment, key)
+    seeds = first.keys() if first.keys() <= second.keys() else second.keys()
+    if not seeds <= first.keys():
         raise ValueError(
-            "only one of the arms names its seeds, so they cannot be paired; "
-            "give both as rows, or both with seeds."
+            f"paired arms need the same seeds, but {_some(first.keys() - second.keys())} are only "
+            f"in the baseline and {_some(second.keys() - first.keys())} only in the treatment."
         )
-    if isinstance(first, dict) and isinstance(second, dict):
-        seeds = first.keys() if first.keys() <= second.keys() else second.keys()
-        if not seeds <= first.keys():
-            raise ValueError(
-                f"paired arms need the same seeds, but {_some(first.keys() - second.keys())} only "
-                f"in the baseline and {_some(second.keys() - first.keys())} only in the treatment."
-            )
-        first, second = ([arm[seed] for seed in seeds] for arm in (first, second))
-    elif len(first) != len(second):
-        raise ValueError(
-            f"paired arms need the same seeds, got {len(first)} and {len(second)} values."
-        )
-    return _numbers(first, points), _numbers(second, points)
+    one, other = (_numbers([arm[seed] for seed in seeds], points) for arm in (first, second))
+    return one, other
 
 
 def named(results: Results, *arms: Any) -> None:
@@ -80,8 +81,23 @@ def named(results: Results, *arms: Any) -> None:
     check_type(results, Mapping, name="results")
     for arm in arms:
         if arm not in results:
-            listed = ", ".join(str(name) for name in results) or "none"
-            raise ValueError(f"baseline {short_repr(arm)} is none of the arms: {listed}.")
+            known = ", ".join(map(str, results)) or "none"
+            raise ValueError(f"baseline {short_repr(arm)} is none of the arms: {known}.")
+
+
+@contextmanager
+def naming(arm: Any) -> Iterator[None]:
+    """What is wrong with an arm, said with its name."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"arm {short_repr(arm)}: {error}") from error
+
+
+def label(name: Any) -> str:
+    """The name of an arm in words: "50 images, alone" for (50, "alone")."""
+    parts = name if isinstance(name, tuple) else (name,)
+    return ", ".join(f"{part:,} images" if is_int(part) else str(part) for part in parts)
 
 
 def against(
@@ -114,21 +130,6 @@ def against(
     return found
 
 
-@contextmanager
-def naming(arm: Any) -> Iterator[None]:
-    """What is wrong with an arm, said with its name."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"arm {short_repr(arm)}: {error}") from error
-
-
-def label(name: Any) -> str:
-    """The name of an arm in words: "50 images, alone" for (50, "alone")."""
-    parts = name if isinstance(name, tuple) else (name,)
-    return ", ".join(f"{part:,} images" if is_int(part) else str(part) for part in parts)
-
-
 def by_size(results: Results, distilled: Results | None = None) -> dict[int, tuple[Arm, Arm]]:
     """Number of images → (the arm "alone", the arm "distilled"), from the smallest.
 
@@ -140,91 +141,49 @@ def by_size(results: Results, distilled: Results | None = None) -> dict[int, tup
         ValueError: no size, one that is no whole number, or one that has not both arms.
     """
     named(results)
-    alone: Results = results
-    if distilled is None:
-        if not all(isinstance(name, tuple) and len(name) == 2 for name in results):
-            raise ValueError(
-                f"results by size are named (size, arm), got {short_repr(list(results))}."
-            )
-        alone, distilled = (
-            {size: runs for (size, arm), runs in results.items() if arm == which}
-            for which in ("alone", "distilled")
+    alone, taught = results, distilled
+    if taught is None:
+        alone, taught = (
+            {name[0]: runs for name, runs in results.items() if name[-1] == arm}
+            for arm in ("alone", "distilled")
         )
-    check_type(distilled, Mapping, name="distilled")
-    if not alone or alone.keys() != distilled.keys():
+    check_type(taught, Mapping, name="distilled")
+    whole = all(str(size).isdecimal() for size in alone)
+    if not alone or alone.keys() != taught.keys() or not whole:
         raise ValueError(
-            f"both arms need the same transfer sets, got {short_repr(list(alone))} and "
-            f"{short_repr(list(distilled))}."
+            "both arms, alone and distilled, need the same transfer sets, named by their whole "
+            f"number of images, got {short_repr(list(alone))} and {short_repr(list(taught))}."
         )
-    if not all(str(size).isdecimal() for size in alone):
-        raise ValueError(
-            f"the sizes of transfer sets are whole numbers, got {short_repr(list(alone))}."
-        )
-    return {int(size): (alone[size], distilled[size]) for size in sorted(alone, key=int)}
+    return {int(size): (alone[size], taught[size]) for size in sorted(alone, key=int)}
 
 
-def _listed(arm: Any, key: str) -> list[Any] | dict[Any, Any]:
-    """The arm's values, with their seeds where it names them; not yet checked to be numbers."""
+def _by_seed(arm: Any, key: str) -> dict[Any, Any]:
+    """The arm's values by their seeds, or by their places in a row of so many."""
     # Arrays and tensors alike, on any device, whether or not they are part of a graph.
-    plain: Any = _plain(arm) if hasattr(arm, "tolist") else arm
+    plain = arm.tolist() if hasattr(arm, "tolist") else arm
     if isinstance(plain, Mapping):
         return dict(plain)
     if isinstance(plain, str | bytes) or not isinstance(plain, Sequence):
-        raise ValueError(f"an arm is a row of numbers, one per seed, got {_kind(plain)}.")
-    if not plain or not all(isinstance(run, Mapping) for run in plain):
-        return list(plain)
+        raise ValueError(f"an arm is a row of numbers, one per seed, got {short_repr(plain)}.")
     found = {}
-    for place, run in enumerate(plain):
-        if key not in run:
-            raise ValueError(
-                f"an arm's runs have no figure {short_repr(key)}; they have "
-                f"{', '.join(map(str, run))}."
-            )
-        seed = run.get("seed", place)
+    for place, run in enumerate(plain, start=1):
+        figures = run if isinstance(run, Mapping) else {key: run}
+        if key not in figures:
+            raise ValueError(f"a run has no figure {short_repr(key)}; it has {', '.join(figures)}.")
+        seed = figures.get("seed", f"place {place} of {len(plain)}")
         if seed in found:
             raise ValueError(f"seed {seed} occurs twice; an arm has one run for each seed.")
-        found[seed] = run[key]
+        found[seed] = figures[key]
     return found
 
 
-def _plain(value: Any) -> Any:
-    """An array or a tensor as Python's own numbers and lists."""
-    try:
-        return value.tolist()
-    except Exception as error:  # a tensor without values, a class that has the method
-        raise ValueError(f"an arm is a row of numbers, got {short_repr(value)}.") from error
-
-
 def _numbers(items: Iterable[Any], points: bool) -> NDArray[np.float64]:
-    scalars = [
-        _plain(item) if hasattr(item, "item") and getattr(item, "shape", None) == () else item
-        for item in items
-    ]
-    for item in scalars:
-        if isinstance(item, bool) or not isinstance(item, Real):
-            raise ValueError(
-                f"an arm is a row of numbers, one per seed, got {_kind(item)} among them."
-            )
-    try:
-        data = np.array([float(item) for item in scalars], dtype=np.float64)
-    except OverflowError:
-        raise ValueError("all values must be finite, got an integer beyond 1e308.") from None
-    if not (np.abs(data) <= LARGEST).all():
-        raise ValueError(
-            f"all values must be finite, at most 1e100 in size, got {short_repr(data)}."
-        )
-    if not points:
-        return data
-    for value in data:
-        if not 0 <= value <= 1:
-            raise ValueError(
-                f"accuracies are shares in 0..1, got {float(value)}; divide percent by 100."
-            )
-    return 100 * data
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else f"a value of type {type(value).__name__}"
+    plain = [item.item() if getattr(item, "shape", None) == () else item for item in items]
+    name, low, high = "a figure of an arm", -LARGEST, LARGEST
+    if points:
+        name, low, high = "an accuracy (a share; divide percent by 100)", 0.0, 1.0
+    data = np.array([check_number(item, low, high, name=name) for item in plain], dtype=np.float64)
+    return 100 * data if points else data
 
 
 def _some(seeds: Iterable[Any]) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kdhelpers._values import short_repr
-from kdhelpers.stats.arms import Arm, Results, named, naming, row
+from kdhelpers._values import check_number
+from kdhelpers.stats.arms import Arm, Results, named, naming
 from kdhelpers.stats.intervals import Interval, differences, mean_interval, p_value
 
 __all__ = ["Comparison", "compare", "holm"]
@@ -52,7 +52,7 @@ def compare(
         key, points: as for `mean_interval`.
 
     Raises:
-        ValueError: no arm, a name that is none of theirs, or as for
+        ValueError: a name that is none of theirs, or as for
             `kdhelpers.stats.paired_difference`; the message names the arm.
     """
     named(arms)
@@ -60,8 +60,6 @@ def compare(
     if isinstance(baseline, str):
         named(arms, baseline)
         first = others.pop(baseline)
-    if not others:
-        raise ValueError(f"there is no arm to compare with the baseline, got {short_repr(arms)}.")
     # An error here is not that of the first arm.
     mean_interval(first, confidence=confidence, key=key, points=points)
     found, alone = {}, {}
@@ -69,7 +67,7 @@ def compare(
         with naming(name):
             found[name] = differences(first, arm, key, points=points)
             alone[name] = mean_interval(found[name], confidence=confidence)
-    wide = 1 - (1 - confidence) / len(found)
+    wide = 1 - (1 - confidence) / max(1, len(found))
     raw = [p_value(values) for values in found.values()]
     return {
         name: Comparison(alone[name], mean_interval(values, confidence=wide), single, corrected)
@@ -85,13 +83,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     anywhere in the family with a chance of at most 5 %, however the tests depend on each other.
 
     Raises:
-        ValueError: no p value, or one outside [0, 1].
+        ValueError: one outside [0, 1].
     """
-    values = row(p_values)
-    if not len(values) or values.min() < 0 or values.max() > 1:
-        raise ValueError(
-            f"p values must be one or more numbers in [0, 1], got {short_repr(p_values)}."
-        )
+    values = np.array([check_number(value, 0, 1, name="a p value") for value in p_values])
     order = np.argsort(values, kind="stable")
     factors = np.arange(len(values), 0, -1)
     corrected = np.empty_like(values)

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from kdhelpers._values import check_int, check_number, check_type, is_number, short_repr
-from kdhelpers.stats.arms import LARGEST, Arm, pairs, row
+from kdhelpers._values import check_int, check_number, check_type
+from kdhelpers.stats.arms import LARGEST, Arm, pairs, several
+
+CONFIDENCE = 1e-6, 1 - 1e-6  # between never and always
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,15 @@ def mean_interval(
         points: in percent, from numbers in 0..1.
 
     Raises:
-        ValueError: fewer than two values, a value that is not finite, a confidence outside
-            (0, 1), or as for `kdhelpers.stats.arms.row`.
+        ValueError: fewer than two values, a value that is not finite, a confidence that is not
+            between 0 and 1, or as for `kdhelpers.stats.arms.row`.
     """
-    return _student(row(values, key, points=points), confidence)
+    data = several(values, key, points=points)
+    confidence = check_number(confidence, *CONFIDENCE, name="confidence")
+    mean = float(data.mean())
+    error = float(data.std(ddof=1) / np.sqrt(len(data)))
+    reach = float(special.stdtrit(len(data) - 1, 0.5 + confidence / 2)) * error
+    return Interval(mean, mean - reach, mean + reach, len(data))
 
 
 def paired_difference(
@@ -75,7 +82,8 @@ def paired_difference(
     Raises:
         ValueError: the arms differ in length or seeds, or as for `mean_interval`.
     """
-    return _student(differences(baseline, treatment, key, points=points), confidence)
+    found = differences(baseline, treatment, key, points=points)
+    return mean_interval(found, confidence=confidence)
 
 
 def differences(
@@ -88,15 +96,6 @@ def differences(
     """
     first, second = pairs(baseline, treatment, key, points=points)
     return second - first
-
-
-def _student(values: NDArray[np.float64], confidence: float) -> Interval:
-    data = _several(values)
-    share_between(confidence, name="confidence")
-    mean = float(data.mean())
-    error = float(data.std(ddof=1) / np.sqrt(len(data)))
-    reach = float(special.stdtrit(len(data) - 1, 0.5 + confidence / 2)) * error
-    return Interval(mean, mean - reach, mean + reach, len(data))
 
 
 def bootstrap_interval(
@@ -134,8 +133,8 @@ def bootstrap_interval(
         ValueError: too few values for this confidence, fewer than 1,000 resamples or more than a
             million, a seed that is no whole number from 0, or as for `mean_interval`.
     """
-    data = _several(row(values, key, points=points))
-    share_between(confidence, name="confidence")
+    data = several(values, key, points=points)
+    confidence = check_number(confidence, *CONFIDENCE, name="confidence")
     reach = 1 - 2.0 ** (1 - len(data))  # how often the values lie on both sides of the truth
     if reach < confidence:
         raise ValueError(
@@ -190,7 +189,7 @@ def p_value(differences: Arm, *, key: str = "accuracy") -> float:
     Raises:
         ValueError: as for `mean_interval`.
     """
-    data = _several(row(differences, key))
+    data = several(differences, key)
     if not data.any():
         return 1.0
     data, count = data / np.abs(data).max(), len(data)  # so that no tiny spread becomes 0
@@ -214,12 +213,9 @@ def describe(difference: Interval, *, unit: str = "points") -> str:
         unit: its name after a number; "" for none.
 
     Raises:
-        ValueError: no interval, one with bounds that are not finite, or a unit that is not text.
+        ValueError: no interval.
     """
     check_type(difference, Interval, name="difference")
-    check_type(unit, str, name="unit")
-    if not all(map(math.isfinite, (difference.mean, difference.low, difference.high))):
-        raise ValueError(f"the bounds of an interval must be finite, got {difference}.")
     name = f" {unit}" if unit else ""
     seeds = f"{difference.count} seeds"
     if difference.degenerate:
@@ -258,25 +254,6 @@ def _rounded(value: float, interval: Interval, rounding: str = ROUND_HALF_EVEN) 
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _several(data: NDArray[np.float64]) -> NDArray[np.float64]:
-    if len(data) < 2:
-        raise ValueError(
-            f"an interval needs at least two values in a row, got shape {data.shape}; "
-            "run more seeds."
-        )
-    return data
-
-
 def _equal(data: NDArray[np.float64]) -> bool:
     """Whether all values are the same but for the rounding of floats."""
     return bool(np.ptp(data) <= 1e-9 * np.abs(data).max())
-
-
-def share_between(value: object, *, name: str, low: float = 0.0, why: str = "") -> None:
-    """Check for a number between `low` and 1, neither of them.
-
-    Raises:
-        ValueError: something else.
-    """
-    if not is_number(value) or not low < value < 1:
-        raise ValueError(f"{name} must lie between {low:.3g}{why} and 1, got {short_repr(value)}.")

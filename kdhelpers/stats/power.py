@@ -15,7 +15,7 @@ from scipy import optimize, special, stats
 
 from kdhelpers._values import check_int, check_number, short_repr
 from kdhelpers.stats.arms import LARGEST
-from kdhelpers.stats.intervals import share_between
+from kdhelpers.stats.intervals import CONFIDENCE
 
 __all__ = ["detectable", "power", "seeds_needed"]
 
@@ -40,7 +40,7 @@ def power(effect: float, std: float, count: int, *, confidence: float = 0.95) ->
         ValueError: an argument outside what is said above.
     """
     count = check_int(count, name="count", least=2, most=MOST)
-    share_between(confidence, name="confidence")
+    confidence = check_number(confidence, *CONFIDENCE, name="confidence")
     return _power(_size(effect, std) * math.sqrt(count), count, confidence)
 
 
@@ -118,6 +118,6 @@ def _spread(std: float) -> float:
 
 
 def _check_power(power: float, confidence: float) -> None:
-    share_between(confidence, name="confidence")
-    why = " (the error rate, had with no effect at all)"
-    share_between(power, name="power", low=1 - confidence, why=why)
+    """Check both; with no effect at all, the power is the error rate."""
+    confidence = check_number(confidence, *CONFIDENCE, name="confidence")
+    check_number(power, 1 - confidence + 1e-6, 1 - 1e-6, name="power")

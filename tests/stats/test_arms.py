@@ -2,7 +2,6 @@
 
 import math
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,6 @@ def runs(values: dict[int, float]) -> list[dict[str, Any]]:
         torch.tensor(ROW, requires_grad=True),
         [torch.tensor(value, requires_grad=True) for value in ROW],
         [np.float64(value) for value in ROW],
-        [Fraction(value) for value in ROW],
         {0: ROW[0], 1: ROW[1], 2: ROW[2]},
         RUNS,
         tuple(RUNS),
@@ -57,42 +55,34 @@ def test_another_figure_of_the_runs_can_be_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arm", "message"),
-    [
-        (None, "one per seed, got None"),
-        (0.9, "got a value of type float"),
-        (np.float64(0.9), "got a value of type float"),
-        (torch.tensor(0.9), "got a value of type float"),
-        ("0.9", "got a value of type str"),
-        ({0.9, 0.8}, "got a value of type set"),
-        ((value for value in ROW), "got a value of type generator"),
-        (["0.9", "0.8"], "got a value of type str among them"),
-        ([0.9, None], "got None among them"),
-        ([True, False], "got a value of type bool among them"),
-        (torch.tensor([True, False]), "got a value of type bool among them"),
-        ([np.True_, 1.0], "got a value of type bool among them"),
-        ([1.0, 2j], "got a value of type complex among them"),
-        ([Decimal("0.9")], "got a value of type Decimal among them"),
-        (torch.zeros(2, 3), "got a value of type list among them"),
-        ([[1.0, 2.0], [3.0]], "got a value of type list among them"),
-        ([1.0, math.nan], "all values must be finite"),
-        ([1.0, -math.inf], "all values must be finite"),
-        ([1.0, 10**400], "all values must be finite"),
-        ([*RUNS, 0.5], "got a value of type dict among them"),
-        ([{"loss": 1.0, "seed": 0}], "no figure 'accuracy'; they have loss, seed"),
-        ([*RUNS, RUNS[1]], "seed 1 occurs twice"),
-        (runs({0: math.nan}), "all values must be finite"),
-    ],
+    "arm", [None, 0.9, np.float64(0.9), torch.tensor(0.9), "0.9", {0.9, 0.8}, (v for v in ROW)]
 )
-def test_what_is_no_arm_is_refused(arm: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_what_is_no_row_is_refused(arm: Any) -> None:
+    with pytest.raises(ValueError, match="an arm is a row of numbers, one per seed, got "):
         row(arm)
+
+
+@pytest.mark.parametrize(
+    "value", ["0.9", None, True, np.True_, torch.tensor(True), 2j, Decimal("0.9"), [0.9], [[0.9]],
+              math.nan, -math.inf, 10**400],
+)  # fmt: skip
+def test_every_figure_of_an_arm_is_a_finite_number(value: Any) -> None:
+    for arm in ([0.5, value], {0: 0.5, 1: value}, runs({0: 0.5, 1: value})):
+        with pytest.raises(ValueError, match="a figure of an arm must be a number from -1e"):
+            row(arm)
+
+
+def test_runs_need_the_figure_and_a_seed_of_their_own() -> None:
+    with pytest.raises(ValueError, match="no figure 'accuracy'; it has loss, seed"):
+        row([{"loss": 1.0, "seed": 0}])
+    with pytest.raises(ValueError, match="seed 1 occurs twice"):
+        row([*RUNS, RUNS[1]])
 
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, 93.4])
 def test_points_are_made_of_shares_alone(value: float) -> None:
     assert row([0.5, value]).tolist() == [0.5, value]
-    with pytest.raises(ValueError, match=f"shares in 0..1, got {value}; divide percent by 100"):
+    with pytest.raises(ValueError, match=f"percent by 100. must be a number .* got {value}"):
         row([0.5, value], points=True)
 
 
@@ -112,20 +102,20 @@ def test_seeds_pair_the_numbers_whatever_their_order_and_number(order: list[int]
 def test_rows_are_paired_by_position() -> None:
     first, second = pairs([1, 2], torch.tensor([4.0, 6.0]))
     assert (first.tolist(), second.tolist()) == ([1, 2], [4, 6])
-    with pytest.raises(ValueError, match="paired arms need the same seeds, got 3 and 2 values"):
+    with pytest.raises(ValueError, match=r"need the same seeds, .*place 1 of 3.*place 1 of 2"):
         pairs(ROW, [4, 6])
 
 
 def test_arms_that_each_have_a_seed_of_their_own_are_refused() -> None:
     baseline, treatment = (runs(dict.fromkeys(seeds, 0.5)) for seeds in ((0, 1, 2), (3, 0, 10)))
-    message = r"but \[1, 2\] only in the baseline and \[3, 10\] only in the treatment"
+    message = r"but \[1, 2\] are only in the baseline and \[3, 10\] only in the treatment"
     with pytest.raises(ValueError, match=message):
         pairs(baseline, treatment)
 
 
 def test_a_row_cannot_be_paired_with_seeds() -> None:
     for arms in ([ROW, RUNS], [RUNS, ROW], [ROW, {0: 1.0, 1: 2.0, 2: 3.0}]):
-        with pytest.raises(ValueError, match="only one of the arms names its seeds"):
+        with pytest.raises(ValueError, match="paired arms need the same seeds, but"):
             pairs(*arms)
 
 
@@ -165,11 +155,11 @@ def test_results_by_size_are_sorted_by_size() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (({},), "the same transfer sets, got \\[\\] and"),
-        (({50: [1]}, {200: [1]}), r"the same transfer sets, got \[50\] and \[200\]"),
+        (({},), r"the same transfer sets, .* got \[\] and"),
+        (({50: [1]}, {200: [1]}), r"the same transfer sets, .* got \[50\] and \[200\]"),
         ((SIZED | {(9, "alone"): [1]},), "the same transfer sets"),
-        (({"alone": [1], "distilled": [1]},), r"named \(size, arm\), got \['alone'"),
-        (({"few": [1]}, {"few": [1]}), "transfer sets are whole numbers, got"),
+        (({"alone": [1], "distilled": [1]},), "the same transfer sets"),
+        (({"few": [1]}, {"few": [1]}), "whole number of images"),
         (([1], [2]), "results must be a Mapping"),
         (({50: [1]}, [2]), "distilled must be a Mapping"),
     ],

@@ -40,20 +40,10 @@ def test_holm_lies_between_the_raw_p_values_and_bonferroni(p_values: list[float]
         assert raw <= corrected <= min(1.0, len(p_values) * raw)
 
 
-@pytest.mark.parametrize(
-    ("p_values", "message"),
-    [
-        ([], "one or more numbers in"),
-        ([-0.01, 0.5], "one or more numbers in"),
-        ([0.5, 1.01], "one or more numbers in"),
-        ([0.5, math.nan], "all values must be finite"),
-        (0.05, "an arm is a row"),
-        (["0.05"], "type str among them"),
-    ],
-)
-def test_what_are_no_p_values_is_refused(p_values: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        holm(p_values)
+@pytest.mark.parametrize("wrong", [-0.01, 1.01, math.nan, "0.05", None])
+def test_what_is_no_p_value_is_refused(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="a p value must be a number from 0 to 1, got"):
+        holm([0.5, wrong])
 
 
 def arms(random: np.random.Generator, effects: list[float], count: int = 10) -> Any:
@@ -139,24 +129,27 @@ def test_results_are_compared_by_seed_and_the_baseline_may_be_named() -> None:
 @pytest.mark.parametrize(
     ("others", "message"),
     [
-        ({}, "there is no arm to compare with the baseline, got {}"),
         ([[1.0, 2.0]], r"results must be a Mapping, got \[\["),
         (None, "results must be a Mapping"),
-        ({"a": [1.0, 3.0], "b": [1.0]}, "arm 'b': paired arms need the same seeds, got 2 and 1"),
-        ({"a": [1.0, math.nan]}, "arm 'a': all values must be finite"),
+        ({"a": [1.0, 3.0], "b": [1.0]}, "arm 'b': paired arms need the same seeds"),
+        ({"a": [1.0, math.nan]}, "arm 'a': a figure of an arm must be a number"),
         ({"a": 0.9}, "arm 'a': an arm is a row of numbers"),
-        ({"a": {0: 1.0, 1: 2.0}}, "arm 'a': only one of the arms names its seeds"),
+        ({"a": {0: 1.0, 1: 2.0}}, "arm 'a': paired arms need the same seeds"),
     ],
 )
 def test_arms_that_cannot_be_compared_are_named(others: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^{message}"):
         compare([1.0, 2.5], others)
 
 
 def test_a_bad_baseline_is_not_blamed_on_an_arm() -> None:
-    with pytest.raises(ValueError, match=r"^all values must be finite"):
+    with pytest.raises(ValueError, match=r"^a figure of an arm must be"):
         compare([1.0, math.inf], {"a": [1.0, 2.0]})
-    with pytest.raises(ValueError, match="at least two values"):
+    with pytest.raises(ValueError, match=r"^an interval needs at least two values"):
         compare([1.0], {"a": [1.0]})
-    with pytest.raises(ValueError, match="confidence must lie between 0 and 1"):
+    with pytest.raises(ValueError, match=r"^confidence must be"):
         compare([1.0, 2.5], {"a": [1.0, 2.0]}, confidence=1.5)
+
+
+def test_without_another_arm_there_is_nothing_to_compare() -> None:
+    assert compare([1.0, 2.5], {}) == compare("a", {"a": [1.0, 2.5]}) == {}

@@ -1,8 +1,12 @@
 """Tables of results, and what they allow to say."""
 
+import html
+from typing import Any
+
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
+from kdhelpers.evaluation import Size
 from kdhelpers.stats.comparisons import compare
 from kdhelpers.stats.intervals import (
     Interval,
@@ -15,7 +19,10 @@ from kdhelpers.stats.tables import (
     arms_table,
     corrected_table,
     cost_table,
+    difference,
+    paired_table,
     percent,
+    seeds_table,
     transfer_table,
     verdict,
 )
@@ -86,28 +93,40 @@ def test_a_verdict_needs_an_interval_on_one_side_of_zero(
     assert verdict(Interval((low + high) / 2, low, high, 5)) == said
 
 
-@pytest.mark.parametrize("key", [int, str])
-def test_a_transfer_table_has_a_row_a_size_with_both_arms_and_their_difference(key: type) -> None:
-    alone = {1000: [0.97, 0.98, 0.96], 50: [0.78, 0.80, 0.79], 200: [0.91, 0.92, 0.90]}
-    distilled = {50: [0.86, 0.89, 0.87], 200: [0.91, 0.92, 0.90], 1000: [0.95, 0.96, 0.94]}
-    table = transfer_table(
-        {key(size): arm for size, arm in alone.items()},
-        {key(size): arm for size, arm in distilled.items()},
-        0.979,
-    )
+ALONE = {1000: [0.97, 0.98, 0.96], 50: [0.78, 0.80, 0.79], 200: [0.91, 0.92, 0.90]}
+DISTILLED = {50: [0.86, 0.89, 0.87], 200: [0.91, 0.92, 0.90], 1000: [0.95, 0.96, 0.94]}
+
+
+def results(arm: list[float]) -> list[dict[str, float]]:
+    return [{"accuracy": value, "seed": seed} for seed, value in enumerate(arm)]
+
+
+@pytest.mark.parametrize(
+    "arms",
+    [
+        (ALONE, DISTILLED),
+        tuple({str(size): arm for size, arm in each.items()} for each in (ALONE, DISTILLED)),
+        (
+            {(size, "alone"): results(arm) for size, arm in ALONE.items()}
+            | {(size, "distilled"): results(arm)[::-1] for size, arm in DISTILLED.items()},
+        ),
+    ],
+    ids=["sizes", "text, as in a record", "results"],
+)
+def test_a_transfer_table_has_a_row_a_size_with_both_arms_and_their_difference(arms: Any) -> None:
+    table = transfer_table(*arms, teacher=0.979)
     assert len(table.headers) == 5
     assert [row[0] for row in table.rows] == ["50", "200", "1,000"]  # by size, not by text
     for row, size in zip(table.rows, (50, 200, 1000), strict=True):
-        points = [[100 * value for value in arm[size]] for arm in (alone, distilled)]
+        points = [[100 * value for value in arm[size]] for arm in (ALONE, DISTILLED)]
         gain = paired_difference(*points)
         assert row[1:3] == [percent(mean_interval(arm)) for arm in points]
-        assert row[3].startswith(percent(gain, sign=True))
+        assert row[3] == f"{percent(gain, sign=True)} ({verdict(gain)})"
         assert row[4] == "97.90"
-    assert [row[3].partition("(")[2].rstrip(")") for row in table.rows] == [
-        "helps",
-        "no clear difference",
-        "hurts",
-    ]
+    verdicts = [row[3].partition("(")[2] for row in table.rows]
+    assert verdicts == ["helps)", "no clear difference)", "hurts)"]
+    with pytest.raises(ValueError, match="teacher must be a number from 0 to 1, got 97"):
+        transfer_table(*arms, teacher=97.9)
 
 
 ARMS = {
@@ -144,9 +163,53 @@ def test_an_arm_with_fewer_seeds_is_paired_by_seed() -> None:
         arms_table({"alone": alone, "few": [{"seed": 7, "accuracy": 0.4}]})
 
 
+def test_a_difference_is_told_in_points_with_its_verdict() -> None:
+    arms = {"alone": results([0.5, 0.54]), "KD": results([0.6, 0.64])[::-1]}
+    assert difference(arms["alone"], arms["KD"]) == "+10.00 ± 0.00 (helps)"
+    assert difference([0.5, 0.54], [0.4, 0.44]) == "-10.00 ± 0.00 (hurts)"
+    assert paired_table(arms).rows == [["KD", "+10.00 ± 0.00", "helps"]]
+    chosen = paired_table(arms, comparisons=[("KD", "alone")])
+    assert chosen.rows == [["alone − KD", "-10.00 ± 0.00", "hurts"]]
+    assert [
+        row[0] for row in paired_table({(50, name): arm for name, arm in arms.items()}).rows
+    ] == ["50 images"]
+
+
+def test_few_seeds_can_be_shown_one_by_one() -> None:
+    table = seeds_table({(50, "alone"): [0.5, 0.5449], "KD": [{"loss": 2, "accuracy": 1}]})
+    assert table.rows == [["50 images, alone", "50.0 · 54.5"], ["KD", "100.0"]]
+    assert table.headers == ["arm", "accuracy, %, of each seed"]
+
+
+COST = {"parameters": 1234567, "macs": 6_178_186, "latency_ms": 1.2345, "accuracy": 0.91234}
+
+
 def test_costs_are_rounded_to_what_a_reader_needs() -> None:
-    cost = {"parameters": 1234567, "macs": 6_178_186, "latency_ms": 1.2345, "accuracy": 0.91234}
-    assert cost_table({"net": cost}).rows == [["net", "1,234,567", "6.2", "1.23", "91.23"]]
+    shown = ["net", "1,234,567", "6.2", "1.23", "91.23"]
+    measured = Size(1234567, 6_178_186, 4.7), 1.2345, 0.91234
+    assert cost_table({"net": COST}).rows == cost_table({"net": measured}).rows == [shown]
+    without = cost_table({"net": measured[:2]})
+    assert without.rows == [shown[:4]]
+    assert without.headers == ["network", "parameters", "million MACs", "ms a picture"]
+
+
+@pytest.mark.parametrize("key", COST)
+@pytest.mark.parametrize("value", [None, -1, float("nan"), "much"])
+def test_costs_that_are_none_are_named(key: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{key} of 'net' must be a number from 0"):
+        cost_table({"net": COST | {key: value}})
+    if key != "accuracy":
+        with pytest.raises(ValueError, match=f"no costs by network: '{key}' is missing"):
+            cost_table({"net": {name: COST[name] for name in COST.keys() - {key}}})
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", "a | b", "a\nb", "&lt;b&gt; & c"])
+def test_markdown_shows_the_text_of_a_cell_whatever_it_is(text: str) -> None:
+    markdown = Table([text, "p"], [[text, "< 0.001"]])._repr_markdown_()
+    header, _, row = cells(markdown)
+    assert "<" not in header[0]
+    assert html.unescape(header[0]) == html.unescape(row[0]) == text.replace("\n", " ")
+    assert row[1] == "< 0.001"  # opens no tag: as in the tables that are recorded
 
 
 FAMILIES = {
