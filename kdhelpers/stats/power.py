@@ -14,13 +14,13 @@ import math
 from scipy import optimize, special, stats
 
 from kdhelpers._values import check_int, check_number, short_repr
-from kdhelpers.stats.arms import LARGEST
 from kdhelpers.stats.intervals import CONFIDENCE
 
 __all__ = ["detectable", "power", "seeds_needed"]
 
 # More seeds than anybody trains; beyond it the noncentral t distribution loses its digits.
 MOST = 2**20
+LARGEST = 1e30  # in whatever unit
 
 
 def power(effect: float, std: float, count: int, *, confidence: float = 0.95) -> float:

@@ -1,43 +1,54 @@
 """A figure with a slider, and without."""
 
+import io
 from typing import Any
 
 import ipywidgets
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
-from kdhelpers.plots.slider import Slider
+from kdhelpers import plots
+from kdhelpers.plots import Slider
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 drawn: list[float] = []
 
 
-def draw(value: float) -> Figure:
+def draw(value: float) -> plots.Picture:
     drawn.append(value)
-    figure = Figure(figsize=(1, 1))
+    figure = Figure(figsize=(value, 1))
     figure.subplots().bar([0], [value])
-    return figure
+    return plots.Picture(figure, f"A bar as high as {value}.")
 
 
 def slider(**changes: Any) -> Slider:
-    arguments: dict[str, Any] = {"value": 4, "label": "T", "alt": "A bar as high as T."}
-    return Slider(draw, [1, 2, 4, 8], **(arguments | changes))
+    return Slider(**({"draw": draw, "values": [1, 2, 4, 8], "value": 4, "label": "T"} | changes))
 
 
-def test_moving_the_slider_draws_the_figure_anew() -> None:
+def test_moving_the_slider_draws_the_figure_anew_at_its_own_width() -> None:
     control, image = slider().widget().children
-    before = image.value
-    control.value = 8
-    assert drawn[-1] == 8
-    assert image.value != before
-    assert bytes(image.value).startswith(b"\x89PNG")
+    for value in (4, 8):
+        control.value = value
+        assert drawn[-1] == value
+        width, _ = Image.open(io.BytesIO(bytes(image.value))).size
+        assert width == pytest.approx(100 * value, rel=0.3)
+        assert image.layout.width == f"{width}px"
+    assert (image.layout.max_width, image.layout.align_self) == ("100%", "flex-start")
 
 
-def test_readers_without_widgets_get_the_still_figure_with_its_text() -> None:
-    data, metadata = slider()._repr_mimebundle_()
+@pytest.mark.parametrize(
+    ("changes", "alt"),
+    [
+        ({}, "A bar as high as 4."),
+        ({"alt": "A bar."}, "A bar."),
+        ({"draw": lambda value: draw(value).figure, "alt": "A bar."}, "A bar."),
+    ],
+)
+def test_readers_without_widgets_get_the_still_figure_with_its_text(changes: Any, alt: str) -> None:
+    data, metadata = slider(**changes)._repr_mimebundle_()
     assert WIDGET in data
-    assert data["text/plain"] == "A bar as high as T."
-    assert metadata["image/png"]["alt"] == "A bar as high as T."
+    assert data["text/plain"] == metadata["image/png"]["alt"] == alt
     assert len(data["image/png"]) > 500
 
 
@@ -51,6 +62,14 @@ def test_without_ipywidgets_the_still_figure_remains(monkeypatch: pytest.MonkeyP
     assert "image/png" in data
 
 
-def test_a_start_that_is_not_on_the_slider_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"value must be one of \[1, 2, 4, 8\], got 3"):
-        slider(value=3)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"value": 3}, r"value must be one of \[1, 2, 4, 8\], got 3"),
+        ({"values": "1248"}, "values must be a list of numbers, got '1248'"),
+        ({"draw": None}, "draw must be a function"),
+    ],
+)
+def test_a_slider_that_cannot_slide_is_refused(changes: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        slider(**changes)

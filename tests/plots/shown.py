@@ -1,0 +1,219 @@
+"""Every figure, with what it is drawn from and the numbers that its words must tell."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+
+from kdhelpers import plots
+from kdhelpers.data.split import Split
+from kdhelpers.evaluation import Size
+from kdhelpers.stats.intervals import Interval
+
+CLASSES = ("cat", "dog", "frog")
+GRID = [1.0, 2.0, 4.0]
+CURVES = {"teacher": [0.5, 1.0, 1.9], "logits halved": [1.0, 1.9, 2.2]}
+TARGETS = [[0.9, 0.1, 0.0], [0.3, 0.5, 0.2], [0.0, 0.05, 0.95]]
+BELIEFS = {"at T = 1": [0.9, 0.1, 0.0], "at T = 4": [0.5, 0.2, 0.3]}
+TRAJECTORIES = {"constant": [4.0] * 3, "falling": [5.0, 4.0, 1.0], "one epoch": [8.0]}
+
+ALONE = {50: [0.78, 0.80, 0.79], 200: [0.91, 0.92, 0.90]}
+DISTILLED = {50: [0.86, 0.89, 0.87], 200: [0.93, 0.94, 0.93]}
+DIFFERENCES = {
+    "better": [1.0, 1.2, 1.1],
+    "worse": [-1.0, -1.2, -1.1],
+    "seems better": [-1.0, 1.0, 0.1],
+    "seems worse": [-1.0, 1.0, -0.1],
+}
+ARMS = {"alone": [0.70, 0.71, 0.72], "distilled": [0.73, 0.74, 0.76], "shuffled": [0.6, 0.5, 0.4]}
+LAYERS = {"block 1": [0.70, 0.71, 0.73], "block 2": [0.74, 0.75, 0.77]}
+SWEEP = {
+    "small": {4.0: [0.9, 0.92], 1.0: [0.8, 0.83]},
+    "tiny": {1.0: [0.6, 0.61], 4.0: [0.7, 0.72]},
+}
+LEVELS = {"small": [0.85, 0.86], "tiny": [0.5, 0.52]}
+
+HISTORIES = {
+    "alone": [{"epoch": 4, "loss": 2.0}, {"epoch": 5, "loss": 1.0}],
+    "distilled": [{"loss": 3.0}, {"loss": 0.5}, {"loss": 1.5}],
+}
+COLLAPSE = {"on the student": [5.0, 5.5, 5.2, 5.1], "on the teacher": [5.0, 0.5, 1e-9, 0.0]}
+STAGE2 = {"plain": [0.5, 0.6, 0.65], "hint, then KD": [0.6, 0.7, 0.75]}
+POWERS = {"0.3 points": [0.1, 0.5, 0.9], "0.1 points": [0.05, 0.1, 0.2]}
+BARS = {"fixed T": 0.9801, "dynamic T": 0.9812, "linear": 0.9803}
+BETTER, WORSE, UNCLEAR = (
+    Interval(1, 0.5, 1.5, 9),
+    Interval(-1, -1.5, -0.5, 9),
+    Interval(2, -1, 5, 9),
+)
+PLAIN = {"cosine": BETTER, "rising": WORSE, "linear": UNCLEAR}
+
+GAINS: dict[tuple[float, float], float | Interval] = {
+    (0.9, 4.0): Interval(1.0, 0.5, 1.5, 5),
+    (0.9, 1.0): Interval(-2.0, -5.0, 1.0, 5),
+    (0.5, 4.0): 0.25,
+}
+BEFORE = [[8, 1, 1], [0, 5, 5], [0, 0, 20]]
+AFTER = [[9, 1, 0], [0, 7, 3], [5, 0, 15]]
+MODELS = {
+    "VGG16": {"parameters": 15e6, "macs": 3e8, "latency_ms": 4.0, "accuracy": 0.94},
+    "alone": {"parameters": 545e3, "macs": 6e6, "latency_ms": 0.2, "accuracy": 0.80},
+    "distilled": {"parameters": 545e3, "macs": 6e6, "latency_ms": 0.2, "accuracy": 0.8001},
+}
+SIZES = {"teacher_size": Size(14_724_042, 313_200_000, 56.2), "student_size": (999, 5)}
+
+
+def runs(arm: list[float]) -> list[dict[str, float]]:
+    """The arm as `run_arms` returns it, in another order."""
+    return [{"accuracy": value, "seed": seed} for seed, value in enumerate(arm)][::-1]
+
+
+def split(count: int, channels: int) -> Split:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (count, channels, 4, 4), generator=generator, dtype=torch.uint8)
+    return Split(images, torch.arange(count) % 3, (0.5,), (0.5,), CLASSES)
+
+
+def maps(channels: int, side: int) -> torch.Tensor:
+    values = torch.arange(channels * side * side, dtype=torch.float32)
+    return values.reshape(channels, side, side)
+
+
+def logits() -> torch.Tensor:
+    return 3 * torch.randn(300, 3, generator=torch.Generator().manual_seed(0))
+
+
+FIGURES: dict[str, tuple[Callable[[], plots.Picture], list[str]]] = {
+    "distillation_diagram": (plots.distillation_diagram, ["frozen teacher", "hard term"]),
+    "compression_diagram": (
+        partial(plots.compression_diagram, "VGG16", "small CNN", **SIZES),  # type: ignore[arg-type]
+        ["VGG16: 14.7 M parameters, 313 M MACs, frozen", "small CNN: 999 parameters, 5 MACs"],
+    ),
+    "hint_diagram": (plots.hint_diagram, ["regressor", "stage 1", "stage 2"]),
+    "image_grid": (
+        lambda: plots.image_grid(split(6, 3), columns=2, rows=2),
+        ["4 images, each below its class: cat, dog, frog and cat."],
+    ),
+    "soft_target_bars": (
+        partial(plots.soft_target_bars, split(2, 1), 1, BELIEFS),
+        [
+            "labelled dog",
+            "at T = 1: most to cat 0.90, dog 0.10",
+            "at T = 4: most to cat 0.50, frog",
+        ],
+    ),
+    "pixel_deviation": (
+        partial(plots.pixel_deviation, [[0.1, 0.2, 0.3], [0.3, 0.2, 0.2]], (0.25, 0.26, 0.27)),
+        ["2 single", "red 0.200 against 0.250", "blue 0.250 against 0.270"],
+    ),
+    "feature_maps": (
+        lambda: plots.feature_maps({"teacher": maps(6, 3), "student": maps(2, 5) - 1}, columns=4),
+        ["teacher, 4 of 6 maps of 3 × 3 pixels, values from 0.00 to 53.00", "-1.00 to 48.00"],
+    ),
+    "temperature_bars": (
+        partial(plots.temperature_bars, [2.0, 0.0], GRID),
+        ["logits 2 and 0: 0.88 and 0.12 at T = 1;", "0.62 and 0.38 at T = 4"],
+    ),
+    "entropy_curve": (
+        partial(plots.entropy_curve, GRID, CURVES, classes=10),
+        ["limit 2.30", "teacher rises from 0.5 at 1 to 1.9 at 4; logits halved rises from 1"],
+    ),
+    "log_curves": (
+        partial(plots.log_curves, GRID, CURVES, ylabel="norm", level=1.0),
+        ["Norm against", "teacher rises from 0.5 at 1 to 1.9 at 4", "line marks 1"],
+    ),
+    "temperature_trajectories": (
+        partial(plots.temperature_trajectories, TRAJECTORIES),
+        ["constant stays at 4 from 1 to 3; falling falls from 5 at 1 to 1 at 3; one epoch is 8."],
+    ),
+    "soft_target_heatmap": (
+        partial(plots.soft_target_heatmap, TARGETS, CLASSES),
+        ["cat with dog (10 %), dog with cat (30 %), frog with dog (5 %)"],
+    ),
+    "alpha_temperature_grid": (
+        partial(plots.alpha_temperature_grid, GAINS),
+        [
+            "alpha 0.9: -2.00 ± 3.00 at T = 1, +1.00 ± 0.50 at T = 4; alpha 0.5: not run at T = 1",
+            "largest is at alpha 0.9, T = 4",
+        ],
+    ),
+    "confusion_change": (
+        partial(plots.confusion_change, BEFORE, AFTER, CLASSES, names=("alone", "distilled")),
+        [
+            "classes 76.7 % and 78.3 % are right",
+            "in points: dog → frog -20, cat → frog -10, frog → cat +25.",
+        ],
+    ),
+    "accuracy_against_cost": (
+        partial(plots.accuracy_against_cost, MODELS),
+        ["most accurate: VGG16 94.00 % with 15 M parameters in 4.00; distilled 80.01 % with 545 k"],
+    ),
+    "reliability": (
+        lambda: plots.reliability(
+            {"teacher": logits(), "student": logits() / 9}, torch.arange(300) % 3
+        ),
+        ["teacher is right for 35.7 % with a mean confidence of 82.2 %, calibration error 46.6 %"],
+    ),
+    "curves": (
+        partial(plots.curves, HISTORIES, "loss", "training loss"),
+        ["alone falls from 2 at 4 to 1 at 5; distilled goes from 3 at 1 to 1.5 at 3, between 0.5"],
+    ),
+    "log_series": (
+        partial(plots.log_series, COLLAPSE, ylabel="norm of the aligned features"),
+        ["against the step", "on the teacher falls from 5 at 1 to 0 at 4"],
+    ),
+    "stages": (
+        partial(plots.stages, [1.0, 0.5], STAGE2),
+        ["hint loss falls from 1 at 1 to 0.5 at 2", "hint, then KD rises from 60 at 1 to 75 at 3"],
+    ),
+    "arms": (
+        partial(plots.arms, ARMS, teacher=0.9, baseline="alone"),
+        [
+            "highest: distilled 74.33 ± 3.79, alone 71.00 ± 2.48 and shuffled 50.00 ± 24.84.",
+            "teacher at 90.00 and a dotted one the mean of alone.",
+        ],
+    ),
+    "by_layer": (
+        partial(plots.by_layer, LAYERS, [0.70, 0.72, 0.71]),
+        ["highest: block 2 75.33 ± 3.79 and block 1 71.33 ± 3.79.", "no hint: 71.00 ± 2.48"],
+    ),
+    "paired_points": (
+        partial(plots.paired_points, DIFFERENCES),
+        ["better +1.10 ± 0.25 (helps); worse -1.10 ± 0.25 (hurts); seems better +0.03"],
+    ),
+    "transfer_curve": (
+        partial(plots.transfer_curve, ALONE, DISTILLED, teacher=0.979),
+        [
+            "With 50 images: alone 79.00 ± 2.48, distilled 87.33 ± 3.79, a difference of +8.33 ± "
+            "1.43 (helps). With 200",
+            "has 97.90",
+        ],
+    ),
+    "few_images": (
+        partial(plots.few_images, ALONE, DISTILLED, teacher=0.979),
+        ["with 50 images +8.33 ± 1.43 (helps); with 200 images +2.33 ± 1.43 (helps)."],
+    ),
+    "temperature_sweep": (
+        partial(plots.temperature_sweep, SWEEP, LEVELS, teacher=0.97),
+        [
+            "small: alone 85.50 ± 6.35 (dotted); distilled 81.50 ± 19.06 at T = 1, 91.00 ± 12.71 "
+            "at T = 4, best at 4. tiny",
+            "teacher (dashed): 97.00",
+        ],
+    ),
+    "forest": (
+        partial(plots.forest, PLAIN, claim=(2, 3)),
+        [
+            "cosine +1.00 ± 0.50 (helps); rising -1.00 ± 0.50 (hurts); linear +2.00 ± 3.00 (no cl",
+            "claimed, +2 to +3 points; it is ruled out for cosine and rising.",
+        ],
+    ),
+    "power_curve": (
+        partial(plots.power_curve, [2, 8, 32], POWERS),
+        ["0.3 points 10 % to 90 %, 80 % with 32 pairs or more; 0.1 points 5 % to 20 %, 80 % with"],
+    ),
+    "misleading_bars": (
+        partial(plots.misleading_bars, BARS, title="Dynamic temperature wins"),
+        ["Dynamic temperature wins: ", "fixed T 98.01, dynamic T 98.12 and linear 98.03", "98.00,"],
+    ),
+}

@@ -1,0 +1,273 @@
+"""Figures of arms show every seed, means and intervals in percent, from rows and from results."""
+
+import numpy as np
+import pytest
+from figure_reading import bars_of, dots, errorbars, texts, tick_names
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from shown import (
+    ALONE,
+    ARMS,
+    BARS,
+    BETTER,
+    CURVES,
+    DIFFERENCES,
+    DISTILLED,
+    FIGURES,
+    GAINS,
+    GRID,
+    LAYERS,
+    LEVELS,
+    PLAIN,
+    POWERS,
+    SWEEP,
+    runs,
+)  # fmt: skip
+
+from kdhelpers import plots
+from kdhelpers.stats.comparisons import Comparison, compare
+from kdhelpers.stats.intervals import Interval, mean_interval, paired_difference
+
+
+def axes_of(name: str) -> Axes:
+    (axes,) = FIGURES[name][0]().figure.axes
+    return axes
+
+
+def points(arms: dict) -> list[list[float]]:
+    return [[100 * value for value in arm] for arm in arms.values()]
+
+
+def expected(arms: list[list[float]]) -> tuple[list[float], list[tuple[float, float]]]:
+    found = [mean_interval(arm) for arm in arms]
+    return [each.mean for each in found], [(each.low, each.high) for each in found]
+
+
+def colour(line: object) -> str:
+    return str(to_hex(line.get_color())).upper()  # type: ignore[attr-defined]
+
+
+def test_arms_show_every_seed_and_the_interval_in_percent() -> None:
+    axes = axes_of("arms")
+    assert tick_names(axes)[1] == list(ARMS)
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first arm is at the top
+    assert np.allclose(dots(axes), points(ARMS))
+    for drawn, right in zip(bars_of(axes, along=0), expected(points(ARMS)), strict=True):
+        assert np.allclose(drawn, right)
+    diamonds = [colour(drawn.lines[0]) for drawn in errorbars(axes)]
+    assert diamonds == [plots.ALONE, plots.DISTILLED, plots.DISTILLED]
+
+
+def test_arms_are_compared_with_the_teacher_and_the_baseline() -> None:
+    axes = axes_of("arms")
+    lines = {line.get_label(): line for line in axes.lines}
+    for label, place, dashes in (("teacher", 90, "--"), ("mean of alone", 71, ":")):
+        assert lines[label].get_xdata()[0] == pytest.approx(place)
+        assert lines[label].get_linestyle() == dashes
+        assert label in texts(axes.figure)
+    plain = plots.arms(ARMS)
+    assert not plain.figure.legends
+    assert plain.alt.endswith("shuffled 50.00 ± 24.84.")
+
+
+def test_each_layer_has_its_seeds_and_interval_above_its_name() -> None:
+    axes = axes_of("by_layer")
+    assert tick_names(axes)[0] == list(LAYERS)
+    marks = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [list(line.get_xdata()) for line in marks] == [[0] * 3, [1] * 3]
+    assert np.allclose([line.get_ydata() for line in marks], points(LAYERS))
+    for drawn, right in zip(bars_of(axes), expected(points(LAYERS)), strict=True):
+        assert np.allclose(drawn, right)
+    (level,) = (line for line in axes.lines if line.get_linestyle() == ":")
+    assert level.get_ydata()[0] == pytest.approx(71.0)
+    (band,) = axes.patches
+    _, ((low, high),) = expected([[70, 72, 71]])
+    assert (band.get_y(), band.get_y() + band.get_height()) == pytest.approx((low, high))
+    named = plots.by_layer(LAYERS, [0.7, 0.8], xlabel="guided layer", baseline_name="KD alone")
+    assert "no hint" in texts(axes.figure)
+    assert {"KD alone", "guided layer"} <= set(texts(named).splitlines())
+
+
+def test_paired_points_show_every_seed_and_a_verdict_in_colour() -> None:
+    axes = axes_of("paired_points")
+    assert tick_names(axes)[1] == list(DIFFERENCES)
+    assert dots(axes) == list(DIFFERENCES.values())
+    diamonds = [drawn.lines[0] for drawn in errorbars(axes)]
+    colours = [plots.DISTILLED, plots.ALONE, plots.NEUTRAL, plots.NEUTRAL]
+    assert list(map(colour, diamonds)) == colours
+    for drawn, right in zip(
+        bars_of(axes, along=0), expected(list(DIFFERENCES.values())), strict=True
+    ):
+        assert np.allclose(drawn, right)
+    assert "(points)" in axes.get_xlabel()
+    assert "(ms)" in texts(plots.paired_points(DIFFERENCES, unit="ms"))
+
+
+def test_pairs_are_made_of_seeds() -> None:
+    results = {name: runs(arm) for name, arm in ARMS.items()}
+    results["alone"] = results["alone"][::-1]
+    (axes,) = plots.paired_points(results).figure.axes
+    assert tick_names(axes)[1] == ["distilled", "shuffled"]
+    assert sorted(dots(axes)[0]) == pytest.approx([3, 3, 4])
+    assert sorted(dots(axes)[1]) == pytest.approx([-32, -21, -10])
+    (axes,) = plots.paired_points(
+        results, comparisons=[("shuffled", "alone"), ("alone", "distilled")]
+    ).figure.axes
+    assert tick_names(axes)[1] == ["alone − shuffled", "distilled − alone"]
+    assert sorted(dots(axes)[0]) == pytest.approx([10, 21, 32])
+    sized = {(50, name): arm for name, arm in results.items() if name != "shuffled"}
+    assert tick_names(plots.paired_points(sized).figure.axes[0])[1] == ["50 images"]
+
+
+def test_a_transfer_curve_shows_means_and_intervals_in_percent() -> None:
+    axes = axes_of("transfer_curve")
+    for drawn, right in zip(
+        bars_of(axes), expected(points(ALONE) + points(DISTILLED)), strict=True
+    ):
+        assert np.allclose(drawn, right)
+    written = texts(axes.figure)
+    assert all(word in written for word in ("student alone", "distilled student", "teacher"))
+    assert any(np.allclose(line.get_ydata(), 97.9) for line in axes.lines)
+    assert (
+        len({drawn.lines[0].get_marker() for drawn in errorbars(axes)}) == 2
+    )  # not by colour only
+    assert tick_names(axes)[0] == ["50", "200"]
+
+
+def test_a_sweep_shows_means_and_intervals_beside_the_student_alone() -> None:
+    axes = axes_of("temperature_sweep")
+    arms = [[100 * value for value in arm[t]] for arm in SWEEP.values() for t in (1.0, 4.0)]
+    for drawn, right in zip(bars_of(axes), expected(arms), strict=True):
+        assert np.allclose(drawn, right)
+    levels = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() in (":", "--")]
+    assert levels == pytest.approx([85.5, 51.0, 97.0])
+    written = texts(axes.figure)
+    assert all(name in written for name in ("small, distilled", "tiny, alone", "teacher"))
+    assert tick_names(axes)[0] == ["1", "4"]  # what was measured
+
+
+def test_results_are_drawn_as_their_numbers_are() -> None:
+    """Dicts with their seed, by (size, arm), (student, T) or (alpha, T): the same words."""
+    results = {name: runs(arm) for name, arm in ARMS.items()}
+    layers = {name: runs(arm) for name, arm in LAYERS.items()}
+    sized = {(size, "distilled"): runs(arm) for size, arm in DISTILLED.items()}
+    sized |= {(size, "alone"): runs(arm) for size, arm in ALONE.items()}
+    sweep = {(name, T): runs(arm) for name, each in SWEEP.items() for T, arm in each.items()}
+    sweep |= {(name, "alone"): runs(arm) for name, arm in LEVELS.items()}
+    for picture, name in (
+        (plots.arms(results, teacher=0.9, baseline="alone"), "arms"),
+        (plots.by_layer(layers, runs([0.70, 0.72, 0.71])), "by_layer"),
+        (plots.transfer_curve(sized, teacher=0.979), "transfer_curve"),
+        (plots.few_images(sized, teacher=0.979), "few_images"),
+        (plots.temperature_sweep(sweep, teacher=0.97), "temperature_sweep"),
+    ):
+        assert picture.alt == FIGURES[name][0]().alt
+    compared = compare("alone", results, points=True)
+    assert (
+        plots.forest(results, baseline="alone").alt.partition(":")[2:]
+        == (plots.forest(compared).alt.partition(":")[2:])
+    )
+    losses = {"alone": [{"loss": 0.5, "seed": s} for s in range(2)], "KD": [{"loss": 0.25}] * 0}
+    losses["KD"] = [{"loss": 0.25, "seed": s} for s in range(2)]
+    assert "KD -25.00 ± 0.00 (hurts)" in plots.paired_points(losses, key="loss").alt
+
+
+def test_a_grid_of_results_is_compared_with_the_baseline() -> None:
+    alone, taught = runs([0.5, 0.6]), {(0.9, 4.0): runs([0.6, 0.72]), (0.5, 1.0): runs([0.4])}
+    picture = plots.alpha_temperature_grid(taught, alone)
+    gain = paired_difference([50, 60], [60, 72])
+    assert f"+11.00 ± {gain.margin:.2f} at T = 4" in picture.alt
+    assert "alpha 0.5: -10.00 at T = 1" in picture.alt  # one seed has no interval
+
+
+def test_the_grid_writes_every_gain_and_says_which_are_sure() -> None:
+    axes = plots.alpha_temperature_grid(GAINS).figure.axes[0]
+    assert tick_names(axes) == (["1", "4"], ["0.9", "0.5"])
+    cells = {text.get_position(): text for text in axes.texts}
+    assert {place: text.get_text() for place, text in cells.items()} == {
+        (1, 0): "+1.00\n± 0.50", (0, 0): "−2.00\n± 3.00", (1, 1): "+0.25", (0, 1): "not run",
+    }  # fmt: skip
+    bold = [place for place, text in cells.items() if text.get_fontweight() == "bold"]
+    assert bold == [(1, 0)]
+    (image,) = axes.images
+    drawn = image.get_array().filled(np.nan)
+    assert np.array_equal(drawn, [[-2, 1], [np.nan, 0.25]], equal_nan=True)
+    assert image.get_clim() == (-2, 2)  # white is zero
+    assert "gain (ms)" in texts(plots.alpha_temperature_grid({(0.5, 1.0): 0.0}, unit="ms"))
+
+
+def test_a_forest_has_a_row_for_each_arm_with_its_mean_and_interval() -> None:
+    axes = axes_of("forest")
+    assert tick_names(axes)[1] == list(PLAIN)
+    diamonds = [line for line in axes.lines if line.get_marker() == "D"]
+    means = [(line.get_xdata()[0], line.get_ydata()[0]) for line in diamonds]
+    assert means == [(each.mean, row) for row, each in enumerate(PLAIN.values())]
+    rows = [tuple(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2][:3]
+    assert rows == [(each.low, each.high) for each in PLAIN.values()]
+    assert list(map(colour, diamonds)) == [plots.DISTILLED, plots.ALONE, plots.NEUTRAL]
+    assert "diamond: mean with 95 % interval" in axes.get_xlabel()
+    (band,) = axes.patches
+    assert (band.get_x(), band.get_x() + band.get_width()) == (2, 3)
+    assert "claimed: +2 to +3 points" in texts(axes.figure)
+    assert not plots.forest(PLAIN).figure.axes[0].patches
+    assert "claimed: -1 to +0.5 ms" in texts(plots.forest(PLAIN, claim=(-1, 0.5), unit="ms"))
+
+
+def test_of_a_family_the_verdict_is_the_simultaneous_one() -> None:
+    picture = plots.forest({"cosine": Comparison(BETTER, Interval(1, -0.1, 2.1, 9), 0.01, 0.06)})
+    (axes,) = picture.figure.axes
+    thin, thick, diamond, _zero = axes.lines
+    assert tuple(thin.get_xdata()) == (-0.1, 2.1)
+    assert tuple(thick.get_xdata()) == (0.5, 1.5)
+    assert thin.get_linewidth() < thick.get_linewidth()
+    assert {line.get_color() for line in (thin, thick, diamond)} == {plots.NEUTRAL}
+    assert "thin: of all arms together" in axes.get_xlabel()
+    assert "+1.00 ± 0.50, ± 1.10 with all arms together (no clear difference)" in picture.alt
+
+
+def test_a_claim_is_ruled_out_by_the_interval_of_all_arms_together() -> None:
+    family = {"a": Comparison(BETTER, Interval(1, -0.1, 2.1, 9), 0.01, 0.06)}
+    assert plots.forest(family, claim=(2, 3)).alt.endswith("ruled out for no arm.")
+    assert plots.forest(family, claim=(2.2, 3)).alt.endswith("ruled out for a.")
+
+
+def test_power_is_in_percent_against_the_number_of_pairs() -> None:
+    axes = axes_of("power_curve")
+    lines = {line.get_label(): line for line in axes.lines}
+    for effect, values in POWERS.items():
+        assert list(lines[effect].get_xdata()) == [2, 8, 32]
+        assert np.allclose(lines[effect].get_ydata(), [100 * value for value in values])
+        assert effect in texts(axes.figure)
+    (level,) = (line for label, line in lines.items() if label.startswith("80 %"))
+    assert list(level.get_ydata()) == [80, 80]
+    axes.figure.draw_without_rendering()
+    assert {"2", "8", "32"} <= set(tick_names(axes)[0])
+
+
+def test_the_misleading_bars_mislead() -> None:
+    axes = axes_of("misleading_bars")
+    assert tick_names(axes)[0] == list(BARS)
+    heights = [bar.get_height() for bar in axes.patches]
+    assert heights == pytest.approx([98.01, 98.12, 98.03])
+    low = axes.get_ylim()[0]
+    assert 97.9 < low < 98.01
+    assert (heights[1] - low) / (heights[0] - low) > 5  # for 0.1 points
+    assert not axes.containers[1:]  # no error bars
+    best = [to_hex(bar.get_facecolor()).upper() == plots.DISTILLED for bar in axes.patches]
+    assert best == [False, True, False]
+    assert axes.get_title() == "Dynamic temperature wins"
+
+
+def test_a_fourth_line_is_drawn_like_the_first() -> None:
+    curves = {str(number): [1.0, 2.0, 3.0] for number in range(4)}
+    for picture in (
+        plots.entropy_curve(GRID, curves, classes=10),
+        plots.log_curves(GRID, curves, ylabel="norm"),
+    ):
+        lines = picture.figure.axes[0].lines
+        assert {line.get_label() for line in lines} >= curves.keys()
+    arms = {name: {1.0: [0.8, 0.9], 4.0: [0.9, 0.95]} for name in curves}
+    students = plots.temperature_sweep(arms, {name: [0.7, 0.8] for name in curves}, teacher=0.97)
+    assert len(errorbars(students.figure.axes[0])) == 4
+    assert len({drawn.lines[0].get_marker() for drawn in errorbars(students.figure.axes[0])}) == 4
+    assert CURVES.keys() <= set(texts(FIGURES["log_curves"][0]()).splitlines())
