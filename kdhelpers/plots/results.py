@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, drawing, listed, percent
+from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, drawing, percent
 from kdhelpers.stats.arms import Arm, Results, against, label, named, row
 from kdhelpers.stats.intervals import Interval, differences, mean_interval
 from kdhelpers.stats.tables import percent as told
@@ -57,12 +57,11 @@ def _levels(
     """Every arm's mean and margin from the highest to the lowest, and the lines drawn beside."""
     means = {label(name): mean_interval(values) for name, values in points.items()}
     order = sorted(means, key=lambda name: -means[name].mean)
-    lines = [f"a dashed line marks the teacher at {100 * teacher:.2f}"] if teacher else []
-    lines += [f"a dotted one the mean of {baseline}"] if baseline else []
-    words = f" {listed(lines).capitalize()}." if lines else ""
+    words = "" if teacher is None else f" A dashed line marks the teacher at {100 * teacher:.2f}."
+    words += f" A dotted line marks the mean of {baseline}." if baseline else ""
     return (
         f"{what}, a dot for each seed with the mean and its 95 % interval, from the highest: "
-        f"{listed(f'{name} {told(means[name])}' for name in order)}.{words}"
+        f"{'; '.join(f'{name} {told(means[name])}' for name in order)}.{words}"
     )
 
 

@@ -169,13 +169,13 @@ FIGURES: dict[str, tuple[Callable[[], plots.Picture], list[str]]] = {
     "arms": (
         partial(plots.arms, ARMS, teacher=0.9, baseline="alone"),
         [
-            "highest: distilled 74.33 ± 3.79, alone 71.00 ± 2.48 and shuffled 50.00 ± 24.84.",
-            "teacher at 90.00 and a dotted one the mean of alone.",
+            "highest: distilled 74.33 ± 3.79; alone 71.00 ± 2.48; shuffled 50.00 ± 24.84. A dashed ",
+            "teacher at 90.00. A dotted line marks the mean of alone.",
         ],
     ),
     "by_layer": (
         partial(plots.by_layer, LAYERS, [0.70, 0.72, 0.71]),
-        ["highest: block 2 75.33 ± 3.79 and block 1 71.33 ± 3.79.", "no hint: 71.00 ± 2.48"],
+        ["highest: block 2 75.33 ± 3.79; block 1 71.33 ± 3.79.", "no hint: 71.00 ± 2.48"],
     ),
     "paired_points": (
         partial(plots.paired_points, DIFFERENCES),
