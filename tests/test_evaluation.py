@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from kdhelpers.data.images import mean_std
 from torch import Tensor, nn
 
 from kdhelpers.data.batching import Views
-from kdhelpers.data.images import mean_std
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import (
     accuracy,

@@ -49,9 +49,7 @@ def compose(
     for name, array, shape in (("digits", digits, (8, 8)), ("labels", labels, ())):
         fits = isinstance(array, np.ndarray) and array.dtype.kind in "iu" and array.size
         if not fits or array.shape != (len(digits), *shape):
-            raise ValueError(
-                f"{name} must be whole numbers, [M, 8, 8] and [M], got {short_repr(array)}."
-            )
+            raise ValueError(f"{name} must be whole numbers, [M, 8, 8] and [M], got {short_repr(array)}.")
     count = check_int(count, name="count", least=1, most=1_000_000)
     if not is_int(seed) or seed < 0:
         raise ValueError(f"seed must be 0 or more, got {short_repr(seed)}.")

@@ -167,3 +167,7 @@ def _photodigits(image_size: int | None, validation: int | None, seed: int) -> D
             for images, labels in made
         ),
     )
+
+
+
+

@@ -134,9 +134,7 @@ def _checked(name: str, arrays: Arrays, source: Path) -> Arrays:
 
 
 def _damaged(path: Path, reason: str) -> DataError:
-    return DataError(
-        f"{short_path(path)} is damaged: {reason}; delete it and load the data set again."
-    )
+    return DataError(f"{short_path(path)} is damaged: {reason}; delete it and load the data set again.")
 
 
 def _read_mnist(raw: Path) -> Arrays:
