@@ -169,7 +169,7 @@ FIGURES: dict[str, tuple[Callable[[], plots.Picture], list[str]]] = {
     "arms": (
         partial(plots.arms, ARMS, teacher=0.9, baseline="alone"),
         [
-            "highest: distilled 74.33 ± 3.79; alone 71.00 ± 2.48; shuffled 50.00 ± 24.84. A dashed ",
+            "highest: distilled 74.33 ± 3.79; alone 71.00 ± 2.48; shuffled 50.00 ± 24.84.",
             "teacher at 90.00. A dotted line marks the mean of alone.",
         ],
     ),
