@@ -1,0 +1,415 @@
+"""The framework of the checks: whatever a learner hands over, the tables, and the verdicts."""
+
+import functools
+import html
+import itertools
+import math
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from answers_lesson01 import kl, step_of, usual_loss
+
+from kdhelpers import checks, losses
+from kdhelpers.checks import exercise, running
+from kdhelpers.checks.misleading_plot import FALSE_ALARMS, HINTS
+
+EXERCISES = {n: e for n, e in vars(checks).items() if isinstance(e, checks.Exercise)}
+EVERY = pytest.mark.parametrize("check", EXERCISES.values(), ids=EXERCISES)
+
+pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
+
+
+def assert_wrong(verdict, *words):
+    assert verdict.status == "wrong", verdict
+    assert all(word in verdict.message for word in words), verdict
+
+
+def test_the_exercises_are_the_names_of_the_face() -> None:
+    assert sorted([*EXERCISES, "Exercise", "Verdict"]) == sorted(checks.__all__)
+    assert len(EXERCISES) == 15
+
+
+@EVERY
+def test_an_exercise_tells_what_is_asked(check: checks.Exercise) -> None:
+    with running.sandbox():
+        arguments = ", ".join(check.cases[0].inputs())
+    assert re.match(
+        rf"Lesson 0\d: `answer\({arguments}\)` → .+\.", f"{check!r} ".replace("\n", " ")
+    )
+    assert check.__doc__ == check.task
+
+
+# --- Whatever a learner hands over ----------------------------------------------------------------
+
+
+def dots(*arguments): ...
+
+
+def with_docstring(*arguments):
+    """Your code here."""
+
+
+def passing(*arguments):
+    pass
+
+
+def returning_none(*arguments):
+    return None
+
+
+def returning_a_blank(*arguments):
+    result = None
+    return result
+
+
+def raising(*arguments):
+    raise NotImplementedError
+
+
+def raising_with_text(*arguments):
+    raise NotImplementedError("your turn")
+
+
+def returning_dots(*arguments):
+    result = ...
+    return result
+
+
+def half_done(*arguments):
+    soft = ...
+    return 0.5 * soft
+
+
+def half_done_method(*arguments):
+    soft = ...
+    return soft.mean()
+
+
+class Stub:
+    def __call__(self, *arguments): ...
+
+
+STUBS = [dots, with_docstring, passing, returning_none, returning_a_blank, raising]
+STUBS += [raising_with_text, returning_dots, half_done, half_done_method, functools.partial(dots)]
+STUBS += [Stub(), Stub().__call__, lambda *arguments: None, None, ...]
+
+
+@EVERY
+@pytest.mark.parametrize("stub", STUBS)
+def test_stubs_are_not_attempted_yet(check: checks.Exercise, stub: Any) -> None:
+    verdict = check(stub)
+    assert verdict.status == "not attempted"
+    assert not verdict
+    assert "not attempted yet" in str(verdict)
+    assert "not attempted yet" in verdict._repr_html_()
+
+
+class Broken(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("even this")
+
+
+class Odd:
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+def raises(error):
+    def answer(*arguments):
+        raise error
+
+    return answer
+
+
+def recursive(*arguments):
+    return recursive(*arguments)
+
+
+ODD_ANSWERS = {
+    "a number": 3.0,
+    "a tensor": torch.zeros(2),
+    "text": "def f(): ...",
+    "too few": lambda: 1.0,
+    "too many": lambda a, b, c, d, e, f, g, h: a,
+    "too many keywords": lambda a, *, b, c, d, e, f, g, h: a,
+    "builtin": dict.fromkeys,
+    "class": Odd,
+    "object": lambda *x: Odd(),
+    "text result": lambda *x: "text",
+    "list result": lambda *x: [1.0, 2.0],
+    "bool result": lambda *x: True,
+    "first argument": lambda *x: x[0] if x else None,
+    "nan": lambda *x: math.nan,
+    "inf": lambda *x: torch.tensor([math.inf, 1.0]),
+    "empty": lambda *x: torch.zeros(0),
+    "5-d": lambda *x: torch.zeros(2, 1, 1, 1, 3),
+    "complex": lambda *x: torch.zeros(2, dtype=torch.complex64),
+    "sparse": lambda *x: torch.eye(3).to_sparse(),
+    "meta": lambda *x: torch.zeros(2, device="meta"),
+    "text array": lambda *x: np.array(["h"]),
+    "huge int": lambda *x: 10**400,
+    "exit": raises(SystemExit(1)),
+    "broken error": raises(Broken()),
+    "empty error": raises(ValueError()),
+    "long error": raises(ValueError("x" * 5000 + "\n" + "y" * 5000)),
+    "recursion": recursive,
+    "global switch": lambda *x: torch.set_grad_enabled(False),
+    "random": lambda *x: torch.randn(2, 3),
+}
+# To compare an answer with all the mistakes takes long; these are the ways that differ most.
+FEW = {"a number", "too few", "class", "first argument", "nan", "meta", "exit", "global switch"}
+SLOW = (checks.capture_features, checks.hint_step)
+
+
+@pytest.mark.parametrize(
+    ("check", "name"),
+    [(e, n) for e in EXERCISES.values() for n in ODD_ANSWERS if e not in SLOW or n in FEW],
+)
+def test_no_answer_makes_a_check_raise(check: checks.Exercise, name: str) -> None:
+    verdict = check(ODD_ANSWERS[name])
+    assert verdict.status == "wrong"
+    assert 10 < len(verdict.message) < 1500
+    assert str(verdict).startswith("✗")
+    assert torch.is_grad_enabled()
+
+
+@EVERY
+def test_the_interrupt_key_still_works(check: checks.Exercise) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        check(raises(KeyboardInterrupt()))
+
+
+def test_an_error_is_shown_with_the_learners_line_even_below_torch() -> None:
+    def answer(logits, temperature):
+        divided = logits / temperature
+        return divided.softmaks(1)
+
+    def below(logits, temperature):
+        return F.softmax(logits / temperature, dim=7)
+
+    line = answer.__code__.co_firstlineno + 2
+    verdict = checks.soft_targets(answer)
+    assert_wrong(verdict, f"in line {line} (`return divided.softmaks(1)", "AttributeError")
+    assert len(verdict.message.splitlines()) <= 2
+    line = below.__code__.co_firstlineno + 1
+    assert_wrong(checks.soft_targets(below), f"in line {line} (`return F.softmax", "IndexError")
+
+
+def test_notimplemented_of_torch_is_no_stub() -> None:
+    assert_wrong(
+        checks.soft_targets(lambda z, t: torch.softmax(z.long(), 1)), "NotImplementedError"
+    )
+
+
+def missing_import(logits, temperature):
+    return eval(compile("F.softmax(z / t, dim=1)", "cell", "eval"), {"z": logits, "t": temperature})
+
+
+def integer_power(s, t, y, temperature, alpha):
+    scale = temperature ^ 2
+    return alpha * scale * kl()(s, t, temperature)
+
+
+def in_place(s, t, y, T, alpha):
+    s /= T
+    return usual_loss(s, t, y, 1.0, alpha)
+
+
+def targets_in_inference_mode(s, t, y, T, alpha):
+    with torch.inference_mode():
+        p_t = F.softmax(t / T, dim=1)
+    return F.kl_div(F.log_softmax(s / T, dim=1), p_t, reduction="batchmean")
+
+
+LOSS, NAME_BOTH = checks.distillation_loss, "Name them: `temperature=…, alpha=…`"
+KNOWN_ERRORS = [
+    (checks.soft_targets, missing_import, "import cell"),
+    (checks.soft_targets, lambda z, T: losses.soft_targets(z, T), "Name it: `temperature=…`"),
+    (LOSS, lambda s, *x: s.numpy().sum(), "NumPy cannot follow"),
+    (LOSS, in_place, "in-place"),
+    (LOSS, lambda s, t, y, T, alpha: T ^ 2 * kl()(s, t, T), "The power is `**`"),
+    (LOSS, integer_power, "The power is `**`"),
+    (LOSS, lambda s, t, y, T, alpha: (s - t) ^ 2, "The power is `**`"),
+    (LOSS, lambda *x: losses.distillation_loss(*x), NAME_BOTH),
+    (LOSS, lambda s, t, y, T, a: losses.kd_loss(s, t, T), "Name it: `temperature=…`"),
+    (LOSS, targets_in_inference_mode, "inference_mode"),
+    (checks.distillation_step, step_of(loss=losses.distillation_loss), NAME_BOTH),
+    (checks.distillation_step, step_of(loss=lambda s, *x: s), "average the loss"),
+    (
+        checks.temperature_for_confidence,
+        raises(ValueError("f(a) and f(b) must have different signs")),
+        "both sides",
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "answer", "words"), KNOWN_ERRORS)
+def test_known_errors_come_with_their_cause(
+    check: checks.Exercise, answer: Any, words: str
+) -> None:
+    assert_wrong(check(answer), "Your code stopped", "Likely cause", words)
+
+
+def test_number_and_order_of_arguments() -> None:
+    def turned(temperature, logits):
+        return F.softmax(logits / temperature, dim=1)
+
+    words = "takes (z)", "number of arguments", "(logits, temperature)"
+    assert_wrong(checks.soft_targets(lambda z: z), *words)
+    assert_wrong(checks.soft_targets(turned), "in the order (logits, temperature)")
+
+
+def test_forgotten_return_and_changed_argument() -> None:
+    def forgetful(logits, temperature):
+        F.softmax(logits / temperature, dim=1)
+
+    def changing(logits, temperature):
+        logits /= temperature
+        return F.softmax(logits, dim=1)
+
+    assert_wrong(checks.soft_targets(forgetful), "returns nothing", "return")
+    assert_wrong(checks.soft_targets(changing), "changes its argument `logits`")
+
+
+def test_a_right_answer_that_prints_and_draws_random_numbers(capsys: Any) -> None:
+    def answer(logits, temperature):
+        print(torch.rand(1).shape)
+        return F.softmax(logits / temperature, dim=1)
+
+    assert checks.soft_targets(answer)
+    assert "torch.Size([1])" in capsys.readouterr().out
+
+
+# --- The tables -----------------------------------------------------------------------------------
+
+
+@EVERY
+def test_reference_and_right_decisions_agree(check: checks.Exercise) -> None:
+    assert check(check.right)
+    assert check(check.made_of())
+
+
+@EVERY
+def test_every_mistake_is_wrong_and_gets_its_own_sentence(check: checks.Exercise) -> None:
+    """No two mistakes with different sentences do the same thing in all cases."""
+    for known in check.known:
+        verdict = check(check.made_of(**known.changes))
+        diagnoses = [known.sentence, *(case.if_it_raises for case in check.cases)]
+        assert verdict.status == "wrong", known
+        assert any(d and d in verdict.message for d in diagnoses), verdict
+        assert "things to repair" not in verdict.message
+
+
+@EVERY
+def test_sentences_end_and_speak_plainly(check: checks.Exercise) -> None:
+    for sentence in (*(m.sentence for m in check.known), *check.symptoms.values(), check.praise):
+        assert sentence.endswith((".", "`.", "?"))
+        assert sentence.count("`") % 2 == 0
+        assert len(sentence) < 330
+        assert len(re.findall(r"[.?!]`?(?= [A-Z`]|$)", sentence)) <= 3
+
+
+@EVERY
+def test_cases_are_the_same_at_every_call_and_never_shared(check: checks.Exercise) -> None:
+    def plain(value):
+        value = value.state_dict() if hasattr(value, "state_dict") else value
+        return value.tolist() if isinstance(value, np.ndarray) else value
+
+    for case in check.cases:
+        with running.sandbox():
+            first, second = case.inputs(), case.inputs()
+        for name, value in first.items():
+            other = second[name]
+            assert value is not other or isinstance(value, int | float | str)
+            if not isinstance(value, str):
+                torch.testing.assert_close(plain(value), plain(other), rtol=0, atol=0)
+
+
+def test_groups_hold_one_change_for_each_decision() -> None:
+    for group, changes in itertools.islice(checks.distillation_loss.groups(), 3000):
+        assert len(group) <= 4
+        assert sorted(changes) == sorted(key for m in group for key in m.changes)
+
+
+@pytest.mark.parametrize("answer", ["", "...", [], [" ", ""]])
+def test_no_letter_is_not_attempted_yet(answer: Any) -> None:
+    assert checks.misleading_plot(lambda: answer).status == "not attempted"
+
+
+def test_one_hint_at_a_time_and_never_a_letter_of_a_flaw() -> None:
+    subsets = (itertools.combinations("abcdefg", size) for size in range(1, 8))
+    for letters in itertools.chain.from_iterable(subsets):
+        message = checks.misleading_plot(lambda chosen=letters: chosen).message
+        missing = [hint for flaw, hint in HINTS.items() if flaw not in letters]
+        assert [hint for hint in HINTS.values() if hint in message] == missing[:1]
+        false = [text for letter, text in FALSE_ALARMS.items() if letter in letters]
+        assert [text for text in FALSE_ALARMS.values() if text in message] == false
+        assert not any(f"({flaw})" in message for flaw in HINTS)
+
+
+CLOSE = [
+    ([1.0, 2.0], [1.0, 2.0001], True),
+    ([1.0, 2.0], [1.0, 2.001], False),
+    ([0.0], [1e-8], True),
+    ([0.0], [1e-5], False),
+    ([math.nan, 1.0], [math.nan, 1.0], True),
+    ([math.nan, 1.0], [0.0, 1.0], False),
+    ([math.inf], [math.inf], True),
+    ([math.inf], [-math.inf], False),
+    ([1.0], [1.0, 1.0], False),
+]
+
+
+@pytest.mark.parametrize(("got", "expected", "same"), CLOSE)
+def test_close(got: list[float], expected: list[float], same: bool) -> None:
+    assert exercise.close(torch.tensor(got), torch.tensor(expected), 1e-4) is same
+
+
+def test_failures_of_the_same_kind_and_text_are_equal() -> None:
+    failure = running.Failure.of
+    assert failure(ValueError("a")) == failure(ValueError("a")) != failure(TypeError("a"))
+    assert failure(Broken()) == running.Failure("Broken", "")
+
+
+# --- Verdicts -------------------------------------------------------------------------------------
+
+
+def test_verdict_as_text() -> None:
+    assert str(checks.Verdict("right", "well done.")) == "✓ right: well done."
+    assert repr(checks.Verdict("wrong", "look again.")) == "✗ not yet: look again."
+    assert str(checks.Verdict("not attempted", "begin.")) == "○ not attempted yet: begin."
+
+
+def test_verdict_is_frozen_and_true_only_when_right() -> None:
+    statuses = ("right", "wrong", "not attempted")
+    assert [bool(checks.Verdict(s, "")) for s in statuses] == [True, False, False]
+    with pytest.raises(AttributeError):
+        checks.Verdict("right", "").status = "wrong"
+
+
+def test_verdict_as_html_is_escaped_and_sets_code() -> None:
+    text = checks.Verdict("wrong", "<script>alert(1)</script> & `a < b` \n2. x")._repr_html_()
+    assert "<script>" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; <code>a &lt; b</code>" in text
+    assert all(part in text for part in ("✗ not yet", "white-space:pre-wrap", 'role="status"'))
+    text = checks.soft_targets(raises(ValueError("<b onclick='x'>")))._repr_html_()
+    assert "<b" not in text
+    assert html.escape("<b onclick='x'>") in text
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("status", ["right", "wrong", "not attempted"])
+def test_badges_can_be_read_and_the_text_takes_the_colour_of_the_theme(status: Any) -> None:
+    text = checks.Verdict(status, "m")._repr_html_()
+    background, colour = (text.split(name)[1][:7] for name in ("background:", ";color:"))
+    assert (luminance(colour) + 0.05) / (luminance(background) + 0.05) > 4.5
+    assert text.count("color:") == 1  # only the badge, never the message
