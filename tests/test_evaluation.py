@@ -5,10 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from kdhelpers.data.images import mean_std
+from sklearn.calibration import calibration_curve
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from kdhelpers.data.batching import Views
+from kdhelpers.data.images import mean_std
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import (
     accuracy,
@@ -233,6 +236,24 @@ def test_a_confidence_of_1_lies_in_the_last_bin_with_its_neighbours() -> None:
     assert error == pytest.approx(0.99 - 7 / 8, abs=1e-5)
 
 
+def test_calibration_error_weighs_scikit_learns_calibration_curve() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(500, 4, generator=generator), torch.arange(500) % 4
+    confidence, predicted = logits.double().softmax(1).max(1)
+    right = (predicted == labels).numpy()
+    shares, sureness = calibration_curve(right, confidence.numpy(), n_bins=15)
+    counts = np.histogram(confidence.numpy(), np.linspace(0, 1, 16))[0]
+    expected = np.average(np.abs(shares - sureness), weights=counts[counts > 0])
+    assert calibration_error(logits, labels) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_confidence_at_an_edge_lies_in_the_bin_above() -> None:
+    half, more = torch.tensor([0.0, 0.0]), torch.tensor([0.75, 0.25]).log()
+    logits, labels = torch.stack([half, more]), torch.tensor([1, 0])
+    assert calibration_error(logits, labels, bins=2) == pytest.approx(0.125)  # one bin
+    assert calibration_error(logits, labels, bins=4) == pytest.approx((0.5 + 0.25) / 2)
+
+
 def test_a_network_as_right_as_it_is_sure_has_no_calibration_error() -> None:
     logits = torch.tensor([0.75, 0.25]).log().expand(4, 2)
     assert calibration_error(logits, torch.tensor([0, 0, 1, 0])) == pytest.approx(0, abs=1e-6)
@@ -352,3 +373,24 @@ def test_evaluating_gives_accuracy_and_calibration_and_agreement_if_asked() -> N
 def test_teacher_logits_of_another_split_are_refused() -> None:
     with pytest.raises(ValueError, match="agreement needs logits of one shape"):
         evaluate(Watched(), split(11), teacher_logits=torch.zeros(10, 5))
+
+
+class NoDoubles(TorchDispatchMode):
+    """A device without float64, as Apple's is."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        met = [t for t in tree_leaves((args, kwargs, result)) if isinstance(t, Tensor)]
+        assert not any(t.dtype == torch.float64 for t in met), f"{func} in float64"
+        return result
+
+
+def test_no_device_needs_float64_to_predict_and_evaluate() -> None:
+    model, data, views = Watched(), split(40), Views(flip=True, shift=1)
+    expected = evaluate(model, data)
+    with NoDoubles():
+        teacher_logits = predict(model, data, views=views, view=1)
+        figures = evaluate(model, data, teacher_logits=teacher_logits)
+        with pytest.raises(AssertionError, match="in float64"):
+            teacher_logits.double()
+    assert figures.items() >= expected.items()
