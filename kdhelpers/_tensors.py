@@ -19,6 +19,12 @@ COLDEST = 1e-6
 # in float32, logits of unit size: by 0.3 % at T = 300 (the gradient by 5e-5), by 5 % at T = 1000.
 HOTTEST = {torch.float32: 300.0, torch.float64: 3e6}
 
+_SOFTMAX = "1 is the plain softmax, and logit_mse the limit of large ones"
+_CLASSES_LAST = "put the classes last and flatten: .movedim(1, -1).flatten(0, -2) for (B, C, H, W)"
+_ONE_CLASS = "its softmax is always 1; a sigmoid head z stands for the two logits [0, z]"
+_ONE_LABEL = "give one class per image, its index (of one-hot rows .argmax(1))"
+_PADDING = "drop unlabelled rows (-100, 255) from all three tensors, or mind the number of classes"
+
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -91,10 +97,8 @@ def check_maps(tensor: Tensor, *, name: str) -> None:
     """The shape (B, channels, H, W)."""
     check_dense(tensor, name=name)
     if tensor.dim() != 4:
-        raise ValueError(
-            f"{name} must have the shape (batch, channels, height, width), but has "
-            f"{tuple(tensor.shape)}; capture a convolutional layer."
-        )
+        shape = "(batch, channels, height, width)"
+        raise ValueError(f"{name} must have the shape {shape}, but has {tuple(tensor.shape)}.")
 
 
 def check_pair(
@@ -116,51 +120,43 @@ def check_pair(
 
 
 def check_logits(
-    student: Tensor,
-    teacher: Tensor,
-    temperature: float | Tensor = 1.0,
-    *,
-    least: int = 1,
-    classes: int = 2,
-    read: bool = True,
+    student: Tensor, teacher: Tensor, temperature: object, *, least: int = 1, read: bool = True
 ) -> tuple[Tensor, Tensor]:
     """`check_pair` for logits of one shape (B, C), and the temperature that divides them."""
-    if read or not _are_plain(student, teacher):
+    if read or not _are_plain(student, teacher, temperature):
         student, teacher = check_pair(student, teacher, what="logits", least=least, read=read)
-        check_matrix(student, name="student_logits", classes=classes)
+        check_matrix(student, name="student_logits")
         check_same_shape(student, teacher, remedy="both need the same classes")
-    check_temperature(temperature, like=student)
+        check_temperature(temperature, like=student)
     return student, teacher.detach()
 
 
-def _are_plain(student: Any, teacher: Any) -> bool:
-    """Whether there is nothing to say: the usual case in one expression, as it counts in steps."""
+def _are_plain(student: Any, teacher: Any, temperature: Any) -> bool:
+    """Whether there is nothing to say: on a CPU, where it counts in steps, in one expression."""
     return (
         isinstance(student, Tensor)
         and isinstance(teacher, Tensor)
         and student.dtype is teacher.dtype
         and student.dtype in HOTTEST
-        and student.device == teacher.device
+        and student.is_cpu
+        and teacher.is_cpu
         and student.layout is teacher.layout is torch.strided
         and len(shape := student.shape) == 2
         and shape[0] > 0
         and shape[1] > 1
         and shape == teacher.shape
+        and type(temperature) in (float, int)
+        and COLDEST <= temperature <= HOTTEST[torch.float32]
     )
 
 
-def check_matrix(logits: Tensor, *, name: str, classes: int = 2) -> None:
-    """The shape (B, C), with so many classes at least."""
+def check_matrix(logits: Tensor, *, name: str) -> None:
+    """The shape (B, C), with two classes or more."""
     if logits.dim() != 2:
-        raise ValueError(
-            f"{name} must have the shape (batch, classes), but has {tuple(logits.shape)}; put the "
-            "classes last and flatten: (B, C, H, W) takes .movedim(1, -1).flatten(0, -2)."
-        )
-    if logits.shape[1] < classes:
-        raise ValueError(
-            f"{name} has 1 class, whose softmax is always 1; a sigmoid head z stands for the two "
-            "logits [0, z]."
-        )
+        shape = f"(batch, classes), but has {tuple(logits.shape)}"
+        raise ValueError(f"{name} must have the shape {shape}; {_CLASSES_LAST}.")
+    if logits.shape[1] < 2:
+        raise ValueError(f"{name} has 1 class; {_ONE_CLASS}.")
 
 
 def check_loss(loss: Tensor, student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
@@ -174,10 +170,8 @@ def check_loss(loss: Tensor, student_logits: Tensor, teacher_logits: Tensor) -> 
 def check_same_shape(student: Tensor, teacher: Tensor, *, remedy: str) -> None:
     """Two shapes that agree, so that nothing is broadcast unseen."""
     if student.shape != teacher.shape:
-        raise ValueError(
-            f"the student's shape {tuple(student.shape)} differs from the teacher's "
-            f"{tuple(teacher.shape)}; {remedy}."
-        )
+        shapes = f"{tuple(student.shape)} differs from the teacher's {tuple(teacher.shape)}"
+        raise ValueError(f"the student's shape {shapes}; {remedy}.")
 
 
 def check_temperature(value: object, *, like: Tensor | None = None) -> None:
@@ -191,30 +185,22 @@ def check_temperature(value: object, *, like: Tensor | None = None) -> None:
             check_same_device(value, like, name="temperature")
         number = value.item() if _is_read(value) else 1.0  # the losses use the tensor itself
     if not is_number(number) or not COLDEST <= number <= HOTTEST[dtype]:
-        raise ValueError(
-            f"temperature must be a number from {COLDEST:g} to {HOTTEST[dtype]:g} in {dtype}, got "
-            f"{short_repr(number)}; 1 is the plain softmax, and logit_mse the limit of large ones."
-        )
+        wanted = f"a number from {COLDEST:g} to {HOTTEST[dtype]:g} in {dtype}"
+        raise ValueError(f"temperature must be {wanted}, got {short_repr(number)}; {_SOFTMAX}.")
 
 
 def check_labels(labels: Tensor, *, like: Tensor) -> Tensor:
     """One class index per row of the logits `like`, returned as int64."""
-    shape = tuple(labels.shape) if isinstance(labels, Tensor) else None
-    if shape is not None and shape != (len(like),):
-        raise ValueError(
-            f"labels must have the shape ({len(like)},), but have {shape}; give one class per "
-            "image, its index (of one-hot rows .argmax(1))."
-        )
-    if not isinstance(labels, Tensor) or labels.dtype not in _INTEGERS:
-        kind = f"a {type(labels).__name__}" if shape is None else labels.dtype
-        raise ValueError(f"labels must be a tensor of class indices, but is {kind}; use .long().")
+    check_dense(labels, name="labels")
+    if labels.shape != like.shape[:1]:
+        shape = f"({len(like)},), but have {tuple(labels.shape)}"
+        raise ValueError(f"labels must have the shape {shape}; {_ONE_LABEL}.")
+    if labels.dtype not in _INTEGERS:
+        raise ValueError(f"labels must be class indices, but are {labels.dtype}; use .long().")
     check_same_device(labels, like, name="labels")
     if _is_read(labels) and not 0 <= labels.min() <= labels.max() < like.shape[1]:
-        raise ValueError(
-            f"labels must lie in 0..{like.shape[1] - 1}, but reach from {labels.min()} to "
-            f"{labels.max()}; drop unlabelled rows (-100, 255) from all three tensors, or compare "
-            "with the number of classes."
-        )
+        reach = f"0..{like.shape[1] - 1}, but reach from {labels.min()} to {labels.max()}"
+        raise ValueError(f"labels must lie in {reach}; {_PADDING}.")
     return labels.long()
 
 

@@ -194,7 +194,7 @@ def test_any_logits(batch: int, classes: int, scale: float, dtype: torch.dtype) 
     ("logits", "message"),
     [
         (torch.zeros(3, dtype=torch.float32), r"\(batch, classes\), but has \(3,\)"),
-        (torch.zeros(3, 1), "has 1 class, whose softmax"),
+        (torch.zeros(3, 1), "has 1 class; its softmax"),
         (torch.zeros(3, 4, dtype=torch.int64), "floating point, but is torch.int64"),
         (torch.full((3, 4), math.nan), "has 12 NaN or infinite values of 12"),
         (torch.zeros(0, 4), "a sample or more"),

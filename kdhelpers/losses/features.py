@@ -62,7 +62,10 @@ def similarity_loss(student_features: Tensor, teacher_features: Tensor) -> Tenso
     Source: Tung & Mori 2019, arXiv 1907.09682; RepDistiller agrees.
     """
     student, teacher = check_pair(student_features, teacher_features, least=2)
-    gram_s, gram_t = _gram(student.flatten(1)), _gram(teacher.flatten(1))
+    gram_s, gram_t = (
+        _gram(student.reshape(len(student), -1)),
+        _gram(teacher.reshape(len(teacher), -1)),
+    )
     return F.mse_loss(_unit(gram_s, gram_s.norm(dim=1)), _unit(gram_t, gram_t.norm(dim=1)))
 
 
@@ -83,8 +86,8 @@ def relational_loss(
     check_number(distance_weight, name="distance_weight")
     check_number(angle_weight, name="angle_weight")
     student, teacher = check_pair(student, teacher, least=3)
-    distance_s, angle_s = _relations(student.flatten(1))
-    distance_t, angle_t = _relations(teacher.flatten(1))
+    distance_s, angle_s = _relations(student.reshape(len(student), -1))
+    distance_t, angle_t = _relations(teacher.reshape(len(teacher), -1))
     distance = F.smooth_l1_loss(distance_s, distance_t)
     angle = F.smooth_l1_loss(angle_s, angle_t)
     return distance_weight * distance + angle_weight * angle

@@ -26,6 +26,8 @@ from kdhelpers._tensors import (
     check_logits,
     check_loss,
     check_matrix,
+    check_pair,
+    check_same_shape,
     check_samples,
     check_temperature,
     widened,
@@ -107,7 +109,8 @@ def logit_mse(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     Raises ValueError: wrong logits (see the module).
     Source: Ba & Caruana 2013, arXiv 1312.6184, who sum over C and halve.
     """
-    student, teacher = check_logits(student_logits, teacher_logits, classes=1)
+    student, teacher = check_pair(student_logits, teacher_logits, what="logits")
+    check_same_shape(student, teacher, remedy="both need the same classes")
     return F.mse_loss(student, teacher)
 
 

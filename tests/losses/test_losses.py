@@ -484,8 +484,8 @@ def test_refuses_other_shapes_of_logits(name: str) -> None:
     labels = [ZEROS] * case.labelled
     refuses(r"\(4, 3\) differs from .* \(4, 5\)", case.loss, GOOD, torch.zeros(4, 5), *labels)
     refuses("1 sample|differs", case.loss, GOOD, GOOD[:, :1], *labels)
-    refuses(r"\(4, 3, 2, 2\); put the classes last and flatten", case.loss, MAPS, MAPS, *labels)
-    if name != "logit_mse":  # one class has no softmax, but a value
+    if name != "logit_mse":  # which has no softmax
+        refuses(r"\(4, 3, 2, 2\); put the classes last", case.loss, MAPS, MAPS, *labels)
         refuses(r"two logits \[0, z\]", case.loss, GOOD[:, :1], GOOD[:, :1], *labels)
 
 
@@ -552,9 +552,9 @@ def test_refuses_bad_weights(value: Any) -> None:
 BAD_LABELS: dict[str, tuple[Any, str]] = {
     "too large": (torch.tensor([0, 1, 2, 3]), r"0\.\.2, but reach from 0 to 3"),
     "padding": (torch.tensor([0, -100, 2, 1]), "reach from -100 to 2; drop unlabelled rows"),
-    "floating": (torch.zeros(4), "class indices, but is torch.float32"),
-    "bool": (torch.zeros(4, dtype=torch.bool), "class indices, but is torch.bool"),
-    "list": ([0, 1, 2, 0], "class indices, but is a list"),
+    "floating": (torch.zeros(4), "class indices, but are torch.float32"),
+    "bool": (torch.zeros(4, dtype=torch.bool), "class indices, but are torch.bool"),
+    "list": ([0, 1, 2, 0], "labels must be a torch.Tensor, but is a list"),
     "one-hot": (torch.eye(3)[[0, 1, 2, 0]], r"shape \(4,\), but have \(4, 3\); give one class per"),
     "too few": (ZEROS[:3], r"shape \(4,\), but have \(3,\)"),
     "elsewhere": (ZEROS.to("meta"), "labels must be on cpu"),
