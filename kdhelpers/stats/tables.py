@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from kdhelpers._values import check_number, check_type, short_repr
 from kdhelpers.stats.arms import Arm, Results, against, by_size, label, named, naming, row
-from kdhelpers.stats.comparisons import Comparison, compare
+from kdhelpers.stats.comparisons import compare
 from kdhelpers.stats.intervals import (
     Interval,
     bootstrap_difference,
@@ -257,26 +257,21 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
         return Table(["arm", "accuracy, %"], [[name, f"{shown[name][0]:.2f}"] for name in order])
     rows = [[baseline, _mean(first, key), *[""] * 5]]
     for name, result in compare(first, others, key=key, points=True).items():
-        rows.append([name, _mean(others[name], key), *_judged(first, others[name], key, result)])
+        arm, drawn = others[name], "too few seeds"
+        if result.difference.count >= FEWEST_FOR_BOOTSTRAP:
+            bounds = bootstrap_difference(first, arm, key=key, points=True)
+            drawn = f"{bounds.low:+.2f} to {bounds.high:+.2f}"
+        found = [
+            percent(result.difference, sign=True), f"± {result.simultaneous.margin:.2f}", drawn,
+            f"{result.corrected_p:.3f}" if result.corrected_p >= 0.001 else "< 0.001",
+            verdict(result.simultaneous),
+        ]  # fmt: skip
+        rows.append([name, _mean(arm, key), *found])
     headers = [
         f"against {baseline}, points", "± for all arms together", "bootstrap", "corrected p",
         "verdict",
     ]  # fmt: skip
     return Table(["arm", "accuracy, %", *headers], rows)
-
-
-def _judged(baseline: Arm, arm: Arm, key: str, result: Comparison) -> list[str]:
-    drawn = "too few seeds"
-    if result.difference.count >= FEWEST_FOR_BOOTSTRAP:
-        interval = bootstrap_difference(baseline, arm, key=key, points=True)
-        drawn = f"{interval.low:+.2f} to {interval.high:+.2f}"
-    return [
-        percent(result.difference, sign=True),
-        f"± {result.simultaneous.margin:.2f}",
-        drawn,
-        f"{result.corrected_p:.3f}" if result.corrected_p >= 0.001 else "< 0.001",
-        verdict(result.simultaneous),
-    ]
 
 
 def _mean(arm: Arm, key: str) -> str:

@@ -1,7 +1,7 @@
 """Every figure, with what it is drawn from and the numbers that its words must tell."""
 
 from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 import torch
 
@@ -60,7 +60,11 @@ MODELS = {
     "alone": {"parameters": 545e3, "macs": 6e6, "latency_ms": 0.2, "accuracy": 0.80},
     "distilled": {"parameters": 545e3, "macs": 6e6, "latency_ms": 0.2, "accuracy": 0.8001},
 }
-SIZES = {"teacher_size": Size(14_724_042, 313_200_000, 56.2), "student_size": (999, 5)}
+SIZES: dict[str, Any] = {
+    "teacher_size": Size(14_724_042, 313_200_000, 56.2),
+    "student_size": (999, 5),
+}
+NAMES = ("alone", "distilled")
 
 
 def runs(arm: list[float]) -> list[dict[str, float]]:
@@ -79,141 +83,84 @@ def maps(channels: int, side: int) -> torch.Tensor:
     return values.reshape(channels, side, side)
 
 
-def logits() -> torch.Tensor:
-    return 3 * torch.randn(300, 3, generator=torch.Generator().manual_seed(0))
+MAPS = {"teacher": maps(6, 3), "student": maps(2, 5) - 1}
+DEVIATIONS = [[0.1, 0.2, 0.3], [0.3, 0.2, 0.2]]
+LOGITS = {"teacher": 3 * torch.randn(300, 3, generator=torch.Generator().manual_seed(0))}
+LOGITS["student"] = LOGITS["teacher"] / 9
 
+DRAW: dict[str, Callable[[], plots.Picture]] = {
+    "distillation_diagram": plots.distillation_diagram,
+    "compression_diagram": lambda: plots.compression_diagram("VGG16", "small CNN", **SIZES),
+    "hint_diagram": plots.hint_diagram,
+    "image_grid": lambda: plots.image_grid(split(6, 3), columns=2, rows=2),
+    "soft_target_bars": lambda: plots.soft_target_bars(split(2, 1), 1, BELIEFS),
+    "pixel_deviation": lambda: plots.pixel_deviation(DEVIATIONS, (0.25, 0.26, 0.27)),
+    "feature_maps": lambda: plots.feature_maps(MAPS, columns=4),
+    "temperature_bars": lambda: plots.temperature_bars([2.0, 0.0], GRID),
+    "entropy_curve": lambda: plots.entropy_curve(GRID, CURVES, classes=10),
+    "log_curves": lambda: plots.log_curves(GRID, CURVES, ylabel="norm", level=1.0),
+    "temperature_trajectories": lambda: plots.temperature_trajectories(TRAJECTORIES),
+    "soft_target_heatmap": lambda: plots.soft_target_heatmap(TARGETS, CLASSES),
+    "alpha_temperature_grid": lambda: plots.alpha_temperature_grid(GAINS),
+    "confusion_change": lambda: plots.confusion_change(BEFORE, AFTER, CLASSES, names=NAMES),
+    "accuracy_against_cost": lambda: plots.accuracy_against_cost(MODELS),
+    "reliability": lambda: plots.reliability(LOGITS, torch.arange(300) % 3),
+    "curves": lambda: plots.curves(HISTORIES, "loss", "training loss"),
+    "log_series": lambda: plots.log_series(COLLAPSE, ylabel="norm of the aligned features"),
+    "stages": lambda: plots.stages([1.0, 0.5], STAGE2),
+    "arms": lambda: plots.arms(ARMS, teacher=0.9, baseline="alone"),
+    "by_layer": lambda: plots.by_layer(LAYERS, [0.70, 0.72, 0.71]),
+    "paired_points": lambda: plots.paired_points(DIFFERENCES),
+    "transfer_curve": lambda: plots.transfer_curve(ALONE, DISTILLED, teacher=0.979),
+    "few_images": lambda: plots.few_images(ALONE, DISTILLED, teacher=0.979),
+    "temperature_sweep": lambda: plots.temperature_sweep(SWEEP, LEVELS, teacher=0.97),
+    "forest": lambda: plots.forest(PLAIN, claim=(2, 3)),
+    "power_curve": lambda: plots.power_curve([2, 8, 32], POWERS),
+    "misleading_bars": lambda: plots.misleading_bars(BARS, title="Dynamic temperature wins"),
+}
 
-FIGURES: dict[str, tuple[Callable[[], plots.Picture], list[str]]] = {
-    "distillation_diagram": (plots.distillation_diagram, ["frozen teacher", "hard term"]),
-    "compression_diagram": (
-        partial(plots.compression_diagram, "VGG16", "small CNN", **SIZES),  # type: ignore[arg-type]
-        ["VGG16: 14.7 M parameters, 313 M MACs, frozen", "small CNN: 999 parameters, 5 MACs"],
-    ),
-    "hint_diagram": (plots.hint_diagram, ["regressor", "stage 1", "stage 2"]),
-    "image_grid": (
-        lambda: plots.image_grid(split(6, 3), columns=2, rows=2),
-        ["4 images, each below its class: cat, dog, frog and cat."],
-    ),
-    "soft_target_bars": (
-        partial(plots.soft_target_bars, split(2, 1), 1, BELIEFS),
-        [
-            "labelled dog",
-            "at T = 1: most to cat 0.90, dog 0.10",
-            "at T = 4: most to cat 0.50, frog",
-        ],
-    ),
-    "pixel_deviation": (
-        partial(plots.pixel_deviation, [[0.1, 0.2, 0.3], [0.3, 0.2, 0.2]], (0.25, 0.26, 0.27)),
-        ["2 single", "red 0.200 against 0.250", "blue 0.250 against 0.270"],
-    ),
-    "feature_maps": (
-        lambda: plots.feature_maps({"teacher": maps(6, 3), "student": maps(2, 5) - 1}, columns=4),
-        ["teacher, 4 of 6 maps of 3 × 3 pixels, values from 0.00 to 53.00", "-1.00 to 48.00"],
-    ),
-    "temperature_bars": (
-        partial(plots.temperature_bars, [2.0, 0.0], GRID),
-        ["logits 2 and 0: 0.88 and 0.12 at T = 1;", "0.62 and 0.38 at T = 4"],
-    ),
-    "entropy_curve": (
-        partial(plots.entropy_curve, GRID, CURVES, classes=10),
-        ["limit 2.30", "teacher rises from 0.5 at 1 to 1.9 at 4; logits halved rises from 1"],
-    ),
-    "log_curves": (
-        partial(plots.log_curves, GRID, CURVES, ylabel="norm", level=1.0),
-        ["Norm against", "teacher rises from 0.5 at 1 to 1.9 at 4", "line marks 1"],
-    ),
-    "temperature_trajectories": (
-        partial(plots.temperature_trajectories, TRAJECTORIES),
-        ["constant stays at 4 from 1 to 3; falling falls from 5 at 1 to 1 at 3; one epoch is 8."],
-    ),
-    "soft_target_heatmap": (
-        partial(plots.soft_target_heatmap, TARGETS, CLASSES),
-        ["cat with dog (10 %), dog with cat (30 %), frog with dog (5 %)"],
-    ),
-    "alpha_temperature_grid": (
-        partial(plots.alpha_temperature_grid, GAINS),
-        [
-            "alpha 0.9: -2.00 ± 3.00 at T = 1, +1.00 ± 0.50 at T = 4; alpha 0.5: not run at T = 1",
-            "largest is at alpha 0.9, T = 4",
-        ],
-    ),
-    "confusion_change": (
-        partial(plots.confusion_change, BEFORE, AFTER, CLASSES, names=("alone", "distilled")),
-        [
-            "classes 76.7 % and 78.3 % are right",
-            "in points: dog → frog -20, cat → frog -10, frog → cat +25.",
-        ],
-    ),
-    "accuracy_against_cost": (
-        partial(plots.accuracy_against_cost, MODELS),
-        ["most accurate: VGG16 94.00 % with 15 M parameters in 4.00; distilled 80.01 % with 545 k"],
-    ),
-    "reliability": (
-        lambda: plots.reliability(
-            {"teacher": logits(), "student": logits() / 9}, torch.arange(300) % 3
-        ),
-        ["teacher is right for 35.7 % with a mean confidence of 82.2 %, calibration error 46.6 %"],
-    ),
-    "curves": (
-        partial(plots.curves, HISTORIES, "loss", "training loss"),
-        ["alone falls from 2 at 4 to 1 at 5; distilled goes from 3 at 1 to 1.5 at 3, between 0.5"],
-    ),
-    "log_series": (
-        partial(plots.log_series, COLLAPSE, ylabel="norm of the aligned features"),
-        ["against the step", "on the teacher falls from 5 at 1 to 0 at 4"],
-    ),
-    "stages": (
-        partial(plots.stages, [1.0, 0.5], STAGE2),
-        ["hint loss falls from 1 at 1 to 0.5 at 2", "hint, then KD rises from 60 at 1 to 75 at 3"],
-    ),
-    "arms": (
-        partial(plots.arms, ARMS, teacher=0.9, baseline="alone"),
-        [
-            "highest: distilled 74.33 ± 3.79; alone 71.00 ± 2.48; shuffled 50.00 ± 24.84.",
-            "teacher at 90.00. A dotted line marks the mean of alone.",
-        ],
-    ),
-    "by_layer": (
-        partial(plots.by_layer, LAYERS, [0.70, 0.72, 0.71]),
-        ["highest: block 2 75.33 ± 3.79; block 1 71.33 ± 3.79.", "no hint: 71.00 ± 2.48"],
-    ),
-    "paired_points": (
-        partial(plots.paired_points, DIFFERENCES),
-        ["better +1.10 ± 0.25 (helps); worse -1.10 ± 0.25 (hurts); seems better +0.03"],
-    ),
-    "transfer_curve": (
-        partial(plots.transfer_curve, ALONE, DISTILLED, teacher=0.979),
-        [
-            "With 50 images: alone 79.00 ± 2.48, distilled 87.33 ± 3.79, a difference of +8.33 ± "
-            "1.43 (helps). With 200",
-            "has 97.90",
-        ],
-    ),
-    "few_images": (
-        partial(plots.few_images, ALONE, DISTILLED, teacher=0.979),
-        ["with 50 images +8.33 ± 1.43 (helps); with 200 images +2.33 ± 1.43 (helps)."],
-    ),
-    "temperature_sweep": (
-        partial(plots.temperature_sweep, SWEEP, LEVELS, teacher=0.97),
-        [
-            "small: alone 85.50 ± 6.35 (dotted); distilled 81.50 ± 19.06 at T = 1, 91.00 ± 12.71 "
-            "at T = 4, best at 4. tiny",
-            "teacher (dashed): 97.00",
-        ],
-    ),
-    "forest": (
-        partial(plots.forest, PLAIN, claim=(2, 3)),
-        [
-            "cosine +1.00 ± 0.50 (helps); rising -1.00 ± 0.50 (hurts); linear +2.00 ± 3.00 (no cl",
-            "claimed, +2 to +3 points; it is ruled out for cosine and rising.",
-        ],
-    ),
-    "power_curve": (
-        partial(plots.power_curve, [2, 8, 32], POWERS),
-        ["0.3 points 10 % to 90 %, 80 % with 32 pairs or more; 0.1 points 5 % to 20 %, 80 % with"],
-    ),
-    "misleading_bars": (
-        partial(plots.misleading_bars, BARS, title="Dynamic temperature wins"),
-        ["Dynamic temperature wins: ", "fixed T 98.01, dynamic T 98.12 and linear 98.03", "98.00,"],
-    ),
+# What the alternative text of each must tell, with anything between the parts.
+WORDS = {
+    "distillation_diagram": "frozen teacher | hard term",
+    "compression_diagram": "VGG16: 14.7 M parameters, 313 M MACs, frozen | small CNN: 999 par",
+    "hint_diagram": "stage 1 | regressor | stage 2",
+    "image_grid": "4 images, each below its class: cat, dog, frog and cat.",
+    "soft_target_bars": "labelled dog | T = 1: most to cat 0.90, dog 0.10 | T = 4: most to cat "
+    "0.50, f",
+    "pixel_deviation": "2 single | red 0.200 against 0.250 | blue 0.250 against 0.270",
+    "feature_maps": "teacher, 4 of 6 maps of 3 × 3 pixels, values from 0.00 to 53.00 | -1.00 to 48",
+    "temperature_bars": "logits 2 and 0: 0.88 and 0.12 at T = 1; | 0.62 and 0.38 at T = 4",
+    "entropy_curve": "limit 2.30 | teacher rises from 0.5 at 1 to 1.9 at 4; logits halved rises "
+    "from 1",
+    "log_curves": "Norm against | teacher rises from 0.5 at 1 to 1.9 at 4 | line marks 1",
+    "temperature_trajectories": "stays at 4 from 1 to 3; falling falls from 5 at 1 to 1 at 3; one "
+    "epoch is 8.",
+    "soft_target_heatmap": "cat with dog (10 %), dog with cat (30 %), frog with dog (5 %)",
+    "alpha_temperature_grid": "alpha 0.9: -2.00 ± 3.00 at T = 1, +1.00 ± 0.50 at T = 4; alpha "
+    "0.5: not run at T = 1 | largest is at alpha 0.9, T = 4",
+    "confusion_change": "76.7 % and 78.3 % are right | dog → frog -20, cat → frog -10, frog → cat "
+    "+25.",
+    "accuracy_against_cost": "VGG16 94.00 % with 15 M parameters in 4.00; distilled 80.01 % with "
+    "545 k",
+    "reliability": "teacher is right for 35.7 % with a mean confidence of 82.2 %, calibration "
+    "error 46.6 %",
+    "curves": "alone falls from 2 at 4 to 1 at 5; distilled goes from 3 at 1 to 1.5 at 3, between "
+    "0.5",
+    "log_series": "against the step | on the teacher falls from 5 at 1 to 0 at 4",
+    "stages": "hint loss falls from 1 at 1 to 0.5 at 2 | then KD rises from 60 at 1 to 75 at 3",
+    "arms": "highest: distilled 74.33 ± 3.79; alone 71.00 ± 2.48; shuffled 50.00 ± 24.84. | "
+    "teacher at 90.00. A dotted line marks the mean of alone.",
+    "by_layer": "highest: block 2 75.33 ± 3.79; block 1 71.33 ± 3.79. | no hint: 71.00 ± 2.48",
+    "paired_points": "better +1.10 ± 0.25 (helps); worse -1.10 ± 0.25 (hurts); seems better +0.03",
+    "transfer_curve": "With 50 images: alone 79.00 ± 2.48, distilled 87.33 ± 3.79, a difference "
+    "of +8.33 ± 1.43 (helps). With 200 | has 97.90",
+    "few_images": "with 50 images +8.33 ± 1.43 (helps); with 200 images +2.33 ± 1.43 (helps).",
+    "temperature_sweep": "small: alone 85.50 ± 6.35 (dotted); distilled 81.50 ± 19.06 at T = 1, "
+    "91.00 ± 12.71 at T = 4, best at 4. tiny | teacher (dashed): 97.00",
+    "forest": "cosine +1.00 ± 0.50 (helps); rising -1.00 ± 0.50 (hurts); linear +2.00 ± 3.00 (n | "
+    "claimed, +2 to +3 points; it is ruled out for cosine and rising.",
+    "power_curve": "0.3 points 10 % to 90 %, 80 % with 32 pairs or more; 0.1 points 5 % to 20 %, "
+    "80 % with none",
+    "misleading_bars": "Dynamic temperature wins: | fixed T 98.01, dynamic T 98.12 and linear "
+    "98.03 | 98.00,",
 }

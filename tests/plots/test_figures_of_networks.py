@@ -13,12 +13,12 @@ from shown import (
     CLASSES,
     COLLAPSE,
     CURVES,
-    FIGURES,
+    DRAW,
     GRID,
     HISTORIES,
+    LOGITS,
     MODELS,
     STAGE2,
-    logits,
     maps,
     split,
 )  # fmt: skip
@@ -28,7 +28,7 @@ from kdhelpers.evaluation import calibration_error
 
 
 def figure_of(name: str) -> Figure:
-    return FIGURES[name][0]().figure
+    return DRAW[name]().figure
 
 
 def lines_of(axes: Axes) -> list[tuple[list[float], list[float]]]:
@@ -126,7 +126,7 @@ def test_soft_target_bars_are_as_high_as_the_probabilities() -> None:
     assert charts[0].get_ylabel() == "probability"
     tensors = {title: torch.tensor(values) for title, values in BELIEFS.items()}
     same = plots.soft_target_bars(split(2, 1), 1, tensors)
-    assert same.alt == FIGURES["soft_target_bars"][0]().alt
+    assert same.alt == DRAW["soft_target_bars"]().alt
 
 
 def test_pixel_deviation_marks_the_mean_and_the_true_value_of_each_channel() -> None:
@@ -330,9 +330,8 @@ def test_reliability_is_the_accuracy_of_each_bin_of_confidence() -> None:
 def test_the_calibration_error_of_each_model_is_that_of_evaluation() -> None:
     labels = torch.arange(300) % 3
     for bins in (15, 7):
-        models = {"teacher": logits(), "student": logits() / 9}
-        figure = plots.reliability(models, labels, bins=bins).figure
-        for axes, (name, each) in zip(figure.axes, models.items(), strict=False):
+        figure = plots.reliability(LOGITS, labels, bins=bins).figure
+        for axes, (name, each) in zip(figure.axes, LOGITS.items(), strict=False):
             error = 100 * calibration_error(each, labels, bins=bins)
             assert axes.get_title() == f"{name}\ncalibration error {error:.1f} %"
 

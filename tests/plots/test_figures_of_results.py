@@ -13,7 +13,7 @@ from shown import (
     CURVES,
     DIFFERENCES,
     DISTILLED,
-    FIGURES,
+    DRAW,
     GAINS,
     GRID,
     LAYERS,
@@ -30,7 +30,7 @@ from kdhelpers.stats.intervals import Interval, mean_interval, paired_difference
 
 
 def axes_of(name: str) -> Axes:
-    (axes,) = FIGURES[name][0]().figure.axes
+    (axes,) = DRAW[name]().figure.axes
     return axes
 
 
@@ -161,7 +161,7 @@ def test_results_are_drawn_as_their_numbers_are() -> None:
         (plots.few_images(sized, teacher=0.979), "few_images"),
         (plots.temperature_sweep(sweep, teacher=0.97), "temperature_sweep"),
     ):
-        assert picture.alt == FIGURES[name][0]().alt
+        assert picture.alt == DRAW[name]().alt
     compared = compare("alone", results, points=True)
     assert (
         plots.forest(results, baseline="alone").alt.partition(":")[2:]
@@ -270,4 +270,4 @@ def test_a_fourth_line_is_drawn_like_the_first() -> None:
     students = plots.temperature_sweep(arms, {name: [0.7, 0.8] for name in curves}, teacher=0.97)
     assert len(errorbars(students.figure.axes[0])) == 4
     assert len({drawn.lines[0].get_marker() for drawn in errorbars(students.figure.axes[0])}) == 4
-    assert CURVES.keys() <= set(texts(FIGURES["log_curves"][0]()).splitlines())
+    assert CURVES.keys() <= set(texts(DRAW["log_curves"]()).splitlines())
