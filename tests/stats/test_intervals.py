@@ -135,10 +135,11 @@ def test_the_bootstrap_is_the_same_for_the_same_seed() -> None:
     assert other.margin == pytest.approx(bootstrap_interval(DATA).margin, rel=0.1)
 
 
-def test_the_bootstrap_draws_pairs() -> None:
+@pytest.mark.parametrize("options", [{}, dict(confidence=0.8, resamples=2_000, seed=1)])
+def test_the_bootstrap_draws_pairs(options: dict[str, Any]) -> None:
     shared = np.linspace(-50, 50, 10)
-    difference = bootstrap_difference(shared, shared + DATA)
-    interval = bootstrap_interval(DATA)
+    difference = bootstrap_difference(shared, shared + DATA, **options)
+    interval = bootstrap_interval(DATA, **options)
     assert (difference.low, difference.high) == pytest.approx((interval.low, interval.high))
 
 
