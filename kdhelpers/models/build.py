@@ -6,6 +6,7 @@ matrix shapes.
 """
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, NamedTuple
 from urllib.error import URLError
 
@@ -17,39 +18,42 @@ from kdhelpers.models.classifier import MOST_CLASSES
 from kdhelpers.models.convnets import MNISTCNN, LeNet, PlainCNN
 from kdhelpers.models.fitnets import NETWORKS as FITNETS
 from kdhelpers.models.resnet import ResNet18
-from kdhelpers.models.vgg import VGG, VGG_SMALL
+from kdhelpers.models.vgg import VGG, VGG16, VGG_SMALL
 
 __all__ = ["build", "from_torchvision", "image_size", "names"]
 
 
 class _Recipe(NamedTuple):
-    make: Callable[..., nn.Module]
+    """A class, what it is given where `build` is not told otherwise, and the images it is for."""
+
+    network: Callable[..., nn.Module]
+    defaults: dict[str, Any]
     image_size: int
     in_channels: int
-    options: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> list[str]:
+        """What the class takes beside the shapes of images and logits."""
+        shapes = ("in_channels", "image_size", "num_classes")
+        return [option for option in signature(self.network).parameters if option not in shapes]
+
+
+def _two_convolutions(*channels: int, hidden: int, padding: int) -> _Recipe:
+    return _Recipe(PlainCNN, {"channels": channels, "hidden": hidden, "padding": padding}, 32, 3)
 
 
 _RECIPES = {
-    "mnist_cnn_teacher": _Recipe(lambda **kw: MNISTCNN((64, 256), **kw), 28, 1),
-    "mnist_cnn_student": _Recipe(lambda **kw: MNISTCNN((8, 16), **kw), 28, 1),
-    "lenet_teacher": _Recipe(lambda **kw: LeNet((6, 16), (120, 84), **kw), 32, 1),
-    "lenet_student": _Recipe(lambda **kw: LeNet((6, 12), (90, 64), **kw), 32, 1),
-    "vgg16": _Recipe(VGG, 32, 3, ("width", "head")),
-    "vgg_small": _Recipe(lambda **kw: VGG(VGG_SMALL, **kw), 32, 3, ("width", "head")),
-    "resnet18": _Recipe(ResNet18, 32, 3, ("width", "stem")),
-    "small_cnn": _Recipe(lambda **kw: PlainCNN((32, 64), 128, **kw), 32, 3, ("width",)),
-    "cnn_teacher": _Recipe(
-        lambda **kw: PlainCNN((64, 128), 512, padding=0, **kw), 32, 3, ("width",)
-    ),
-    "cnn_student": _Recipe(
-        lambda **kw: PlainCNN((32, 64), 256, padding=0, **kw), 32, 3, ("width",)
-    ),
-    **{
-        fitnet.name: _Recipe(
-            fitnet.make, fitnet.image_size, fitnet.in_channels, ("width", "batch_norm")
-        )
-        for fitnet in FITNETS
-    },
+    "mnist_cnn_teacher": _Recipe(MNISTCNN, {"channels": (64, 256)}, 28, 1),
+    "mnist_cnn_student": _Recipe(MNISTCNN, {"channels": (8, 16)}, 28, 1),
+    "lenet_teacher": _Recipe(LeNet, {"channels": (6, 16), "hidden": (120, 84)}, 32, 1),
+    "lenet_student": _Recipe(LeNet, {"channels": (6, 12), "hidden": (90, 64)}, 32, 1),
+    "vgg16": _Recipe(VGG, {"blocks": VGG16}, 32, 3),
+    "vgg_small": _Recipe(VGG, {"blocks": VGG_SMALL}, 32, 3),
+    "resnet18": _Recipe(ResNet18, {}, 32, 3),
+    "small_cnn": _two_convolutions(32, 64, hidden=128, padding=1),
+    "cnn_teacher": _two_convolutions(64, 128, hidden=512, padding=0),
+    "cnn_student": _two_convolutions(32, 64, hidden=256, padding=0),
+    **{n.name: _Recipe(n.make, {}, n.image_size, n.in_channels) for n in FITNETS},
 }
 
 
@@ -78,30 +82,31 @@ def build(
 ) -> nn.Module:
     """A freshly initialised network by name.
 
-    | name                    | parameters | MACs          | images  | options               |
-    |-------------------------|------------|---------------|---------|-----------------------|
-    | `mnist_cnn_teacher`     | 273,802    | 29.6 million  | 1×28×28 |                       |
-    | `mnist_cnn_student`     | 9,098      | 0.3 million   | 1×28×28 |                       |
-    | `lenet_teacher`         | 81,194     | 0.3 million   | 1×32×32 |                       |
-    | `lenet_student`         | 46,164     | 0.2 million   | 1×32×32 |                       |
-    | `vgg16`                 | 14,724,042 | 313.2 million | 3×32×32 | `width`, `head`       |
-    | `vgg_small`             | 2,147,402  | 96.1 million  | 3×32×32 | `width`, `head`       |
-    | `resnet18`              | 11,173,962 | 555.4 million | 3×32×32 | `width`, `stem`       |
-    | `small_cnn`             | 545,098    | 6.2 million   | 3×32×32 | `width`               |
-    | `cnn_teacher`           | 2,440,586  | 16.5 million  | 3×32×32 | `width`               |
-    | `cnn_student`           | 612,042    | 4.5 million   | 3×32×32 | `width`               |
-    | `fitnet_teacher`        | 9,039,690  | 331.0 million | 3×32×32 | `width`, `batch_norm` |
-    | `fitnet1`               | 252,646    | 33.4 million  | 3×32×32 | `width`, `batch_norm` |
-    | `fitnet2`               | 867,110    | 114.6 million | 3×32×32 | `width`, `batch_norm` |
-    | `fitnet3`               | 1,611,486  | 361.7 million | 3×32×32 | `width`, `batch_norm` |
-    | `fitnet4`               | 2,476,594  | 374.2 million | 3×32×32 | `width`, `batch_norm` |
-    | `fitnet_mnist_teacher`  | 361,690    | 40.8 million  | 1×28×28 | `width`, `batch_norm` |
-    | `fitnet_mnist_student`  | 29,842     | 7.1 million   | 1×28×28 | `width`, `batch_norm` |
-    | `fitnet_narrow_teacher` | 123,606    | 1.8 million   | 3×32×32 | `width`, `batch_norm` |
-    | `fitnet_narrow_student` | 12,114     | 1.0 million   | 3×32×32 | `width`, `batch_norm` |
+    | name                    | parameters | MACs          | images  | options |
+    |-------------------------|------------|---------------|---------|---|
+    | `mnist_cnn_teacher`     | 273,802    | 29.6 million  | 1×28×28 | `channels` |
+    | `mnist_cnn_student`     | 9,098      | 0.3 million   | 1×28×28 | `channels` |
+    | `lenet_teacher`         | 81,194     | 0.3 million   | 1×32×32 | `channels`, `hidden` |
+    | `lenet_student`         | 46,164     | 0.2 million   | 1×32×32 | `channels`, `hidden` |
+    | `vgg16`                 | 14,724,042 | 313.2 million | 3×32×32 | `blocks`, `width`, `head` |
+    | `vgg_small`             | 2,147,402  | 96.1 million  | 3×32×32 | `blocks`, `width`, `head` |
+    | `resnet18`              | 11,173,962 | 555.4 million | 3×32×32 | `width`, `stem` |
+    | `small_cnn`             | 545,098    | 6.2 million   | 3×32×32 | `channels`, `hidden`, `padding`, `width` |
+    | `cnn_teacher`           | 2,440,586  | 16.5 million  | 3×32×32 | as `small_cnn` |
+    | `cnn_student`           | 612,042    | 4.5 million   | 3×32×32 | as `small_cnn` |
+    | `fitnet_teacher`        | 9,039,690  | 331.0 million | 3×32×32 | `hidden`, `kernel_size`, `grid`, `batch_norm`, `width` |
+    | `fitnet1`               | 252,646    | 33.4 million  | 3×32×32 | as `fitnet_teacher` |
+    | `fitnet2`               | 867,110    | 114.6 million | 3×32×32 | as `fitnet_teacher` |
+    | `fitnet3`               | 1,611,486  | 361.7 million | 3×32×32 | as `fitnet_teacher` |
+    | `fitnet4`               | 2,476,594  | 374.2 million | 3×32×32 | as `fitnet_teacher` |
+    | `fitnet_mnist_teacher`  | 361,690    | 40.8 million  | 1×28×28 | as `fitnet_teacher` |
+    | `fitnet_mnist_student`  | 29,842     | 7.1 million   | 1×28×28 | as `fitnet_teacher` |
+    | `fitnet_narrow_teacher` | 123,606    | 1.8 million   | 3×32×32 | as `fitnet_teacher` |
+    | `fitnet_narrow_student` | 12,114     | 1.0 million   | 3×32×32 | as `fitnet_teacher` |
 
     Counts are for the images shown, 10 classes and width 1; the `cnn` pair are the networks of a
-    widely read tutorial with its shape error corrected (see `PlainCNN`).
+    tutorial with its shape error corrected (see `PlainCNN`). A pair's name alone is its student:
+    `build("mnist_cnn", channels=(4, 8))`.
 
     Args:
         in_channels: default, what the network was designed for.
@@ -109,23 +114,23 @@ def build(
             The `lenet` pair takes 32 only, the others any multiple that they can pool.
         seed: fixes the initial weights without touching PyTorch's global random state;
             None draws them from it.
-        options: as the class of the network documents them.
+        options: in place of the network's own, as its class documents them.
 
     Raises:
         ValueError: an unknown name or option, an image size that does not fit, fewer than 2
             classes, or as the class of the network documents it.
-    """
+    """  # noqa: E501
     recipe = _recipe(name)
     for option in options:
         if option not in recipe.options:
-            known = f"it takes {', '.join(recipe.options)}" if recipe.options else "it takes none"
-            raise ValueError(f"{name} has no option {option!r}; {known}.")
+            known = ", ".join(recipe.options)
+            raise ValueError(f"{name} has no option {option!r}; it takes {known}.")
     shape = {
         "in_channels": recipe.in_channels if in_channels is None else in_channels,
         "image_size": recipe.image_size if image_size is None else image_size,
     }
     with initial_weights(seed):
-        return recipe.make(num_classes=num_classes, **shape, **options)
+        return recipe.network(num_classes=num_classes, **shape, **recipe.defaults | options)
 
 
 def from_torchvision(
@@ -178,6 +183,8 @@ def from_torchvision(
 
 
 def _recipe(name: str) -> _Recipe:
-    if not isinstance(name, str) or name not in _RECIPES:
-        raise ValueError(f"unknown model {short_repr(name)}; choose one of {', '.join(_RECIPES)}.")
-    return _RECIPES[name]
+    if isinstance(name, str):
+        for known in (name, f"{name}_student"):
+            if known in _RECIPES:
+                return _RECIPES[known]
+    raise ValueError(f"unknown model {short_repr(name)}; choose one of {', '.join(_RECIPES)}.")

@@ -84,7 +84,7 @@ class PlainCNN(Classifier):
 
     Logits [B, num_classes] from images [B, in_channels, n, n]. With `padding` 1, n is a multiple
     of 4 and the hidden layer sees n/4 × n/4; with 0 the convolutions eat a border (32 → 30 → 15
-    → 13 → 6), so a 32×32 image leaves 6×6, not the 28×28 that one widely copied tutorial writes.
+    → 13 → 6), so a 32×32 image leaves 6×6, not the 28×28 that one tutorial writes.
     Pooling comes before the ReLU, as in `MNISTCNN`. `width` multiplies channels and hidden units.
 
     Raises:

@@ -17,7 +17,6 @@ from torch import nn
 
 from kdhelpers import models
 from kdhelpers._values import short_repr
-from kdhelpers.data.sources import DataError
 
 FILE = "photodigits_vgg16.pt"
 SHA256 = "72d2c6a3da3d6b40051fb8af52c5bec7e99cf4afb166e9c3d53f56b6a8294fae"
@@ -39,15 +38,15 @@ def teacher_for(dataset: str) -> nn.Module:
 
     Raises:
         ValueError: there is none for this data set.
-        DataError: the file is missing or not the one that belongs to this version.
+        OSError: the file is missing or not the one that belongs to this version.
     """
     check(dataset)
     try:
         content = (resources.files("kdhelpers.models") / "weights" / FILE).read_bytes()
     except OSError as error:
-        raise DataError(f"the teacher's weights '{FILE}' are missing; install again.") from error
+        raise OSError(f"the teacher's weights '{FILE}' are missing; install again.") from error
     if hashlib.sha256(content).hexdigest() != SHA256:
-        raise DataError(
+        raise OSError(
             f"the teacher's weights '{FILE}' were altered; install again, or in a checkout "
             "`git restore kdhelpers/models/weights`."
         )

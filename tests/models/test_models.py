@@ -159,7 +159,7 @@ def test_images_of_another_shape_are_refused_with_both_shapes(
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("mnist_cnn", {}, "unknown model 'mnist_cnn'; choose one of mnist_cnn_teacher, "),
+        ("mnist", {}, "unknown model 'mnist'; choose one of mnist_cnn_teacher, "),
         ("lenet_student", {"image_size": 28}, "LeNet is made for images of 32 pixels, got 28"),
         ("mnist_cnn_student", {"image_size": 30}, "must be a multiple of 4, got 30"),
         ("mnist_cnn_student", {"image_size": 0}, "must be a multiple of 4, got 0"),
@@ -176,9 +176,17 @@ def test_images_of_another_shape_are_refused_with_both_shapes(
         ("vgg16", {"width": float("nan")}, "width must be a number above 0"),
         ("resnet18", {"width": 0.1}, "width 0.1 leaves 6 channels; ResNet18 needs 8"),
         ("resnet18", {"width": True}, "width must be a number above 0"),
-        ("vgg16", {"stem": "cifar"}, "vgg16 has no option 'stem'; it takes width, head"),
-        ("lenet_student", {"width": 0.5}, "lenet_student has no option 'width'; it takes none"),
-        ("small_cnn", {"head": "mlp"}, "small_cnn has no option 'head'; it takes width"),
+        ("vgg16", {"stem": "cifar"}, "vgg16 has no option 'stem'; it takes blocks, width, head"),
+        (
+            "lenet_student",
+            {"width": 0.5},
+            "lenet_student has no option 'width'; it takes channels, hidden",
+        ),
+        (
+            "small_cnn",
+            {"head": "mlp"},
+            "small_cnn has no option 'head'; it takes channels, hidden, padding, width",
+        ),
         ("small_cnn", {"width": -1}, "width must be a number above 0 and at most 16, got -1"),
         ("cnn_student", {"image_size": 4}, "images of 4 pixels are too small"),
     ],
@@ -188,6 +196,30 @@ def test_networks_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         build(name, **options)
+
+
+def test_a_pairs_name_alone_is_its_student_and_options_stand_in_for_its_own() -> None:
+    mine = build("mnist_cnn", channels=(4, 8), seed=3)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        assert torch.equal(weights(mine), weights(MNISTCNN((4, 8))))
+    assert torch.equal(
+        weights(build("mnist_cnn", seed=0)), weights(build("mnist_cnn_student", seed=0))
+    )
+    assert build("lenet", hidden=(7, 5)).get_submodule("fc2").weight.shape == (5, 7)
+    assert build("fitnet1", hidden=0, width=0.1).get_submodule("head").in_features == 9
+    assert image_size("mnist_cnn") == 28
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_documented_options_are_those_that_are_taken(name: str) -> None:
+    def documented(name: str) -> str:
+        row = next(line for line in str(build.__doc__).splitlines() if f"| `{name}`" in line)
+        options = row.split("|")[5].replace("`", "").strip()
+        return documented(options[3:]) if options.startswith("as ") else options
+
+    with pytest.raises(ValueError, match=f"it takes {documented(name)}\\.$"):
+        build(name, colour="red")
 
 
 def test_the_image_size_of_an_unknown_model_is_refused() -> None:

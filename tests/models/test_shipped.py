@@ -7,7 +7,6 @@ import torch
 from small_data import weights
 
 from kdhelpers import data, models
-from kdhelpers.data.sources import DataError
 from kdhelpers.evaluation import accuracy, predict
 from kdhelpers.models import shipped as pretrained
 from tools import ship_teacher
@@ -41,7 +40,7 @@ def test_a_damaged_or_missing_file_is_named(
     if damage:
         (tmp_path / "weights" / pretrained.FILE).write_bytes(b"something else")
     monkeypatch.setattr(pretrained.resources, "files", lambda package: tmp_path)
-    with pytest.raises(DataError, match=f"'photodigits_vgg16.pt' {message}; install again"):
+    with pytest.raises(OSError, match=f"'photodigits_vgg16.pt' {message}; install again"):
         pretrained.teacher_for("photodigits")
 
 
