@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kdhelpers import _tensors
 from kdhelpers._random import generator
-from kdhelpers._values import check_type, is_int, short_repr, check_int
+from kdhelpers._values import check_int, check_type, is_int, short_repr
 from kdhelpers.data.split import Split
 
 LARGEST_SHIFT = 64

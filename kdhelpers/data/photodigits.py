@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kdhelpers._values import is_int, short_repr, check_int
+from kdhelpers._values import check_int, is_int, short_repr
 
 SIZE = 32
 LEFT_PART = 0.6  # of a photograph's width; the rest is for the test pictures
@@ -49,7 +49,9 @@ def compose(
     for name, array, shape in (("digits", digits, (8, 8)), ("labels", labels, ())):
         fits = isinstance(array, np.ndarray) and array.dtype.kind in "iu" and array.size
         if not fits or array.shape != (len(digits), *shape):
-            raise ValueError(f"{name} must be whole numbers, [M, 8, 8] and [M], got {short_repr(array)}.")
+            raise ValueError(
+                f"{name} must be whole numbers, [M, 8, 8] and [M], got {short_repr(array)}."
+            )
     count = check_int(count, name="count", least=1, most=1_000_000)
     if not is_int(seed) or seed < 0:
         raise ValueError(f"seed must be 0 or more, got {short_repr(seed)}.")

@@ -4,24 +4,19 @@
 normalised batches (module `batching`). Both are imported from here.
 """
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from kdhelpers import _tensors
-from kdhelpers.data import photodigits
 from kdhelpers._random import generator
-from kdhelpers._values import MOST, is_int, short_repr, check_int
-from kdhelpers.data.batching import Batch, Views, batches, steps_per_epoch
-from kdhelpers.data.sources import Arrays, DataError, data_root, downloaded
-from kdhelpers.data.split import Split
+from kdhelpers._values import MOST, check_int, is_int, short_repr
+from kdhelpers.data import photodigits
 from kdhelpers.data.images import LARGEST_IMAGE, mean_std, resize
-
+from kdhelpers.data.sources import Arrays, downloaded
+from kdhelpers.data.split import Split
 
 NAMES = ("digits", "photodigits", "mnist", "cifar10")
 DIGITS = tuple("0123456789")
@@ -167,7 +162,3 @@ def _photodigits(image_size: int | None, validation: int | None, seed: int) -> D
             for images, labels in made
         ),
     )
-
-
-
-

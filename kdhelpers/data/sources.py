@@ -20,8 +20,8 @@ import torch
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from kdhelpers._values import check_choice, check_type, short_path
 from kdhelpers._files import atomic
+from kdhelpers._values import check_choice, check_type, short_path
 
 Bytes = NDArray[np.uint8]
 
@@ -134,7 +134,9 @@ def _checked(name: str, arrays: Arrays, source: Path) -> Arrays:
 
 
 def _damaged(path: Path, reason: str) -> DataError:
-    return DataError(f"{short_path(path)} is damaged: {reason}; delete it and load the data set again.")
+    return DataError(
+        f"{short_path(path)} is damaged: {reason}; delete it and load the data set again."
+    )
 
 
 def _read_mnist(raw: Path) -> Arrays:

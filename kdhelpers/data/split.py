@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kdhelpers import _tensors
 from kdhelpers._random import generator
-from kdhelpers._values import is_number, is_int, short_repr
+from kdhelpers._values import is_int, is_number, short_repr
 
 LARGEST_MEAN = 1e6
 
