@@ -5,10 +5,12 @@ for test. MNIST and CIFAR-10 are kept under the data root as one verified file e
 """
 
 import errno
+import gzip
 import hashlib
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
@@ -134,21 +136,31 @@ def _checked(name: str, arrays: Arrays, source: Path) -> Arrays:
 
 
 def _damaged(path: Path, reason: str) -> DataError:
+    ours = path.suffix == ".pt"  # what others made may be the only copy
+    remedy = "delete it" if ours else "put a whole one in its place, or move it elsewhere,"
     return DataError(
-        f"{short_path(path)} is damaged: {reason}; delete it and load the data set again."
+        f"{short_path(path)} is damaged: {reason}; {remedy} and load the data set again."
     )
 
 
 def _read_mnist(raw: Path) -> Arrays:
-    """The four idx files: 16 (images) or 8 (labels) header bytes, then one byte a value."""
+    """The four idx files, gzipped or not: 16 or 8 (labels) header bytes, then one byte a value."""
     contents = {}
     for name, expected in MNIST_RAW_SHA256.items():
-        path = raw / name
-        if not path.exists():
+        path, packed = raw / name, raw / f"{name}.gz"
+        if path.exists():
+            contents[name] = path.read_bytes()
+        elif packed.exists():
+            path = packed
+            try:
+                contents[name] = gzip.decompress(packed.read_bytes())
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise _damaged(path, "it cannot be unpacked") from error
+        else:
             raise DataError(
-                f"{short_path(path)} is missing; delete {short_path(raw)} and load the data set again."
+                f"{short_path(path)} is missing; put it there, or move {short_path(raw)} elsewhere "
+                "and load the data set again."
             )
-        contents[name] = path.read_bytes()
         if hashlib.sha256(contents[name]).hexdigest() != expected:
             raise _damaged(path, "its SHA-256 is not that of the published file")
 
@@ -226,13 +238,13 @@ def _download(name: str, folder: Path) -> Arrays:
                 raise
             if getattr(error, "errno", None) == errno.ENOSPC:
                 raise DataError(
-                    f"{name} could not be downloaded: the disk of {short_path(folder)} is full; make "
-                    "room, or set KDHELPERS_DATA to a folder on another one."
+                    f"{name} could not be downloaded: the disk of {short_path(folder)} is full; "
+                    "make room, or set KDHELPERS_DATA to a folder on another one."
                 ) from error
             reason = " ".join(str(error).split())[:200]
             raise DataError(
-                f"{name} is not in {short_path(folder)} and could not be downloaded: connect to the "
-                f'internet once and run `python -c "from kdhelpers import data; '
+                f"{name} is not in {short_path(folder)} and could not be downloaded: connect to "
+                f'the internet once and run `python -c "from kdhelpers import data; '
                 f"data.load('{name}')\"`, or set KDHELPERS_DATA to a folder that has it (the quick "
                 f"profile needs no download). The reason: {reason}"
             ) from error
@@ -268,8 +280,8 @@ def _one_at_a_time(folder: Path, name: str) -> Iterator[None]:
         lock.acquire()
     except OSError as error:  # a lock that nobody gives back within the hour is one too
         raise DataError(
-            f"{short_path(folder)} cannot be locked ({error}); end the other run that loads {name}, or "
-            "set KDHELPERS_DATA to another folder."
+            f"{short_path(folder)} cannot be locked ({error}); end the other run that loads {name}, "
+            "or set KDHELPERS_DATA to another folder."
         ) from error
     try:
         yield

@@ -132,6 +132,31 @@ def test_raw_files_are_used_without_network_and_packed(
     assert same(downloaded("mnist", tmp_path), mnist)
 
 
+def test_gzipped_raw_files_are_used_too_and_a_broken_one_is_named(
+    mnist: Arrays, raw: Path, tmp_path: Path
+) -> None:
+    for path in list(raw.iterdir()):
+        Path(f"{path}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    broken = raw / f"{RAW[2]}.gz"
+    whole = broken.read_bytes()
+    for altered in (
+        whole[:-20],
+        b"",
+        b"no gzip",
+        gzip.compress(b"other"),
+        whole[:10] + b"\xff" * 9,
+    ):
+        broken.write_bytes(altered)
+        with pytest.raises(
+            DataError, match=rf"{RAW[2]}\.gz' is damaged: .*; put a whole one"
+        ) as no:
+            downloaded("mnist", tmp_path)
+        assert "delete" not in str(no.value)
+    broken.write_bytes(whole)
+    assert same(downloaded("mnist", tmp_path), mnist)
+
+
 def test_the_environment_names_the_data_root(
     mnist: Arrays, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,7 +224,7 @@ def test_an_altered_raw_file_is_named(raw: Path, tmp_path: Path) -> None:
 
 def test_a_missing_raw_file_is_named(raw: Path, tmp_path: Path) -> None:
     (raw / RAW[1]).unlink()
-    with pytest.raises(DataError, match=f"{RAW[1]}' is missing; delete '.*raw' and load"):
+    with pytest.raises(DataError, match=f"{RAW[1]}' is missing; put it there, or move '.*raw'"):
         downloaded("mnist", tmp_path)
 
 
