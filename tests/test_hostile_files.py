@@ -207,7 +207,7 @@ def test_code_in_a_data_set_is_refused_and_not_run(what: str, tmp_path: Path) ->
     write(tmp_path / name)
     with pytest.raises(DataError) as refused:
         downloaded(name.partition(".")[0], tmp_path)
-    assert_one_sentence(str(refused.value), name, "is damaged: it cannot be read", "delete it")
+    assert_one_sentence(str(refused.value), name, "is damaged: it cannot be read", "again")
     assert nothing_ran()
 
 

@@ -280,8 +280,8 @@ def _one_at_a_time(folder: Path, name: str) -> Iterator[None]:
         lock.acquire()
     except OSError as error:  # a lock that nobody gives back within the hour is one too
         raise DataError(
-            f"{short_path(folder)} cannot be locked ({error}); end the other run that loads {name}, "
-            "or set KDHELPERS_DATA to another folder."
+            f"{short_path(folder)} cannot be locked ({error}); end the other run that loads "
+            f"{name}, or set KDHELPERS_DATA to another folder."
         ) from error
     try:
         yield
