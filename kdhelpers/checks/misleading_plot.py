@@ -18,7 +18,7 @@ CHOICES = "abcdefg"
 # What to look at for a flaw that is missing; the letter is for the learner to find.
 HINTS = {
     "a": (
-        "There is another flaw. Read the numbers beside the bars: how far apart are the two "
+        "There is another flaw. Read the numbers at the axis: how far apart are the two "
         "really, and how far do they look?"
     ),
     "b": (

@@ -284,7 +284,7 @@ WRONG: Table = {
         "baseline = [0.951, 0.962": lambda b, t: interval(t - b, 3.3),
     },
     checks.misleading_plot: {
-        "numbers beside the bars": lambda: "bdf",
+        "numbers at the axis": lambda: "bdf",
         "another seed": lambda: "adf",
         "Count the tries": lambda: "abf",
         "on which images": lambda: "abd",

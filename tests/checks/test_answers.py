@@ -68,9 +68,13 @@ def test_a_stale_capture_is_recognised_in_the_second_check_too() -> None:
         assert "your first call again" in checks.capture_features(answer).message
 
 
-def test_an_answer_right_under_inference_mode_and_another_default_device() -> None:
-    with torch.inference_mode():
-        assert checks.distillation_loss(answers_lesson01.usual_loss)
-    with torch.device("meta"):
-        assert checks.distillation_loss(answers_lesson01.usual_loss)
+@pytest.mark.parametrize(
+    "surroundings", [torch.inference_mode(), torch.no_grad(), torch.device("meta")], ids=repr
+)
+def test_the_surroundings_of_a_check_do_not_matter(surroundings: Any) -> None:
+    usual_loss = answers_lesson01.usual_loss
+    with surroundings:
+        assert checks.distillation_loss(usual_loss)
         assert checks.distillation_step(answers_lesson01.usual_step)
+        detached = checks.distillation_loss(lambda *x: usual_loss(*x).detach())
+    assert "No gradient reaches the student" in detached.message
