@@ -24,8 +24,8 @@ from pathlib import Path
 
 import nbformat
 
-from kdhelpers.course import sweep_tables
-from kdhelpers.course.sweeps import SweepResult, sweep
+from kdhelpers.course import sweep
+from kdhelpers.course.sweep import SweepResult
 
 PARAMETERS = """\
 temperature: float = 4.0
@@ -75,7 +75,7 @@ def write_lesson(folder: Path) -> Path:
 
 def results(swept: SweepResult) -> dict[str, list[object]]:
     """The table without the seconds."""
-    columns = sweep_tables.columns(swept.rows)
+    columns = sweep.columns(swept.rows)
     return {name: values for name, values in columns.items() if "seconds" not in name}
 
 
@@ -96,7 +96,7 @@ def main() -> None:
         lesson = options.lesson or write_lesson(Path(folder))
         for workers in (1, options.workers):
             started = time.perf_counter()
-            swept = sweep(
+            swept = sweep.sweep(
                 lesson, grid, workers=workers, parameters=fixed, out_dir=Path(folder) / f"{workers}"
             )
             seconds[workers] = time.perf_counter() - started

@@ -8,7 +8,7 @@ from tiny_course import write_lesson
 
 from kdhelpers import course
 from kdhelpers.course import records
-from kdhelpers.course.plans import Plan
+from kdhelpers.course.run import Plan
 
 PARAMETERS = """\
 temperature: float = 4.0  # softness
@@ -21,7 +21,7 @@ record_file: str = ""
 START = """\
 import os, pathlib, signal, time
 started = time.perf_counter()
-here = pathlib.Path(record_file).parent
+here = pathlib.Path(record_file).parent.parent  # the run's own folder goes at its end
 with (here / "kernels.log").open("a") as log:
     log.write(f"{os.getpid()} {os.environ.get('OMP_NUM_THREADS')}\\n")
 attempts = len((here / "kernels.log").read_text().splitlines())

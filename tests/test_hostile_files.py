@@ -27,8 +27,8 @@ from small_data import Small, same, split, weights
 from sweep_lesson import Inline
 from tiny_course import PARAMETERS, write_lesson
 
-from kdhelpers import course, data
-from kdhelpers.course import cli, grids, records, report, sweep_tables, sweeps
+from kdhelpers import data
+from kdhelpers.course import cli, records, report, run, sweep
 from kdhelpers.course.records import CourseError
 from kdhelpers.data.sources import DataError, downloaded
 from kdhelpers.models import shipped as pretrained
@@ -341,14 +341,14 @@ def test_no_text_of_a_record_becomes_a_tag(root: Path) -> None:
     )
     (runs / "<b onclick=alert(3)>.json").write_text(json.dumps(evil))
     (runs / "<i>left out.json").write_text("{}")
-    plan = course.plan([sweep_lesson.write(root)])[0]
-    points = grids.expand(plan, {"mode": [EVIL, "b"], "seed": [0, 1]})
+    plan = run.plan([sweep_lesson.write(root)])[0]
+    points = sweep.expand(plan, {"mode": [EVIL, "b"], "seed": [0, 1]})
     swept = runs / "swept"
     swept.mkdir()
-    sweep_tables.write_list(swept, points)
-    place = sweep_tables.point_folder(swept, points[0].folder)
+    sweep.write_list(swept, points)
+    place = sweep._place(swept, points[0].folder)
     sweep_lesson.record(points[0].plan, str(place), plan.lesson.digest)
-    sweep_tables.write_failure(swept, points[1], EVIL)
+    sweep.write_failure(swept, points[1], EVIL)
     page = report.report(runs).read_text(encoding="utf-8")
     found = Tags(page)
     assert found.names <= OURS
@@ -373,7 +373,7 @@ def test_no_text_of_a_record_becomes_a_tag(root: Path) -> None:
 def swept(root: Path) -> Path:
     """The folder of a sweep over two points, done."""
     sweep_lesson.write(root)
-    result = sweeps.sweep("05", {"temperature": [1, 4]}, executor=Inline(), progress=False)
+    result = sweep.sweep("05", {"temperature": [1, 4]}, executor=Inline(), progress=False)
     return result.folder
 
 
@@ -381,11 +381,11 @@ def swept(root: Path) -> Path:
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     seen: list[dict[str, Any]] = []
 
-    def run_point(plan: course.Plan, folder: str, digest: str) -> None:
+    def run_point(plan: run.Plan, folder: str, digest: str, *_: Any) -> None:
         seen.append(plan.values)
         sweep_lesson.record(plan, folder, digest)
 
-    monkeypatch.setattr(sweeps, "run_point", run_point)
+    monkeypatch.setattr(sweep, "run_point", run_point)
     return seen
 
 
@@ -399,10 +399,10 @@ def test_a_point_with_a_hostile_record_is_run_again(
     assert len(ran) == 2
     file = next(folder.glob("points/*/05_tiny.json"))
     file.write_bytes(NOT_RECORDS[what])
-    assert [row.status for row in sweep_tables.rows(folder)].count("missing") == 1
+    assert [row.status for row in sweep.rows(folder)].count("missing") == 1
     assert swept(root) == folder
     assert len(ran) == 3
-    assert all(row.status == "ok" for row in sweep_tables.rows(folder))
+    assert all(row.status == "ok" for row in sweep.rows(folder))
 
 
 def a_list(**parts: Any) -> dict[str, Any]:
@@ -526,7 +526,7 @@ INJECTIONS = (
 
 def injected(**parameters: Any) -> str:
     """The cell that papermill writes into the notebook for these parameters."""
-    plan = course.plan(["01_first"], parameters=parameters)[0]
+    plan = run.plan(["01_first"], parameters=parameters)[0]
     notebook = parameterize_notebook(load_notebook_node(str(plan.lesson.path)), plan.values)
     tagged = [c for c in notebook.cells if "injected-parameters" in c.metadata.get("tags", [])]
     return str(tagged[0].source)
@@ -601,7 +601,7 @@ def test_a_kernel_runs_the_lesson_and_not_the_values(
     text = "\n".join(INJECTIONS).replace("\0", "")
     given = {"name": text, "weights": {text: [text]}, "verbose": True}
     out = root / "Läufe \"; import os; os.mkdir('x'); \""
-    (outcome,) = course.run("01", parameters=given, out_dir=out, progress=False)
+    (outcome,) = run.run("01", parameters=given, out_dir=out, progress=False)
     assert outcome.failure is None
     assert outcome.record is not None
     assert outcome.record["parameters"]["name"] == text

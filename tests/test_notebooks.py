@@ -19,7 +19,8 @@ from forked import ended, forks
 from IPython.core.interactiveshell import InteractiveShell
 from nbformat import NotebookNode
 
-from kdhelpers import checks, course, data, losses, temperature
+from kdhelpers import checks, data, losses, temperature
+from kdhelpers.course import run
 from kdhelpers.losses import features as feature_losses
 from kdhelpers.objectives import distillation
 
@@ -125,7 +126,7 @@ def test_parameters_are_literal_annotated_and_explained(lesson: NotebookNode) ->
 
 
 def test_the_full_profile_fits_the_lesson(lesson: NotebookNode) -> None:
-    (plan,) = course.plan([lesson.path.stem[:2]], profile="full")
+    (plan,) = run.plan([lesson.path.stem[:2]], profile="full")
     assert plan.values
 
 
@@ -135,7 +136,7 @@ def test_the_full_profile_fits_the_lesson(lesson: NotebookNode) -> None:
     ids=lambda path: f"{path.parent.name}-{path.stem}",
 )
 def test_every_profile_fits_its_lesson(profile: Path) -> None:
-    (plan,) = course.plan([profile.stem[:2]], parameter_file=profile)
+    (plan,) = run.plan([profile.stem[:2]], parameter_file=profile)
     assert plan.lesson.name == profile.stem
 
 
@@ -293,7 +294,7 @@ def _without_timings(value: Any) -> Any:
 def test_lesson_05_runs_with_one_seed_and_without_families(tmp_path: Path) -> None:
     values = "families: []\ntemperature: 8.0\nseeds: [4]\nteacher_epochs: 1\nsteps: 2\n"
     (tmp_path / "point.yaml").write_text(values)
-    (outcome,) = course.run(
+    (outcome,) = run.run(
         ["05"], parameter_file=tmp_path / "point.yaml", out_dir=tmp_path / "out", progress=False
     )
     assert outcome.ok, outcome.failure

@@ -1,18 +1,35 @@
-"""The command `kdhelpers`: a thin face over `kdhelpers.course`."""
+"""The command `kdhelpers`. What takes long to import waits until a command needs it."""
 
 import argparse
 import io
 import logging
+import os
+import re
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from kdhelpers import __version__, course
-from kdhelpers.course import cli_sweep, doctor
+from kdhelpers import __version__
+from kdhelpers.course.lesson import find_lessons
+from kdhelpers.course.records import RECORD_FILE, CourseError
+
+if TYPE_CHECKING:
+    from kdhelpers.course.run import Outcome
+    from kdhelpers.course.sweep import Row
 
 __all__ = ["main"]
 
 FAILED, BAD_ARGUMENTS, INTERRUPTED = 1, 2, 130
+ANSWER = 30  # seconds that a scheduler of dask may take
+# A value that begins with "-" is a number or a range; anything else of the kind is an option.
+NEGATIVE = re.compile(r"-\.?\d.*", flags=re.ASCII)
+EXTRA = "install the extra: python -m pip install --editable '.[sweep]'"
+
+Given = list[tuple[str, list[str]]]  # the values behind each -p
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,58 +39,78 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     # An interrupt may arrive inside a callback of the kernel's channels; its log is no news.
     logging.getLogger("tornado").addHandler(logging.NullHandler())
-    given, settings = _set_parameters_aside(sys.argv[1:] if arguments is None else arguments)
-    given, grid = cli_sweep.set_grid_aside(given)
-    options = _parser().parse_args(given)
+    rest, given = _set_parameters_aside(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(rest)
     try:
-        if options.command == "list":
-            return _list(options.lessons)
-        if options.command == "doctor":
-            return _doctor()
-        if options.command == "sweep":
-            return 0 if cli_sweep.sweep(options, grid) else FAILED
-        if options.command == "report":
-            cli_sweep.report(options)
-            return 0
-        return _run(options, dict(settings))
-    except course.CourseError as error:
+        done = options.command(options, given)
+        sys.stdout.flush()
+        return 0 if done else FAILED
+    except BrokenPipeError:  # `kdhelpers list | head -1`: whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except CourseError as error:
         print(f"kdhelpers: {error}", file=sys.stderr)
         return BAD_ARGUMENTS
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted{interrupt}", file=sys.stderr)
         return INTERRUPTED
 
 
-def _run(options: argparse.Namespace, settings: dict[str, str]) -> int:
-    plans = course.plan(
+def _set_parameters_aside(arguments: Sequence[str]) -> tuple[list[str], Given]:
+    """Take out every `-p NAME VALUE …`: argparse would take a value such as -1e-3 for an option.
+
+    `-p NAME=VALUE` will do, too. What is left behind has too few values, and argparse says so.
+    """
+    rest, given, at = list(arguments), Given(), 0
+    most = {"run": 1, "sweep": len(rest)}.get(rest[0] if rest else "", 0)
+    while most and "-p" in rest[at:]:
+        at = rest.index("-p", at)
+        name, equals, value = rest[at + 1].partition("=") if at + 1 < len(rest) else ("", "", "")
+        values = [value] if equals and name.isidentifier() else []
+        more = rest[at + 2 :][: most - len(values)]
+        if most > 1:
+            more = more[: next((i for i, word in enumerate(more) if _is_option(word)), len(more))]
+        if at + 1 == len(rest) or (most == 1 and not values + more):
+            break
+        given.append((name if values else rest[at + 1], values + more))
+        del rest[at : at + 2 + len(more)]
+    return rest, given
+
+
+def _is_option(value: str) -> bool:
+    return value.startswith("-") and value != "-" and not NEGATIVE.fullmatch(value)
+
+
+# -- run ------------------------------------------------------------------------------------------
+
+
+def _run(options: argparse.Namespace, given: Given) -> bool:
+    from kdhelpers.course import run
+
+    plans = run.plan(
         options.lessons,
         profile=options.profile,
-        parameters=settings,
+        parameters={name: value for name, (value,) in given},
         parameter_file=options.parameter_file,
     )
-    course.prepare_folder(options.out, plans)
-    outcomes: list[course.Outcome] = []
-    interrupted = False
+    run.prepare_folder(options.out, plans, options.cell_timeout)
+    outcomes: list[Outcome] = []
     try:
         for plan in plans:
-            outcomes.append(course.execute(plan, options.out))
-            if outcomes[-1].failure:
-                _show_failure(outcomes[-1])
+            outcome = run.execute(plan, options.out, cell_timeout=options.cell_timeout)
+            outcomes.append(outcome)
+            if outcome.failure:
+                failed = f"\n{outcome.lesson} failed: {outcome.failure}\n"
+                print(failed, file=sys.stderr, flush=True)
     except KeyboardInterrupt:
-        interrupted = True
-    _show_table(outcomes, options.out)
-    if interrupted:
+        _show_table(outcomes, options.out)
         left = len(plans) - len(outcomes)
-        print(f"interrupted: {left} of {len(plans)} lessons not finished", file=sys.stderr)
-        return INTERRUPTED
-    return 0 if all(outcome.ok for outcome in outcomes) else FAILED
+        raise KeyboardInterrupt(f": {left} of {len(plans)} lessons not finished") from None
+    _show_table(outcomes, options.out)
+    return all(outcome.ok for outcome in outcomes)
 
 
-def _show_failure(outcome: course.Outcome) -> None:
-    print(f"\n{outcome.lesson} failed: {outcome.failure}\n", file=sys.stderr, flush=True)
-
-
-def _show_table(outcomes: list[course.Outcome], out: str) -> None:
+def _show_table(outcomes: "list[Outcome]", out: str) -> None:
     if not outcomes:
         return
     head = ("lesson", "profile", "status", "seconds", "result")
@@ -89,30 +126,116 @@ def _show_table(outcomes: list[course.Outcome], out: str) -> None:
     print(f"\nExecuted notebooks and their records: {out}")
 
 
-def _list(names: Sequence[str]) -> int:
-    lessons = course.find_lessons(names)
+# -- list, doctor ---------------------------------------------------------------------------------
+
+
+def _list(options: argparse.Namespace, _: Given) -> bool:
+    lessons = find_lessons(options.lessons)
     width = max(len(lesson.name) for lesson in lessons)
     for lesson in lessons:
         print(f"{lesson.number}  {lesson.name:<{width}}  {lesson.title}".rstrip())
-        if names:
-            _show_parameters(lesson)
-    return 0
+        shown = [p for p in lesson.parameters.values() if p.name != RECORD_FILE]
+        lines = [f"{p.name}: {p.type} = {p.default!r}" for p in shown if options.lessons]
+        for line, parameter in zip(lines, shown, strict=False):
+            print(f"    {line:<{max(map(len, lines))}}  {parameter.help}".rstrip())
+    return True
 
 
-def _show_parameters(lesson: course.Notebook) -> None:
-    shown = [p for p in lesson.parameters.values() if p.name != course.RECORD_FILE]
-    lines = [f"{p.name}: {p.type} = {p.default!r}" for p in shown]
-    width = max(map(len, lines), default=0)
-    for line, parameter in zip(lines, shown, strict=True):
-        print(f"    {line:<{width}}  {parameter.help}".rstrip())
+def _doctor(_: argparse.Namespace, __: Given) -> bool:
+    from kdhelpers.course import doctor
 
-
-def _doctor() -> int:
     healthy = True
     for check in doctor.examine():
         print(check, flush=True)
         healthy = healthy and check.ok
-    return 0 if healthy else FAILED
+    return healthy
+
+
+# -- sweep, report --------------------------------------------------------------------------------
+
+
+def _sweep(options: argparse.Namespace, given: Given) -> bool:
+    names = [name for name, _ in given]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise CourseError(f"-p {twice} is given twice; write all its values behind one -p")
+    from tqdm import tqdm
+
+    from kdhelpers.course import report, sweep
+
+    def show_failure(row: "Row") -> None:
+        values = ", ".join(f"{name} = {value}" for name, value in row.values.items())
+        tqdm.write(f"\n{values} failed: {row.failure}\n", file=sys.stderr)
+
+    try:
+        with _executor(options.dask) as executor:
+            result = sweep.sweep(
+                options.lesson,
+                dict(given),
+                executor=executor,
+                workers=options.workers,
+                profile=options.profile,
+                parameter_file=options.parameter_file,
+                out_dir=options.out,
+                cell_timeout=options.cell_timeout,
+                on_failure=show_failure,
+            )
+    except OSError as error:
+        raise CourseError(f"the sweep stopped, its finished points are kept: {error}") from error
+    except KeyboardInterrupt:
+        print("what is finished is kept: the same command goes on from there", file=sys.stderr)
+        raise
+    if metric := report.chosen(result.rows):
+        print(f"{metric}, mean ± half of the 95 % interval:\n")
+        print(report.summary(*report.series(result.rows, metric)), end="\n\n")
+    failed = sum(row.status != "ok" for row in result.rows)
+    print(
+        f"{len(result.rows)} point{'s' * (len(result.rows) != 1)}, {result.ran} run now"
+        + f", {failed} failed (the same command tries them again)" * bool(failed)
+    )
+    files = [path.name for path in (result.csv, result.parquet, result.figure) if path]
+    print(f"In {result.folder}: {', '.join(files)}")
+    if result.parquet is None:
+        print(f"sweep.parquet needs the package 'pyarrow'; {EXTRA}", file=sys.stderr)
+    return result.ok
+
+
+@contextmanager
+def _executor(address: str | None) -> Iterator[Executor | None]:
+    """The workers of a dask scheduler; its own time limit does not hold at some other server."""
+    if address is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise CourseError(f"--dask needs the package 'distributed'; {EXTRA}") from None
+    answers: SimpleQueue[Any] = SimpleQueue()
+
+    def connect() -> None:
+        try:
+            answers.put(Client(address, timeout=ANSWER))
+        except Exception as error:
+            answers.put(error)
+
+    Thread(target=connect, daemon=True).start()
+    try:
+        client = answers.get(timeout=ANSWER)
+    except Empty:
+        client = None
+    if not isinstance(client, Client):
+        raise CourseError(f"no dask scheduler answers at {address!r}")
+    with client:
+        yield client.get_executor()
+
+
+def _report(options: argparse.Namespace, _: Given) -> bool:
+    from kdhelpers.course.report import report
+
+    print(report(options.folder, options.out, metric=options.metric))
+    return True
+
+
+# -- what may be asked for ------------------------------------------------------------------------
 
 
 class _Parser(argparse.ArgumentParser):
@@ -125,22 +248,21 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="kdhelpers", description="Run the course on knowledge distillation.")
     parser.add_argument("--version", action="version", version=f"kdhelpers {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="execute lessons, all of them by default")
+    def command(name: str, function: Any, what: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=what)
+        added.set_defaults(command=function)
+        return added
+
+    run = command("run", _run, "execute lessons, all of them by default")
     run.add_argument("lessons", nargs="*", metavar="LESSON", help='"01", "01_mnist_kd" or a path')
-    run.add_argument(
-        "--profile",
-        default="quick",
-        metavar="NAME",
-        help="quick: the notebook's own parameters; full: notebooks/profiles/full/NN_name.yaml; "
-        "and so on for every folder in notebooks/profiles",
-    )
     run.add_argument(
         "-p",
         nargs=2,
         metavar=("NAME", "VALUE"),
-        help="set a parameter (repeatable); goes before -f, which goes before the profile",
+        help="set a parameter (repeatable), also as NAME=VALUE; goes before -f, which goes before "
+        "the profile",
     )
     run.add_argument("-f", dest="parameter_file", metavar="FILE", help="parameters in YAML")
     run.add_argument(
@@ -150,23 +272,55 @@ def _parser() -> argparse.ArgumentParser:
         help="where executed notebooks and records go (default: runs)",
     )
 
-    listing = commands.add_parser("list", help="show the lessons, or the parameters of one")
+    sweep = command(
+        "sweep", _sweep, "run a lesson over a grid of parameter values; finished points are kept"
+    )
+    sweep.add_argument("lesson", metavar="LESSON", help='"05", "05_dynamic_temperature" or a path')
+    sweep.add_argument(
+        "-p",
+        nargs="+",
+        metavar=("NAME", "VALUE"),
+        help="the values of one parameter (repeatable); 0:10 stands for the whole numbers 0 … 9; "
+        "seed also sets a lesson's list of seeds to one value at a time",
+    )
+    sweep.add_argument(
+        "-f", dest="parameter_file", metavar="FILE", help="what all points share, in YAML"
+    )
+    sweep.add_argument(
+        "--out", metavar="DIR", help="where everything goes (default: runs/sweeps/LESSON)"
+    )
+    where = sweep.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers", type=int, metavar="N", help="kernels at a time (default: one per core)"
+    )
+    where.add_argument(
+        "--dask", metavar="ADDRESS", help="address of a dask scheduler, such as tcp://host:8786"
+    )
+    for each in (run, sweep):
+        each.add_argument(
+            "--profile",
+            default="quick",
+            metavar="NAME",
+            help="quick: the notebook's own parameters; full: those in "
+            "notebooks/profiles/full/NN_name.yaml; and so for every folder in notebooks/profiles",
+        )
+        each.add_argument(
+            "--cell-timeout",
+            type=float,
+            metavar="SECONDS",
+            help="a cell that takes longer fails (default: no limit)",
+        )
+
+    report = command("report", _report, "render all records in a folder as one HTML file")
+    report.add_argument("folder", metavar="DIR")
+    report.add_argument("--out", metavar="FILE", help="default: DIR/report.html")
+    report.add_argument(
+        "--metric", default="", metavar="NAME", help="which result of the sweeps to show"
+    )
+    listing = command("list", _list, "show the lessons, or the parameters of one")
     listing.add_argument("lessons", nargs="*", metavar="LESSON")
-    cli_sweep.add_parsers(commands)
-    commands.add_parser("doctor", help="check that the course can run on this machine")
+    command("doctor", _doctor, "check that the course can run on this machine")
     return parser
-
-
-def _set_parameters_aside(
-    arguments: Sequence[str],
-) -> tuple[list[str], list[tuple[str, str]]]:
-    """Take out every `-p NAME VALUE`: argparse would take a value such as -1e-3 for an option."""
-    rest, settings = list(arguments), []
-    while rest[:1] == ["run"] and "-p" in rest[:-2]:
-        at = rest.index("-p")
-        settings.append((rest[at + 1], rest[at + 2]))
-        del rest[at : at + 3]
-    return rest, settings
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Can the course run on this machine? One line for each thing it needs, with the remedy."""
 
 import importlib.metadata
+import math
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from kdhelpers.course.records import CourseError, find_root
 __all__ = ["Check", "examine"]
 
 GIB = 1024**3
-LEAST_MEMORY, LEAST_DISK = 1.0, 0.2  # GiB; the quick profile stays below
+LEAST_MEMORY, LEAST_DISK = 1.4, 0.2  # GiB; the quick profile stays below
+CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 NAMED = ("torch", "torchvision", "lightning-fabric", "papermill", "jupyterlab", "ipykernel")
 REINSTALL = "run `pip install -e .` (or `make run`) in the folder of the course"
 
@@ -110,11 +113,19 @@ def _torchvision() -> list[Check]:
 
 def _memory() -> list[Check]:
     memory = psutil.virtual_memory()
-    free = memory.available / GIB
-    text = f"memory: {free:.1f} of {memory.total / GIB:.1f} GiB free"
+    free, total = (min(size, _container_limit()) / GIB for size in (memory.available, memory.total))
+    text = f"memory: {free:.1f} of {total:.1f} GiB free"
     if free < LEAST_MEMORY:
         text += f"; close other programs, the quick profile needs {LEAST_MEMORY:g} GiB"
     return [Check(free >= LEAST_MEMORY, text)]
+
+
+def _container_limit() -> float:
+    """The limit of this container's memory in bytes; infinite without one."""
+    for file in CGROUPS:
+        with suppress(OSError, ValueError):  # "max" is no number
+            return int(Path(file).read_text(encoding="utf-8"))
+    return math.inf
 
 
 def _disk() -> list[Check]:

@@ -5,7 +5,6 @@ made from it (`load_records`, `results`). It names no folder, host or user of th
 """
 
 import glob
-import importlib.metadata
 import json
 import math
 import os
@@ -372,6 +371,8 @@ def _processor() -> str:
 
 
 def _versions() -> dict[str, str]:
+    import importlib.metadata  # `kdhelpers list` need not wait for it
+
     versions = {}
     for package in PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):

@@ -58,6 +58,7 @@ def title(record: Mapping[str, Any]) -> str:
     return f"**Lesson {_text(number)}**:{told} *{_text(headline)}*"
 
 
+@made_of("results of a lesson")
 def tables(record: Mapping[str, Any]) -> dict[str, Table]:
     """The tables to be shown of a record, by title; the older ones' titles are empty or numbers.
 

@@ -1,28 +1,37 @@
 """Run the lessons: plan them, with every parameter checked, and execute them with papermill.
 
-`run` does everything; `plan` and `execute` are its two halves, for whoever wants to do something
-between two lessons. Nothing is executed before everything asked for has been checked.
+A value comes from four places, the later before the earlier: the notebook's own, the profile's, a
+file's and the caller's. Nothing is executed before everything asked for has been checked.
 """
 
+import glob
 import hashlib
+import json
+import re
+import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
-from kdhelpers._values import short_path
-from kdhelpers.course import failures, records
-from kdhelpers.course.plans import Plan, plan
+from kdhelpers._values import is_number, short_path, short_repr
+from kdhelpers.course import records
+from kdhelpers.course.lesson import Notebook, convert, did_you_mean, find_lessons
 from kdhelpers.course.records import RECORD_FILE, CourseError, wanted
 
-__all__ = ["Outcome", "execute", "prepare_folder", "run"]
+__all__ = ["Outcome", "Plan", "execute", "folder_name", "plan", "prepare_folder", "refine", "run"]
+
+CHECKPOINTS = "checkpoint_dir"
+WHERE = ("data_root", "device", "devices", "workers")  # where networks train, not which
+DEEPEST = 50  # collections inside of collections in YAML
 
 KERNEL = "python3"  # whatever name an editor stored in the notebook
+START = 300  # seconds that a kernel may take to start, on a crowded machine
 # The kernel's own log would go to the terminal: a warning about TCP at every start (since
 # ipykernel 7.3), now and then an error about being stopped, which it may also log as Tornado's.
 # Errors in cells do not go there.
@@ -30,11 +39,228 @@ QUIET = (
     "--log-level=CRITICAL",
     "--IPKernelApp.exec_lines=__import__('logging').getLogger('tornado').setLevel('CRITICAL')",
 )
+CONTEXT, MESSAGE_LINES = 2, 3  # lines of a failed cell on each side, lines of its error
+DIED = "the kernel died (killed, out of memory, or a crash in compiled code)"
+COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+# -- what is to be run ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A lesson with checked parameters: `values` are those that differ from the notebook's own."""
+
+    lesson: Notebook
+    profile: str
+    values: dict[str, Any]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All parameters, the notebook's defaults included; `record_file` is the runner's own."""
+        declared = self.lesson.parameters.values()
+        return {p.name: p.default for p in declared if p.name != RECORD_FILE} | self.values
+
+
+def plan(
+    lessons: str | Path | Sequence[str | Path] = (),
+    *,
+    profile: str = "quick",
+    parameters: Mapping[str, Any] | None = None,
+    parameter_file: str | Path | None = None,
+) -> list[Plan]:
+    """Find the lessons and check every parameter by name and type; arguments as for `run`.
+
+    Raises:
+        CourseError: a lesson, profile, file or parameter does not exist, a value does not fit, or
+            an argument is of another type.
+    """
+    wanted(profile, str, name="profile")
+    wanted(parameters, Mapping, type(None), name="parameters")
+    wanted(parameter_file, str, Path, type(None), name="parameter_file")
+    chosen = find_lessons(lessons)
+    layers = [_from_file(Path(parameter_file))] if parameter_file else []
+    layers.append(("", dict(parameters or {})))
+    known = {name for lesson in chosen for name in lesson.parameters}
+    for layer in layers:
+        _check_names(layer, known)
+    planned = []
+    for lesson in chosen:
+        if profile not in lesson.profiles:
+            hint = did_you_mean(profile[:100], lesson.profiles)
+            raise CourseError(f"{lesson.name} has no profile {short_repr(profile)}{hint}")
+        one = Plan(lesson, profile, {})
+        if profile != "quick":
+            own = _from_file(lesson.profile(profile))
+            _check_names(own, set(lesson.parameters))
+            one = _with(one, own)
+        for layer in layers:
+            one = _with(one, layer)
+        planned.append(one)
+    return planned
+
+
+def refine(plan: Plan, parameters: Mapping[str, Any]) -> Plan:
+    """The plan with further values, checked in the same way, that go before its own.
+
+    Raises:
+        CourseError: the lesson has no such parameter, or a value does not fit.
+    """
+    layer = ("", dict(parameters))
+    _check_names(layer, set(plan.lesson.parameters))
+    return _with(plan, layer)
+
+
+# Parameters from one source; its name begins the error message: a file, or nothing.
+_Layer = tuple[str, dict[str, Any]]
+
+
+def _check_names(layer: _Layer, known: set[str]) -> None:
+    source, values = layer
+    for name in values:
+        if name == RECORD_FILE:
+            raise CourseError(
+                f"{source}{RECORD_FILE!r} is set by the runner; choose the folder of the "
+                "records with --out (out_dir)"
+            )
+        if name not in known:
+            hint = did_you_mean(short_repr(name).strip("'"), sorted(known - {RECORD_FILE}))
+            raise CourseError(f"{source}unknown parameter {short_repr(name)}{hint}")
+
+
+def _with(plan: Plan, layer: _Layer) -> Plan:
+    """The plan with those values of a layer that its lesson has."""
+    source, given = layer
+    values = {}
+    for name, declared in plan.lesson.parameters.items():
+        if name not in given:
+            continue
+        value = given[name]
+        try:
+            if isinstance(value, str) and declared.type not in ("int", "float", "bool", "str"):
+                value = _parse(value, otherwise=value)
+            values[name] = convert(value, declared.type)
+        except ValueError as error:
+            where = f"{source}parameter {name!r} of {plan.lesson.name}"
+            raise CourseError(f"{where} {error}") from error
+    return replace(plan, values=plan.values | _checkpoints_apart(plan.parameters, values))
+
+
+def _checkpoints_apart(before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The values, with a folder of their own for checkpoints if other networks come of them.
+
+    A checkpoint goes on with the settings that it was made with, and its file is named after the
+    network alone: a student of T = 8 would find that of T = 4. Files do tell seeds apart.
+    """
+    others = {
+        name: value
+        for name, value in values.items()
+        if value != before.get(name) and not name.endswith(("seed", "seeds")) and name not in WHERE
+    }
+    folder = before.get(CHECKPOINTS)
+    if not folder or not others or CHECKPOINTS in values:
+        return values
+    return values | {CHECKPOINTS: f"{folder}/{folder_name(others, others)}"}
+
+
+def folder_name(values: Mapping[str, Any], identity: object) -> str:
+    """A folder's name that tells some values, made unique by a hash of what it stands for."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    words = ",".join(
+        f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in values.items()
+    )
+    return f"{re.sub(r'[^A-Za-z0-9._=,+-]+', '_', words)[:60]}-{digest[:12]}"
+
+
+def _from_file(path: Path) -> _Layer:
+    """The parameters in a YAML file; an empty file has none, as with `papermill -f`."""
+    told = short_path(path)[1:-1]
+    try:
+        content = _parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CourseError(f"{told} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CourseError(f"{told} is not UTF-8 text") from error
+    except ValueError as error:
+        raise CourseError(f"{told} is not valid YAML ({error})") from error
+    content = {} if content is None else content
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise CourseError(f"{told} must map parameter names to values, one 'name: value' a line")
+    return f"{told}: ", content
+
+
+class _Loader(yaml.SafeLoader):
+    """As papermill reads YAML: dates stay text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    letter: [rule for rule in rules if not rule[0].endswith(":timestamp")]
+    for letter, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _parse(text: str, **otherwise: Any) -> Any:
+    """What YAML holds, without aliases, which can grow endlessly, and without a key that stands
+    twice, of which one would be lost unseen.
+
+    Raises:
+        ValueError: in a few words, why this is not YAML; unless there is an `otherwise`.
+    """
+    try:
+        _check_events(yaml.parse(text))
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            _check_keys(node)
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except Exception as error:  # a tag that does not fit (!!int x) raises whatever it likes
+        if otherwise:
+            return otherwise["otherwise"]
+        if isinstance(error, yaml.MarkedYAMLError):
+            line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+            raise ValueError(f"{line}{error.problem}") from error
+        deep = isinstance(error, RecursionError)
+        reason = "it is nested too deeply" if deep else str(error).partition("\n")[0]
+        raise ValueError(reason) from error
+
+
+def _check_events(events: Iterator[yaml.Event]) -> None:
+    """Stop before anything grows: PyYAML takes seconds for brackets in thousands of brackets."""
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("aliases such as *name are not supported")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError("it is nested too deeply")
+
+
+def _check_keys(node: yaml.Node | None) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise ValueError(f"the key {short_repr(key.value)} stands twice")
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+            _check_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_keys(item)
+
+
+# -- running it -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the run of one lesson ended: with a record, or with a `failure` told in a few lines."""
+    """How the run of one lesson ended: with a record, or with a `failure` told in a few lines.
+
+    `died` says that its kernel did, which may be no fault of the lesson.
+    """
 
     lesson: str
     profile: str
@@ -42,6 +268,7 @@ class Outcome:
     notebook: Path
     record: dict[str, Any] | None
     failure: str | None
+    died: bool = False
 
     @property
     def ok(self) -> bool:
@@ -62,6 +289,7 @@ def run(
     parameter_file: str | Path | None = None,
     out_dir: str | Path = "runs",
     progress: bool = True,
+    cell_timeout: float | None = None,
 ) -> list[Outcome]:
     """Execute lessons one after the other; one that fails does not stop the others.
 
@@ -74,27 +302,33 @@ def run(
             Where the profile keeps checkpoints, those of other values get a folder of their own
             below its `checkpoint_dir`; other seeds or another device share it.
         parameter_file: a YAML file in papermill's `-f` format.
-        out_dir: receives `NN_name.ipynb` and `NN_name.json`; created if need be.
+        out_dir: receives `NN_name.ipynb` and `NN_name.json`, or `NN_name.unfinished.ipynb` of a
+            run that fails, which leaves an older result alone; created if need be.
         progress: show a progress bar for each lesson on stderr.
+        cell_timeout: seconds after which a cell that is still running fails; default: never.
 
     Raises:
         CourseError: something asked for does not exist or does not fit; nothing has been run.
     """
     plans = plan(lessons, profile=profile, parameters=parameters, parameter_file=parameter_file)
-    prepare_folder(out_dir, plans)
-    return [execute(each, out_dir, progress=progress) for each in plans]
+    prepare_folder(out_dir, plans, cell_timeout)
+    return [execute(each, out_dir, progress=progress, cell_timeout=cell_timeout) for each in plans]
 
 
-def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
+def prepare_folder(
+    out_dir: str | Path, plans: Sequence[Plan], cell_timeout: float | None = None
+) -> None:
     """Create the folder of the results, and make sure that they can be written there.
 
     Raises:
-        CourseError: they cannot, or would replace the lessons themselves.
+        CourseError: they cannot, or would replace the lessons themselves, or a quick run those of
+            another profile; or `cell_timeout` is no number of seconds.
     """
     wanted(out_dir, str, Path, name="out_dir")
-    wanted(plans, list, tuple, name="plans")
-    for each in plans:
-        wanted(each, Plan, name="each of plans")
+    if cell_timeout is not None and not (is_number(cell_timeout) and 0 < cell_timeout < 1e9):
+        raise CourseError(
+            f"the limit of a cell is a number of seconds, not {short_repr(cell_timeout)}"
+        )
     folder = Path(out_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,10 +343,24 @@ def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
         target = folder / each.lesson.path.name
         if target.exists() and target.samefile(each.lesson.path):
             raise CourseError(f"{short_path(folder)} holds the lesson itself; choose another --out")
+        try:
+            other = records.read_record(target.with_suffix(".json"))["profile"]
+        except CourseError:  # there is none
+            continue
+        if each.profile == "quick" and other not in ("quick", None):
+            raise CourseError(
+                f"{short_path(folder)} holds a {other} run of {each.lesson.name}, which a quick "
+                "one would replace; choose another --out, or delete it"
+            )
 
 
 def execute(
-    plan: Plan, out_dir: str | Path = "runs", *, progress: bool = True, patience: float = 0.0
+    plan: Plan,
+    out_dir: str | Path = "runs",
+    *,
+    progress: bool = True,
+    patience: float = 0.0,
+    cell_timeout: float | None = None,
 ) -> Outcome:
     """Execute one lesson into a prepared folder. Whatever goes wrong in it is in the outcome.
 
@@ -122,68 +370,148 @@ def execute(
     Raises:
         KeyboardInterrupt: after the kernel has been stopped; the executed part is kept.
     """
-    lock = _lock(plan, out_dir)
+    folder, name = Path(out_dir), plan.lesson.name
     try:
-        lock.acquire(timeout=patience)
+        with FileLock(folder.resolve() / f".{name}.lock", timeout=patience):
+            for left in folder.glob(f".{glob.escape(name)}-run-*"):  # by one that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            # A folder that only this run's kernel knows: what another one writes is not ours.
+            with tempfile.TemporaryDirectory(
+                dir=folder.resolve(), prefix=f".{name}-run-", ignore_cleanup_errors=True
+            ) as aside:
+                return _execute(plan, folder, Path(aside), progress, cell_timeout)
     except Timeout:
-        notebook = Path(out_dir) / f"{plan.lesson.name}.ipynb"
         reason = f"another run is writing to {str(out_dir)!r}; choose another --out"
-        return Outcome(plan.lesson.name, plan.profile, 0.0, notebook, None, reason)
-    try:
-        return _execute(plan, out_dir, progress)
-    finally:
-        lock.release()
+    except OSError as error:
+        reason = f"cannot write to {str(out_dir)!r}: {error.strerror}; choose another --out"
+    return Outcome(name, plan.profile, 0.0, folder / f"{name}.ipynb", None, reason)
 
 
-def _lock(plan: Plan, out_dir: str | Path) -> FileLock:
-    """Two runs must not mix their results; the lock lies outside of the results' folder."""
-    place = f"{Path(out_dir).absolute()}/{plan.lesson.name}"
-    name = hashlib.sha256(place.encode()).hexdigest()[:16]
-    return FileLock(Path(tempfile.gettempdir()) / f"kdhelpers-{name}.lock")
-
-
-def _execute(plan: Plan, out_dir: str | Path, progress: bool) -> Outcome:
+def _execute(
+    plan: Plan, folder: Path, aside: Path, progress: bool, cell_timeout: float | None
+) -> Outcome:
     import papermill  # slow to import, and a lesson's kernel imports this module without need
 
     lesson = plan.lesson
-    notebook = Path(out_dir) / f"{lesson.name}.ipynb"
-    record_file = Path(out_dir).absolute() / f"{lesson.name}.json"
+    notebook, record_file = aside / f"{lesson.name}.ipynb", aside / f"{lesson.name}.json"
     writes_record = RECORD_FILE in lesson.parameters
     injected = plan.values | ({RECORD_FILE: str(record_file)} if writes_record else {})
-    record, failure, finished = None, None, False
+    kept = folder / f"{lesson.name}.unfinished.ipynb"
+    record, failure, died = None, None, False
     started = time.perf_counter()
     try:
         digest = lesson.digest  # of what is executed, should the file change meanwhile
-        record_file.unlink(missing_ok=True)  # of an earlier run
         executed = papermill.execute_notebook(
-            for_papermill(lesson.path),
-            for_papermill(notebook),
+            _for_papermill(lesson.path),
+            _for_papermill(notebook),
             parameters=injected,
             kernel_name=KERNEL,
             progress_bar={"desc": lesson.name} if progress else False,
+            start_timeout=START,
+            execution_timeout=cell_timeout,
             extra_arguments=[*QUIET],
         )
-        failure = failures.stopped_early(executed, record_file if writes_record else None)
-        if writes_record and failure is None:
-            record = records.complete(
-                record_file,
-                notebook=lesson.name,
-                profile=plan.profile,
-                parameters=plan.parameters,
-                lesson=digest,
-                seconds=time.perf_counter() - started,
-            )
-        finished = failure is None
+        failure = _stopped_early(executed, record_file if writes_record else None)
+        if failure is None:
+            if writes_record:
+                record = records.complete(
+                    record_file,
+                    notebook=lesson.name,
+                    profile=plan.profile,
+                    parameters=plan.parameters,
+                    lesson=digest,
+                    seconds=time.perf_counter() - started,
+                )
+                record_file.replace(folder / record_file.name)
+            kept.unlink(missing_ok=True)  # of an earlier run
+            kept = folder / notebook.name
     except Exception as error:  # a lesson may fail in any way, and the others still run
-        failure = failures.describe(error, notebook)
-    finally:
-        if not finished:  # nor may half a record stay after Ctrl-C
-            with suppress(OSError):
-                record_file.unlink()
+        failure, died = describe(error, notebook)
+    finally:  # after Ctrl-C, too
+        if notebook.exists():
+            notebook.replace(kept)
     seconds = time.perf_counter() - started
-    return Outcome(lesson.name, plan.profile, seconds, notebook, record, failure)
+    return Outcome(lesson.name, plan.profile, seconds, kept, record, failure, died)
 
 
-def for_papermill(path: Path) -> str:
+def _for_papermill(path: Path) -> str:
     """papermill fills in `{fields}` in its paths; a brace in the name of a folder is none."""
     return str(path).replace("{", "{{").replace("}", "}}")
+
+
+# -- where and why a notebook failed, in a few lines ----------------------------------------------
+
+
+def describe(error: Exception, notebook: Path | None = None) -> tuple[str, bool]:
+    """The failing cell, the line at fault and the error; and whether the kernel died.
+
+    Args:
+        notebook: the executed copy, for errors that do not know the cell (a dead kernel).
+    """
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    died = isinstance(error, DeadKernelError)
+    if isinstance(error, PapermillExecutionError):
+        traceback = COLOURS.sub("", "\n".join(error.traceback))
+        lines = re.findall(rf"Cell In\[{error.exec_count}\], line (\d+)", traceback)
+        # papermill's own word for a cell that stopped and left no error
+        died = error.ename == "CellExecutionError" and not error.evalue
+        message = DIED if died else _first_lines(f"{error.ename}: {error.evalue}")
+        at = int(lines[-1]) if lines else None
+        return _excerpt(error.exec_count, error.source, message, line=at), died
+    message = _first_lines(f"{type(error).__name__}: {error}" if str(error) else repr(error))
+    started = _started_cells(notebook) if notebook else []
+    if started and (died or isinstance(error, CellTimeoutError)):
+        # A kernel may die before it has told the cell's number, so count.
+        number, source = len(started), started[-1]["source"]
+        late = "stopped: this cell took longer than it may (--cell-timeout)"
+        return _excerpt(number, source, DIED if died else late), died
+    if notebook and not started and isinstance(error, RuntimeError | NoSuchKernel):
+        message += "\nthe kernel did not start; `kdhelpers doctor` looks for the reason"
+    return message, died
+
+
+def _stopped_early(executed: Any, record_file: Path | None) -> str | None:
+    """Why an executed notebook is not finished although it raised no error; None if it is.
+
+    papermill takes `sys.exit(0)` for a good end.
+    """
+    code = [cell for cell in executed.cells if cell.cell_type == "code"]
+    if any(cell.metadata.papermill.status == "pending" for cell in code):
+        message = "stopped before its last cell"
+        at = next((cell for cell in code if cell.metadata.papermill.exception), None)
+        return _excerpt(at.execution_count, at.source, message) if at else message
+    if record_file is not None and not record_file.exists():
+        return "stopped before its last cell: it wrote no record"
+    return None
+
+
+def _started_cells(notebook: Path) -> list[Any]:
+    import nbformat
+
+    try:
+        cells = nbformat.read(notebook, as_version=4).cells
+    except Exception:
+        return []
+    code = [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]
+    return [cell for cell in code if cell.metadata.get("papermill", {}).get("start_time")]
+
+
+def _excerpt(number: int, source: str, message: str, line: int | None = None) -> str:
+    """The cell around `line`, marked; its first lines if nobody knows where it stopped."""
+    middle = line or CONTEXT + 1
+    around = range(max(1, middle - CONTEXT), middle + CONTEXT + 1)
+    shown = [
+        f"  {'>' if at == line else ' '} {text}"
+        for at, text in enumerate(source.splitlines(), start=1)
+        if at in around
+    ]
+    where = f"cell In [{number}]" + (f", line {line}" if line else "")
+    return "\n".join([f"{where}:", *shown, message])
+
+
+def _first_lines(message: str) -> str:
+    lines = [line.rstrip() for line in COLOURS.sub("", message).splitlines() if line.strip()]
+    return "\n".join(line[:300] for line in lines[:MESSAGE_LINES])

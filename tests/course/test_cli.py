@@ -32,7 +32,7 @@ def call(*arguments: str) -> int:
 
 
 def names_in(folder: str) -> list[str]:
-    return sorted(path.name for path in Path(folder).iterdir())
+    return sorted(path.name for path in Path(folder).iterdir() if path.suffix != ".lock")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,10 @@ def names_in(folder: str) -> list[str]:
         ("run -p epochs", "kdhelpers run: argument -p: expected 2 arguments"),
         ("list -p epochs 3", "kdhelpers: unrecognized arguments: -p"),
         ("run -p epoch 3", "kdhelpers: unknown parameter 'epoch'; did you mean 'epochs'?"),
+        ("run -p epochs=many", "kdhelpers: parameter 'epochs' of 01_first wants a whole number"),
+        ("run -p epochs=1 --out x -p epoch=2", "kdhelpers: unknown parameter 'epoch'"),
+        ("run -p", "kdhelpers run: argument -p: expected 2 arguments"),
+        ("run --cell-timeout 0", "kdhelpers: the limit of a cell is a number of seconds, not 0.0"),
         ("run -p epochs -1e-3", "kdhelpers: parameter 'epochs' of 01_first wants a whole number"),
         ("run 9 -p epochs 1", "kdhelpers: unknown lesson '9'; there are 01_first"),
         ("run -f no.yaml", "kdhelpers: no.yaml cannot be read: No such file or directory"),
@@ -83,6 +87,23 @@ def test_list_shows_lessons_and_the_parameters_of_one(capsys: pytest.CaptureFixt
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--version") == call("run", "--help") == 0
     assert "goes before the profile" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_list_is_there_at_once_and_may_be_cut(root: Path) -> None:
+    code = """
+        import sys
+        from kdhelpers.course import cli
+        cli.main(["list", "1"])
+        print({"torch", "papermill", "nbformat", "scipy", "yaml", "IPython"} & set(sys.modules))
+    """
+    code = "\n".join(map(str.strip, code.splitlines()))
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.endswith("\nset()\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    cut = subprocess.run([*COMMAND, "list"], stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert cut.stderr == ""
 
 
 def test_the_doctor_s_exit_code(
@@ -126,11 +147,11 @@ def test_a_lesson_that_fails_does_not_stop_the_others(capsys: pytest.CaptureFixt
     assert "Traceback" not in err
 
     assert names_in("out") == [
-        *("01_first.ipynb", "01_first.json", "02_error.ipynb", "03_exit.ipynb"),
-        *("04_dead.ipynb", "05_last.ipynb", "05_last.json"),
+        *("01_first.ipynb", "01_first.json", "02_error.unfinished.ipynb"),
+        *("03_exit.unfinished.ipynb", "04_dead.unfinished.ipynb", "05_last.ipynb", "05_last.json"),
     ]
     assert json.loads(Path("out/01_first.json").read_text())["parameters"]["rate"] == -0.001
-    assert "ZeroDivisionError" in Path("out/02_error.ipynb").read_text()
+    assert "ZeroDivisionError" in Path("out/02_error.unfinished.ipynb").read_text()
 
 
 def test_the_kernel_s_own_log_stays_off_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +187,7 @@ time.sleep(60)
     assert done.stdout.splitlines()[1].startswith("01_first  quick    ok")
     assert done.stderr.endswith("\ninterrupted: 2 of 3 lessons not finished\n")
     assert "KeyboardInterrupt" not in done.stderr
-    kept = ["01_first.ipynb", "01_first.json", "02_interrupted.ipynb"]
+    kept = ["01_first.ipynb", "01_first.json", "02_interrupted.unfinished.ipynb"]
     assert names_in("runs") == kept
     assert not psutil.pid_exists(int(Path("kernel.pid").read_text()))
 

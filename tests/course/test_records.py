@@ -166,6 +166,11 @@ def test_the_records_of_the_course_lie_in_results(
         ({"seconds": -1}, "'seconds' is negative"),
         ({"metrics": {"loss": float("nan")}}, "it contains NaN"),
         ({"extra": 1}, "its keys must be notebook, profile,"),
+        ({"tables": {"t": {"headers": ["a"], "rows": [["1", "2"]]}}}, "'tables' must give each"),
+        ({"tables": {"t": {"headers": ["a"], "rows": [[1]]}}}, "'tables' must give each title"),
+        ({"tables": {"t": {"headers": "a", "rows": []}}}, "'tables' must give each title"),
+        ({"tables": {"t": {"rows": [], "x": []}}}, "'tables' must give each title"),
+        ({"tables": []}, "'tables' must give each title"),
         ({"notebook": "02_other"}, "is a record of '02_other'"),
     ],
 )

@@ -1,6 +1,8 @@
 """The report is one file that anybody can read anywhere."""
 
 import base64
+import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 import sweep_lesson
 
 from kdhelpers import course
-from kdhelpers.course import cli, grids, report, sweep_tables
+from kdhelpers.course import cli, records, report, run, sweep
 from kdhelpers.course.records import CourseError
 
 EVIL = '<script>alert("1")</script>'
@@ -43,14 +45,14 @@ def write_record(path: Path, metrics: dict[str, Any], **parameters: Any) -> None
 
 def write_sweep(root: Path) -> Path:
     """A sweep with two points done, one failed and one missing; without kernels."""
-    plan = course.plan([sweep_lesson.write(root)])[0]
+    plan = run.plan([sweep_lesson.write(root)])[0]
     folder = root / "runs" / "mine"
-    points = grids.expand(plan, {"temperature": [1, 4], "seed": [0, 1]})
-    sweep_tables.write_list(folder, points)
+    points = sweep.expand(plan, {"temperature": [1, 4], "seed": [0, 1]})
+    sweep.write_list(folder, points)
     for point in points[:2]:
-        place = sweep_tables.point_folder(folder, point.folder)
+        place = sweep._place(folder, point.folder)
         sweep_lesson.record(point.plan, str(place), plan.lesson.digest)
-    sweep_tables.write_failure(folder, points[2], f"ValueError: {EVIL}")
+    sweep.write_failure(folder, points[2], f"ValueError: {EVIL}")
     return folder
 
 
@@ -99,7 +101,7 @@ def test_one_file_with_everything_and_nothing_from_elsewhere(
 
 
 def test_a_sweep_shows_a_summary_every_point_and_the_failures(runs: Path) -> None:
-    section = report.of_sweep(runs / "mine", name="mine")
+    section = report.of_sweep(sweep.rows(runs / "mine"), name="mine")
     assert section.heading == "Sweep mine"
     assert section.lines == ["4 points: 2 ok, 1 failed, 1 missing"]
     summary = section.tables["accuracy, mean ± half of the 95 % interval"]
@@ -121,7 +123,7 @@ def test_a_sweep_without_a_number_has_no_figure(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path)
     for record in folder.rglob("05_tiny.json"):
         record.unlink()
-    section = report.of_sweep(folder)
+    section = report.of_sweep(sweep.rows(folder))
     assert section.pictures == []
     assert section.lines == ["4 points: 1 failed, 3 missing"]
 
@@ -133,10 +135,10 @@ def test_the_metric_of_a_sweep(runs: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_record_shows_its_results_over_the_seeds(runs: Path) -> None:
-    section = report.of_record(course.records.read_record(runs / "01_x.json"), "01_x.json")
+    section = report.of_record(records.read_record(runs / "01_x.json"), "01_x.json")
     assert section.heading == "01_x (01_x.json)"
     assert section.lines[0] == EVIL
-    assert section.lines[1].startswith("plain papermill, cpu, PyTorch ")
+    assert section.lines[1].startswith("plain papermill, 2 seeds, cpu, 1 thread, PyTorch ")
     results = dict(section.tables["Metrics"].rows)
     assert results["alone.100"] == "0.6 ± 1.3 (2 seeds)"
     assert results["teacher.accuracy"] == "0.99"
@@ -171,10 +173,10 @@ def test_groups_share_a_figure_where_their_keys_agree() -> None:
 
 def test_a_record_that_says_little(tmp_path: Path) -> None:
     write_record(tmp_path / "a.json", {"loss": 1})
-    record = course.records.read_record(tmp_path / "a.json") | {"environment": {"versions": 3}}
+    record = records.read_record(tmp_path / "a.json") | {"environment": {"versions": 3}}
     section = report.of_record(record, "a.json")
     assert len(section.lines) == 1
-    assert "unknown device, PyTorch unknown" in section.lines[0]
+    assert "unknown device, unknown threads, PyTorch unknown" in section.lines[0]
     assert section.pictures == []
 
 
@@ -188,3 +190,22 @@ def test_a_folder_without_records(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("[]")
     with pytest.raises(CourseError, match="has no records; `kdhelpers run` and `sweep` write them"):
         report.report(tmp_path)
+
+
+def test_a_damaged_sweep_and_a_pipe_stop_nothing(runs: Path) -> None:
+    (runs / "hurt").mkdir()
+    (runs / "hurt" / "sweep.json").write_text("{}")
+    os.mkfifo(runs / "pipe.json")
+    page = report.report(runs).read_text(encoding="utf-8")
+    assert "Left out, for they are no readable records: hurt/sweep.json, other.json" in page
+    assert "Sweep mine" in page
+
+
+def test_a_record_s_own_tables_come_first(tmp_path: Path) -> None:
+    write_record(tmp_path / "a.json", {"loss": 1})
+    shown = {"Arms": {"headers": ["arm"], "rows": [[EVIL]]}}
+    record = records.read_record(tmp_path / "a.json") | {"tables": shown}
+    (tmp_path / "a.json").write_text(json.dumps(record))
+    section = report.of_record(record, "a.json")
+    assert list(section.tables) == ["Arms", "Metrics"]
+    assert EVIL not in report.report(tmp_path).read_text(encoding="utf-8")

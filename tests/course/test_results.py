@@ -4,9 +4,16 @@ from typing import Any
 
 import pytest
 
-from kdhelpers.course.results import hints_table, provenance, setup, sweep_table
+from kdhelpers.course.results import (
+    hints_table,
+    markdown,
+    provenance,
+    setup,
+    sweep_table,
+    tables,
+)
 from kdhelpers.stats.intervals import mean_interval
-from kdhelpers.stats.tables import percent
+from kdhelpers.stats.tables import Table, percent
 
 RECORD: dict[str, Any] = {
     "parameters": {"dataset": "mnist", "seeds": [0, 1, 2]},
@@ -131,3 +138,19 @@ def test_the_papers_figures_stand_beside_its_own_networks_only(
     rows = hints_table(hints_record(dataset, student)).rows
     assert rows[-1][-1] == reported
     assert rows[1][-1] == ""  # for CIFAR-10 the paper reports no student of these alone
+
+
+def test_a_record_brings_its_tables_and_an_older_one_is_known_by_what_it_measured() -> None:
+    shown = {"Arms": {"headers": ["a", "b"], "rows": [["1", "2"]]}}
+    record = RECORD | {"notebook": "07_x", "metrics": {"headline": "a <b> c"}, "tables": shown}
+    assert tables(record) == {"Arms": Table(["a", "b"], [["1", "2"]])}
+    assert markdown(record, folded=True).startswith(
+        "**Lesson 07**: *a &lt;b&gt; c*\n\n<details><summary>mnist, 3 seeds, cpu"
+    )
+    assert tables(RECORD | {"metrics": {"loss": 1}}) == {}
+    older = {"arms": {"a": [0.5, 0.5], "b": [0.5, 0.25]}, "baseline": "a", "headline": "nothing"}
+    assert "does a changing temperature help? *nothing*" in markdown(
+        RECORD | {"notebook": "05_y", "metrics": older}, folded=True
+    )
+    with pytest.raises(ValueError, match="these are no results"):
+        tables(RECORD | {"metrics": {"alone": {"5": [1]}, "distilled": 3, "teacher": {}}})

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
-from kdhelpers.course import sweep_tables
+from kdhelpers.course import sweep
 from kdhelpers.course.records import CourseError
-from kdhelpers.course.sweep_tables import Row
+from kdhelpers.course.sweep import Row
 
 
 def row(metrics: dict[str, Any] | None = None, **values: Any) -> Row:
@@ -30,7 +30,7 @@ def test_metrics_have_dotted_names_and_one_value_in_a_list_is_that_value() -> No
         "good": True,
         "unknown": None,
     }
-    assert sweep_tables._flat(metrics, seeds=2) == {
+    assert sweep._flat(metrics, seeds=2) == {
         "headline": "9 points",
         "accuracy.student": 0.5,
         "accuracy.teacher": 1,
@@ -43,7 +43,7 @@ def test_metrics_have_dotted_names_and_one_value_in_a_list_is_that_value() -> No
 
 def test_the_cell_of_several_seeds_is_their_mean() -> None:
     table = [row({"KD": [0.5, 1.0]}), row({"KD": 0.25}), row()]
-    assert sweep_tables.columns(table)["KD"] == [0.75, 0.25, None]
+    assert sweep.columns(table)["KD"] == [0.75, 0.25, None]
 
 
 def test_columns() -> None:
@@ -52,7 +52,7 @@ def test_columns() -> None:
         row({"loss": 0.5, "seconds": 3}, layers=["é"], temperature=2.0),
         row({"loss": 0.25, "late": 1}, layers=[], temperature=4.0),
     ]
-    assert sweep_tables.columns(table) == {
+    assert sweep.columns(table) == {
         "layers": ['["a", "b"]', '["é"]', "[]"],
         "temperature": [1.0, 2.0, 4.0],
         "status": ["missing", "ok", "ok"],
@@ -61,7 +61,17 @@ def test_columns() -> None:
         "metrics.seconds": [None, 3, None],
         "late": [None, None, 1],
     }
-    assert sweep_tables.columns([]) == {"status": [], "seconds": []}
+    assert sweep.columns([]) == {"status": [], "seconds": []}
+
+
+def test_no_text_starts_a_formula(tmp_path: Path) -> None:
+    table = [row({"=a()": "@b", "n": -1, "minus": "-1+1"}, mode="=cmd|' /C calc'!A0")]
+    path, _ = sweep.write_tables(tmp_path, table)
+    with path.open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["mode", "status", "seconds", "'=a()", "n", "minus"],
+            ["'=cmd|' /C calc'!A0", "ok", "1.5", "'@b", "-1", "'-1+1"],
+        ]
 
 
 def test_both_files_hold_the_same(tmp_path: Path) -> None:
@@ -70,7 +80,7 @@ def test_both_files_hold_the_same(tmp_path: Path) -> None:
         row({"a": 0.1 + 0.2, "mixed": "one", "big": -1, "empty": None}, seed=1),
         row(None, seed=2),
     ]
-    paths = sweep_tables.write_tables(tmp_path, table)
+    paths = sweep.write_tables(tmp_path, table)
     assert paths == (tmp_path / "sweep.csv", tmp_path / "sweep.parquet")
     with (tmp_path / "sweep.csv").open(encoding="utf-8", newline="") as file:
         head, *lines = list(csv.reader(file))
@@ -98,32 +108,31 @@ def test_both_files_hold_the_same(tmp_path: Path) -> None:
 def test_a_damaged_list_of_points(tmp_path: Path, content: str) -> None:
     (tmp_path / "sweep.json").write_text(content)
     with pytest.raises(CourseError, match=r"sweep.json is not (valid JSON|the list of )"):
-        sweep_tables.rows(tmp_path)
+        sweep.rows(tmp_path)
 
 
 def test_no_list_of_points(tmp_path: Path) -> None:
     with pytest.raises(CourseError, match=r"sweep.json cannot be read: No such file"):
-        sweep_tables.rows(tmp_path)
+        sweep.rows(tmp_path)
 
 
 def test_the_list_names_no_folder_of_the_machine(tmp_path: Path) -> None:
     import sweep_lesson
 
-    from kdhelpers import course
-    from kdhelpers.course import grids
+    from kdhelpers.course import run
 
     lesson = sweep_lesson.write(tmp_path)
-    plan = course.plan([lesson], parameters={"mode": str(tmp_path / "data")})[0]
-    points = grids.expand(plan, {"layers": [[str(tmp_path / "a")], ["b"]]})
-    sweep_tables.write_list(tmp_path, points)
+    plan = run.plan([lesson], parameters={"mode": str(tmp_path / "data")})[0]
+    points = sweep.expand(plan, {"layers": [[str(tmp_path / "a")], ["b"]]})
+    sweep.write_list(tmp_path, points)
     assert str(tmp_path) not in (tmp_path / "sweep.json").read_text()
     for point in points:
-        assert not sweep_tables.finished(tmp_path, point)
-        place = sweep_tables.point_folder(tmp_path, point.folder)
+        assert not sweep.finished(tmp_path, point)
+        place = sweep._place(tmp_path, point.folder)
         sweep_lesson.record(point.plan, str(place), plan.lesson.digest)
-        assert sweep_tables.finished(tmp_path, point)
-    assert [r.values for r in sweep_tables.rows(tmp_path)] == [{"layers": ["a"]}, {"layers": ["b"]}]
-    assert {r.status for r in sweep_tables.rows(tmp_path)} == {"ok"}
+        assert sweep.finished(tmp_path, point)
+    assert [r.values for r in sweep.rows(tmp_path)] == [{"layers": ["a"]}, {"layers": ["b"]}]
+    assert {r.status for r in sweep.rows(tmp_path)} == {"ok"}
     assert json.loads((tmp_path / "sweep.json").read_text())["points"][0]["parameters"][
         "mode"
     ] == "data"  # fmt: skip

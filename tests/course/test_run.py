@@ -4,19 +4,17 @@ import ast
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from filelock import FileLock
 from tiny_course import START, write_lesson
 
 from kdhelpers import _files, course
-from kdhelpers.course import grids
+from kdhelpers.course import run, sweep
 from kdhelpers.course.records import CourseError
-from kdhelpers.course.run import _lock
 
 KEYS = ["notebook", "profile", "parameters", "metrics", "environment", "seconds"]
 DEFAULTS = {
@@ -44,7 +42,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_quick_profile_is_the_notebook_itself(root: Path) -> None:
-    plans = course.plan()
+    plans = run.plan()
     assert [(p.lesson.name, p.profile, p.values) for p in plans] == [
         ("01_first", "quick", {}),
         ("02_second", "quick", {}),
@@ -62,13 +60,13 @@ def test_notebook_then_profile_then_file_then_argument(root: Path) -> None:
             {"epochs": 7, "rate": 0.3, "name": "x"},
         ),
     ]:
-        planned = course.plan(["1"], profile="full", **extra)[0]
+        planned = run.plan(["1"], profile="full", **extra)[0]
         assert planned.values == expected
         assert planned.parameters == DEFAULTS | expected
 
 
 def test_each_lesson_takes_the_parameters_that_it_has(root: Path) -> None:
-    first, second = course.plan(parameters={"epochs": "2", "temperature": "8"})
+    first, second = run.plan(parameters={"epochs": "2", "temperature": "8"})
     assert first.values == {"epochs": 2}
     assert second.values == {"epochs": 2.0, "temperature": 8.0}
     assert isinstance(second.values["epochs"], float)
@@ -90,11 +88,11 @@ def test_each_lesson_takes_the_parameters_that_it_has(root: Path) -> None:
 )
 def test_wrong_names_and_types(root: Path, parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(CourseError) as caught:
-        course.plan(["1"], parameters=parameters)
+        run.plan(["1"], parameters=parameters)
     assert str(caught.value).startswith(message)
     (root / "mine.yaml").write_text(json.dumps(parameters))
     with pytest.raises(CourseError) as caught:
-        course.plan(["1"], parameter_file="mine.yaml")
+        run.plan(["1"], parameter_file="mine.yaml")
     assert str(caught.value).startswith(f"mine.yaml: {message}")
 
 
@@ -115,7 +113,7 @@ def keeps(root: Path) -> Path:
 
 
 def kept_in(**given: Any) -> str:
-    (plan,) = course.plan(["3"], **given)
+    (plan,) = run.plan(["3"], **given)
     folder = plan.parameters["checkpoint_dir"]
     assert isinstance(folder, str)
     return folder
@@ -151,8 +149,8 @@ def test_a_folder_for_checkpoints_that_is_asked_for_is_taken(keeps: Path) -> Non
 
 
 def test_a_sweep_keeps_the_checkpoints_of_its_points_apart(keeps: Path) -> None:
-    (plan,) = course.plan(["3"], profile="full")
-    points = grids.expand(plan, {"temperature": [3, 8], "seed": [0, 1]})
+    (plan,) = run.plan(["3"], profile="full")
+    points = sweep.expand(plan, {"temperature": [3, 8], "seed": [0, 1]})
     folders = [point.plan.parameters["checkpoint_dir"] for point in points]
     assert folders[0] == folders[1] == "runs/kept"
     assert folders[2] == folders[3] == kept_in(profile="full", parameters={"temperature": 8})
@@ -160,47 +158,37 @@ def test_a_sweep_keeps_the_checkpoints_of_its_points_apart(keeps: Path) -> None:
 
 def test_a_value_must_fit_every_lesson_that_takes_it(root: Path) -> None:
     with pytest.raises(CourseError, match="parameter 'epochs' of 01_first wants a whole number"):
-        course.plan(parameters={"epochs": "2.5"})
-    assert course.plan(["2"], parameters={"epochs": "2.5"})[0].values == {"epochs": 2.5}
+        run.plan(parameters={"epochs": "2.5"})
+    assert run.plan(["2"], parameters={"epochs": "2.5"})[0].values == {"epochs": 2.5}
 
 
 def test_profiles_that_are_wrong(root: Path) -> None:
     with pytest.raises(CourseError, match="02_second has no profile 'full'; there are quick"):
-        course.plan(profile="full")
+        run.plan(profile="full")
     with pytest.raises(CourseError, match="has no profile 'ful'; did you mean 'full'"):
-        course.plan(["1"], profile="ful")
+        run.plan(["1"], profile="ful")
     with pytest.raises(CourseError, match=r"has no profile '[.][.]/full'"):
-        course.plan(["1"], profile="../full")
+        run.plan(["1"], profile="../full")
     profile = course.find_lessons(["2"])[0].profile("full")
     # `rate` exists in the other lesson, but a profile belongs to its own
     for text, message in [("rate: 1", "unknown parameter 'rate'"), ("- 1", "must map")]:
         profile.write_text(text)
         with pytest.raises(CourseError, match=f"02_second.yaml.*{message}"):
-            course.plan(profile="full")
+            run.plan(profile="full")
 
 
 def test_the_folder_of_the_results(root: Path) -> None:
-    plans = course.plan()
-    course.prepare_folder("neu & schön/a", plans)
+    plans = run.plan()
+    run.prepare_folder("neu & schön/a", plans)
     assert list(Path("neu & schön/a").iterdir()) == []
     Path("file").touch()
     for folder in ("file", "file/below"):
         with pytest.raises(
             CourseError, match=f"cannot write to '{folder}': .*; choose another --out"
         ):
-            course.prepare_folder(folder, plans)
+            run.prepare_folder(folder, plans)
     with pytest.raises(CourseError, match="'notebooks' holds the lesson itself"):
-        course.prepare_folder("notebooks", plans)
-
-
-def test_a_lesson_s_kernel_need_not_load_what_only_the_runner_needs() -> None:
-    code = """
-        import sys, kdhelpers.course
-        assert not {"torch", "papermill", "nbformat"} & set(sys.modules)
-        import kdhelpers.course.cli
-        assert "torch" not in sys.modules
-    """
-    subprocess.run([sys.executable, "-c", "\n".join(map(str.strip, code.splitlines()))], check=True)
+        run.prepare_folder("notebooks", plans)
 
 
 # -- running: each test starts a kernel or two ----------------------------------------------------
@@ -210,7 +198,7 @@ def test_a_run_leaves_the_executed_notebook_and_a_complete_record(root: Path) ->
     stale = root / "neue Läufe" / "01_first.json"
     _files.write_text(stale, "{}")
     values = {"name": NASTY, "weights": {NASTY: [NASTY, -1e-9]}, "seeds": "[5]", "verbose": "true"}
-    outcomes = course.run(
+    outcomes = run.run(
         ["1"], profile="full", parameters=values, out_dir="neue Läufe", progress=False
     )
 
@@ -242,7 +230,7 @@ def test_a_kernel_works_where_the_caller_is(root: Path) -> None:
     here.mkdir()
     os.chdir(here)  # the fixture's monkeypatch goes back
     write_lesson(root, "03_where", "import os; print(os.getcwd())", parameters=None)
-    outcome = course.run(["3"], out_dir="out", progress=False)[0]
+    outcome = run.run(["3"], out_dir="out", progress=False)[0]
     assert outcome.ok
     assert outcome.record is None
     assert outcome.headline == ""
@@ -250,7 +238,7 @@ def test_a_kernel_works_where_the_caller_is(root: Path) -> None:
     assert executed.cells[-1].outputs[0].text == f"{here}\n"
 
 
-def test_failures_are_told_and_leave_no_record(root: Path) -> None:
+def test_failures_are_told_and_leave_no_record_but_an_older_one(root: Path) -> None:
     lessons = root / "kaputt"
     write_lesson(
         lessons,
@@ -264,25 +252,65 @@ def test_failures_are_told_and_leave_no_record(root: Path) -> None:
     write_lesson(lessons, "03_silent", "x = 1")
     os.chdir(lessons)
     Path("runs").mkdir()
-    for name in ("01_nan", "02_forged", "03_silent"):
-        Path(f"runs/{name}.json").write_text("a stale record")
+    older = [Path(f"runs/02_forged.{end}") for end in ("json", "ipynb")]
+    for path in older:
+        path.write_text("an older result")
+    Path("runs/.02_forged-run-x").mkdir()  # of a run that was killed
 
-    nan, forged, silent = (outcome.failure for outcome in course.run(progress=False))
+    nan, forged, silent = (outcome.failure for outcome in run.run(progress=False))
     assert nan is not None
     assert nan.startswith("cell In [4], line 2:\n")
     assert nan.endswith("CourseError: metrics['loss'] is nan; write None where there is no number.")
     assert forged is not None
     assert "02_forged.json is not a record: its keys must be notebook, profile" in forged
     assert silent == "stopped before its last cell: it wrote no record"
-    left = sorted(path.name for path in Path("runs").iterdir())
-    assert left == ["01_nan.ipynb", "02_forged.ipynb", "03_silent.ipynb"]
+    assert [path.read_text() for path in older] == ["an older result"] * 2
+    names = {path.name for path in Path("runs").iterdir() if path.suffix != ".lock"}
+    unfinished = {f"{name}.unfinished.ipynb" for name in ("01_nan", "02_forged", "03_silent")}
+    assert names == unfinished | {path.name for path in older}
+
+
+def test_a_cell_may_have_a_limit(root: Path) -> None:
+    write_lesson(root, "03_endless", "import time", "x = 1\ntime.sleep(60)")
+    (outcome,) = run.run("3", progress=False, cell_timeout=1.0)
+    assert outcome.failure == (
+        "cell In [4]:\n    x = 1\n    time.sleep(60)\n"
+        "stopped: this cell took longer than it may (--cell-timeout)"
+    )
+
+
+def test_a_kernel_that_does_not_start_leads_to_the_doctor(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "KERNEL", "no-such-kernel")
+    (outcome,) = run.run("1", progress=False)
+    assert str(outcome.failure).endswith("the kernel did not start; `kdhelpers doctor` looks for "
+                                         "the reason")  # fmt: skip
+
+
+def test_a_record_of_another_kernel_is_none_of_ours(root: Path) -> None:
+    write_lesson(
+        root, "03_slow", "import pathlib; pathlib.Path('runs/03_slow.json').write_text('{}')"
+    )
+    (outcome,) = run.run("3", progress=False)
+    assert outcome.failure == "stopped before its last cell: it wrote no record"
+
+
+def test_a_quick_run_does_not_replace_a_full_one(root: Path) -> None:
+    record = course.write_record(
+        "", notebook="01_first", parameters={}, metrics={}, device="cpu", started=0.0
+    )
+    _files.write_text(Path("runs/01_first.json"), json.dumps(record | {"profile": "full"}))
+    with pytest.raises(CourseError, match="'runs' holds a full run of 01_first, which a quick one"):
+        run.prepare_folder("runs", run.plan("1"))
+    run.prepare_folder("runs", run.plan("1", profile="full"))
 
 
 def test_a_second_run_into_the_same_folder_is_refused(root: Path) -> None:
-    (plan, _) = course.plan()
-    course.prepare_folder("out", [plan])
-    with _lock(plan, "out"):
-        outcome = course.execute(plan, "out", progress=False)
+    (plan, _) = run.plan()
+    run.prepare_folder("out", [plan])
+    with FileLock(Path("out/.01_first.lock")):
+        outcome = run.execute(plan, "out", progress=False)
     assert not outcome.ok
     assert "another run is writing to 'out'" in str(outcome.failure)
 
@@ -292,5 +320,5 @@ def test_every_folder_of_profiles_is_a_profile(root: Path) -> None:
     folder.mkdir()
     (folder / "02_second.yaml").write_text("temperature: 2.5\n")
     assert course.find_lessons(["2"])[0].profiles == ["quick", "laptop"]
-    (plan,) = course.plan(["2"], profile="laptop")
+    (plan,) = run.plan(["2"], profile="laptop")
     assert (plan.profile, plan.values) == ("laptop", {"temperature": 2.5})

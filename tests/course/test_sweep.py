@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import psutil
 import pytest
@@ -23,11 +24,10 @@ from pyarrow import parquet
 from sweep_lesson import Inline, accuracy
 from tiny_course import write_lesson
 
-from kdhelpers.course import cli, sweeps
-from kdhelpers.course.plans import Plan
+from kdhelpers.course import cli, sweep
 from kdhelpers.course.records import CourseError
-from kdhelpers.course.sweep_tables import Row
-from kdhelpers.course.sweeps import SweepResult, sweep
+from kdhelpers.course.run import Plan
+from kdhelpers.course.sweep import Row, SweepResult
 
 GRID = {"temperature": [1, 4], "seed": ["0:2"]}
 COMMAND = [sys.executable, "-m", "kdhelpers.course.cli", "sweep", "05"]
@@ -47,19 +47,19 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The parameters of the points that ran, without a kernel."""
     seen: list[dict[str, Any]] = []
 
-    def run_point(plan: Plan, folder: str, digest: str) -> str | None:
+    def run_point(plan: Plan, folder: str, digest: str, *_: Any) -> str | None:
         seen.append(plan.values)
         if plan.values.get("mode") == "bad":
             return "cell In [3]:\nit is bad"
         sweep_lesson.record(plan, folder, digest)
         return None
 
-    monkeypatch.setattr(sweeps, "run_point", run_point)
+    monkeypatch.setattr(sweep, "run_point", run_point)
     return seen
 
 
 def inline(grid: dict[str, Any], lesson: str = "05", **options: Any) -> SweepResult:
-    return sweep(lesson, grid, executor=Inline(), progress=False, **options)
+    return sweep.sweep(lesson, grid, executor=Inline(), progress=False, **options)
 
 
 def table(folder: Path) -> list[dict[str, str]]:
@@ -175,8 +175,8 @@ def test_nothing_runs_before_everything_is_checked(
 
 
 def test_at_least_one_worker() -> None:
-    with pytest.raises(CourseError, match="at least one worker, not 0"):
-        sweep("05", GRID, workers=0)
+    with pytest.raises(CourseError, match="number of workers must be at least 1, got 0"):
+        sweep.sweep("05", GRID, workers=0)
 
 
 def test_a_failed_point_is_told_and_tried_again(ran: list[dict[str, Any]]) -> None:
@@ -205,15 +205,15 @@ def test_a_mended_point_is_failed_no_more(ran: list[dict[str, Any]], root: Path)
 def test_a_process_that_dies_is_replaced_a_few_times(
     ran: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, calls = sweeps.run_point, []
+    record, calls = sweep.run_point, []
 
-    def deadly(plan: Plan, folder: str, digest: str) -> str | None:
+    def deadly(plan: Plan, folder: str, digest: str, *_: Any) -> str | None:
         calls.append(plan.values["temperature"])
         if calls[-1] == 2 or (calls.count(1) < 2 and calls[-1] == 1):
             raise BrokenExecutor
         return record(plan, folder, digest)
 
-    monkeypatch.setattr(sweeps, "run_point", deadly)
+    monkeypatch.setattr(sweep, "run_point", deadly)
     result = inline({"temperature": [1, 2, 3]})
     assert [row.status for row in result.rows] == ["ok", "failed", "ok"]
     assert "the process that ran it died 3 times" in result.rows[1].failure
@@ -235,7 +235,7 @@ class Shut(Executor):
 
 
 def test_an_executor_that_gives_up() -> None:
-    result = sweep("05", {"temperature": [1, 2]}, executor=Shut(), progress=False)
+    result = sweep.sweep("05", {"temperature": [1, 2]}, executor=Shut(), progress=False)
     assert [row.failure for row in result.rows] == [
         "the executor gave it up",
         "RuntimeError: cannot schedule new futures after shutdown",
@@ -255,28 +255,17 @@ def test_an_interrupt_keeps_what_is_done(
     assert [row["status"] for row in table(Path("runs/sweeps/05_tiny"))] == ["ok", "failed", "ok"]
 
 
-def test_an_interrupt_kills_the_processes_of_its_own(
+def test_as_many_kernels_as_cores_that_we_may_use(
     ran: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Killed(Inline):
-        ends: ClassVar[list[int]] = []
-
-        def __init__(self, workers: int) -> None:
-            self.workers = workers
-
-        def kill(self) -> None:
-            self.ends.append(self.workers)
-
-    def interrupt(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(sweeps, "Processes", Killed)
-    monkeypatch.setattr(sweeps.os, "cpu_count", lambda: None)
-    monkeypatch.setattr(sweeps, "wait", interrupt)
-    for workers in (3, None):
-        with pytest.raises(KeyboardInterrupt):
-            sweep("05", GRID, workers=workers, out_dir=f"{workers}", progress=False)
-    assert Killed.ends == [3, 1]
+    started: list[int] = []
+    monkeypatch.setattr(sweep, "ThreadPoolExecutor", lambda n: started.append(n) or Inline())
+    monkeypatch.setattr(sweep.os, "sched_getaffinity", lambda _: {1, 5, 7}, raising=False)
+    before = os.environ.get("MKL_NUM_THREADS")
+    for workers in (None, 2):
+        sweep.sweep("05", GRID, workers=workers, out_dir=f"{workers}", progress=False)
+    assert started == [3, 2]
+    assert os.environ.get("MKL_NUM_THREADS") == before
 
 
 def test_two_sweeps_into_one_folder_are_refused(ran: list[dict[str, Any]]) -> None:
@@ -308,7 +297,7 @@ def test_a_lesson_that_changes_meanwhile(root: Path) -> None:
             sweep_lesson.write(root, trouble="x = 1")
             return super().submit(fn, *args, **kwargs)
 
-    result = sweep("05", {"temperature": [1]}, executor=Editor(), progress=False)
+    result = sweep.sweep("05", {"temperature": [1]}, executor=Editor(), progress=False)
     assert "05_tiny.ipynb has changed since the sweep began" in result.rows[0].failure
 
 
@@ -333,7 +322,9 @@ def call(*arguments: str) -> int:
         ("sweep 05 -p shift -1 -2:1 -1", "kdhelpers: the grid has shift = -1 twice"),
         ("sweep 05 -p temperature -1e-3 -.5 hot", "kdhelpers: parameter 'temperature' of 05_t"),
         ("sweep 05 -p seed 1 -p seed 2", "kdhelpers: -p seed is given twice; write all its"),
-        ("sweep 05 -p seed 1 --workers 0", "kdhelpers: a sweep needs at least one worker"),
+        ("sweep 05 -p seed 1 --workers 0", "kdhelpers: the number of workers must be at least 1"),
+        ("sweep 05 -p seed=1 1", "kdhelpers: the grid has seed = 1 twice"),
+        ("sweep 05 -p seed 1 --cell-timeout 0", "kdhelpers: the limit of a cell is a number of"),
         ("sweep 05 -p seed 1 --workers 2 --dask x", "kdhelpers sweep: argument --dask: not all"),
         ("sweep 05 -p seed 1 --dask nonsense://x", "kdhelpers: no dask scheduler answers at 'no"),
         ("report nowhere", "kdhelpers: 'nowhere' has no records; `kdhelpers run` and `sweep`"),
@@ -355,7 +346,7 @@ def test_an_interrupt_ends_with_130(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sweeps, "sweep", interrupt)
+    monkeypatch.setattr(sweep, "sweep", interrupt)
     assert call("sweep", "05", "-p", "seed", "1") == 130
     assert capsys.readouterr().err.endswith("goes on from there\ninterrupted\n")
 
@@ -363,7 +354,7 @@ def test_an_interrupt_ends_with_130(
 def test_a_sweep_in_which_every_point_fails(
     ran: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeps, "Processes", lambda workers: Inline())
+    monkeypatch.setattr(sweep, "ThreadPoolExecutor", lambda workers: Inline())
     assert call("sweep", "05", "-p", "mode", "bad", "--workers", "1") == 1
     out, err = capsys.readouterr()
     assert out == (
@@ -371,6 +362,16 @@ def test_a_sweep_in_which_every_point_fails(
         "In runs/sweeps/05_tiny: sweep.csv, sweep.parquet\n"
     )
     assert "mode = bad failed: cell In [3]:\nit is bad" in err
+
+
+def test_a_server_that_is_no_scheduler(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "ANSWER", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        assert call("sweep", "05", "-p", "seed", "1", "--dask", address) == 2
+    assert f"no dask scheduler answers at '{address}'" in capsys.readouterr().err
 
 
 def test_dask_is_an_extra(
@@ -387,7 +388,7 @@ def test_a_full_disk_is_told_in_one_sentence(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sweeps.sweep_tables, "write_list", full)
+    monkeypatch.setattr(sweep, "write_list", full)
     assert call("sweep", "05", "-p", "seed", "1") == 2
     assert "finished points are kept: [Errno 28] No space left" in capsys.readouterr().err
 
@@ -418,26 +419,38 @@ def check_trouble(result: SweepResult) -> None:
 
 def test_any_executor_will_do(root: Path) -> None:
     with ThreadPoolExecutor(1) as threads:
-        result = sweep("05", {"seed": [3]}, executor=threads, progress=False)
+        result = sweep.sweep("05", {"seed": [3]}, executor=threads, progress=False)
     assert [row.metrics for row in result.rows] == [
         {"headline": "done", "accuracy": accuracy(4, 3)}
     ]
     assert list((result.folder / "points").glob("seed=3-*/05_tiny.ipynb"))
 
 
-def test_two_processes_and_one_is_killed(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    sweep_lesson.write(root, TROUBLE)
+def test_two_kernels_at_a_time_and_one_is_killed(
+    root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sweep_lesson.write(root, TROUBLE.replace("getppid", "getpid"))
     grid = ["-p", "temperature", "1", "2", "4", "-p", "seed", "0"]
     assert cli.main(["sweep", "05", *grid, "--workers", "2", "--out", "out"]) == 1
     out, err = capfd.readouterr()
     assert "3 points, 3 run now, 1 failed (the same command tries them again)" in out
     assert "\ntemperature = 2.0, seed = 0 failed: cell In [4], line 2:\n" in err
     assert "05_tiny: 100%" in err
-    assert "papermill" not in err  # no traceback of ours; a kernel that is stopped may print one
+    assert "Traceback" not in err
     assert {threads for _, threads in sweep_lesson.kernels(Path("out"))} == {"1"}
     folder = Path("out")
-    rows, paths = sweeps.sweep_tables.rows(folder), [folder / f"sweep.{s}" for s in ("csv", "png")]
-    check_trouble(SweepResult(folder, rows, 3, paths[0], None, paths[1]))
+    found, paths = sweep.rows(folder), [folder / f"sweep.{s}" for s in ("csv", "png")]
+    check_trouble(SweepResult(folder, found, 3, paths[0], None, paths[1]))
+
+
+def test_a_kernel_that_always_dies_is_told_with_its_cell(root: Path) -> None:
+    sweep_lesson.write(root, "os._exit(1)")
+    result = sweep.sweep("05", {"seed": [1]}, workers=1, progress=False)
+    assert result.rows[0].failure == (
+        "cell In [4]:\n    os._exit(1)\n"
+        "the kernel died (killed, out of memory, or a crash in compiled code)\n3 times"
+    )
+    assert len(sweep_lesson.kernels(result.folder)) == 3
 
 
 @contextmanager
@@ -459,7 +472,7 @@ def test_two_workers_of_dask_and_one_is_killed(root: Path) -> None:
             sweep_lesson.kernels(Path("out"))
             for log in Path("out").glob("points/temperature=2*/kernels.log"):
                 log.unlink()
-            result = sweep("05", grid, executor=client.get_executor(), out_dir="out")
+            result = sweep.sweep("05", grid, executor=client.get_executor(), out_dir="out")
     assert result.ran == 2
     check_trouble(result)
 
