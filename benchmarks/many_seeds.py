@@ -25,6 +25,8 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from kdhelpers.training.parallel import run_arms
+from kdhelpers.training.stacked import fit_stacked
 from torch import nn
 
 from kdhelpers import models
@@ -33,8 +35,6 @@ from kdhelpers.objectives.distillation import Distillation
 from kdhelpers.objectives.objective import Objective, Supervised
 from kdhelpers.objectives.teacher import Teacher
 from kdhelpers.training.fit import fit
-from kdhelpers.training.parallel import run_arms
-from kdhelpers.training.stacked import fit_stacked
 
 BATCH_SIZE, LEARNING_RATE = 32, 1e-2
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from kdhelpers.stats import tables
     from kdhelpers.training import optimizers
     from kdhelpers.training.fit import fit
-    from kdhelpers.training.parallel import run_arms
-    from kdhelpers.training.stacked import fit_stacked
+    from kdhelpers.training.many import fit_many, run_arms
+    from kdhelpers.training.recipe import Recipe
 
 __version__ = "0.1.0"
 
@@ -42,6 +42,7 @@ __all__ = [
     "Hint",
     "LayerPair",
     "Objective",
+    "Recipe",
     "ShuffledTeacher",
     "Supervised",
 ]
@@ -55,7 +56,7 @@ __all__ += [
     "evaluate",
     "evaluation",
 ]
-__all__ += ["fit", "fit_stacked", "load", "losses", "models", "optimizers", "plots", "predict"]
+__all__ += ["fit", "fit_many", "load", "losses", "models", "optimizers", "plots", "predict"]
 __all__ += ["lesson", "regressor_between", "run_arms", "stats", "tables", "temperature"]
 
 _WHERE = {
@@ -69,8 +70,8 @@ _WHERE = {
     "objectives.objective": ("Objective", "Supervised"),
     "objectives.teacher": ("ShuffledTeacher", "Teacher"),
     "training.fit": ("fit",),
-    "training.parallel": ("run_arms",),
-    "training.stacked": ("fit_stacked",),
+    "training.many": ("fit_many", "run_arms"),
+    "training.recipe": ("Recipe",),
 }
 _MODULES = {"tables": "stats.tables", "optimizers": "training.optimizers"}
 _HOME = {name: module for module, names in _WHERE.items() for name in names}

@@ -7,6 +7,7 @@ along with the student; its teacher is not among them.
 
 from collections.abc import Callable
 from dataclasses import is_dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -64,7 +65,7 @@ class Distillation(Objective):
         self.temperature = temperature
         self.alpha = alpha
         self.soft_loss = soft_loss
-        self._teacher_logits: AskTeacher = self.teacher.ask
+        self._teacher_logits: AskTeacher | None = None
         self._epoch, self._epochs = 0, 1
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
@@ -86,7 +87,8 @@ class Distillation(Objective):
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
         student_logits = student(batch.inputs)
-        teacher_logits = self._teacher_logits(batch)
+        ask = self._teacher_logits or partial(Teacher.ask, self.teacher.frozen(batch.inputs.device))
+        teacher_logits = ask(batch)
         soft = self.soft_loss(student_logits, teacher_logits, temperature=self.temperature_now())
         hard = F.cross_entropy(student_logits, batch.labels)
         return {"soft": self.alpha * soft, "hard": (1 - self.alpha) * hard}

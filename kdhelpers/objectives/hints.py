@@ -13,8 +13,10 @@ features are computed anew in every step: kept, those of 50,000 images would tak
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from kdhelpers import _tensors
@@ -22,7 +24,7 @@ from kdhelpers._random import initial_weights
 from kdhelpers._values import check_callable, check_number, check_type
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import evaluating, taking, to_device
+from kdhelpers.evaluation import evaluating, taking
 from kdhelpers.losses.features import hint_loss
 from kdhelpers.models.features import Regressor, capture
 from kdhelpers.objectives.objective import Objective, Terms, describe
@@ -31,6 +33,7 @@ from kdhelpers.objectives.teacher import Teacher, fingerprint
 __all__ = ["Hint", "LayerPair", "WithFeatures", "regressor_between"]
 
 FeatureLoss = Callable[[Tensor, Tensor], Tensor]
+Guides = Callable[[Tensor], dict[str, Tensor]]  # what the teacher's layers say of a batch
 
 
 class LayerPair(nn.Module):
@@ -130,8 +133,8 @@ class Hint(Objective):
     Raises:
         ValueError: a teacher that is no network, or a pair that is none.
     Source: Romero et al. 2014, arXiv 1412.6550. Their second stage is
-    `Faded(Distillation(teacher, temperature=3, alpha=0.8), last=0.25)`: a soft term that weighs 4
-    times the hard one at first and as much as it at last.
+    `Faded(Distillation(teacher, temperature=3, alpha=4 / 13), last=0.25)`: without the T² of our
+    soft term, theirs weighs 4 times the hard one at first and as much as it at last.
     """
 
     def __init__(self, teacher: nn.Module | Teacher, pair: LayerPair) -> None:
@@ -139,14 +142,18 @@ class Hint(Objective):
         check_type(pair, LayerPair, name="pair")
         self.teacher = Teacher.of(teacher)
         self.pair = pair
+        self._guides: Guides | None = None
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
-        to_device(self.teacher.model, train.images.device)
+        self._guides = self._guides_on(train.images.device)
+
+    def _guides_on(self, device: torch.device) -> Guides:
+        return partial(_outputs, self.teacher.frozen(device), [self.pair.teacher_layer])
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
         with capture(student, self.pair.student_layer, stop_at_deepest=True) as own:
             student(batch.inputs)
-        guides = _guides(self.teacher.model, batch.inputs, [self.pair.teacher_layer])
+        guides = (self._guides or self._guides_on(batch.inputs.device))(batch.inputs)
         return {"hint": self.pair(own[self.pair.student_layer], guides[self.pair.teacher_layer])}
 
     def figures(self) -> dict[str, float]:
@@ -188,10 +195,15 @@ class WithFeatures(Objective):
         self.teacher = Teacher.of(teacher)
         self.pairs = pairs
         self._registered = nn.ModuleList(pairs.values())
+        self._guides: Guides | None = None
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
-        to_device(self.teacher.model, train.images.device)
+        self._guides = self._guides_on(train.images.device)
         self.objective.prepare(train, views, epochs)
+
+    def _guides_on(self, device: torch.device) -> Guides:
+        layers = [pair.teacher_layer for pair in self.pairs.values()]
+        return partial(_outputs, self.teacher.frozen(device), layers)
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         self.objective.start_epoch(epoch, epochs)
@@ -204,8 +216,7 @@ class WithFeatures(Objective):
             raise ValueError(
                 f"the objective already has a term {min(taken)!r}; name the pair otherwise."
             )
-        layers = [pair.teacher_layer for pair in pairs.values()]
-        guides = _guides(self.teacher.model, batch.inputs, layers)
+        guides = (self._guides or self._guides_on(batch.inputs.device))(batch.inputs)
         return terms | {
             name: pair(own[pair.student_layer], guides[pair.teacher_layer])
             for name, pair in pairs.items()
@@ -254,9 +265,9 @@ def regressor_between(
     _tensors.check_readable(train.images, name="the images of the split")
     images = train.normalise(train.images[:2])
     with taking(student, images):
-        own = _guides(student, images, [student_layer])[student_layer]
+        own = _outputs(student, [student_layer], images)[student_layer]
     with taking(teacher, images):
-        guide = _guides(teacher, images, [teacher_layer])[teacher_layer]
+        guide = _outputs(teacher, [teacher_layer], images)[teacher_layer]
     _tensors.check_maps(own, name=f"the student's {student_layer!r}")
     _tensors.check_maps(guide, name=f"the teacher's {teacher_layer!r}")
     height, width = guide.shape[2:]
@@ -266,7 +277,7 @@ def regressor_between(
         )
 
 
-def _guides(network: nn.Module, inputs: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+def _outputs(network: nn.Module, layers: Iterable[str], inputs: Tensor) -> dict[str, Tensor]:
     """What these layers of a network in eval mode put out; it runs no further than the deepest."""
     device = next((p.device for p in network.parameters()), inputs.device)
     with evaluating(network), capture(network, *layers, stop_at_deepest=True) as features:

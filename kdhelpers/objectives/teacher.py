@@ -1,18 +1,21 @@
 """A teacher: a frozen network that answers for each image, and controls that know less than it."""
 
+import copy
 import hashlib
+import threading
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kdhelpers import _tensors
 from kdhelpers._random import generator, mixed_seed
-from kdhelpers._values import check_int, check_type
+from kdhelpers._values import check_type
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import evaluating, predict, to_device
+from kdhelpers.evaluation import predict
 
 AskTeacher = Callable[[Batch], Tensor]
 
@@ -20,10 +23,11 @@ AskTeacher = Callable[[Batch], Tensor]
 class Teacher:
     """A frozen network whose logits are computed once where that is exact.
 
-    Always in eval mode and without gradients. Logits are kept for every (sample, view) of a
-    split, under a key made of the teacher's weights, the data and the views, so neither
-    shuffling nor another data set nor further training of the teacher can misalign them. One
-    `Teacher` may serve many students: they share what it remembers.
+    Always in eval mode and without gradients; the network itself is left as it is, a copy of it
+    does the work (one for each thread, so students that train at the same time may share a
+    `Teacher`). Logits are kept for every (sample, view) of a split, under a key made of the
+    teacher's weights, the data and the views, so neither shuffling nor another data set nor
+    further training of the teacher can misalign them.
 
     Args:
         model: the network, logits [B, C] from images [B, channels, H, W].
@@ -40,7 +44,14 @@ class Teacher:
         self.model = model
         self.cache = cache
         self._tables: dict[tuple[str, str, Views], Tensor] = {}
-        self._last: tuple[Tensor, Tensor] | None = None
+        self._lock, self._copies = threading.RLock(), threading.local()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another process."""
+        return {name: self.__dict__[name] for name in self.__dict__.keys() - {"_lock", "_copies"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"_lock": threading.RLock(), "_copies": threading.local()}
 
     @classmethod
     def of(cls, teacher: "nn.Module | Teacher") -> "Teacher":
@@ -51,41 +62,48 @@ class Teacher:
         return teacher if isinstance(teacher, Teacher) else cls(teacher)
 
     def prepare(self, train: Split, views: Views, epochs: int) -> "AskTeacher":
-        """The function that gives the logits [B, C] of each batch of `train`.
+        """The function that gives the logits [B, C] of each batch of `train`, on its device.
 
         It looks them up in a table, computed now unless it is remembered, or asks the network
         at every step. Each run holds its own function, so runs that share a teacher cannot get
-        each other's logits. The network moves to the device of `train`.
+        each other's logits.
 
         Raises:
-            ValueError: another split, views or number of epochs; a network without weights, or
-                one that does not take the images.
+            ValueError: a network without weights, or one that does not take the images.
         """
-        check_type(train, Split, name="train")
-        check_type(views, Views, name="views")
-        check_int(epochs, name="epochs", least=1)
-        to_device(self.model, train.images.device)
+        device = train.images.device
         wanted = len(views) <= epochs if self.cache is None else self.cache
         if not wanted:
-            return self.ask
-        key = (fingerprint(self.model), train.fingerprint, views)
-        if key not in self._tables:
-            self._tables[key] = self._every_view(train, views)
-        table = self._tables[key].to(train.images.device)
-        return partial(_look_up, table)
+            return partial(self.ask, self.frozen(device))
+        with self._lock:
+            key = (fingerprint(self.model), train.fingerprint, views)
+            if key not in self._tables:
+                self._tables[key] = _every_view(self.frozen(device), train, views)
+            return partial(_look_up, self._tables[key].to(device))
 
-    def _every_view(self, train: Split, views: Views) -> Tensor:
-        """Logits [views, N, C] of all samples, in a fixed order and batch size."""
-        return torch.stack(
-            [predict(self.model, train, views=views, view=view) for view in range(len(views))]
-        )
+    def frozen(self, device: torch.device) -> nn.Module:
+        """This thread's copy of the network as it is now: on the device, in eval mode."""
+        with self._lock:
+            key = (fingerprint(self.model), device)
+            if getattr(self._copies, "key", None) != key:
+                model = copy.deepcopy(self.model).eval().requires_grad_(False)
+                model.to(device).to(memory_format=torch.channels_last)
+                self._copies.key, self._copies.model = key, model
+            found: nn.Module = self._copies.model
+            return found
 
-    def ask(self, batch: Batch) -> Tensor:
-        """The network's logits [B, C] for a batch; students that share the batch share them."""
-        if self._last is None or self._last[0] is not batch.inputs:
-            with evaluating(self.model):
-                self._last = (batch.inputs, self.model(batch.inputs))
-        return self._last[1]
+    @staticmethod
+    def ask(model: nn.Module, batch: Batch) -> Tensor:
+        """The logits [B, C] of a frozen network for a batch."""
+        with torch.no_grad():
+            logits: Tensor = model(batch.inputs)
+        return logits
+
+
+def _every_view(model: nn.Module, train: Split, views: Views) -> Tensor:
+    """Logits [views, N, C] of all samples, in a fixed order and batch size."""
+    each = [predict(model, train, views=views, view=view) for view in range(len(views))]
+    return torch.stack(each)
 
 
 def _look_up(table: Tensor, batch: Batch) -> Tensor:
@@ -126,12 +144,11 @@ class ShuffledTeacher(Teacher):
     def __init__(self, teacher: torch.nn.Module | Teacher, *, seed: int = 0) -> None:
         super().__init__(teacher.model if isinstance(teacher, Teacher) else teacher, cache=True)
         if isinstance(teacher, Teacher):
-            self._tables = teacher._tables
+            self._tables, self._lock = teacher._tables, teacher._lock
         mixed_seed(seed)  # refuses what is none
         self.seed = seed
 
     def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
-        check_type(train, Split, name="train")
         order = torch.randperm(len(train), generator=generator(self.seed, len(train)))
         other = torch.empty_like(order)
         other[order] = order.roll(1)  # one long cycle: no image keeps its own logits

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from kdhelpers._files import atomic
-from kdhelpers._values import check_type, is_number, short_path, short_repr
+from kdhelpers._values import is_number, short_path
 
 FORMAT = 1
 
@@ -24,12 +24,9 @@ def save(
     """Write the state of `parts` (anything with a `state_dict`) whole or not at all.
 
     Raises:
-        ValueError: no path, or parts or settings that are no dict.
         OSError: the folder cannot be written, or the disk is full; the previous checkpoint
             stays as it was.
     """
-    _check(path, parts, settings)
-    check_type(history, list, name="history")
     state = {name: part.state_dict() for name, part in parts.items()}
     content = {"format": FORMAT, "settings": settings, "history": history, "state": state}
     try:
@@ -52,6 +49,25 @@ def _free(path: str | Path) -> str:
         return "unknown"
 
 
+def resume(
+    path: Path | None, parts: dict[str, Any], settings: dict[str, Any], epochs: int
+) -> list[dict[str, float]]:
+    """The history that a run goes on from, its state put into `parts`; [] where there is none.
+
+    Raises:
+        CheckpointError: as for `load`, or it holds more epochs than are asked for.
+    """
+    if path is None or not path.exists():
+        return []
+    history = load(path, parts, settings)
+    if len(history) > epochs:
+        raise CheckpointError(
+            f"{short_path(path)} holds {len(history)} epochs, more than the {epochs} asked for; "
+            "delete it or give another path."
+        )
+    return history
+
+
 def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[dict[str, float]]:
     """Put the saved state into `parts` and return the history so far.
 
@@ -59,11 +75,9 @@ def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[di
     refused.
 
     Raises:
-        ValueError: as for `save`.
         CheckpointError: the file is not a checkpoint of ours, is damaged, or was made with
             other settings; the parts are as they were.
     """
-    _check(path, parts, settings)
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:  # torch.load does not compare the checksums
@@ -102,15 +116,6 @@ def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[di
             "another path."
         ) from error
     return rows
-
-
-def _check(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> None:
-    check_type(path, str, Path, name="path")
-    check_type(parts, dict, name="parts")
-    check_type(settings, dict, name="settings")
-    for name, part in parts.items():
-        if not hasattr(part, "state_dict") or isinstance(part, type):
-            raise ValueError(f"parts[{name!r}] must have a state_dict, got {short_repr(part)}.")
 
 
 def _is_plain(value: Any) -> bool:

@@ -1,26 +1,23 @@
-"""Where training runs: one device, or several processes with a device each (Lightning Fabric)."""
+"""Where training runs: one device, or several processes with a device each (Lightning Fabric).
+
+Fabric is imported only for several devices or mixed precision: one device in single precision
+needs none of it, and it takes longer to import than the rest together.
+"""
 
 import copy
 import os
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import PicklingError
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
-from lightning_fabric import Fabric
-from torch import nn
-from torch.multiprocessing.spawn import ProcessException, spawn
+from torch import Tensor, nn
 
 from kdhelpers._values import check_choice, check_int, check_type, short_repr
-
-# Lightning Fabric makes PyTorch look for GPUs without starting CUDA, and Adam looks at every step:
-# measured, up to a tenth of a small network's. Where there is no GPU there is nothing to start, and
-# PyTorch's own way to look takes a fiftieth of the time.
-if not torch.cuda.is_available():
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 Work = Callable[..., dict[str, Any]]
 
@@ -31,40 +28,123 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 }
 
 
-def make_fabric(device: str = "auto", precision: str = "fp32") -> Fabric:
-    """A launched `Fabric` on one device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+class Place(Protocol):
+    """What the loop asks of the place where it runs; Fabric's words."""
 
-    Raises:
-        ValueError: an unknown precision, or a device that this machine does not have.
-    """
-    kind, index = _checked(device, precision)
+    device: torch.device
+    global_rank: int
+    world_size: int
+    is_global_zero: bool
+    precision: str
+
+    def setup(self, step: nn.Module, optimizer: Any) -> tuple[nn.Module, Any]: ...
+    def backward(self, loss: Tensor) -> None: ...
+    def all_reduce(self, tensor: Tensor, *, reduce_op: str) -> Tensor: ...
+    def barrier(self) -> None: ...
+
+
+class OneDevice:
+    """One process, one device, single precision: nothing has to be set up or shared."""
+
+    global_rank, world_size, is_global_zero, precision = 0, 1, True, "32-true"
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def setup(self, step: nn.Module, optimizer: Any) -> tuple[nn.Module, Any]:
+        return step, optimizer
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
+
+    def all_reduce(self, tensor: Tensor, *, reduce_op: str) -> Tensor:
+        return tensor
+
+    def barrier(self) -> None:
+        pass
+
+
+class _WithFabric:
+    """A launched `Fabric` as a place."""
+
+    def __init__(self, fabric: Any) -> None:
+        self.precision = str(fabric._precision.precision)
+        for name in ("device", "global_rank", "world_size", "is_global_zero"):
+            setattr(self, name, getattr(fabric, name))
+        for name in ("setup", "backward", "all_reduce", "barrier"):
+            setattr(self, name, getattr(fabric, name))
+
+
+def place_for(device: str, precision: str) -> Place:
+    """One device of this machine in a precision; both have been checked."""
+    kind, index = check_place(device, precision)
+    if precision == "fp32":
+        return OneDevice(torch.device(kind, index) if kind == "cuda" else torch.device(kind))
     chosen: list[int] | int = [index] if kind == "cuda" else 1
-    fabric = Fabric(accelerator=kind, devices=chosen, precision=PRECISIONS[precision])
+    return of_fabric(_fabric(accelerator=kind, devices=chosen, precision=PRECISIONS[precision]))
+
+
+def of_fabric(fabric: Any) -> Place:
+    """A launched `Fabric`; in one process and single precision its wrappers would do nothing but
+    cost a small network a twentieth of its step."""
+    if not hasattr(fabric, "all_reduce"):
+        raise ValueError(f"fabric must be a launched Fabric, got {short_repr(fabric)}.")
+    if fabric.world_size == 1 and fabric._precision.precision == "32-true":
+        return OneDevice(fabric.device)
+    place: Any = _WithFabric(fabric)
+    return place  # type: ignore[no-any-return]
+
+
+def _fabric(**options: Any) -> Any:
+    from lightning_fabric import Fabric
+
+    # Fabric makes PyTorch look for GPUs without starting CUDA, and Adam looks at every step:
+    # measured, up to a tenth of a small network's. Where there is no GPU there is nothing to
+    # start, and PyTorch's own way to look takes a fiftieth of the time.
+    if not torch.cuda.is_available():
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+    fabric = Fabric(**options)
     fabric.launch()
     return fabric
 
 
-def check_several(device: str, precision: str, devices: int) -> None:
-    """Raise ValueError unless this machine can train on so many devices at once."""
-    kind, _ = _checked(device, precision)
-    check_int(devices, name="devices", least=1)
-    if ":" in device or kind == "mps":
-        raise ValueError(f"devices={devices} needs device 'cuda' or 'cpu', not one device alone.")
-    if kind == "cuda" and devices > torch.cuda.device_count():
-        raise ValueError(
-            f"devices={devices}, but this machine has {torch.cuda.device_count()} GPUs."
-        )
-    cores = max(2, os.cpu_count() or 1)
-    if kind == "cpu" and devices > cores:
-        raise ValueError(
-            f"devices={short_repr(devices)}, but this machine has {cores} processor cores."
-        )
+@contextmanager
+def placed(
+    module: nn.Module, device: torch.device, *, channels_last: bool | None = None
+) -> Iterator[None]:
+    """The module on a device inside, in a memory layout; afterwards where and as it was."""
+    tensors = [*module.parameters(), *module.buffers()]
+    before = [(tensor, tensor.device, _is_channels_last(tensor)) for tensor in tensors]
+    modes = [(part, part.training) for part in module.modules()]
+    module.to(device)
+    if channels_last is not None:
+        module.to(memory_format=_layout(channels_last))
+    try:
+        yield
+    finally:
+        for tensor, own, last in before:
+            tensor.data = tensor.data.to(own)
+            if tensor.ndim == 4 and _is_channels_last(tensor) != last:
+                tensor.data = tensor.data.contiguous(memory_format=_layout(last))
+        for part, mode in modes:
+            part.training = mode
+
+
+def _is_channels_last(tensor: Tensor) -> bool:
+    last = torch.channels_last
+    return (
+        tensor.ndim == 4 and tensor.is_contiguous(memory_format=last) and not tensor.is_contiguous()
+    )
+
+
+def _layout(channels_last: bool) -> torch.memory_format:
+    return torch.channels_last if channels_last else torch.contiguous_format
 
 
 def in_processes(
     work: Work, *modules: nn.Module, device: str, precision: str, devices: int
 ) -> dict[str, Any]:
-    """Call `work(fabric, *modules)` in as many processes as devices; what the first one returns.
+    """Call `work(place, *modules)` in as many processes as devices; what the first one returns.
 
     Processes are spawned, as a notebook's kernel that has used a GPU or threads cannot be forked.
     All of `work` and `modules` travels by pickle, so it must be defined in modules, not in a
@@ -74,23 +154,25 @@ def in_processes(
     Raises:
         ChildProcessError: the processes could not start, or one of them failed.
     """
-    kind, _ = _checked(device, precision)
+    from torch.multiprocessing.spawn import ProcessException, spawn
+
+    kind, _ = check_place(device, precision)
     with tempfile.TemporaryDirectory() as folder, socket.socket() as chosen:
         result = Path(folder) / "result.pt"
         chosen.bind(("127.0.0.1", 0))
         port = chosen.getsockname()[1]
         chosen.close()
         threads = max(1, torch.get_num_threads() // devices)
-        place = _Place(kind, precision, devices, port, threads)
+        address = _Address(kind, precision, devices, port, threads)
         try:
-            spawn(_in_one_process, (place, work, modules, result), nprocs=devices)
+            spawn(_in_one_process, (address, work, modules, result), nprocs=devices)
         except (PicklingError, AttributeError, ProcessException) as error:
             raise ChildProcessError(str(error)) from error
         returned: dict[str, Any] = torch.load(result, map_location="cpu", weights_only=True)
         return returned
 
 
-class _Place(NamedTuple):
+class _Address(NamedTuple):
     kind: str
     precision: str
     devices: int
@@ -99,30 +181,34 @@ class _Place(NamedTuple):
 
 
 def _in_one_process(
-    rank: int, place: _Place, work: Work, modules: tuple[nn.Module, ...], result: Path
+    rank: int, address: _Address, work: Work, modules: tuple[nn.Module, ...], result: Path
 ) -> None:
-    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(place.port)}
-    os.environ.update(address, LOCAL_RANK=str(rank), NODE_RANK="0")
-    torch.set_num_threads(place.threads)
-    fabric = Fabric(
-        accelerator=place.kind,
-        devices=place.devices,
-        precision=PRECISIONS[place.precision],
+    master = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(address.port)}
+    os.environ.update(master, LOCAL_RANK=str(rank), NODE_RANK="0")
+    torch.set_num_threads(address.threads)
+    fabric = _fabric(
+        accelerator=address.kind,
+        devices=address.devices,
+        precision=PRECISIONS[address.precision],
         strategy="ddp",
     )
-    fabric.launch()
     own = copy.deepcopy(modules)  # what arrives on a CPU is memory shared by all processes
-    returned = work(fabric, *own)
+    returned = work(of_fabric(fabric), *own)
     if fabric.is_global_zero:
         torch.save(returned, result)
     fabric.barrier()
     torch.distributed.destroy_process_group()
 
 
-def _checked(device: str, precision: str) -> tuple[str, int]:
-    """Kind and index of a device that this machine has."""
+def check_place(device: str, precision: str = "fp32", devices: int = 1) -> tuple[str, int]:
+    """Kind and index of a device that this machine has, in a precision and so many times.
+
+    Raises:
+        ValueError: an unknown precision, or devices that this machine does not have.
+    """
     check_choice(precision, PRECISIONS, name="precision")
-    check_type(device, str, name="device")
+    check_type(device, str, torch.device, name="device")
+    device = str(device)
     kind, _, number = device.partition(":")
     available = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available()}
     available["mps"] = torch.backends.mps.is_available()
@@ -138,4 +224,20 @@ def _checked(device: str, precision: str) -> tuple[str, int]:
         kind = "cuda" if available["cuda"] else "mps" if available["mps"] else "cpu"
     if precision == "fp16" and kind == "cpu":
         raise ValueError("precision 'fp16' needs a GPU; use 'bf16' or 'fp32' on a CPU.")
+    if check_int(devices, name="devices", least=1) > 1:
+        _check_several(device, kind, int(devices))
     return kind, index
+
+
+def _check_several(device: str, kind: str, devices: int) -> None:
+    if ":" in device or kind == "mps":
+        raise ValueError(f"devices={devices} needs device 'cuda' or 'cpu', not one device alone.")
+    if kind == "cuda" and devices > torch.cuda.device_count():
+        raise ValueError(
+            f"devices={devices}, but this machine has {torch.cuda.device_count()} GPUs."
+        )
+    cores = max(2, os.cpu_count() or 1)
+    if kind == "cpu" and devices > cores:
+        raise ValueError(
+            f"devices={short_repr(devices)}, but this machine has {cores} processor cores."
+        )

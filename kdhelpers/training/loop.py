@@ -1,92 +1,131 @@
-"""The step that every training run repeats, and what it keeps from step to step."""
+"""The loop: epochs, and the steps within them, from top to bottom.
 
-from collections.abc import Callable, Iterable
+Whatever is learned is the objective's business, where it is computed the place's.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import add
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from kdhelpers.data.batching import Batch
-from kdhelpers.objectives.objective import Objective, Terms
-from kdhelpers.training.optimizers import MakeOptimizer, MakeSchedule
+from kdhelpers._random import mixed_seed, random_state_kept, seed_all
+from kdhelpers.data.batching import Batch, batches, steps_per_epoch
+from kdhelpers.data.split import Split
+from kdhelpers.evaluation import accuracy, predict
+from kdhelpers.objectives.objective import Objective, Terms, describe
+from kdhelpers.objectives.teacher import fingerprint
+from kdhelpers.training import checkpoint as checkpoints
+from kdhelpers.training.devices import Place, placed
+from kdhelpers.training.recipe import Recipe
+
+Row = dict[str, float]
+History = list[Row]
+OnEpoch = Callable[[Row], bool | None]
 
 
-class Loop:
-    """Student, objective, optimiser and schedule of one run; `parts` is what a checkpoint keeps."""
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why and what to change."""
 
-    def __init__(
-        self,
-        fabric: Fabric,
-        student: nn.Module,
-        objective: Objective,
-        optimizer: MakeOptimizer,
-        schedule: MakeSchedule | None,
-        total_steps: int,
-        *,
-        ema: float = 0.0,
-        compile: bool = False,
-    ) -> None:
-        self.fabric = fabric
-        self.student = student
-        compiled = cast(nn.Module, torch.compile(student)) if compile else student
-        step = _Step(compiled, objective)
-        inner = optimizer(step.parameters())
-        self.schedule = schedule(inner, total_steps) if schedule else None
-        self.average: AveragedModel | None = None
-        if ema:
-            averaging = get_ema_multi_avg_fn(ema)
-            self.average = AveragedModel(student, multi_avg_fn=averaging, use_buffers=True)
-        self.parts: dict[str, Any] = {"student": student, "objective": objective}
-        self.parts["optimizer"] = inner
-        if self.schedule:
-            self.parts["schedule"] = self.schedule
-        if self.average:
-            self.parts["average"] = self.average
-        self.step: nn.Module = step
-        self.optimizer: Optimizer = inner
-        self.backward: Callable[[Tensor], Any] = torch.autograd.backward
-        if fabric.world_size > 1 or fabric._precision.precision != "32-true":
-            # In one process and single precision Fabric's wrappers do nothing, but cost a small
-            # network a twentieth of its step.
-            self.step, self.optimizer = fabric.setup(step, inner)
-            self.backward = fabric.backward
 
-    @property
-    def result(self) -> nn.Module:
-        """The network that training is for: the averaged one where there is one."""
-        return cast(nn.Module, self.average.module) if self.average else self.student
+def train_student(
+    place: Place,
+    student: nn.Module,
+    objective: Objective,
+    train: Split,
+    recipe: Recipe,
+    *,
+    seed: int,
+    validation: Split | None,
+    path: Path | None,
+    on_epoch: OnEpoch | None,
+    progress: bool,
+    stream: Callable[..., Iterator[Batch]] = batches,
+    validate: Callable[[nn.Module, Split], Row] | None = None,
+) -> History:
+    """Train `student` in place; everything has been checked.
 
-    def epoch(self, stream: Iterable[Batch], bar: tqdm) -> dict[str, float]:
-        """One pass; the terms stay on the device until its end, so that no step waits for them."""
-        self.step.train()
-        kept: dict[str, list[Tensor]] = {}
-        sizes: list[int] = []
-        for batch in stream:
-            terms = self.step(batch)
-            total = reduce(add, terms.values())
-            self.backward(total if batch.share == 1.0 else total * batch.share)
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            if self.schedule:
-                self.schedule.step()
-            if self.average:
-                self.average.update_parameters(self.student)
-            for name, term in terms.items():
-                kept.setdefault(name, []).append(term.detach())
-            sizes.append(len(batch.labels))
-            bar.update()
-        weights = torch.tensor(sizes, dtype=torch.float32, device=self.fabric.device)
-        sums = [torch.stack(terms).float() @ weights for terms in kept.values()]
-        totals = torch.stack([*sums, weights.sum()])
-        totals = cast(Tensor, self.fabric.all_reduce(totals, reduce_op="sum"))
-        *means, _ = (totals / totals[-1]).tolist()
-        return {"loss": sum(means), **dict(zip(kept, means, strict=True))}
+    `stream` gives the batches of an epoch, and `validate` the figures of a student on a split.
+    """
+    epochs = recipe.epochs_for(train)
+    with (
+        placed(student, place.device, channels_last=recipe.channels_last),
+        placed(objective, place.device),
+        torch.enable_grad(),
+        random_state_kept([place.device.index or 0] if place.device.type == "cuda" else []),
+    ):
+        train = train.to(place.device)
+        objective.prepare(train, recipe.views, epochs)  # first: its settings may name the epochs
+        settings = _settings(place, student, objective, train, recipe, epochs, seed)
+        steps = steps_per_epoch(len(train), recipe.batch_size, place.world_size)
+
+        step: nn.Module = _Step(torch.compile(student) if recipe.compile else student, objective)
+        optimizer = recipe.optimizer(step.parameters(), lr=float(recipe.lr))
+        schedule = recipe.schedule(optimizer, epochs * steps) if recipe.schedule else None
+        average = _average(student, recipe.ema) if recipe.ema else None
+        result = average.module if average else student
+        kept: dict[str, Any] = dict(student=student, objective=objective, optimizer=optimizer)
+        kept |= {"schedule": schedule} if schedule else {}
+        kept |= {"average": average} if average else {}
+        history = checkpoints.resume(path, kept, settings, epochs)
+        step, optimizer = place.setup(step, optimizer)
+
+        ended = bool([row for row in history if on_epoch and on_epoch(dict(row))])
+        written = time.perf_counter()
+        bar = tqdm(
+            total=epochs * steps, initial=len(history) * steps, desc=type(objective).__name__,
+            unit="step", leave=False, delay=10, mininterval=0.5,
+            disable=not progress or not place.is_global_zero,
+        )  # fmt: skip
+        with bar:
+            for epoch in range(len(history), 0 if ended else epochs):
+                # Seeded by epoch: a resumed run draws what an uninterrupted one would have drawn.
+                seed_all(mixed_seed(seed, epoch), place.device)
+                started = time.perf_counter()
+                objective.start_epoch(epoch, epochs)
+                step.train()
+                optimizer.zero_grad()
+                means = _Means(place)
+                for batch in stream(
+                    train, recipe.batch_size, seed=seed, epoch=epoch, views=recipe.views,
+                    channels_last=recipe.channels_last, rank=place.global_rank,
+                    world_size=place.world_size,
+                ):  # fmt: skip
+                    terms: Terms = step(batch)
+                    loss = reduce(add, terms.values())
+                    place.backward(loss if batch.share == 1.0 else loss * batch.share)
+                    optimizer.step()
+                    optimizer.zero_grad()
+                    if schedule:
+                        schedule.step()
+                    if average:
+                        average.update_parameters(student)
+                    means.add(terms, len(batch.labels))
+                    bar.update()
+
+                row: Row = {"epoch": epoch + 1, "seconds": 0.0, **means.row(epoch, recipe.lr)}
+                row |= {"seconds": time.perf_counter() - started, **objective.figures()}
+                if validation is not None:
+                    row |= (validate or _validation_accuracy)(result, validation)
+                history.append(row)
+                ended = bool(on_epoch and on_epoch(dict(row))) or epoch + 1 == epochs
+                due = time.perf_counter() - written >= recipe.checkpoint_interval
+                if path and place.is_global_zero and (due or ended):
+                    checkpoints.save(path, kept, settings, history)
+                    written = time.perf_counter()
+                if ended:
+                    break
+        if average:
+            student.load_state_dict(average.module.state_dict())
+        place.barrier()  # no process goes on before the last checkpoint is written
+    return history
 
 
 class _Step(nn.Module):
@@ -100,3 +139,65 @@ class _Step(nn.Module):
     def forward(self, batch: Batch) -> Terms:
         terms: Terms = self.objective(self.student, batch)
         return terms
+
+
+class _Means:
+    """Means of the terms; they stay on the device until the epoch ends, so no step waits."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.terms: dict[str, list[Tensor]] = {}
+        self.sizes: list[int] = []
+
+    def add(self, terms: Terms, size: int) -> None:
+        for name, term in terms.items():
+            self.terms.setdefault(name, []).append(term.detach())
+        self.sizes.append(size)
+
+    def row(self, epoch: int, lr: float) -> Row:
+        weights = torch.tensor(self.sizes, dtype=torch.float32, device=self.place.device)
+        sums = [torch.stack(terms).float() @ weights for terms in self.terms.values()]
+        totals = self.place.all_reduce(torch.stack([*sums, weights.sum()]), reduce_op="sum")
+        *means, _ = (totals / totals[-1]).tolist()
+        loss = sum(means)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {loss} in epoch {epoch + 1}; lower lr={lr}, or look for NaN in "
+                "the data or in the teacher's logits."
+            )
+        return {"loss": loss, **dict(zip(self.terms, means, strict=True))}
+
+
+def _average(student: nn.Module, decay: float) -> AveragedModel:
+    return AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def _validation_accuracy(student: nn.Module, split: Split) -> Row:
+    return {"validation_accuracy": accuracy(predict(student, split), split.labels)}
+
+
+def _settings(
+    place: Place,
+    student: nn.Module,
+    objective: Objective,
+    train: Split,
+    recipe: Recipe,
+    epochs: int,
+    seed: int,
+) -> dict[str, Any]:
+    """What a run must share with the checkpoint that it goes on from."""
+    schedule = recipe.schedule
+    return {
+        "student": fingerprint(student),
+        "data": train.fingerprint,
+        "batch_size": int(recipe.batch_size),
+        "lr": float(recipe.lr),
+        "optimizer": describe(recipe.optimizer),
+        "schedule": f"{describe(schedule)} over {epochs} epochs" if schedule else None,
+        "views": repr(recipe.views),
+        "seed": seed,
+        "precision": place.precision,
+        "channels_last": recipe.channels_last,
+        "ema": float(recipe.ema),
+        **objective.settings(),
+    }

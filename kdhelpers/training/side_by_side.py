@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._values import check_int, check_list
+from kdhelpers.evaluation import evaluating
 
 
 class SideBySide(nn.Module):
@@ -31,11 +31,9 @@ class SideBySide(nn.Module):
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
-        check_list(networks, nn.Module, name="networks")
-        if not networks:
-            raise ValueError("networks must be at least one.")
         self.count = len(networks)
-        _check_same(networks)
+        if len({repr(_architecture(network)) for network in networks}) != 1:
+            raise ValueError("networks side by side need one architecture; train them with fit.")
         self.network = copy.deepcopy(networks[0])
         modules = [dict(network.named_modules()) for network in networks]
         for path, module in self.network.named_modules():
@@ -55,12 +53,7 @@ class SideBySide(nn.Module):
         return logits
 
     def state_of(self, number: int) -> dict[str, Tensor]:
-        """The `state_dict` of one of the networks; its tensors share memory with ours.
-
-        Raises:
-            ValueError: there is no network of this number.
-        """
-        check_int(number, name="number", most=self.count - 1)
+        """The `state_dict` of one of the networks; its tensors share memory with ours."""
         return {
             name: tensor.chunk(self.count)[number] if tensor.ndim else tensor
             for name, tensor in self.network.state_dict().items()
@@ -161,14 +154,15 @@ def _joined(modules: Sequence[nn.Module], name: str) -> Tensor:
     return torch.cat(tensors)
 
 
-def _check_same(networks: Sequence[nn.Module]) -> None:
-    first = _architecture(networks[0])
-    for number, network in enumerate(networks):
-        if _architecture(network) != first:
-            raise ValueError(
-                f"students trained side by side need one architecture, but number {number} "
-                "differs from number 0; train them with fit."
-            )
+def refusal(networks: Sequence[nn.Module], images: Sequence[Tensor]) -> str | None:
+    """Why networks cannot lie side by side, or None: they are asked about some images each."""
+    try:
+        stack = SideBySide(networks)
+        with evaluating(stack):
+            stack(torch.cat(list(images), 1).to(next(stack.parameters()).device))
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        return str(error)
+    return None
 
 
 def _architecture(network: nn.Module) -> tuple[Any, ...]:

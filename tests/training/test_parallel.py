@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from kdhelpers.training.parallel import run_arms
 from small_data import Small, same, split, weights
 from torch import nn
 
@@ -13,7 +14,6 @@ from kdhelpers.objectives.distillation import Distillation
 from kdhelpers.objectives.objective import Objective, Supervised
 from kdhelpers.objectives.teacher import Teacher
 from kdhelpers.training.fit import fit
-from kdhelpers.training.parallel import run_arms
 
 pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
 

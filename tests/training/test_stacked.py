@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from kdhelpers.training.epochs import TrainingError
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
 
@@ -21,7 +22,6 @@ from kdhelpers.temperature import ExponentialDecay, LearnedTemperature
 from kdhelpers.training import fit as training
 from kdhelpers.training import stacked
 from kdhelpers.training.checkpoint import CheckpointError
-from kdhelpers.training.epochs import TrainingError
 from kdhelpers.training.optimizers import cosine, nesterov
 from kdhelpers.training.side_by_side import SideBySide
 

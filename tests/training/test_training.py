@@ -15,6 +15,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from forked import forked, forks, in_two_processes
+from kdhelpers.training.epochs import TrainingError
 from lightning_fabric import Fabric
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
@@ -31,7 +32,6 @@ from kdhelpers.training import checkpoint
 from kdhelpers.training import fit as training
 from kdhelpers.training.checkpoint import CheckpointError
 from kdhelpers.training.devices import make_fabric
-from kdhelpers.training.epochs import TrainingError
 from kdhelpers.training.fit import fit
 
 fit = partial(fit, device="cpu", progress=False)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from kdhelpers.training.epochs import TrainingError
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -20,7 +21,6 @@ from kdhelpers.objectives.distillation import Distillation
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
 from kdhelpers.objectives.teacher import Teacher
 from kdhelpers.training import fit as training
-from kdhelpers.training.epochs import TrainingError
 from kdhelpers.training.fit import fit_together
 from kdhelpers.training.optimizers import cosine, nesterov
 

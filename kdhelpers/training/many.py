@@ -1,0 +1,351 @@
+"""Several students at once: a small network leaves much of a processor idle.
+
+`run_arms` calls the runs of an experiment in threads (PyTorch computes outside of Python's lock; a
+process would have to import it first). `fit_many` trains students side by side as one network
+where they can lie so, and one by one in threads where not.
+"""
+
+import copy
+import hashlib
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from kdhelpers._random import random_state_kept
+from kdhelpers._values import check_int, check_list
+from kdhelpers.data.batching import Batch, Views, batches
+from kdhelpers.data.split import Split
+from kdhelpers.evaluation import accuracy, predict
+from kdhelpers.objectives.distillation import Distillation, Faded
+from kdhelpers.objectives.objective import Objective, Supervised, Terms
+from kdhelpers.training.devices import place_for
+from kdhelpers.training.loop import History, Row, train_student
+from kdhelpers.training.recipe import Recipe, check_student, checkpoint_file
+from kdhelpers.training.side_by_side import SideBySide, refusal
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+_this_thread = threading.local()
+
+
+def run_arms(
+    arms: Mapping[K, Callable[[int], T]], seeds: Sequence[int], *, workers: int = 1
+) -> dict[K, list[T]]:
+    """Call every arm of an experiment with every seed; what they return, arm by arm.
+
+        results = run_arms({"alone": alone, "distilled": distilled}, seeds=[0, 1, 2], workers=2)
+        results["alone"]  # [{"accuracy": …, "seed": 0}, …]
+
+    Args:
+        arms: for each arm a function of a seed that trains a student of its own and returns its
+            figures, a dict, to which the seed is added (anything else is handed back as it is).
+            A `Teacher` may be shared.
+        workers: how many runs at a time, default 1. Each has its share of the CPU's threads. The
+            results are those of one after the other with as many threads, bit for bit.
+
+    Raises:
+        ValueError: `workers` is not a whole number of at least 1, an arm is no function or `seeds`
+            no list of whole numbers; or, from `fit` with more than one worker, a student with
+            dropout, whose random numbers the others would mix up.
+        Exception: whatever a run raised; those that have not started are given up.
+    """
+    check_int(workers, name="workers", least=1)
+    check_list(list(arms.values()), Callable, name="arms")  # type: ignore[arg-type]
+    check_list(seeds, int, name="seeds")
+    plan = {arm: [partial(_with_seed, run, seed) for seed in seeds] for arm, run in arms.items()}
+    flat = [run for runs in plan.values() for run in runs]
+    results = iter(_in_threads(flat, workers))
+    return {arm: [next(results) for _ in runs] for arm, runs in plan.items()}
+
+
+def _with_seed(run: Callable[[int], Any], seed: int) -> Any:
+    figures = run(seed)
+    return figures | {"seed": seed} if isinstance(figures, dict) else figures
+
+
+def _in_threads(runs: Sequence[Callable[[], T]], workers: int) -> list[T]:
+    """What the runs return, so many at a time."""
+    if workers == 1:
+        return [run() for run in runs]
+    threads = max(1, torch.get_num_threads() // workers)
+    pool = ThreadPoolExecutor(workers, initializer=_share_the_processor, initargs=(threads,))
+    with random_state_kept():
+        try:
+            return [each.result() for each in [pool.submit(run) for run in runs]]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _share_the_processor(threads: int) -> None:
+    _this_thread.shared = True
+    torch.set_num_threads(threads)
+
+
+def check_no_dropout(student: nn.Module) -> None:
+    """Raise ValueError if `student` draws random numbers while others train beside it."""
+    if not getattr(_this_thread, "shared", False):
+        return
+    for name, module in student.named_modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
+            raise ValueError(
+                f"the layer '{name}' is dropout, and students that train at the same time would "
+                "mix up its random numbers; use workers=1."
+            )
+
+
+def fit_many(
+    students: Sequence[nn.Module],
+    objectives: Sequence[Objective],
+    trains: Sequence[Split],
+    recipe: Recipe | None = None,
+    *,
+    seeds: Sequence[int],
+    workers: int = 1,
+    validation: Split | None = None,
+    run: str = "",
+    progress: bool = True,
+    **settings: Any,
+) -> list[History]:
+    """Train many small students in place; each ends as `fit` alone would train it.
+
+    Student number i learns from `trains[i]`, in the order of `seeds[i]`, on `objectives[i]`.
+    Students of one architecture (of the layers that `SideBySide` knows) with splits of one size
+    and objectives that ask for logits only (`Supervised`, `Distillation`, either one `Faded`) are
+    trained side by side as one network, in as many parts as `workers`: that saves the overhead of
+    every step, which most of a small network's time goes into, and agrees with `fit` up to
+    rounding. All others are trained one by one, `workers` at a time.
+
+    Args:
+        students: networks, each an object of its own.
+        objectives: one for each, with a learned temperature of its own, if any. They may share a
+            `Teacher`.
+        trains: one split for each, such as `split.take(50, seed=seed)`.
+        recipe, settings: as for `fit`; side by side the optimiser must treat every weight by
+            itself, as Adam and SGD do.
+        seeds: one for each.
+        workers: how many threads, default 1; each has its share of the CPU's.
+        validation: if given, the accuracy of each student after each epoch.
+        run: as for `fit`; the parts add their number to it.
+
+    Returns:
+        The history of each student; side by side, `seconds` are those of all together.
+
+    Raises:
+        ValueError: not one objective, split and seed for each student, two that share one, or as
+            for `fit`.
+        CheckpointError, OSError, TrainingError: as for `fit`.
+    """
+    from kdhelpers.training.fit import fit, recipe_of
+
+    recipe = recipe_of(recipe, settings)
+    _check_each(students, objectives, trains, seeds)
+    check_int(workers, name="workers", least=1)
+    for student, train in zip(students, trains, strict=True):
+        check_student(student, train, validation)
+    common: dict[str, Any] = dict(validation=validation, progress=progress)
+    if not _can_lie_side_by_side(students, objectives, trains, recipe):
+        each = zip(students, objectives, trains, seeds, strict=True)
+        names = [f"{run}-{number}" if run else "" for number in range(len(students))]
+        return _in_threads(
+            [
+                partial(fit, student, objective, train, recipe, seed=seed, run=name, **common)
+                for name, (student, objective, train, seed) in zip(names, each, strict=True)
+            ],
+            workers,
+        )
+    parts = [slice(part, None, workers) for part in range(min(workers, len(students)))]
+    runs = [
+        partial(
+            _fit_side_by_side, students[part], objectives[part], trains[part], recipe,
+            seeds=tuple(map(int, seeds[part])), **common,
+            run=f"{run}-{part.start}" if run and len(parts) > 1 else run,
+        )
+        for part in parts
+    ]  # fmt: skip
+    histories: list[History] = [[] for _ in students]
+    for part, own in zip(parts, _in_threads(runs, len(parts)), strict=True):
+        histories[part] = own
+    return histories
+
+
+def _can_lie_side_by_side(
+    students: Sequence[nn.Module],
+    objectives: Sequence[Objective],
+    trains: Sequence[Split],
+    recipe: Recipe,
+) -> bool:
+    plain = recipe.precision == "fp32" and recipe.devices == 1
+    plain &= not recipe.ema and not recipe.compile and recipe.channels_last
+    return (
+        plain
+        and len(set(map(len, trains))) == 1
+        and all(map(_asks_for_logits_only, objectives))
+        and refusal(students, [split.normalise(split.images[:2]) for split in trains]) is None
+    )
+
+
+def _asks_for_logits_only(objective: Objective) -> bool:
+    if isinstance(objective, Faded):
+        return _asks_for_logits_only(objective.objective)
+    return type(objective) in (Supervised, Distillation)
+
+
+def _fit_side_by_side(
+    students: Sequence[nn.Module],
+    objectives: Sequence[Objective],
+    trains: Sequence[Split],
+    recipe: Recipe,
+    *,
+    seeds: tuple[int, ...],
+    run: str,
+    validation: Split | None,
+    progress: bool,
+) -> list[History]:
+    place = place_for(str(recipe.device), recipe.precision)
+    stack, stacked = SideBySide(students), _Each(objectives, seeds)
+    history = train_student(
+        place, stack, stacked, cast(Split, _Splits(tuple(trains))), recipe, seed=seeds[0],
+        validation=validation, path=checkpoint_file(recipe, run, None), on_epoch=None,
+        progress=progress, stream=partial(_stream, seeds),
+        validate=partial(_validated, students[0]),
+    )  # fmt: skip
+    for number, student in enumerate(students):
+        student.load_state_dict(stack.state_of(number))
+    return [[stacked.row_of(number, row) for row in history] for number in range(len(students))]
+
+
+@dataclass(frozen=True)
+class _Splits:
+    """One split for each student, all of one size: all that the loop asks of a split."""
+
+    each: tuple[Split, ...]
+
+    def __len__(self) -> int:
+        return len(self.each[0])
+
+    def to(self, device: torch.device | str) -> "_Splits":
+        return _Splits(tuple(split.to(device) for split in self.each))
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(" ".join(s.fingerprint for s in self.each).encode()).hexdigest()
+
+
+class _Each(Objective):
+    """One objective for each of several students side by side; the sum of all is minimised.
+
+    No student's term depends on another's weights, so the gradients are those of each alone.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], seeds: tuple[int, ...]) -> None:
+        super().__init__()
+        self.objectives = nn.ModuleList(objectives)
+        self.seeds = seeds
+
+    def row_of(self, number: int, row: Row) -> Row:
+        """The figures of one student from a row of the common history."""
+        end = f".{number}"
+        own = {name.removesuffix(end): row[name] for name in row if name.endswith(end)}
+        not_terms = {"validation_accuracy", *self._all()[number].figures()}
+        loss = sum(own[name] for name in own.keys() - not_terms)
+        return {"epoch": row["epoch"], "seconds": row["seconds"], "loss": loss, **own}
+
+    def prepare(self, train: Any, views: Views, epochs: int) -> None:
+        for objective, split in zip(self._all(), train.each, strict=True):
+            objective.prepare(split, views, epochs)
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        for objective in self._all():
+            objective.start_epoch(epoch, epochs)
+
+    def figures(self) -> dict[str, float]:
+        return _numbered(objective.figures() for objective in self._all())
+
+    def forward(self, stack: nn.Module, batch: Batch) -> Terms:
+        logits = stack(batch.inputs).unbind(1)
+        images = batch.inputs.chunk(len(logits), 1)
+        parts = zip(images, *(tensor.unbind(1) for tensor in batch[1:4]), strict=True)
+        answers = zip(self._all(), logits, (Batch(*part) for part in parts), strict=True)
+        return _numbered(objective(_Answer(answer), own) for objective, answer, own in answers)
+
+    def settings(self) -> dict[str, Any]:
+        each = [objective.settings() for objective in self._all()]
+        return {"objective": "side by side", "objectives": each, "seeds": list(self.seeds)}
+
+    def _all(self) -> list[Objective]:
+        return cast(list[Objective], list(self.objectives))
+
+
+class _Answer(nn.Module):
+    """Stands for one student: its logits have already been computed along with the others'."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.logits
+
+
+def _numbered(each: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        f"{name}.{number}": value
+        for number, figures in enumerate(each)
+        for name, value in figures.items()
+    }
+
+
+def _stream(
+    seeds: tuple[int, ...], train: _Splits, batch_size: int, *, seed: int, **settings: Any
+) -> Iterator[Batch]:
+    """The batches of all students side by side: inputs [B, S·C, H, W], all else [B, S]."""
+    streams = (
+        batches(split, batch_size, seed=own, **settings)
+        for split, own in zip(train.each, seeds, strict=True)
+    )
+    for parts in zip(*streams, strict=True):
+        inputs, *others = zip(*(part[:4] for part in parts), strict=True)
+        images = torch.cat(inputs, 1).contiguous(memory_format=torch.channels_last)
+        labels, samples, numbers = (torch.stack(tensors, 1) for tensors in others)
+        yield Batch(images, labels, samples, numbers)
+
+
+def _validated(student: nn.Module, stack: SideBySide, split: Split) -> Row:
+    """The accuracy of each; the students themselves stay as they are until the end."""
+    network, figures = copy.deepcopy(student), {}
+    for number in range(stack.count):
+        network.load_state_dict(stack.state_of(number))
+        figures[f"validation_accuracy.{number}"] = accuracy(predict(network, split), split.labels)
+    return figures
+
+
+def _check_each(
+    students: Sequence[nn.Module],
+    objectives: Sequence[Objective],
+    trains: Sequence[Split],
+    seeds: Sequence[int],
+) -> None:
+    check_list(students, nn.Module, name="students")
+    check_list(objectives, Objective, name="objectives")
+    check_list(trains, Split, name="trains")
+    check_list(seeds, int, name="seeds")
+    counts = [len(objectives), len(trains), len(seeds)]
+    if not students or counts != [len(students)] * 3:
+        raise ValueError(
+            "fit_many needs students and one objective, one split and one seed for each, got "
+            f"{len(students)} and {counts[0]}, {counts[1]}, {counts[2]}."
+        )
+    shared = len({id(one) for one in students}) + len({id(one) for one in objectives})
+    learned = [id(parameter) for each in objectives for parameter in each.parameters()]
+    if shared < 2 * len(students) or len(set(learned)) < len(learned):
+        raise ValueError(
+            "each student needs to be a network of its own with an objective of its own, also "
+            "with a learned temperature of its own; build them anew for every seed."
+        )

@@ -1,0 +1,143 @@
+"""How students are trained, apart from what they learn: `Recipe`, the settings that runs share."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from kdhelpers import _tensors
+from kdhelpers._values import check_callable, check_int, check_number, check_type, short_path
+from kdhelpers.data.batching import Views, steps_per_epoch
+from kdhelpers.data.split import Split
+from kdhelpers.evaluation import ask
+from kdhelpers.training.devices import check_place
+from kdhelpers.training.optimizers import MakeOptimizer, MakeSchedule, adam
+
+LONGEST = 1_000_000_000  # epochs or steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The settings of training; several runs of an experiment share one.
+
+    Args:
+        epochs: passes over the training images; or else
+        steps: how many steps at least, in whole epochs (rounded to the nearest).
+        batch_size: samples per step, over all processes together; default 128.
+        lr: learning rate, default 1e-3.
+        optimizer: called as `optimizer(parameters, lr=lr)`; default Adam (Kingma & Ba 2014,
+            arXiv 1412.6980), fused; more in `kdhelpers.optimizers`.
+        schedule: called as `schedule(optimizer, total_steps)`, stepped after every step.
+        views: random augmentation (see `Views`); default none.
+        device: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1" or "mps".
+        devices: how many of them; above 1, as many processes start, each takes its share of every
+            batch, and gradients are averaged. Batch normalisation then sees one share at a time.
+        precision: "fp32", or "bf16" / "fp16" for automatic mixed precision.
+        channels_last: lay out image tensors channel by channel within a pixel, which speeds up
+            convolution and pooling on most devices; the numbers stay the same up to rounding.
+        ema: decay per step of an exponential moving average of the weights and buffers, in
+            [0, 1); the student ends with the average (Polyak & Juditsky 1992), which is also what
+            `validation` measures. Default 0, none.
+        compile: compile the student with `torch.compile`; the first step then takes a minute.
+        checkpoint_dir: the folder of the checkpoints of all runs that have a name (see `fit`);
+            default "", none are kept.
+        checkpoint_interval: seconds that must have passed since the last write before an epoch
+            is written again (the last epoch always is); default 0, every epoch.
+
+    Raises:
+        ValueError: a setting out of range or of another type, both or neither of `epochs` and
+            `steps`, or a device that this machine does not have.
+    """
+
+    epochs: int = 0
+    steps: int = 0
+    batch_size: int = 128
+    lr: float = 1e-3
+    optimizer: MakeOptimizer = field(default=adam)
+    schedule: MakeSchedule | None = None
+    views: Views = field(default_factory=Views)
+    device: str = "auto"
+    devices: int = 1
+    precision: str = "fp32"
+    channels_last: bool = True
+    ema: float = 0.0
+    compile: bool = False
+    checkpoint_dir: str | Path = ""
+    checkpoint_interval: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.views is None:
+            object.__setattr__(self, "views", Views())
+        check_int(self.epochs, name="epochs", least=1 if self.steps == 0 else 0, most=LONGEST)
+        check_int(self.steps, name="steps", most=LONGEST)
+        if self.epochs and self.steps:
+            raise ValueError(f"give epochs or steps, not both: {self.epochs} and {self.steps}.")
+        check_int(self.batch_size, name="batch_size", least=1)
+        check_number(self.lr, 1e-30, 1e30, name="lr")
+        check_number(self.ema, 0.0, 1.0 - 1e-9, name="ema")
+        check_number(self.checkpoint_interval, name="checkpoint_interval")
+        check_callable(self.optimizer, name="optimizer", called="optimizer(parameters, lr=lr)")
+        if self.schedule is not None:
+            check_callable(
+                self.schedule, name="schedule", called="schedule(optimizer, total_steps)"
+            )
+        check_type(self.views, Views, name="views")
+        check_type(self.checkpoint_dir, str, Path, name="checkpoint_dir")
+        check_place(self.device, self.precision, self.devices)
+
+    def epochs_for(self, train: Split) -> int:
+        """How many epochs of this split the recipe asks for."""
+        if self.epochs:
+            return int(self.epochs)
+        return max(1, round(self.steps / steps_per_epoch(len(train), self.batch_size)))
+
+
+def checkpoint_file(recipe: Recipe, run: str, checkpoint: str | Path | None) -> Path | None:
+    """Where the checkpoint of a run lies, its folder made: what cannot be written shows now."""
+    check_type(run, str, name="run")
+    if checkpoint is None and run and recipe.checkpoint_dir:
+        checkpoint = Path(recipe.checkpoint_dir) / f"{run}.pt"
+    if checkpoint is None:
+        return None
+    check_type(checkpoint, str, Path, name="checkpoint")
+    try:
+        path = Path(checkpoint).expanduser()
+        if str(checkpoint) == "" or "\0" in str(path) or path.is_dir():
+            raise ValueError(f"checkpoint must name a file, got {short_path(checkpoint)}.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: "~somebody" who does not exist
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f"checkpoint {short_path(checkpoint)} cannot be written: {reason}; give another path."
+        ) from error
+    return path
+
+
+def check_student(student: nn.Module, train: Split, validation: Split | None = None) -> None:
+    """One forward pass of two images: shapes and labels that do not fit show now, not later."""
+    given = {"train": train} if validation is None else {"train": train, "validation": validation}
+    for what, split in given.items():
+        check_type(split, Split, name=what)
+        _tensors.check_readable(split.images, name=f"the images of {what}")
+        if len(split) == 0:
+            raise ValueError(f"the split {what} is empty: it needs at least one image.")
+        _check_logits(student, split)
+
+
+def _check_logits(student: nn.Module, split: Split) -> None:
+    _tensors.check_network(student, name="the student")
+    if not any(p.requires_grad for p in student.parameters()):
+        raise ValueError("the student has no parameter to train: none requires a gradient.")
+    lowest, highest = (int(bound) for bound in torch.aminmax(split.labels))
+    images = split.images[:2].to(next(student.parameters()).device)
+    logits = ask(student, split.normalise(images))
+    if logits.ndim != 2:
+        raise ValueError(f"the student must return logits [B, C], got {list(logits.shape)}.")
+    if lowest < 0:
+        raise ValueError(f"labels must start at 0, got {lowest}; number the classes from 0.")
+    if highest >= logits.shape[1]:
+        raise ValueError(
+            f"labels run from {lowest} to {highest}, but the student has {logits.shape[1]} "
+            f"classes (0 to {logits.shape[1] - 1}); build it with num_classes={highest + 1}."
+        )
