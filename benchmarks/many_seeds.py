@@ -2,8 +2,8 @@
 
 All sides train the same students (MNISTCNN with 8 and 16 channels) on the same subsets, in the
 same order, for the same steps, distilled from one teacher whose logits are computed beforehand:
-one after the other with `fit`, all at once with `fit_stacked`, and in two halves, each with
-`fit_stacked` in a thread of its own (`run_arms`). They take turns, and the medians are compared.
+one after the other with `fit`, all at once with `fit_many`, and in two halves, each in
+a thread of its own (`fit_many(workers=2)`). They take turns, and the medians are compared.
 The largest difference between their weights is reported along with the size of what was learned:
 they round differently, and Adam carries that on.
 
@@ -25,8 +25,6 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from kdhelpers.training.parallel import run_arms
-from kdhelpers.training.stacked import fit_stacked
 from torch import nn
 
 from kdhelpers import models
@@ -35,6 +33,7 @@ from kdhelpers.objectives.distillation import Distillation
 from kdhelpers.objectives.objective import Objective, Supervised
 from kdhelpers.objectives.teacher import Teacher
 from kdhelpers.training.fit import fit
+from kdhelpers.training.many import fit_many
 
 BATCH_SIZE, LEARNING_RATE = 32, 1e-2
 
@@ -102,20 +101,16 @@ def main() -> None:
         ):
             fit(network, objective, train, seed=seed, **settings)
 
-    def at_once(networks: list[nn.Module], chosen: slice = slice(None)) -> None:
-        fit_stacked(
-            networks[chosen], objectives()[chosen], trains[chosen], seeds=seeds[chosen], **settings
-        )
+    def at_once(networks: list[nn.Module], workers: int = 1) -> None:
+        fit_many(networks, objectives(), trains, seeds=seeds, workers=workers, **settings)
 
     def in_halves(networks: list[nn.Module]) -> None:
-        middle = len(networks) // 2
-        halves = [partial(at_once, networks, half) for half in (slice(middle), slice(middle, None))]
-        run_arms({"halves": halves}, workers=2)
+        at_once(networks, workers=2)
 
     untrained = students()
     short = settings | {"epochs": 2}  # both sides warm, the teacher's logits at hand
     fit(students()[0], objectives()[0], trains[0], seed=0, **short)
-    fit_stacked(students(), objectives(), trains, seeds=seeds, **short)
+    fit_many(students(), objectives(), trains, seeds=seeds, **short)
     ways = {"one_after_the_other": one_by_one, "side_by_side": at_once, "in_halves": in_halves}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(arguments.repeats):

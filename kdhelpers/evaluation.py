@@ -19,17 +19,6 @@ from kdhelpers.data.split import Split
 CPU_BATCH, ACCELERATOR_BATCH = 128, 1024
 
 
-def to_device(model: nn.Module, device: torch.device, *, channels_last: bool = True) -> None:
-    """Move `model` to `device` in place, its filters laid out for channels-last images or not.
-
-    Raises:
-        ValueError: no network with weights, or no device of this machine.
-    """
-    _tensors.check_network(model)
-    model.to(_tensors.check_device(device))
-    model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-
-
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode and no gradients inside; afterwards every module has the mode it had before.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +66,8 @@ def train_student(
         settings = _settings(place, student, objective, train, recipe, epochs, seed)
         steps = steps_per_epoch(len(train), recipe.batch_size, place.world_size)
 
-        step: nn.Module = _Step(torch.compile(student) if recipe.compile else student, objective)
+        model = cast(nn.Module, torch.compile(student)) if recipe.compile else student
+        step: nn.Module = _Step(model, objective)
         optimizer = recipe.optimizer(step.parameters(), lr=float(recipe.lr))
         schedule = recipe.schedule(optimizer, epochs * steps) if recipe.schedule else None
         average = _average(student, recipe.ema) if recipe.ema else None

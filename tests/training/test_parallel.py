@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from kdhelpers.training.parallel import run_arms
+from kdhelpers.training.many import run_arms
 from small_data import Small, same, split, weights
 from torch import nn
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from forked import forked, forks, in_two_processes
-from kdhelpers.training.epochs import TrainingError
+from kdhelpers.training.loop import TrainingError
 from lightning_fabric import Fabric
 from small_data import Small, same, split, weights
 from torch import Tensor, nn

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from kdhelpers.training.epochs import TrainingError
+from kdhelpers.training.loop import TrainingError
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
