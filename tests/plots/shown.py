@@ -39,7 +39,7 @@ HISTORIES = {
 }
 COLLAPSE = {"on the student": [5.0, 5.5, 5.2, 5.1], "on the teacher": [5.0, 0.5, 1e-9, 0.0]}
 STAGE2 = {"plain": [0.5, 0.6, 0.65], "hint, then KD": [0.6, 0.7, 0.75]}
-POWERS = {"0.3 points": [0.1, 0.5, 0.9], "0.1 points": [0.05, 0.1, 0.2]}
+POWERS = {"0.3 points": [0.1, 0.7, 0.9], "0.1 points": [0.05, 0.1, 0.2]}
 BARS = {"fixed T": 0.9801, "dynamic T": 0.9812, "linear": 0.9803}
 BETTER, WORSE, UNCLEAR = (
     Interval(1, 0.5, 1.5, 9),
