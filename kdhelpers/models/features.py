@@ -1,8 +1,8 @@
 """Hidden layers: capture what they put out, and map a student's features to its teacher's.
 
-    with capture(teacher, "layer2", stop_at_deepest=True) as features:
+    with capture(teacher, "stage2.0", stop_at_deepest=True) as features:
         teacher(images)
-    loss = hint_loss(regressor(student_features), features["layer2"])
+    loss = hint_loss(regressor(student_features), features["stage2.0"])
 
 The model is not changed: layers are named by the dotted path that `model.named_modules()` shows,
 and the hooks are gone when the `with` block ends, whatever ended it.

@@ -1,7 +1,7 @@
 """Objectives that teach hidden layers: FitNets' two stages, and joint training with any loss.
 
-    regressor = regressor_between(student, teacher, train, "stage2.5", "stage2.0")
-    guided = LayerPair("stage2.5", "stage2.0", regressor=regressor)
+    regressor = regressor_between(student, teacher, train, "stage2.1", "stage2.0")
+    guided = LayerPair("stage2.1", "stage2.0", regressor=regressor)
 
     fit(student, Hint(teacher, guided), train, epochs=5, checkpoint="stage1.pt")
     fit(student, Faded(Distillation(teacher)), train, epochs=15, checkpoint="stage2.pt")

@@ -5,7 +5,6 @@ from functools import partial
 
 import pytest
 import torch
-from kdhelpers.training.many import run_arms
 from small_data import Small, same, split, weights
 from torch import nn
 
@@ -14,6 +13,7 @@ from kdhelpers.objectives.distillation import Distillation
 from kdhelpers.objectives.objective import Objective, Supervised
 from kdhelpers.objectives.teacher import Teacher
 from kdhelpers.training.fit import fit
+from kdhelpers.training.many import run_arms
 
 pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from kdhelpers.training.loop import TrainingError
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
 
@@ -22,6 +21,7 @@ from kdhelpers.temperature import ExponentialDecay, LearnedTemperature
 from kdhelpers.training import fit as training
 from kdhelpers.training import stacked
 from kdhelpers.training.checkpoint import CheckpointError
+from kdhelpers.training.loop import TrainingError
 from kdhelpers.training.optimizers import cosine, nesterov
 from kdhelpers.training.side_by_side import SideBySide
 

@@ -15,7 +15,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from forked import forked, forks, in_two_processes
-from kdhelpers.training.loop import TrainingError
 from lightning_fabric import Fabric
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
@@ -33,6 +32,7 @@ from kdhelpers.training import fit as training
 from kdhelpers.training.checkpoint import CheckpointError
 from kdhelpers.training.devices import make_fabric
 from kdhelpers.training.fit import fit
+from kdhelpers.training.loop import TrainingError
 
 fit = partial(fit, device="cpu", progress=False)
 sgd = partial(torch.optim.SGD, momentum=0.9, nesterov=True)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from kdhelpers.training.loop import TrainingError
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,6 +21,7 @@ from kdhelpers.objectives.objective import Objective, Supervised, Terms
 from kdhelpers.objectives.teacher import Teacher
 from kdhelpers.training import fit as training
 from kdhelpers.training.fit import fit_together
+from kdhelpers.training.loop import TrainingError
 from kdhelpers.training.optimizers import cosine, nesterov
 
 fit = partial(training.fit, device="cpu", progress=False)
