@@ -79,10 +79,8 @@ def surroundings() -> dict[str, Any]:
     with kd.capture(teacher, "stage2.0") as features, torch.no_grad():
         teacher(own["images"])
     cells = json.loads((ROOT / "notebooks" / "01_mnist_kd.ipynb").read_text("utf-8"))["cells"]
-    exec(
-        "".join(next(c["source"] for c in cells if "parameters" in c["metadata"].get("tags", []))),
-        own,
-    )
+    tagged = (c["source"] for c in cells if "parameters" in c["metadata"].get("tags", []))
+    exec("".join(next(tagged)), own)
     own["student_features"] = features["stage2.0"]
     own["regressor"] = kd.models.Regressor(*[features["stage2.0"].shape[1]] * 2)
     return names | losses | own
