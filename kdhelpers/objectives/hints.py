@@ -80,7 +80,6 @@ class LayerPair(nn.Module):
     def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
         """The weighted loss, a scalar."""
         if self.regressor is not None:
-            self._check_sides(self.regressor, student_features, teacher_features)
             student_features = self.regressor(student_features)
             if student_features.shape != teacher_features.shape:
                 raise ValueError(
@@ -89,17 +88,6 @@ class LayerPair(nn.Module):
                     f"is {tuple(teacher_features.shape)}; make it with regressor_between."
                 )
         return self.weight * self.loss(student_features, teacher_features)
-
-    def _check_sides(self, regressor: nn.Module, student: Tensor, teacher: Tensor) -> None:
-        _tensors.check_maps(student, name=f"the student's {self.student_layer!r}")
-        _tensors.check_maps(teacher, name=f"the teacher's {self.teacher_layer!r}")
-        takes = regressor.convolution.in_channels if isinstance(regressor, Regressor) else None
-        if takes == teacher.shape[1] != student.shape[1]:
-            raise ValueError(
-                f"the regressor takes {takes} channels, as the teacher's {self.teacher_layer!r} "
-                f"has, but it belongs on the side of the student, whose {self.student_layer!r} "
-                f"has {student.shape[1]}; make it with regressor_between."
-            )
 
     def figures(self) -> dict[str, float]:
         """What the loss has to tell of the last epoch."""

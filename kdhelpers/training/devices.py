@@ -113,32 +113,31 @@ def placed(
     module: nn.Module, device: torch.device, *, channels_last: bool | None = None
 ) -> Iterator[None]:
     """The module on a device inside, in a memory layout; afterwards where and as it was."""
-    tensors = [*module.parameters(), *module.buffers()]
-    before = [(tensor, tensor.device, _is_channels_last(tensor)) for tensor in tensors]
     modes = [(part, part.training) for part in module.modules()]
-    module.to(device)
-    if channels_last is not None:
-        module.to(memory_format=_layout(channels_last))
+    before = {name: (tensor.device, tensor.stride()) for name, tensor in _tensors_of(module)}
+    layout = torch.channels_last if channels_last else torch.contiguous_format
     try:
+        for _, tensor in _tensors_of(module):
+            data = tensor.data.to(device)
+            if channels_last is not None and tensor.ndim == 4:
+                data = data.contiguous(memory_format=layout)
+            tensor.data = data
         yield
     finally:
-        for tensor, own, last in before:
-            tensor.data = tensor.data.to(own)
-            if tensor.ndim == 4 and _is_channels_last(tensor) != last:
-                tensor.data = tensor.data.contiguous(memory_format=_layout(last))
+        for name, tensor in _tensors_of(module):
+            own, strides = before.get(name, (device, tensor.stride()))
+            data = tensor.data.to(own)
+            if data.stride() != strides:
+                data = torch.empty_strided(data.shape, strides, dtype=data.dtype, device=own)
+                data.copy_(tensor.data)
+            tensor.data = data
         for part, mode in modes:
             part.training = mode
 
 
-def _is_channels_last(tensor: Tensor) -> bool:
-    last = torch.channels_last
-    return (
-        tensor.ndim == 4 and tensor.is_contiguous(memory_format=last) and not tensor.is_contiguous()
-    )
-
-
-def _layout(channels_last: bool) -> torch.memory_format:
-    return torch.channels_last if channels_last else torch.contiguous_format
+def _tensors_of(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """By name: a network may put another tensor in the place of a buffer while it trains."""
+    return [*module.named_parameters(), *module.named_buffers()]
 
 
 def in_processes(

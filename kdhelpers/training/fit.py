@@ -6,12 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import nn
 
 from kdhelpers._values import check_callable, check_int, check_type
 from kdhelpers.data.split import Split
 from kdhelpers.objectives.objective import Objective
-from kdhelpers.training.devices import Place, in_processes, of_fabric, place_for
+from kdhelpers.training.devices import Place, in_processes, of_fabric, place_for, placed
 from kdhelpers.training.loop import History, OnEpoch, TrainingError, train_student
 from kdhelpers.training.many import check_no_dropout
 from kdhelpers.training.recipe import Recipe, check_student, checkpoint_file
@@ -108,8 +109,10 @@ def _fit_in_processes(
     """Train copies in several processes and take over what the first one has learned."""
     alone = partial(_in_one_process, work, train.to("cpu"))
     place = dict(device=str(recipe.device), precision=recipe.precision, devices=recipe.devices)
+    cpu = torch.device("cpu")  # what travels lies there
     try:
-        learned = in_processes(alone, student.cpu(), objective.cpu(), **place)  # type: ignore[arg-type]
+        with placed(student, cpu), placed(objective, cpu):
+            learned = in_processes(alone, student, objective, **place)  # type: ignore[arg-type]
     except ChildProcessError as error:
         raise TrainingError(
             "training with several devices failed in one of its processes; what is defined in a "

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from kdhelpers._random import random_state_kept
-from kdhelpers._values import check_int, check_list
+from kdhelpers._values import check_callable, check_int, check_list, short_repr
 from kdhelpers.data.batching import Batch, Views, batches
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import accuracy, predict
@@ -61,6 +61,8 @@ def run_arms(
         plan = {arm: list(runs) for arm, runs in arms.items()}
     else:
         check_list(seeds, int, name="seeds")
+        for arm, run in arms.items():
+            check_callable(run, name=f"the arm {short_repr(arm)}", called="run(seed)")
         plan = {a: [partial(_with_seed, run, seed) for seed in seeds] for a, run in arms.items()}
     flat = [run for runs in plan.values() for run in runs]
     results = iter(_in_threads(flat, workers))

@@ -75,7 +75,7 @@ class Recipe:
             raise ValueError(f"give epochs or steps, not both: {self.epochs} and {self.steps}.")
         check_int(self.batch_size, name="batch_size", least=1)
         check_number(self.lr, 1e-30, 1e30, name="lr")
-        check_number(self.ema, 0.0, 1.0 - 1e-9, name="ema")
+        check_number(self.ema, 0.0, 0.999999, name="ema")
         check_number(self.checkpoint_interval, name="checkpoint_interval")
         check_callable(self.optimizer, name="optimizer", called="optimizer(parameters, lr=lr)")
         if self.schedule is not None:

@@ -21,13 +21,24 @@ VIEWS = Views(flip=True, shift=1)
 
 
 class Counting(Small):
-    """Counts the images that it is shown."""
+    """Counts the images that it and its copies are shown."""
 
-    seen = 0
+    def __init__(self) -> None:
+        super().__init__(seed=4)
+        self.shown = Counted()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        self.seen += len(inputs)
+        self.shown.append(len(inputs))
         return super().forward(inputs)
+
+    @property
+    def seen(self) -> int:
+        return sum(self.shown)
+
+
+class Counted(list[int]):
+    def __deepcopy__(self, memo: object) -> "Counted":
+        return self
 
 
 def test_supervised_is_cross_entropy() -> None:
@@ -109,7 +120,7 @@ def test_cached_logits_are_those_of_the_live_teacher_in_any_order(views: Views) 
 
 
 def test_each_logit_is_computed_once_and_shared_between_runs() -> None:
-    train, network = split(), Counting(seed=4)
+    train, network = split(), Counting()
     shared = Teacher(network, cache=True)
     for seed in range(3):
         fit(Small(seed=seed), Distillation(shared), train, epochs=3, seed=seed, device="cpu")

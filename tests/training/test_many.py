@@ -1,0 +1,416 @@
+"""Runs at the same time, and students side by side, end as each would have ended alone."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from small_data import Small, same, split, weights
+from torch import Tensor, nn
+
+from kdhelpers._random import initial_weights
+from kdhelpers.data.batching import Views
+from kdhelpers.data.split import Split
+from kdhelpers.models.build import MNISTCNN, PlainCNN
+from kdhelpers.objectives.distillation import Distillation, Faded
+from kdhelpers.objectives.hints import Hint, LayerPair
+from kdhelpers.objectives.objective import Objective, Supervised
+from kdhelpers.objectives.teacher import Teacher
+from kdhelpers.temperature import ExponentialDecay, LearnedTemperature
+from kdhelpers.training import fit as training
+from kdhelpers.training import many
+from kdhelpers.training.checkpoint import CheckpointError
+from kdhelpers.training.loop import TrainingError
+from kdhelpers.training.many import run_arms
+from kdhelpers.training.optimizers import cosine, nesterov
+from kdhelpers.training.side_by_side import SideBySide, refusal
+
+pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
+
+fit = partial(training.fit, device="cpu", progress=False)
+fit_many = partial(many.fit_many, device="cpu", progress=False)
+
+SEEDS = (3, 0, 7)
+POOL = split(90)
+SETTINGS: dict[str, Any] = dict(epochs=3, batch_size=8, lr=1e-2)
+
+
+def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    with initial_weights(seed):  # safe in threads
+        return make()
+
+
+def student(seed: int, channels: tuple[int, int] = (3, 4)) -> nn.Module:
+    return seeded(lambda: MNISTCNN(channels, image_size=8, num_classes=3), seed)
+
+
+def students() -> list[nn.Module]:
+    return [student(seed) for seed in SEEDS]
+
+
+def subsets() -> list[Split]:
+    """29 samples in batches of 8: the last batch is a smaller one."""
+    return [POOL.take(29, seed=seed) for seed in SEEDS]
+
+
+def sharp_teacher() -> nn.Module:
+    """Sure of itself: of a soft one, T's gradient at a high T is rounding and nothing else."""
+    make = partial(PlainCNN, (3, 4), 5, in_channels=1, image_size=8, num_classes=3)
+    teacher = seeded(make, 9)
+    with torch.no_grad():
+        for parameter in teacher.parameters():
+            parameter.mul_(3)
+    return teacher
+
+
+def supervised() -> list[Objective]:
+    return [Supervised(label_smoothing=0.1 * number) for number in range(3)]
+
+
+def distilled(cache: bool | None = None, **options: Any) -> list[Distillation]:
+    teacher = Teacher(sharp_teacher(), cache=cache)
+    return [Distillation(teacher, **options) for _ in SEEDS]
+
+
+def learned() -> list[Objective]:
+    teacher = Teacher(sharp_teacher())
+    return [
+        Distillation(teacher, temperature=LearnedTemperature(theta=theta, ramp=2), alpha=0.5)
+        for theta in (-1.0, 0.0, 1.0)
+    ]
+
+
+def of_all_kinds() -> list[Objective]:
+    """A different objective for each student, on one teacher."""
+    decaying, learning, faded = distilled()
+    decaying.temperature = ExponentialDecay(start=5, factor=0.6)
+    learning.temperature = LearnedTemperature(ramp=2)
+    return [decaying, learning, Faded(faded)]
+
+
+def hints() -> list[Objective]:
+    teacher = Teacher(student(9, (3, 5)))
+    return [Hint(teacher, LayerPair("conv1", "conv1")) for _ in SEEDS]
+
+
+# -- the runs of an experiment --------------------------------------------------------------------
+
+
+def test_runs_in_threads_are_those_of_one_after_the_other_and_carry_their_seed() -> None:
+    kept, live = Teacher(sharp_teacher(), cache=True), Teacher(student(9), cache=False)
+
+    def arm(objective: Callable[[], Objective], seed: int) -> dict[str, Any]:
+        network = student(seed)
+        fit(network, objective(), POOL, seed=seed, **SETTINGS)
+        return weights(network)
+
+    arms = {
+        "alone": partial(arm, Supervised),
+        "kept": partial(arm, lambda: Distillation(kept)),
+        "live": partial(arm, lambda: Distillation(live)),
+        "hint": partial(arm, lambda: Hint(live, LayerPair("conv1", "conv1"))),
+    }
+    three, one = run_arms(arms, SEEDS, workers=3), run_arms(arms, SEEDS)
+    assert list(one) == list(three) == list(arms)
+    for name in arms:
+        for first, second, seed in zip(one[name], three[name], SEEDS, strict=True):
+            assert first.pop("seed") == second.pop("seed") == seed
+            assert same(first, second)
+    assert not same(one["alone"][0], one["alone"][1])
+
+
+def test_what_is_no_dict_is_handed_back_and_lists_of_runs_need_no_seeds() -> None:
+    assert run_arms({"a": lambda seed: -seed}, [1, 2], workers=2) == {"a": [-1, -2]}
+    assert run_arms({"a": [dict, list], "b": []}, workers=2) == {"a": [{}, []], "b": []}
+    assert run_arms({}, [1], workers=2) == {}
+
+
+def test_runs_share_the_time_and_the_threads() -> None:
+    meeting = threading.Barrier(2, timeout=300)  # only two at the same time get past it
+
+    def meet(seed: int) -> int:
+        meeting.wait()
+        return torch.get_num_threads()
+
+    assert run_arms({"a": meet, "b": meet}, [0], workers=2) == {"a": [1], "b": [1]}
+
+
+def test_the_first_error_is_raised_and_what_has_not_started_is_given_up() -> None:
+    begun = []
+
+    def run(number: int) -> None:
+        if number == 0:
+            raise ZeroDivisionError("on purpose")
+        begun.append(number)
+        threading.Event().wait(0.05)
+
+    with pytest.raises(ZeroDivisionError, match="on purpose"):
+        run_arms({"a": run}, range(100), workers=2)
+    assert len(begun) < 99
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"workers": "2"}, "workers must be a whole number, got '2'"),
+        ({"seeds": 3}, "seeds must be a list, got 3"),
+        ({"seeds": [0.5]}, r"seeds\[0\] must be a int, got 0.5"),
+        ({"arms": {"a": 1}}, r"the arm 'a' must be a function, called as run\(seed\), got 1"),
+    ],
+)
+def test_what_cannot_be_run_is_one_sentence(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        run_arms(**{"arms": {"a": abs}, "seeds": [0], **change})
+
+
+def test_dropout_trains_alone_only() -> None:
+    def train(seed: int) -> None:
+        fit(Small(seed=seed), Supervised(), POOL, epochs=1)
+
+    run_arms({"alone": train}, [0])
+    with pytest.raises(ValueError, match=r"the layer 'drop' is dropout.*use workers=1"):
+        run_arms({"alone": train}, [0], workers=2)
+
+
+# -- many students: the same as each alone --------------------------------------------------------
+
+
+def check_against_fit(
+    objectives: Callable[[], Sequence[Objective]],
+    make: Callable[[int], nn.Module] = student,
+    *,
+    workers: int = 1,
+    exact: bool = False,
+    **options: Any,
+) -> None:
+    settings = SETTINGS | options
+    together, own = [make(seed) for seed in SEEDS], objectives()
+    histories = fit_many(together, own, subsets(), seeds=SEEDS, workers=workers, **settings)
+    for number, objective in enumerate(objectives()):
+        alone = make(SEEDS[number])
+        history = fit(alone, objective, subsets()[number], seed=SEEDS[number], **settings)
+        assert not same(weights(alone), weights(make(SEEDS[number])))
+        for one, other in ((alone, together[number]), (objective, own[number])):
+            if exact:
+                assert same(weights(one), weights(other))
+            for name, tensor in one.state_dict().items():
+                torch.testing.assert_close(tensor, other.state_dict()[name], atol=2e-5, rtol=2e-4)
+        for expected, row in zip(history, histories[number], strict=True):
+            assert list(row) == list(expected)
+            assert row | {"seconds": 0} == pytest.approx(expected | {"seconds": 0}, abs=1e-4)
+            assert row["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("objectives", "options"),
+    [
+        (supervised, {"workers": 2}),
+        (distilled, {}),
+        (partial(distilled, temperature=2.0, alpha=0.0), {}),
+        (learned, {"workers": 5}),
+        (of_all_kinds, {}),
+        (lambda: [Supervised(), *distilled(alpha=1.0)[1:]], {}),
+        (partial(distilled, True), {"views": Views(flip=True, shift=1), "validation": POOL}),
+        (partial(distilled, False), {"views": Views(flip=True), "validation": POOL}),
+        (supervised, {"optimizer": nesterov, "schedule": cosine}),
+    ],
+)
+def test_side_by_side_each_ends_as_alone_up_to_rounding(
+    objectives: Callable[[], Sequence[Objective]],
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(many, "_in_threads", partial(side_by_side_only, many._in_threads))
+    check_against_fit(objectives, **options)
+
+
+def side_by_side_only(in_threads: Callable[..., Any], runs: Any, workers: int) -> Any:
+    assert all(run.func is many._fit_side_by_side for run in runs)
+    return in_threads(runs, workers)
+
+
+def test_what_cannot_lie_side_by_side_is_trained_by_fit_bit_for_bit() -> None:
+    def several(seed: int) -> nn.Module:
+        return student(seed, (3, 4 + seed % 2))
+
+    exactly = partial(check_against_fit, workers=2, exact=True)
+    exactly(distilled, several)
+    exactly(hints)
+    exactly(supervised, ema=0.5)
+    check_against_fit(supervised, lambda seed: Small(seed=seed), exact=True)  # dropout
+    with pytest.raises(ValueError, match="the layer 'drop' is dropout"):
+        exactly(supervised, lambda seed: Small(seed=seed))
+
+
+class Layers(nn.Module):
+    """All that can lie side by side: strides, groups, no biases, two kinds of pooling, modes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3, padding="same", bias=False)
+        self.norm = nn.BatchNorm2d(4)
+        self.second = nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2)
+        self.rest = nn.Sequential(
+            nn.ReLU(), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+            nn.Linear(24, 5, bias=False), nn.LeakyReLU(), nn.Linear(5, 3),
+        )  # fmt: skip
+        self.rest[4].weight.requires_grad_(False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        assert inputs.size()[1] == inputs.size(1) == 1
+        values = self.second(torch.tanh(self.norm(self.first(inputs))))
+        return self.rest[4:](torch.flatten(self.rest[:3](values), 1))
+
+
+def test_every_known_layer_with_buffers_and_a_frozen_one() -> None:
+    assert refusal([seeded(Layers, 0)] * 2, [torch.zeros(2, 1, 8, 8)] * 2) is None
+    check_against_fit(supervised, lambda seed: seeded(Layers, seed), validation=POOL)
+
+
+def test_logits_side_by_side_are_those_of_each() -> None:
+    networks = [seeded(Layers, seed).eval() for seed in SEEDS]
+    stack = SideBySide(networks).eval()
+    images = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    logits = stack(images)
+    assert logits.shape == (5, 3, 3)
+    for number, network in enumerate(networks):
+        torch.testing.assert_close(logits[:, number], network(images[:, number : number + 1]))
+        assert same(stack.state_of(number), weights(network))
+
+
+class Head(nn.Module):
+    """A linear layer, after something that does not lie side by side."""
+
+    def __init__(self, before: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.fc = nn.Linear(64, 3)
+        self.before = before
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.fc(self.before(inputs))
+
+
+class Single(Head):
+    def __init__(self) -> None:
+        super().__init__(lambda x: x.flatten(1))
+        self.scale = nn.Parameter(torch.ones(()))
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (Small(), "'dropout'"),
+        (nn.Conv2d(1, 3, 3), r"logits \[B, C\]"),
+        (Single(), "'scale' is a single number"),
+        (Head(lambda x: x.view(len(x.shape), -1)), "know no 'view'"),
+        (Head(lambda x: torch.cat([x.flatten(1)[:1]] * 2)), "not subscriptable"),
+        (Head(lambda x: F.relu(x.flatten(1)) + 1), "unsupported operand"),
+        (Head(lambda x: x.flatten(2).flatten(1)), r"only flatten\(1\)"),
+        (Head(lambda x: F.conv2d(torch.ones(2, 1, 8, 8), x)), "know no 'conv2d'"),
+    ],
+)
+def test_networks_that_cannot_lie_side_by_side(network: nn.Module, reason: str) -> None:
+    images = [torch.zeros(2, 1, 8, 8)] * 2
+    assert reason.replace("\\", "") in str(refusal([network, network], images))
+
+
+def test_networks_of_several_architectures_cannot() -> None:
+    images, frozen = [torch.zeros(2, 1, 8, 8)] * 2, student(0)
+    next(frozen.parameters()).requires_grad_(False)
+    for other in (student(0, (4, 4)), frozen):
+        assert "one architecture" in str(refusal([student(0), other], images))
+
+
+# -- interrupted ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_run_goes_on_bit_for_bit(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = partial(
+        fit_many, trains=subsets(), seeds=SEEDS, workers=workers, run="many",
+        checkpoint_dir=tmp_path, **SETTINGS,
+    )  # fmt: skip
+    whole, again = students(), students()
+    expected = run(whole, learned(), run="")
+    steps: Counter[int] = Counter()
+
+    def interrupted(self: LearnedTemperature, epoch: int, epochs: int) -> Tensor:
+        steps[id(self)] += torch.is_grad_enabled()
+        if steps[id(self)] == 7:  # in the second epoch
+            raise KeyboardInterrupt
+        return forward(self, epoch, epochs)
+
+    forward = LearnedTemperature.forward
+    with monkeypatch.context() as patched:
+        patched.setattr(LearnedTemperature, "forward", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(again, learned())
+    names = {1: ["many.pt"], 2: ["many-0.pt", "many-1.pt"]}[workers]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert all(same(weights(a), weights(b)) for a, b in zip(again, students(), strict=True))
+    resumed, finished, done = learned(), students(), learned()
+    found = run(again, resumed)
+    assert all(same(weights(a), weights(b)) for a, b in zip(whole, again, strict=True))
+    assert [[row | {"seconds": 0} for row in each] for each in found] == [
+        [row | {"seconds": 0} for row in each] for each in expected
+    ]
+    assert run(finished, done) == found  # nothing left to do
+    assert all(same(weights(a), weights(b)) for a, b in zip(whole, finished, strict=True))
+    assert all(same(weights(a), weights(b)) for a, b in zip(resumed, done, strict=True))
+
+
+@pytest.mark.parametrize("changed", ["seeds", "data", "student"])
+def test_the_checkpoint_of_another_run_is_refused(changed: str, tmp_path: Path) -> None:
+    run = partial(fit_many, objectives=supervised(), run="r", checkpoint_dir=tmp_path, **SETTINGS)
+    run(students(), trains=subsets(), seeds=SEEDS, epochs=1)
+    networks, trains = students(), subsets()
+    if changed == "student":
+        networks.reverse()
+    if changed == "data":
+        trains.reverse()
+    seeds = (3, 0, 8) if changed == "seeds" else SEEDS
+    with pytest.raises(CheckpointError, match=f"its {changed} is"):
+        run(networks, trains=trains, seeds=seeds)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run() -> None:
+    networks = students()
+    with torch.no_grad():
+        next(networks[1].parameters()).fill_(float("nan"))
+    with pytest.raises(TrainingError, match="the loss became nan in epoch 1"):
+        fit_many(networks, supervised(), subsets(), seeds=SEEDS, **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"objectives": supervised()[1:]}, "one objective, one split and one seed for each, got 3"),
+        ({"trains": subsets()[1:]}, "one objective, one split and one seed for each, got 3 and 3"),
+        ({"seeds": SEEDS[1:]}, "one split and one seed for each, got 3 and 3, 3, 2"),
+        (dict(students=[], objectives=[], trains=[], seeds=[]), "got 0 and 0, 0, 0"),
+        ({"students": [student(0)] * 3}, "a network of its own"),
+        ({"objectives": [Supervised()] * 3}, "an objective of its own"),
+        (
+            {"objectives": distilled(temperature=LearnedTemperature())},
+            "a learned temperature of its own",
+        ),
+        ({"trains": [split(29, classes=4, seed=seed) for seed in SEEDS]}, "has 3 classes"),
+        ({"seeds": (0, 1, -1)}, "seed must be 0 or more, got -1|seed must be at least 0, got -1"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"workers": 0}, "workers must be at least 1"),
+    ],
+)
+def test_what_many_students_need_is_one_sentence(change: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = dict(
+        students=students(), objectives=supervised(), trains=subsets(), seeds=SEEDS, **SETTINGS
+    )
+    with pytest.raises(ValueError, match=message):
+        fit_many(**arguments | change)
