@@ -58,9 +58,7 @@ class Distillation(Objective):
         check_temperature(temperature)
         if not is_number(alpha) or not 0 <= alpha <= 1:
             raise ValueError(f"alpha must lie between 0 and 1, got {short_repr(alpha)}.")
-        check_callable(
-            soft_loss, name="soft_loss", called="(student_logits, teacher_logits, temperature=T)"
-        )
+        check_callable(soft_loss, name="soft_loss", called="loss(student, teacher, temperature=T)")
         self.teacher = Teacher.of(teacher)
         self.temperature = temperature
         self.alpha = alpha
@@ -152,10 +150,7 @@ class Faded(Objective):
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
         terms: Terms = self.objective(student, batch)
         if self.term not in terms:
-            raise ValueError(
-                f"the objective has no term {short_repr(self.term)} to fade, it has "
-                f"{', '.join(map(repr, terms))}."
-            )
+            raise ValueError(f"the objective has no term {self.term!r} to fade, it has {[*terms]}.")
         return terms | {self.term: self.factor * terms[self.term]}
 
     def figures(self) -> dict[str, float]:

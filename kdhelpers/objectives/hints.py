@@ -80,14 +80,17 @@ class LayerPair(nn.Module):
     def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
         """The weighted loss, a scalar."""
         if self.regressor is not None:
-            student_features = self.regressor(student_features)
-            if student_features.shape != teacher_features.shape:
-                raise ValueError(
-                    f"the regressor turns {self.student_layer!r} into "
-                    f"{tuple(student_features.shape)}, but the teacher's {self.teacher_layer!r} "
-                    f"is {tuple(teacher_features.shape)}; make it with regressor_between."
-                )
+            student_features = self._mapped(self.regressor(student_features), teacher_features)
         return self.weight * self.loss(student_features, teacher_features)
+
+    def _mapped(self, mapped: Tensor, teacher_features: Tensor) -> Tensor:
+        if mapped.shape != teacher_features.shape:  # which some losses would broadcast
+            raise ValueError(
+                f"the regressor turns {self.student_layer!r} into {tuple(mapped.shape)}, but the "
+                f"teacher's {self.teacher_layer!r} is {tuple(teacher_features.shape)}; make it "
+                "with regressor_between."
+            )
+        return mapped
 
     def figures(self) -> dict[str, float]:
         """What the loss has to tell of the last epoch."""
@@ -201,9 +204,7 @@ class WithFeatures(Objective):
         with capture(student, *(pair.student_layer for pair in pairs.values())) as own:
             terms: Terms = self.objective(student, batch)
         if taken := terms.keys() & pairs.keys():
-            raise ValueError(
-                f"the objective already has a term {min(taken)!r}; name the pair otherwise."
-            )
+            raise ValueError(f"the objective already has a term {min(taken)!r}; rename the pair.")
         guides = (self._guides or self._guides_on(batch.inputs.device))(batch.inputs)
         return terms | {
             name: pair(own[pair.student_layer], guides[pair.teacher_layer])
@@ -247,10 +248,7 @@ def regressor_between(
         ValueError: an unknown layer, one whose output is no map (B, channels, H, W), networks
             that do not take the images, a kernel other than 1 or 3, or another type of argument.
     """
-    _tensors.check_network(student, name="student")
-    _tensors.check_network(teacher, name="teacher")
     check_type(train, Split, name="train")
-    _tensors.check_readable(train.images, name="the images of the split")
     images = train.normalise(train.images[:2])
     with taking(student, images):
         own = _outputs(student, [student_layer], images)[student_layer]

@@ -12,7 +12,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._values import check_callable, is_number, short_repr
+from kdhelpers._values import check_callable, check_number
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 
@@ -20,11 +20,10 @@ Terms = dict[str, Tensor]
 
 
 class Objective(nn.Module):
-    """The base of all objectives: nothing to prepare, nothing to tell."""
+    """The base of all objectives: nothing to prepare, nothing to tell.
 
-    def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        """The weighted terms, scalars, by name."""
-        raise NotImplementedError
+    `forward(student, batch)` returns the weighted terms, scalars, by name.
+    """
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
         """Called once before training, with the split on its device: remember what can be."""
@@ -57,11 +56,7 @@ class Supervised(Objective):
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
-        if not is_number(label_smoothing) or not 0 <= label_smoothing < 1:
-            raise ValueError(
-                "label_smoothing must be at least 0 and below 1, got "
-                f"{short_repr(label_smoothing)}."
-            )
+        check_number(label_smoothing, 0.0, 0.999999, name="label_smoothing")
         self.label_smoothing = label_smoothing
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:

@@ -49,34 +49,17 @@ def _free(path: str | Path) -> str:
         return "unknown"
 
 
-def resume(
-    path: Path | None, parts: dict[str, Any], settings: dict[str, Any], epochs: int
+def load(
+    path: Path, parts: dict[str, Any], settings: dict[str, Any], epochs: int
 ) -> list[dict[str, float]]:
-    """The history that a run goes on from, its state put into `parts`; [] where there is none.
-
-    Raises:
-        CheckpointError: as for `load`, or it holds more epochs than are asked for.
-    """
-    if path is None or not path.exists():
-        return []
-    history = load(path, parts, settings)
-    if len(history) > epochs:
-        raise CheckpointError(
-            f"{short_path(path)} holds {len(history)} epochs, more than the {epochs} asked for; "
-            "delete it or give another path."
-        )
-    return history
-
-
-def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[dict[str, float]]:
     """Put the saved state into `parts` and return the history so far.
 
     Only tensors and plain values are read (`weights_only`): a file that carries code is
     refused.
 
     Raises:
-        CheckpointError: the file is not a checkpoint of ours, is damaged, or was made with
-            other settings; the parts are as they were.
+        CheckpointError: the file is not a checkpoint of ours, is damaged, was made with other
+            settings, or holds more epochs than are asked for; the parts are as they were.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -91,18 +74,22 @@ def load(path: Path, parts: dict[str, Any], settings: dict[str, Any]) -> list[di
     except Exception as error:
         raise CheckpointError(
             f"{short_path(path)} cannot be read as a checkpoint ({type(error).__name__}); delete "
-            "it to "
-            "start afresh, or give another path."
+            "it to start afresh, or give another path."
         ) from error
     if not known:
         raise CheckpointError(f"{short_path(path)} was written by another version; delete it.")
     for name in sorted(settings.keys() | kept.keys(), key=str):
         if settings.get(name) != kept.get(name):
+            theirs, ours = _short(kept.get(name)), _short(settings.get(name))
             raise CheckpointError(
-                f"{short_path(path)} belongs to another run: its {name} is "
-                f"{_short(kept.get(name))}, "
-                f"this run has {_short(settings.get(name))}; {_remedy(name)}."
+                f"{short_path(path)} belongs to another run: its {name} is {theirs}, this run has "
+                f"{ours}; {_remedy(name)}."
             )
+    if len(rows) > epochs:
+        raise CheckpointError(
+            f"{short_path(path)} holds {len(rows)} epochs, more than the {epochs} asked for; "
+            "delete it or give another path."
+        )
     before = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
     try:
         complete = {name: state[name] for name in parts}  # before anything is changed

@@ -77,7 +77,7 @@ class _WithFabric:
 
 def place_for(device: str, precision: str) -> Place:
     """One device of this machine in a precision; both have been checked."""
-    kind, index = check_place(device, precision)
+    kind, index = kind_and_index(device)
     if precision == "fp32":
         return OneDevice(torch.device(kind, index) if kind == "cuda" else torch.device(kind))
     chosen: list[int] | int = [index] if kind == "cuda" else 1
@@ -155,7 +155,7 @@ def in_processes(
     """
     from torch.multiprocessing.spawn import ProcessException, spawn
 
-    kind, _ = check_place(device, precision)
+    kind, _ = kind_and_index(device)
     with tempfile.TemporaryDirectory() as folder, socket.socket() as chosen:
         result = Path(folder) / "result.pt"
         chosen.bind(("127.0.0.1", 0))
@@ -199,44 +199,44 @@ def _in_one_process(
     torch.distributed.destroy_process_group()
 
 
-def check_place(device: str, precision: str = "fp32", devices: int = 1) -> tuple[str, int]:
-    """Kind and index of a device that this machine has, in a precision and so many times.
+def check_place(device: str, precision: str, devices: int) -> None:
+    """Check for devices that this machine has, in a precision that they have.
 
     Raises:
         ValueError: an unknown precision, or devices that this machine does not have.
     """
     check_choice(precision, PRECISIONS, name="precision")
+    kind, _ = kind_and_index(device)
+    if precision == "fp16" and kind == "cpu":
+        raise ValueError("precision 'fp16' needs a GPU; use 'bf16' or 'fp32' on a CPU.")
+    if check_int(devices, name="devices", least=1) == 1:
+        return
+    if ":" in str(device) or kind == "mps":
+        raise ValueError(f"devices={devices} needs device 'cuda' or 'cpu', not one device alone.")
+    gpus = kind == "cuda"
+    most = torch.cuda.device_count() if gpus else max(2, os.cpu_count() or 1)
+    if devices > most:
+        what = f"{most} {'GPUs' if gpus else 'processor cores'}"
+        raise ValueError(f"devices={short_repr(devices)}, but this machine has {what}.")
+
+
+def kind_and_index(device: str | torch.device) -> tuple[str, int]:
+    """A device of this machine: "cpu", "cuda" or "mps", and which of them.
+
+    Raises:
+        ValueError: what names none, or none that this machine has.
+    """
     check_type(device, str, torch.device, name="device")
-    device = str(device)
-    kind, _, number = device.partition(":")
+    kind, _, number = str(device).partition(":")
     available = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available()}
     available["mps"] = torch.backends.mps.is_available()
     numbered = number.isdecimal() and number.isascii() and len(number) < 9
     index = int(number) if numbered else 0
+    told = short_repr(str(device))
     if kind not in available or (number and (kind != "cuda" or not numbered)):
-        raise ValueError(
-            f"device must be auto, cpu, cuda, cuda:N or mps, got {short_repr(device)}."
-        )
+        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, got {told}.")
     if not available[kind] or (kind == "cuda" and index >= torch.cuda.device_count()):
-        raise ValueError(f"this machine has no device {short_repr(device)}; use device='auto'.")
+        raise ValueError(f"this machine has no device {told}; use device='auto'.")
     if kind == "auto":
         kind = "cuda" if available["cuda"] else "mps" if available["mps"] else "cpu"
-    if precision == "fp16" and kind == "cpu":
-        raise ValueError("precision 'fp16' needs a GPU; use 'bf16' or 'fp32' on a CPU.")
-    if check_int(devices, name="devices", least=1) > 1:
-        _check_several(device, kind, int(devices))
     return kind, index
-
-
-def _check_several(device: str, kind: str, devices: int) -> None:
-    if ":" in device or kind == "mps":
-        raise ValueError(f"devices={devices} needs device 'cuda' or 'cpu', not one device alone.")
-    if kind == "cuda" and devices > torch.cuda.device_count():
-        raise ValueError(
-            f"devices={devices}, but this machine has {torch.cuda.device_count()} GPUs."
-        )
-    cores = max(2, os.cpu_count() or 1)
-    if kind == "cpu" and devices > cores:
-        raise ValueError(
-            f"devices={short_repr(devices)}, but this machine has {cores} processor cores."
-        )

@@ -15,7 +15,7 @@ from kdhelpers.objectives.objective import Objective
 from kdhelpers.training.devices import Place, in_processes, of_fabric, place_for, placed
 from kdhelpers.training.loop import History, OnEpoch, TrainingError, train_student
 from kdhelpers.training.many import check_no_dropout
-from kdhelpers.training.recipe import Recipe, check_student, checkpoint_file
+from kdhelpers.training.recipe import Recipe, check_student, file_of_run
 
 
 def fit(
@@ -81,7 +81,7 @@ def fit(
         check_callable(on_epoch, name="on_epoch", called="on_epoch(row)")
     work = partial(
         train_student, recipe=recipe, seed=check_int(seed, name="seed"), validation=validation,
-        path=checkpoint_file(recipe, run, checkpoint), on_epoch=on_epoch, progress=progress,
+        path=file_of_run(recipe, run, checkpoint), on_epoch=on_epoch, progress=progress,
     )  # fmt: skip
     if fabric is None and recipe.devices > 1:
         return _fit_in_processes(work, student, objective, train, recipe)

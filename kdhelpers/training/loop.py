@@ -75,7 +75,9 @@ def train_student(
         kept: dict[str, Any] = dict(student=student, objective=objective, optimizer=optimizer)
         kept |= {"schedule": schedule} if schedule else {}
         kept |= {"average": average} if average else {}
-        history = checkpoints.resume(path, kept, settings, epochs)
+        history = []
+        if path and path.exists():
+            history = checkpoints.load(path, kept, settings, epochs)
         step, optimizer = place.setup(step, optimizer)
 
         ended = bool([row for row in history if on_epoch and on_epoch(dict(row))])

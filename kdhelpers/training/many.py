@@ -26,7 +26,7 @@ from kdhelpers.objectives.distillation import Distillation, Faded
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
 from kdhelpers.training.devices import place_for
 from kdhelpers.training.loop import History, Row, train_student
-from kdhelpers.training.recipe import Recipe, check_student, checkpoint_file
+from kdhelpers.training.recipe import Recipe, check_student, file_of_run
 from kdhelpers.training.side_by_side import SideBySide, refusal
 
 K = TypeVar("K", bound=Hashable)
@@ -216,7 +216,7 @@ def _fit_side_by_side(
     stack, stacked = SideBySide(students), _Each(objectives, seeds)
     history = train_student(
         place, stack, stacked, cast(Split, _Splits(tuple(trains))), recipe, seed=seeds[0],
-        validation=validation, path=checkpoint_file(recipe, run, None), on_epoch=None,
+        validation=validation, path=file_of_run(recipe, run, None), on_epoch=None,
         progress=progress, stream=partial(_stream, seeds),
         validate=partial(_validated, students[0]),
     )  # fmt: skip
@@ -330,25 +330,16 @@ def _validated(student: nn.Module, stack: SideBySide, split: Split) -> Row:
     return figures
 
 
-def _check_each(
-    students: Sequence[nn.Module],
-    objectives: Sequence[Objective],
-    trains: Sequence[Split],
-    seeds: Sequence[int],
-) -> None:
-    check_list(students, nn.Module, name="students")
-    check_list(objectives, Objective, name="objectives")
-    check_list(trains, Split, name="trains")
-    check_list(seeds, int, name="seeds")
-    counts = [len(objectives), len(trains), len(seeds)]
-    if not students or counts != [len(students)] * 3:
-        raise ValueError(
-            "fit_many needs students and one objective, one split and one seed for each, got "
-            f"{len(students)} and {counts[0]}, {counts[1]}, {counts[2]}."
-        )
-    shared = len({id(one) for one in students}) + len({id(one) for one in objectives})
-    learned = [id(parameter) for each in objectives for parameter in each.parameters()]
-    if shared < 2 * len(students) or len(set(learned)) < len(learned):
+def _check_each(*each: Sequence[Any]) -> None:
+    kinds = {"students": nn.Module, "objectives": Objective, "trains": Split, "seeds": int}
+    for (name, kind), values in zip(kinds.items(), each, strict=True):
+        check_list(values, kind, name=name)
+    counts = [len(values) for values in each]
+    if not all(counts) or len(set(counts)) > 1:
+        raise ValueError(f"give every student one objective, one split and one seed, not {counts}.")
+    students, objectives, *_ = each
+    own = [*students, *objectives, *(p for each in objectives for p in each.parameters())]
+    if len({id(one) for one in own}) < len(own):
         raise ValueError(
             "each student needs to be a network of its own with an objective of its own, also "
             "with a learned temperature of its own; build them anew for every seed."

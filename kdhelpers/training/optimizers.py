@@ -12,8 +12,6 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
-from kdhelpers._values import check_int, check_type
-
 MakeOptimizer = Callable[..., Optimizer]
 MakeSchedule = Callable[[Optimizer, int], LRScheduler]
 
@@ -31,11 +29,7 @@ def one_cycle(optimizer: Optimizer, total_steps: int) -> LRScheduler:
     """Rise from lr/25 to `lr` over the first 30 % of the steps, then fall to almost 0, by cosines.
 
     Smith & Topin 2017, arXiv 1708.07120; momentum stays as it is.
-
-    Raises:
-        ValueError: no optimiser, or a number of steps that is no whole number from 1.
     """
-    total_steps = _checked(optimizer, total_steps)
     highest = [group["lr"] for group in optimizer.param_groups]
     # OneCycleLR counts the step before the first one, and wants at least one step to rise in.
     return OneCycleLR(
@@ -48,14 +42,5 @@ def one_cycle(optimizer: Optimizer, total_steps: int) -> LRScheduler:
 
 
 def cosine(optimizer: Optimizer, total_steps: int) -> LRScheduler:
-    """Fall from `lr` to 0 along half a cosine (Loshchilov & Hutter 2016, arXiv 1608.03983).
-
-    Raises:
-        ValueError: as for `one_cycle`.
-    """
-    return CosineAnnealingLR(optimizer, T_max=_checked(optimizer, total_steps))
-
-
-def _checked(optimizer: Optimizer, total_steps: int) -> int:
-    check_type(optimizer, Optimizer, name="optimizer")
-    return check_int(total_steps, name="total_steps", least=1, most=2**53)
+    """Fall from `lr` to 0 along half a cosine (Loshchilov & Hutter 2016, arXiv 1608.03983)."""
+    return CosineAnnealingLR(optimizer, T_max=total_steps)

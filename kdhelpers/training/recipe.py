@@ -79,9 +79,8 @@ class Recipe:
         check_number(self.checkpoint_interval, name="checkpoint_interval")
         check_callable(self.optimizer, name="optimizer", called="optimizer(parameters, lr=lr)")
         if self.schedule is not None:
-            check_callable(
-                self.schedule, name="schedule", called="schedule(optimizer, total_steps)"
-            )
+            called = "schedule(optimizer, total_steps)"
+            check_callable(self.schedule, name="schedule", called=called)
         check_type(self.views, Views, name="views")
         check_type(self.checkpoint_dir, str, Path, name="checkpoint_dir")
         check_place(self.device, self.precision, self.devices)
@@ -93,7 +92,7 @@ class Recipe:
         return max(1, round(self.steps / steps_per_epoch(len(train), self.batch_size)))
 
 
-def checkpoint_file(recipe: Recipe, run: str, checkpoint: str | Path | None) -> Path | None:
+def file_of_run(recipe: Recipe, run: str, checkpoint: str | Path | None) -> Path | None:
     """Where the checkpoint of a run lies, its folder made: what cannot be written shows now."""
     check_type(run, str, name="run")
     if checkpoint is None and run and recipe.checkpoint_dir:
@@ -116,28 +115,23 @@ def checkpoint_file(recipe: Recipe, run: str, checkpoint: str | Path | None) -> 
 
 def check_student(student: nn.Module, train: Split, validation: Split | None = None) -> None:
     """One forward pass of two images: shapes and labels that do not fit show now, not later."""
-    given = {"train": train} if validation is None else {"train": train, "validation": validation}
-    for what, split in given.items():
+    _tensors.check_network(student, name="the student")
+    if not any(p.requires_grad for p in student.parameters()):
+        raise ValueError("the student has no parameter to train: none requires a gradient.")
+    for what, split in {"train": train, "validation": validation or train}.items():
         check_type(split, Split, name=what)
         _tensors.check_readable(split.images, name=f"the images of {what}")
         if len(split) == 0:
             raise ValueError(f"the split {what} is empty: it needs at least one image.")
-        _check_logits(student, split)
-
-
-def _check_logits(student: nn.Module, split: Split) -> None:
-    _tensors.check_network(student, name="the student")
-    if not any(p.requires_grad for p in student.parameters()):
-        raise ValueError("the student has no parameter to train: none requires a gradient.")
-    lowest, highest = (int(bound) for bound in torch.aminmax(split.labels))
-    images = split.images[:2].to(next(student.parameters()).device)
-    logits = ask(student, split.normalise(images))
-    if logits.ndim != 2:
-        raise ValueError(f"the student must return logits [B, C], got {list(logits.shape)}.")
-    if lowest < 0:
-        raise ValueError(f"labels must start at 0, got {lowest}; number the classes from 0.")
-    if highest >= logits.shape[1]:
-        raise ValueError(
-            f"labels run from {lowest} to {highest}, but the student has {logits.shape[1]} "
-            f"classes (0 to {logits.shape[1] - 1}); build it with num_classes={highest + 1}."
-        )
+        images = split.images[:2].to(next(student.parameters()).device)
+        logits = ask(student, split.normalise(images))
+        if logits.ndim != 2:
+            raise ValueError(f"the student must return logits [B, C], got {list(logits.shape)}.")
+        lowest, highest = (int(bound) for bound in torch.aminmax(split.labels))
+        if lowest < 0:
+            raise ValueError(f"labels must start at 0, got {lowest}; number the classes from 0.")
+        if highest >= logits.shape[1]:
+            raise ValueError(
+                f"labels run from {lowest} to {highest}, but the student has {logits.shape[1]} "
+                f"classes (0 to {logits.shape[1] - 1}); build it with num_classes={highest + 1}."
+            )

@@ -392,10 +392,13 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"objectives": supervised()[1:]}, "one objective, one split and one seed for each, got 3"),
-        ({"trains": subsets()[1:]}, "one objective, one split and one seed for each, got 3 and 3"),
-        ({"seeds": SEEDS[1:]}, "one split and one seed for each, got 3 and 3, 3, 2"),
-        (dict(students=[], objectives=[], trains=[], seeds=[]), "got 0 and 0, 0, 0"),
+        (
+            {"objectives": supervised()[1:]},
+            r"give every student one objective, one split and one seed, not \[3, 2, 3, 3\]",
+        ),
+        ({"trains": subsets()[1:]}, r"not \[3, 3, 2, 3\]"),
+        ({"seeds": SEEDS[1:]}, r"not \[3, 3, 3, 2\]"),
+        (dict(students=[], objectives=[], trains=[], seeds=[]), r"not \[0, 0, 0, 0\]"),
         ({"students": [student(0)] * 3}, "a network of its own"),
         ({"objectives": [Supervised()] * 3}, "an objective of its own"),
         (
