@@ -15,8 +15,8 @@ from importlib import resources
 import torch
 from torch import nn
 
-from kdhelpers import models
 from kdhelpers._values import short_repr
+from kdhelpers.models.build import build
 
 FILE = "photodigits_vgg16.pt"
 SHA256 = "72d2c6a3da3d6b40051fb8af52c5bec7e99cf4afb166e9c3d53f56b6a8294fae"
@@ -50,7 +50,7 @@ def teacher_for(dataset: str) -> nn.Module:
             f"the teacher's weights '{FILE}' were altered; install again, or in a checkout "
             "`git restore kdhelpers/models/weights`."
         )
-    model = models.build("vgg16", width=WIDTH)
+    model = build("vgg16", width=WIDTH)
     weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     return model
