@@ -60,14 +60,7 @@ def record(plan: Plan, folder: str, digest: str) -> None:
     course.write_record(
         file, notebook="", parameters={}, metrics=metrics, device="cpu", started=0.0
     )
-    records.complete(
-        file,
-        notebook=plan.lesson.name,
-        profile=plan.profile,
-        parameters=values,
-        lesson=digest,
-        seconds=1.5,
-    )
+    records.complete(file, plan.identity | {"lesson": digest}, 1.5)
 
 
 class Inline(Executor):

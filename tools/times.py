@@ -34,10 +34,7 @@ def times(folder: Path) -> dict[str, Any]:
         if not path.is_file():
             continue
         record = read_record(path)
-        if not belongs_to(
-            record, notebook=name, profile="quick", parameters=plan.parameters,
-            lesson=plan.lesson.digest,
-        ):  # fmt: skip
+        if not belongs_to(record, plan.identity):
             raise CourseError(f"{path} is not a quick run of the lesson as it is; run it again")
         seconds[name], machines[name] = record["seconds"], _machine(record["environment"])
     if not seconds:

@@ -128,19 +128,12 @@ def write_record(
     return record
 
 
-def complete(
-    path: Path,
-    *,
-    notebook: str,
-    profile: str,
-    parameters: Mapping[str, Any],
-    lesson: str,
-    seconds: float,
-) -> dict[str, Any]:
+def complete(path: Path, run: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """Add to the record at `path` what only the runner knows, and return the whole.
 
     Args:
-        lesson: the digest of the lesson's code; it goes into the environment.
+        run: the run's notebook, profile, parameters, and lesson, the digest of its code, which
+            goes into the environment: `Plan.identity`.
 
     Raises:
         CourseError: the file is missing or is not a record.
@@ -148,28 +141,21 @@ def complete(
     """
     record = read_record(path)
     record |= {
-        "notebook": notebook,
-        "profile": profile,
-        "parameters": without_folders(dict(parameters)),
-        "environment": record["environment"] | {"lesson": lesson},
+        "notebook": run["notebook"],
+        "profile": run["profile"],
+        "parameters": without_folders(dict(run["parameters"])),
+        "environment": record["environment"] | {"lesson": run["lesson"]},
         "seconds": round(float(seconds), 2),
     }
     _write(Path(path), record)
     return record
 
 
-def belongs_to(
-    record: Mapping[str, Any],
-    *,
-    notebook: str,
-    profile: str,
-    parameters: Mapping[str, Any],
-    lesson: str,
-) -> bool:
-    """Whether `complete` made this record of that very run; arguments as there."""
-    found = [record[key] for key in ("notebook", "profile", "parameters")]
-    found.append(record["environment"].get("lesson"))
-    return found == [notebook, profile, without_folders(dict(parameters)), lesson]
+def belongs_to(record: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
+    """Whether `complete` made this record of that very run; it is as there."""
+    found = {key: record[key] for key in ("notebook", "profile", "parameters")}
+    found["lesson"] = record["environment"].get("lesson")
+    return found == {**run, "parameters": without_folders(dict(run["parameters"]))}
 
 
 def plain(value: Any, name: str) -> Any:

@@ -11,7 +11,9 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ __all__ = ["Outcome", "Plan", "execute", "folder_name", "plan", "prepare_folder"
 
 CHECKPOINTS = "checkpoint_dir"
 WHERE = ("data_root", "device", "devices", "workers")  # where networks train, not which
-DEEPEST = 50  # collections inside of collections in YAML
+DEEPEST = 50  # values inside of values in YAML
 
 KERNEL = "python3"  # whatever name an editor stored in the notebook
 START = 300  # seconds that a kernel may take to start, on a crowded machine
@@ -60,6 +62,13 @@ class Plan:
         """All parameters, the notebook's defaults included; `record_file` is the runner's own."""
         declared = self.lesson.parameters.values()
         return {p.name: p.default for p in declared if p.name != RECORD_FILE} | self.values
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs the same: records tell it, and `records.belongs_to` compares it."""
+        lesson = self.lesson
+        return {"notebook": lesson.name, "profile": self.profile, "lesson": lesson.digest,
+                "parameters": self.parameters}  # fmt: skip
 
 
 def plan(
@@ -138,7 +147,8 @@ def _with(plan: Plan, layer: _Layer) -> Plan:
         value = given[name]
         try:
             if isinstance(value, str) and declared.type not in ("int", "float", "bool", "str"):
-                value = _parse(value, otherwise=value)
+                with suppress(ValueError):  # then text is what does not fit
+                    value = _parse(value)
             values[name] = convert(value, declared.type)
         except ValueError as error:
             where = f"{source}parameter {name!r} of {plan.lesson.name}"
@@ -191,7 +201,28 @@ def _from_file(path: Path) -> _Layer:
 
 
 class _Loader(yaml.SafeLoader):
-    """As papermill reads YAML: dates stay text."""
+    """YAML as papermill reads it (dates stay text), without aliases, which can grow endlessly, and
+    without a key that stands twice, of which one would be lost unseen.
+    """
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("aliases such as *name are not supported")
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise ValueError("it is nested too deeply")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        counted = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if twice := [key for key, count in counted.items() if count > 1]:
+            raise ValueError(f"the key {short_repr(twice[0])} stands twice")
+        return node
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -200,56 +231,19 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def _parse(text: str, **otherwise: Any) -> Any:
-    """What YAML holds, without aliases, which can grow endlessly, and without a key that stands
-    twice, of which one would be lost unseen.
+def _parse(text: str) -> Any:
+    """What YAML holds.
 
     Raises:
-        ValueError: in a few words, why this is not YAML; unless there is an `otherwise`.
+        ValueError: in a few words, why this is none.
     """
     try:
-        _check_events(yaml.parse(text))
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            _check_keys(node)
-            return None if node is None else loader.construct_document(node)
-        finally:
-            loader.dispose()
+        return yaml.load(text, _Loader)  # it is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ValueError(f"{line}{error.problem}") from error
     except Exception as error:  # a tag that does not fit (!!int x) raises whatever it likes
-        if otherwise:
-            return otherwise["otherwise"]
-        if isinstance(error, yaml.MarkedYAMLError):
-            line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-            raise ValueError(f"{line}{error.problem}") from error
-        deep = isinstance(error, RecursionError)
-        reason = "it is nested too deeply" if deep else str(error).partition("\n")[0]
-        raise ValueError(reason) from error
-
-
-def _check_events(events: Iterator[yaml.Event]) -> None:
-    """Stop before anything grows: PyYAML takes seconds for brackets in thousands of brackets."""
-    depth = 0
-    for event in events:
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError("aliases such as *name are not supported")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            raise ValueError("it is nested too deeply")
-
-
-def _check_keys(node: yaml.Node | None) -> None:
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise ValueError(f"the key {short_repr(key.value)} stands twice")
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
-            _check_keys(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _check_keys(item)
+        raise ValueError(str(error).partition("\n")[0]) from error
 
 
 # -- running it -----------------------------------------------------------------------------------
@@ -400,7 +394,7 @@ def _execute(
     record, failure, died = None, None, False
     started = time.perf_counter()
     try:
-        digest = lesson.digest  # of what is executed, should the file change meanwhile
+        identity = plan.identity  # of what is executed, should the file change meanwhile
         executed = papermill.execute_notebook(
             _for_papermill(lesson.path),
             _for_papermill(notebook),
@@ -414,14 +408,8 @@ def _execute(
         failure = _stopped_early(executed, record_file if writes_record else None)
         if failure is None:
             if writes_record:
-                record = records.complete(
-                    record_file,
-                    notebook=lesson.name,
-                    profile=plan.profile,
-                    parameters=plan.parameters,
-                    lesson=digest,
-                    seconds=time.perf_counter() - started,
-                )
+                seconds = time.perf_counter() - started
+                record = records.complete(record_file, identity, seconds)
                 record_file.replace(folder / record_file.name)
             kept.unlink(missing_ok=True)  # of an earlier run
             kept = folder / notebook.name

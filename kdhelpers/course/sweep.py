@@ -13,14 +13,8 @@ import os
 import re
 import statistics
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Executor,
-    Future,
-    ThreadPoolExecutor,
-    wait,
-)
+from concurrent import futures
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,27 +27,10 @@ from tqdm import tqdm
 
 from kdhelpers._files import atomic, write_text
 from kdhelpers._values import check_int, short_path, short_repr
+from kdhelpers.course import records, run
 from kdhelpers.course.lesson import Notebook
-from kdhelpers.course.records import (
-    RECORD_FILE,
-    CourseError,
-    belongs_to,
-    plain,
-    read_json,
-    read_record,
-    wanted,
-    without_folders,
-)
-from kdhelpers.course.run import (
-    QUIET,
-    Plan,
-    describe,
-    execute,
-    folder_name,
-    plan,
-    prepare_folder,
-    refine,
-)
+from kdhelpers.course.records import CourseError, wanted, without_folders
+from kdhelpers.course.run import Plan
 
 __all__ = ["LIST", "SEEDS", "STATUSES", "Point", "Row", "SweepResult", "columns", "expand"]
 __all__ += ["finished", "is_drawable", "is_per_seed", "rows", "seed_count", "sweep"]
@@ -89,8 +66,8 @@ class Point:
 
         The same run has the same name in every sweep over the same parameters.
         """
-        run = [self.plan.lesson.name, self.plan.profile, self.plan.parameters]
-        return folder_name(self.values, run)
+        identity = [self.plan.lesson.name, self.plan.profile, self.plan.parameters]
+        return run.folder_name(self.values, identity)
 
 
 def expand(
@@ -128,7 +105,7 @@ def expand(
     for combination in itertools.product(*axes.values()):
         values = dict(zip(axes, combination, strict=True))
         own = {targets[name]: _given(plan, name, value) for name, value in values.items()}
-        points.append(Point(values, refine(plan, own)))
+        points.append(Point(values, run.refine(plan, own)))
     return points
 
 
@@ -186,7 +163,7 @@ def _axis(plan: Plan, name: str, items: list[Any]) -> list[Any]:
     target = _target(plan, name)
     axis: dict[str, Any] = {}
     for item in items:
-        value = refine(plan, {target: _given(plan, name, item)}).values[target]
+        value = run.refine(plan, {target: _given(plan, name, item)}).values[target]
         value = value if target == name else value[0]
         if (written := json.dumps(value, sort_keys=True)) in axis:
             raise CourseError(f"the grid has {name} = {short_repr(value)} twice")
@@ -277,19 +254,19 @@ def sweep(
     """
     wanted(notebook, str, Path, name="a lesson")
     wanted(out_dir, str, Path, type(None), name="out_dir")
-    (shared,) = plan(
+    (shared,) = run.plan(
         [notebook], profile=profile, parameters=parameters, parameter_file=parameter_file
     )
     lesson = shared.lesson
-    if RECORD_FILE not in lesson.parameters:
+    if records.RECORD_FILE not in lesson.parameters:
         raise CourseError(
-            f"{lesson.name} has no parameter {RECORD_FILE!r}, so it writes no record and "
+            f"{lesson.name} has no parameter {records.RECORD_FILE!r}, so it writes no record and "
             "cannot be swept"
         )
     points = expand(shared, grid, fixed=parameters or {})
     workers = _checked_workers(workers, executor)
     folder = Path(out_dir) if out_dir else Path("runs") / "sweeps" / lesson.name
-    prepare_folder(folder, [shared], cell_timeout)
+    run.prepare_folder(folder, [shared], cell_timeout)
     with _alone_in(folder):
         write_list(folder, points)
         todo = [point for point in points if not finished(folder, point)]
@@ -366,7 +343,7 @@ def _kill_kernels() -> None:
     """End the kernels that the runner has started in this process, and what they have started."""
     for kernel in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            if QUIET[-1] in kernel.cmdline():
+            if run.QUIET[-1] in kernel.cmdline():
                 for process in (*kernel.children(recursive=True), kernel):
                     process.kill()
 
@@ -385,7 +362,7 @@ def _run(
     attempts = {_submit(executor, folder, each, cell_timeout): (each, 1) for each in todo}
     try:
         while attempts:
-            for future in wait(attempts, return_when=FIRST_COMPLETED).done:
+            for future in futures.wait(attempts, return_when=futures.FIRST_COMPLETED).done:
                 point, attempt = attempts.pop(future)
                 failure, died = _failure(future)
                 if died and attempt < ATTEMPTS:
@@ -422,7 +399,7 @@ def _failure(future: Future[str | None]) -> tuple[str | None, bool]:
     except BrokenExecutor:
         return f"the process that ran it died {ATTEMPTS} times (killed, or out of memory)", True
     except Exception as error:
-        return describe(error)[0], False
+        return run.describe(error)[0], False
 
 
 def run_point(
@@ -435,8 +412,10 @@ def run_point(
     """
     if plan.lesson.digest != digest:
         return f"{plan.lesson.path.name} has changed since the sweep began; start the sweep again"
-    prepare_folder(folder, [plan])
-    outcome = execute(plan, folder, progress=False, patience=PATIENCE, cell_timeout=cell_timeout)
+    run.prepare_folder(folder, [plan])
+    outcome = run.execute(
+        plan, folder, progress=False, patience=PATIENCE, cell_timeout=cell_timeout
+    )
     if outcome.died:
         raise KernelDied(outcome.failure)
     return outcome.failure
@@ -461,11 +440,8 @@ def write_list(folder: Path, points: Sequence[Point]) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    plan = points[0].plan
-    content = {
-        "notebook": plan.lesson.name,
-        "profile": plan.profile,
-        "lesson": plan.lesson.digest,
+    identity = points[0].plan.identity
+    content = {key: identity[key] for key in ("notebook", "profile", "lesson")} | {
         "points": [
             {
                 "folder": point.folder,
@@ -494,9 +470,7 @@ def finished(folder: Path, point: Point) -> bool:
     The lesson is the same if the code of its cells is. Whether the package has changed is not
     asked: every record names the commit.
     """
-    plan = point.plan
-    run = {"notebook": plan.lesson.name, "profile": plan.profile, "lesson": plan.lesson.digest}
-    return _record(folder, point.folder, run | {"parameters": plan.parameters}) is not None
+    return _record(folder, point.folder, point.plan.identity) is not None
 
 
 def rows(folder: Path) -> list[Row]:
@@ -506,17 +480,17 @@ def rows(folder: Path) -> list[Row]:
         CourseError: there is no list of points, or it is damaged.
     """
     path, where = folder / LIST, short_path(folder / LIST)[1:-1]
-    content = read_json(path, where)
+    content = records.read_json(path, where)
     try:
-        content = plain(content, LIST)
-        run = {key: _text(content[key]) for key in ("notebook", "profile", "lesson")}
+        content = records.plain(content, LIST)
+        one = {key: _text(content[key]) for key in ("notebook", "profile", "lesson")}
         points = [
             (_text(each["folder"]), dict(each["values"].items()), dict(each["parameters"].items()))
             for each in content["points"]
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CourseError(f"{where} is not the list of a sweep's points") from error
-    return [_row(folder, *point, run=run) for point in points]
+    return [_row(folder, *point, one) for point in points]
 
 
 def _text(value: Any) -> str:
@@ -527,9 +501,9 @@ def _text(value: Any) -> str:
 
 
 def _row(
-    folder: Path, name: str, values: dict[str, Any], parameters: dict[str, Any], run: dict[str, str]
+    folder: Path, name: str, values: dict[str, Any], parameters: dict[str, Any], one: dict[str, str]
 ) -> Row:
-    record = _record(folder, name, run | {"parameters": parameters})
+    record = _record(folder, name, one | {"parameters": parameters})
     if record is not None:
         metrics = _flat(record["metrics"], seed_count(parameters))
         return Row(values, "ok", record["seconds"], metrics, "", name)
@@ -540,12 +514,12 @@ def _row(
     return Row(values, "failed", None, {}, failure.strip(), name)
 
 
-def _record(folder: Path, name: str, run: Mapping[str, Any]) -> dict[str, Any] | None:
+def _record(folder: Path, name: str, one: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
-        record = read_record(_place(folder, name) / f"{run['notebook']}.json")
+        record = records.read_record(_place(folder, name) / f"{one['notebook']}.json")
     except CourseError:
         return None
-    return record if belongs_to(record, **run) else None
+    return record if records.belongs_to(record, one) else None
 
 
 def _flat(metrics: Any, seeds: int, name: str = "") -> dict[str, Any]:
