@@ -33,7 +33,8 @@ WHERE = ("data_root", "device", "devices", "workers")  # where networks train, n
 DEEPEST = 50  # values inside of values in YAML
 
 KERNEL = "python3"  # whatever name an editor stored in the notebook
-START = 300  # seconds that a kernel may take to start, on a crowded machine
+START = 120  # seconds that a kernel may take to start, on a crowded machine
+STARTS = 3  # at once two kernels may be given one port, and the second of them does not start
 # The kernel's own log would go to the terminal: a warning about TCP at every start (since
 # ipykernel 7.3), now and then an error about being stopped, which it may also log as Tornado's.
 # Errors in cells do not go there.
@@ -395,16 +396,22 @@ def _execute(
     started = time.perf_counter()
     try:
         identity = plan.identity  # of what is executed, should the file change meanwhile
-        executed = papermill.execute_notebook(
-            _for_papermill(lesson.path),
-            _for_papermill(notebook),
-            parameters=injected,
-            kernel_name=KERNEL,
-            progress_bar={"desc": lesson.name} if progress else False,
-            start_timeout=START,
-            execution_timeout=cell_timeout,
-            extra_arguments=[*QUIET],
-        )
+        for left in reversed(range(STARTS)):
+            try:
+                executed = papermill.execute_notebook(
+                    _for_papermill(lesson.path),
+                    _for_papermill(notebook),
+                    parameters=injected,
+                    kernel_name=KERNEL,
+                    progress_bar={"desc": lesson.name} if progress else False,
+                    start_timeout=START,
+                    execution_timeout=cell_timeout,
+                    extra_arguments=[*QUIET],
+                )
+                break
+            except RuntimeError:
+                if not left or _started_cells(notebook):
+                    raise
         failure = _stopped_early(executed, record_file if writes_record else None)
         if failure is None:
             if writes_record:

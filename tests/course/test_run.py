@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import papermill
 import pytest
 from filelock import FileLock
 from tiny_course import START, write_lesson
@@ -286,6 +287,23 @@ def test_a_kernel_that_does_not_start_leads_to_the_doctor(
     (outcome,) = run.run("1", progress=False)
     assert str(outcome.failure).endswith("the kernel did not start; `kdhelpers doctor` looks for "
                                          "the reason")  # fmt: skip
+
+
+def test_a_kernel_whose_port_was_taken_starts_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[Any] = []
+
+    def unlucky(*arguments: Any, **options: Any) -> Any:
+        starts.append(arguments)
+        if len(starts) < 3:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+        return execute(*arguments, **options)
+
+    execute = papermill.execute_notebook
+    monkeypatch.setattr(papermill, "execute_notebook", unlucky)
+    assert run.run("1", progress=False)[0].ok
+    assert len(starts) == 3
 
 
 def test_a_record_of_another_kernel_is_none_of_ours(root: Path) -> None:
