@@ -47,6 +47,12 @@ def is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
+def require(ok: object, sentence: str) -> None:
+    """Raise ValueError with the sentence unless the condition holds."""
+    if not ok:
+        raise ValueError(sentence)
+
+
 def check_number(value: object, low: float = 0.0, high: float = HEAVIEST, *, name: str) -> float:
     """The number as a float, in [low, high]."""
     if not is_number(value) or not low <= value <= high:

@@ -11,7 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from kdhelpers import _tensors
-from kdhelpers._values import check_int, check_ints, check_type, is_int, is_number, short_repr
+from kdhelpers._values import (
+    check_int,
+    check_ints,
+    check_number,
+    check_type,
+    require,
+    short_repr,
+)
 from kdhelpers.data.batching import Views
 from kdhelpers.data.split import Split
 
@@ -87,19 +94,14 @@ def predict(
     """
     _tensors.check_network(model)
     check_type(split, Split, name="split")
+    check_type(views, Views, type(None), name="views")
     _tensors.check_readable(split.images, name="the images of the split")
-    if len(split) == 0:
-        raise ValueError("the split is empty: there is nothing to predict.")
-    if batch_size is not None:
-        batch_size = check_int(batch_size, name="batch_size", least=1)
-    if views is not None:
-        check_type(views, Views, name="views")
-    if not is_int(view) or not 0 <= view < len(views or Views()):
-        raise ValueError(
-            f"view must be between 0 and {len(views or Views()) - 1}, got {short_repr(view)}."
-        )
+    require(len(split), "the split is empty: there is nothing to predict.")
+    check_int(view, name="view", most=len(views or Views()) - 1)
     device = next((p.device for p in model.parameters()), split.images.device)
-    size = batch_size or (CPU_BATCH if device.type == "cpu" else ACCELERATOR_BATCH)
+    if batch_size is None:
+        batch_size = CPU_BATCH if device.type == "cpu" else ACCELERATOR_BATCH
+    size = check_int(batch_size, name="batch_size", least=1)
     logits: list[Tensor] = []
     with evaluating(model):
         for images in split.images.split(size):
@@ -132,20 +134,11 @@ def agreement(student_logits: Tensor, teacher_logits: Tensor) -> float:
     Raises:
         ValueError: logits of two shapes, or as for `accuracy`.
     """
-    _tensors.check_readable(student_logits, name="student_logits")
-    _tensors.check_readable(teacher_logits, name="teacher_logits")
-    if student_logits.shape != teacher_logits.shape:
-        raise ValueError(
-            "agreement needs logits of one shape, got "
-            f"{list(student_logits.shape)} and {list(teacher_logits.shape)}."
-        )
-    if not torch.isfinite(teacher_logits).all():
-        raise ValueError("the teacher's logits contain NaN or infinity.")
-    if student_logits.ndim != 2 or not student_logits.numel() or teacher_logits.is_complex():
-        raise ValueError(
-            f"agreement needs real logits [N, C], got {teacher_logits.dtype} "
-            f"{list(student_logits.shape)}."
-        )
+    _check_rows(student_logits, name="student_logits")
+    _check_rows(teacher_logits, name="teacher_logits")
+    shapes = f"{list(student_logits.shape)} and {list(teacher_logits.shape)}"
+    same = student_logits.shape == teacher_logits.shape
+    require(same, f"agreement needs logits of one shape, got {shapes}.")
     return accuracy(student_logits, teacher_logits.float().argmax(1))
 
 
@@ -215,17 +208,8 @@ def latency(
     from torch.utils.benchmark import Timer
 
     input_shape = _shape(model, input_shape)
-    if not is_int(batch_size) or not is_number(seconds) or batch_size < 1 or not seconds > 0:
-        raise ValueError(
-            "batch_size must be at least 1 and seconds above 0, got "
-            f"{short_repr(batch_size)} and {short_repr(seconds)}."
-        )
-    if seconds > LONGEST or batch_size * math.prod(input_shape) > MOST_PIXELS:
-        raise ValueError(
-            f"batch_size or seconds is too large: {short_repr(batch_size)} and "
-            f"{short_repr(seconds)}; this "
-            f"measures for at most {LONGEST:g} seconds."
-        )
+    check_int(batch_size, name="batch_size", least=1, most=MOST_PIXELS // math.prod(input_shape))
+    check_number(seconds, 1e-6, LONGEST, name="seconds")
     own = torch.Generator().manual_seed(0)  # the global random state is left as it is
     inputs = torch.randn(batch_size, *input_shape, generator=own)
     inputs = inputs.to(_device(model))
@@ -252,8 +236,7 @@ def evaluate(
         "calibration_error": calibration_error(logits, split.labels),
     }
     if teacher_logits is not None:
-        _tensors.check_readable(teacher_logits, name="teacher_logits")
-        figures["agreement"] = agreement(logits, teacher_logits.to(logits.device))
+        figures["agreement"] = agreement(logits, torch.as_tensor(teacher_logits).to(logits.device))
     return figures
 
 
@@ -261,10 +244,8 @@ def _shape(model: nn.Module, shape: Sequence[int]) -> tuple[int, int, int]:
     """The checked shape of an image for a checked network."""
     _tensors.check_network(model)
     channels, height, width = check_ints(shape, name="input_shape", count=3, most=2**16)
-    if channels * height * width > MOST_PIXELS:
-        raise ValueError(
-            f"input_shape must be that of an image (C, H, W), got {short_repr(shape)}."
-        )
+    told = f"input_shape must be that of an image (C, H, W), got {short_repr(shape)}."
+    require(channels * height * width <= MOST_PIXELS, told)
     return channels, height, width
 
 
@@ -272,24 +253,17 @@ def _device(model: nn.Module) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
-def _check_rows(logits: Tensor, labels: Tensor) -> None:
-    _tensors.check_readable(logits, name="logits")
+def _check_rows(logits: Tensor, labels: Tensor | None = None, *, name: str = "logits") -> None:
+    """Finite logits [N, C], and a class index for each row."""
+    _tensors.check_readable(logits, name=name)
+    kind = f"{name} must be floating point, got {logits.dtype}; convert with .float()."
+    require(logits.is_floating_point(), kind)
+    if labels is None:
+        labels = torch.zeros(logits.shape[:1], dtype=torch.int64)
     _tensors.check_readable(labels, name="labels")
-    if not logits.is_floating_point():
-        raise ValueError(
-            f"logits must be floating point, got {logits.dtype}; convert with .float()."
-        )
-    if logits.ndim != 2 or labels.shape != logits.shape[:1] or len(labels) == 0:
-        raise ValueError(
-            f"logits must be [N, C] with labels [N] and N at least 1, got {list(logits.shape)} "
-            f"and {list(labels.shape)}."
-        )
-    if not torch.isfinite(logits).all():
-        raise ValueError("logits contain NaN or infinity: the network has diverged.")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"labels must be whole numbers, got {labels.dtype}.")
-    lowest, highest = (int(bound) for bound in torch.aminmax(labels))
-    if lowest < 0 or highest >= logits.shape[1]:
-        raise ValueError(
-            f"labels must lie between 0 and {logits.shape[1] - 1}, got {lowest} to {highest}."
-        )
+    shapes = f"{list(logits.shape)} and {list(labels.shape)}"
+    fits = logits.ndim == 2 and labels.shape == logits.shape[:1] and logits.numel()
+    require(fits, f"{name} must be [N, C] with labels [N] and N at least 1, got {shapes}.")
+    diverged = f"{name} contain NaN or infinity: the network has diverged."
+    require(torch.isfinite(logits).all(), diverged)
+    _tensors.check_labels(labels, like=logits.cpu() if labels.is_cpu else logits)

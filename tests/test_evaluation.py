@@ -22,7 +22,6 @@ from kdhelpers.evaluation import (
     latency,
     predict,
     size,
-    to_device,
 )
 from kdhelpers.models.build import build
 
@@ -135,9 +134,9 @@ def test_logits_are_in_single_precision_whatever_the_network_returns() -> None:
         (0, {}, "the split is empty"),
         (11, {"batch_size": 0}, "batch_size must be at least 1, got 0"),
         (11, {"batch_size": -1}, "batch_size must be at least 1, got -1"),
-        (11, {"views": Views(shift=1), "view": 9}, "view must be between 0 and 8, got 9"),
-        (11, {"views": Views(shift=1), "view": -1}, "view must be between 0 and 8, got -1"),
-        (11, {"view": 1}, "view must be between 0 and 0, got 1"),
+        (11, {"views": Views(shift=1), "view": 9}, "view must be at most 8, got 9"),
+        (11, {"views": Views(shift=1), "view": -1}, "view must be at least 0, got -1"),
+        (11, {"view": 1}, "view must be at most 0, got 1"),
     ],
 )
 def test_impossible_predictions_are_refused(
@@ -162,17 +161,6 @@ def test_evaluating_passes_an_interrupt_on_and_restores() -> None:
         assert not any(model.modes())
         raise KeyboardInterrupt
     assert model.modes() == MIXED
-
-
-@pytest.mark.parametrize("channels_last", [True, False])
-def test_moving_lays_out_the_filters_and_keeps_the_numbers(channels_last: bool) -> None:
-    model, data = Watched(), split()
-    model.to(memory_format=torch.preserve_format if channels_last else torch.channels_last)
-    before = predict(model, data)
-    to_device(model, torch.device("cpu"), channels_last=channels_last)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    assert model.body[0].weight.is_contiguous(memory_format=layout)
-    torch.testing.assert_close(predict(model, data), before)
 
 
 # accuracy, agreement
@@ -289,7 +277,7 @@ def test_shapes_that_do_not_fit_are_refused_by_both_shapes(
 
 @pytest.mark.parametrize("shape", [(4, 2), (5, 3), (4,)])
 def test_agreement_of_other_shapes_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="agreement needs logits of one shape"):
+    with pytest.raises(ValueError, match="needs logits of one shape|must be .N, C."):
         agreement(torch.zeros(4, 3), torch.zeros(shape))
 
 
@@ -352,7 +340,7 @@ def test_latency_shows_the_batch_to_the_network() -> None:
     "options", [{"batch_size": 0}, {"seconds": 0}, {"seconds": -1.0}, {"seconds": math.nan}]
 )
 def test_a_latency_of_nothing_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="batch_size must be at least 1 and seconds above 0"):
+    with pytest.raises(ValueError, match="(batch_size must be at least 1|seconds must be a number from)"):
         latency(Watched(), (3, 8, 8), **options)
 
 
@@ -371,7 +359,7 @@ def test_evaluating_gives_accuracy_and_calibration_and_agreement_if_asked() -> N
 
 
 def test_teacher_logits_of_another_split_are_refused() -> None:
-    with pytest.raises(ValueError, match="agreement needs logits of one shape"):
+    with pytest.raises(ValueError, match="needs logits of one shape|must be .N, C."):
         evaluate(Watched(), split(11), teacher_logits=torch.zeros(10, 5))
 
 

@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdhelpers import _tensors
 from kdhelpers._random import generator
-from kdhelpers._values import check_int, check_type, is_int, short_repr
+from kdhelpers._values import check_int, check_type
 from kdhelpers.data.split import Split
 
 LARGEST_SHIFT = 64
@@ -33,39 +32,14 @@ class Views:
     shift: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.flip, bool) or not is_int(self.shift) or self.shift < 0:
-            raise ValueError(
-                "flip must be True or False and shift a whole number of pixels from 0, got "
-                f"{short_repr(self.flip)} and {short_repr(self.shift)}."
-            )
+        check_type(self.flip, bool, name="flip")
         check_int(self.shift, name="shift", most=LARGEST_SHIFT)
 
     def __len__(self) -> int:
         return (1 + self.flip) * (2 * self.shift + 1) ** 2
 
-    def _check(self, images: Tensor, view: Tensor) -> None:
-        _tensors.check_dense(images, name="images")
-        _tensors.check_dense(view, name="view")
-        if images.ndim != 4 or view.shape != images.shape[:1] or view.dtype != torch.int64:
-            raise ValueError(
-                "images must be [B, C, H, W] with an int64 view [B] for each, got "
-                f"{list(images.shape)} and {view.dtype} {list(view.shape)}."
-            )
-        _tensors.check_same_device(view, images, name="view")
-        if view.device.type == "cpu" and len(view):
-            low, high = (int(bound) for bound in view.aminmax())
-            if low < 0 or high >= len(self):
-                raise ValueError(
-                    f"view must be between 0 and {len(self) - 1}, got {low} to {high}."
-                )
-
     def __call__(self, images: Tensor, view: Tensor) -> Tensor:
-        """Images [B, C, H, W], each in its own view [B]: one gather for the whole batch.
-
-        Raises:
-            ValueError: other shapes, two devices, or (on a CPU) a view that does not exist.
-        """
-        self._check(images, view)
+        """Images [B, C, H, W], each in its own view [B]: one gather for the whole batch."""
         if len(self) == 1:
             return images
         side = 2 * self.shift + 1
@@ -122,17 +96,12 @@ def batches(
         channels_last: the memory layout of the inputs (their shape stays the same).
 
     Raises:
-        ValueError: `batch_size` is less than 1 or than `world_size`, `seed` or `epoch` is
-            negative, `rank` is not below `world_size`, or an argument is of the wrong type.
+        ValueError: `batch_size` is less than 1 or than `world_size`, or `seed` is negative.
     """
-    check_type(split, Split, name="split")
-    world_size = check_int(world_size, name="world_size", least=1, most=2**16)
-    rank = check_int(rank, name="rank", most=world_size - 1)
     batch_size = check_int(batch_size, name="batch_size", least=world_size)
     if len(split) == 0:
         return
     views = Views() if views is None else views
-    check_type(views, Views, name="views")
     batch_size = min(batch_size, max(len(split), world_size))  # an absurd one overflows PyTorch
     order, view = torch.arange(len(split)), torch.zeros(len(split), dtype=torch.int64)
     if seed is not None:
@@ -159,14 +128,7 @@ def batches(
 
 
 def steps_per_epoch(count: int, batch_size: int, world_size: int = 1) -> int:
-    """How many batches a training epoch of `count` samples has.
-
-    Raises:
-        ValueError: an argument is no whole number, or less than 0 (`count`) or 1.
-    """
-    count = check_int(count, name="count")
-    batch_size = check_int(batch_size, name="batch_size", least=1)
-    world_size = check_int(world_size, name="world_size", least=1)
+    """How many batches a training epoch of `count` samples has."""
     return -(-(count - _left_out(count, batch_size, world_size)) // batch_size)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kdhelpers import _tensors
-from kdhelpers._values import MOST, check_int
+from kdhelpers._values import MOST, check_int, require
 
 LARGEST_IMAGE = 512  # pixels along a side
 
@@ -27,12 +27,7 @@ def mean_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     Raises:
         ValueError: `images` is empty or not uint8 [N, C, H, W].
     """
-    _tensors.check_readable(images, name="images")
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.numel() == 0:
-        raise ValueError(
-            f"images must be uint8 [N, C, H, W] and not empty, got {images.dtype} "
-            f"{list(images.shape)}."
-        )
+    _check_images(images)
     means, deviations = [], []
     for channel in images.unbind(1):
         # Whole numbers up to the last division: no machine can round differently.
@@ -54,15 +49,10 @@ def resize(images: Tensor, size: int) -> Tensor:
         ValueError: the images are not uint8, not square, or larger than `size`, or `size` is no
             whole number up to 512.
     """
-    _tensors.check_readable(images, name="images")
-    if images.dtype != torch.uint8:
-        raise ValueError(f"images must be uint8, got {images.dtype}.")
-    if images.ndim != 4 or images.numel() == 0:
-        raise ValueError(f"images must be [N, C, n, n] and not empty, got {list(images.shape)}.")
-    size = check_int(size, name="size", least=-MOST, most=LARGEST_IMAGE)
-    old = images.shape[-1]
-    if images.shape[-2] != old or size < old:
-        raise ValueError(f"cannot enlarge {list(images.shape[-2:])} images to {size} pixels.")
+    _check_images(images)
+    size, old = check_int(size, name="size", least=-MOST, most=LARGEST_IMAGE), images.shape[-1]
+    told = f"cannot enlarge {list(images.shape[-2:])} images to {size} pixels."
+    require(images.shape[-2] == old <= size, told)
     if size == old:
         return images
     weights = torch.zeros(size, old, dtype=torch.float64)
@@ -74,3 +64,10 @@ def resize(images: Tensor, size: int) -> Tensor:
     large = [weights @ chunk.double() @ weights.T for chunk in images.split(CHUNK)]
     total = float((2 * size) ** 2)
     return torch.cat([((2 * part + total) / (2 * total)).floor().to(torch.uint8) for part in large])
+
+
+def _check_images(images: Tensor) -> None:
+    _tensors.check_readable(images, name="images")
+    fits = images.dtype == torch.uint8 and images.ndim == 4 and images.numel()
+    got = f"{images.dtype} {list(images.shape)}"
+    require(fits, f"images must be uint8 [N, C, H, W] and not empty, got {got}.")

@@ -11,8 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kdhelpers._values import check_int, is_int, short_repr
-
 SIZE = 32
 LEFT_PART = 0.6  # of a photograph's width; the rest is for the test pictures
 
@@ -39,22 +37,7 @@ def compose(
     `part` is "left" (training) or "right" (test) and says which side of the photographs is
     used. The result depends on the arguments alone: only `Generator.random`, comparisons and
     one elementary float64 operation at a time are used, which give the same bits everywhere.
-
-    Raises:
-        ValueError: `part` is neither "left" nor "right", `digits` or `labels` are no such arrays,
-            or `count` or `seed` is no whole number (from 1 to 1,000,000, from 0).
     """
-    if not isinstance(part, str) or part not in ("left", "right"):
-        raise ValueError(f"part must be 'left' or 'right', got {short_repr(part)}.")
-    for name, array, shape in (("digits", digits, (8, 8)), ("labels", labels, ())):
-        fits = isinstance(array, np.ndarray) and array.dtype.kind in "iu" and array.size
-        if not fits or array.shape != (len(digits), *shape):
-            raise ValueError(
-                f"{name} must be whole numbers, [M, 8, 8] and [M], got {short_repr(array)}."
-            )
-    count = check_int(count, name="count", least=1, most=1_000_000)
-    if not is_int(seed) or seed < 0:
-        raise ValueError(f"seed must be 0 or more, got {short_repr(seed)}.")
     random = np.random.default_rng(seed)
     chosen = (random.random(count) * len(digits)).astype(np.int64)
     mask = _warp(digits[chosen].astype(np.float64) / 16.0, random)[:, None]

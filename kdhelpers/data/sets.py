@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from kdhelpers._random import generator
-from kdhelpers._values import MOST, check_int, is_int, short_repr
+from kdhelpers._values import MOST, check_int, require, short_repr
 from kdhelpers.data import photodigits
 from kdhelpers.data.images import LARGEST_IMAGE, mean_std, resize
 from kdhelpers.data.sources import Arrays, downloaded
@@ -64,12 +64,12 @@ def load(
             that is no whole number from 0.
         DataError: the data are missing and cannot be downloaded, or a file is damaged.
     """
-    if not isinstance(name, str) or name not in NAMES:
-        raise ValueError(f"unknown data set {short_repr(name)}; choose one of {', '.join(NAMES)}.")
+    known = isinstance(name, str) and name in NAMES
+    require(known, f"unknown data set {short_repr(name)}; choose one of {', '.join(NAMES)}.")
     if image_size is not None:
         image_size = check_int(image_size, name="image_size", least=-MOST, most=LARGEST_IMAGE)
-    if validation is not None and not is_int(validation):
-        raise ValueError(f"validation must be a whole number, got {short_repr(validation)}.")
+    if validation is not None:
+        validation = check_int(validation, name="validation", least=-MOST)
     if name == "photodigits":
         return _photodigits(image_size, validation, seed)
     if name == "digits":
@@ -78,8 +78,8 @@ def load(
     else:
         arrays, default_validation = downloaded(name, root), 5_000
     native = arrays.train_images.shape[-1]
-    if name == "cifar10" and image_size not in (None, native):
-        raise ValueError(f"cifar10 cannot be had at {image_size} pixels, only at {native}.")
+    fits = name != "cifar10" or image_size in (None, native)
+    require(fits, f"cifar10 cannot be had at {image_size} pixels, only at {native}.")
     classes = CIFAR10_CLASSES if name == "cifar10" else DIGITS
     held_out = default_validation if validation is None else validation
     size = native if image_size is None else image_size
@@ -94,10 +94,8 @@ def _three_splits(
     )
     labels = torch.from_numpy(arrays.train_labels.astype(np.int64))
     test_labels = torch.from_numpy(arrays.test_labels.astype(np.int64))
-    if not 0 <= held_out < len(images):
-        raise ValueError(
-            f"validation must be between 0 and {len(images) - 1}, got {short_repr(held_out)}."
-        )
+    most = len(images) - 1
+    require(0 <= held_out <= most, f"validation must be between 0 and {most}, got {held_out}.")
     order = torch.randperm(len(images), generator=generator(seed))
     kept, aside = order[held_out:], order[:held_out]
     mean, std = mean_std(images[kept])
@@ -120,8 +118,7 @@ def _raw_digits(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _digits(size: int, seed: int) -> Arrays:
-    if size < 8:
-        raise ValueError(f"image_size must be at least 8 for digits, got {size}.")
+    require(size >= 8, f"image_size must be at least 8 for digits, got {size}.")
     images, labels, test = _raw_digits(seed)
     # 15 grey levels a step leaves whole numbers (16 × 15 = 240) and the rounding to `resize`.
     large = resize(torch.from_numpy(images * 15)[:, None], size).numpy()
@@ -130,11 +127,9 @@ def _digits(size: int, seed: int) -> Arrays:
 
 
 def _photodigits(image_size: int | None, validation: int | None, seed: int) -> DataSet:
-    if image_size not in (None, photodigits.SIZE) or validation is not None:
-        raise ValueError(
-            "photodigits is 32 pixels wide with 1,000 validation pictures of its own; "
-            "leave image_size and validation out."
-        )
+    own = "photodigits is 32 pixels wide with 1,000 validation pictures of its own"
+    fits = image_size in (None, photodigits.SIZE) and validation is None
+    require(fits, f"{own}; leave image_size and validation out.")
     digits, labels, test = _raw_digits(seed)
     # No handwritten digit serves two splits: 1,000 for training, 200 for validation, 597 for test.
     first, second = len(test), len(test) + 200

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kdhelpers import _tensors
 from kdhelpers._random import generator
-from kdhelpers._values import is_int, is_number, short_repr
+from kdhelpers._values import check_int, is_number, require, short_repr
 
 LARGEST_MEAN = 1e6
 
@@ -36,25 +36,24 @@ class Split:
     def __post_init__(self) -> None:
         _tensors.check_dense(self.images, name="images")
         _tensors.check_dense(self.labels, name="labels")
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise ValueError(
-                f"images must be uint8 [N, C, H, W], got {self.images.dtype} "
-                f"{list(self.images.shape)}; multiply values in 0..1 by 255 and round."
-            )
-        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
-            raise ValueError(
-                f"labels must be int64 [{len(self.images)}], one for each image, got "
-                f"{self.labels.dtype} {list(self.labels.shape)}."
-            )
+        told = (
+            f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}"
+        )
+        fits = self.images.dtype == torch.uint8 and self.images.ndim == 4
+        require(fits, f"{told}; multiply values in 0..1 by 255 and round.")
+        told = f"labels must be int64 [{len(self.images)}], one for each image"
+        fits = self.labels.dtype == torch.int64 and self.labels.shape == self.images.shape[:1]
+        require(fits, f"{told}, got {self.labels.dtype} {list(self.labels.shape)}.")
         _tensors.check_same_device(self.labels, self.images, name="labels")
         for name, values, right in (
             ("mean", self.mean, lambda value: is_number(value) and abs(value) <= LARGEST_MEAN),
             ("std", self.std, lambda value: is_number(value) and 0 <= value <= LARGEST_MEAN),
             ("classes", self.classes, lambda value: isinstance(value, str)),
         ):
-            if not isinstance(values, tuple | list) or not all(map(right, values)):
-                what = "names" if name == "classes" else "finite numbers, one a channel"
-                raise ValueError(f"{name} must be {what}, got {short_repr(values)}.")
+            what = "names" if name == "classes" else "finite numbers, one a channel"
+            fits = isinstance(values, tuple | list) and all(map(right, values))
+            fits = fits and (name == "classes" or len(values) == self.images.shape[1])
+            require(fits, f"{name} must be {what}, got {short_repr(values)}.")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -75,9 +74,7 @@ class Split:
             ValueError: `count` is not between 1 and the size of the split, or `seed` is no whole
                 number from 0.
         """
-        if not is_int(count) or not 1 <= count <= len(self):
-            raise ValueError(f"count must be between 1 and {len(self)}, got {short_repr(count)}.")
-        _tensors.check_readable(self.labels, name="labels")
+        count = check_int(count, name="count", least=1, most=len(self))
         order = torch.randperm(len(self), generator=generator(seed))
         shuffled = self.labels.cpu()[order]
         rank = torch.zeros_like(shuffled)  # how many of its class came before it
@@ -88,18 +85,7 @@ class Split:
         return replace(self, images=self.images[chosen], labels=self.labels[chosen])
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 images [B, C, H, W] as float32, each channel with mean 0 and deviation 1.
-
-        Raises:
-            ValueError: no tensor of this shape, or with other channels than the split.
-        """
-        _tensors.check_dense(images, name="images")
-        counts = {len(self.mean), len(self.std), images.shape[1] if images.ndim == 4 else 0}
-        if images.ndim != 4 or len(counts) > 1 or images.dtype != torch.uint8:
-            raise ValueError(
-                f"images must be uint8 [B, {len(self.std)}, H, W], got {images.dtype} "
-                f"{list(images.shape)}."
-            )
+        """uint8 images [B, C, H, W] as float32, each channel with mean 0 and deviation 1."""
         deviation = [std or 1.0 for std in self.std]  # a channel of one value only becomes 0
         scale = [1.0 / (255.0 * std) for std in deviation]
         offset = [-mean / std for mean, std in zip(self.mean, deviation, strict=True)]
@@ -112,7 +98,6 @@ class Split:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the images and labels: two splits with the same one are the same data."""
-        _tensors.check_readable(self.images, name="images")
         digest = hashlib.sha256(repr((self.images.shape, self.mean, self.std)).encode())
         digest.update(np.ascontiguousarray(self.images.cpu().numpy()).data)
         digest.update(np.ascontiguousarray(self.labels.cpu().numpy()).data)

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from kdhelpers._values import MOST, check_int, check_ints, is_int, short_repr
+from kdhelpers._values import check_int, check_ints, check_number, is_int, require, short_repr
 
 MOST_CHANNELS = 2**16
 LARGEST_IMAGE = 1024  # pixels along a side
 MOST_CLASSES = 100_000
+WIDEST = 16.0
 
 
 class Classifier(nn.Module):
@@ -25,49 +25,23 @@ class Classifier(nn.Module):
         self, in_channels: int, image_size: int, num_classes: int, *, multiple_of: int = 1
     ) -> None:
         super().__init__()
-        check_int(in_channels, name="in_channels", least=-MOST, most=MOST_CHANNELS)
-        check_int(num_classes, name="num_classes", least=-MOST, most=MOST_CLASSES)
-        check_int(image_size, name="image_size", least=-MOST, most=LARGEST_IMAGE)
-        if in_channels < 1 or num_classes < 2:
-            raise ValueError(
-                "in_channels must be at least 1 and num_classes at least 2, "
-                f"got {in_channels} and {num_classes}."
-            )
-        if multiple_of > 1 and (image_size < multiple_of or image_size % multiple_of):
-            raise ValueError(f"image_size must be a multiple of {multiple_of}, got {image_size}.")
+        check_int(in_channels, name="in_channels", least=1, most=MOST_CHANNELS)
+        check_int(num_classes, name="num_classes", least=2, most=MOST_CLASSES)
+        check_int(image_size, name="image_size", least=1, most=LARGEST_IMAGE)
+        told = f"image_size must be a multiple of {multiple_of}, got {image_size}."
+        require(image_size % multiple_of == 0, told)
         self.input_shape = (in_channels, image_size, image_size)
         self.num_classes = num_classes
 
     def check(self, inputs: Tensor) -> None:
-        """Raise ValueError unless `inputs` is [B, C, H, W] with the C, H, W of this network.
-
-        It must have the type and device of the weights, which is looked at where the type is not
-        the usual one.
-        """
-        if not hasattr(type(inputs), "__torch_function__"):  # several networks' values have it, too
-            raise ValueError(
-                f"{type(self).__name__} takes a tensor of images, got {short_repr(inputs)}."
-            )
-        if inputs.ndim != 4 or tuple(inputs.shape[1:]) != self.input_shape:
+        """Raise ValueError unless `inputs` is [B, C, H, W] with the C, H, W of this network."""
+        if tuple(getattr(inputs, "shape", ()))[1:] != self.input_shape:
+            got = list(getattr(inputs, "shape", ())) or short_repr(inputs)
             raise ValueError(
                 f"{type(self).__name__} takes images [B, {', '.join(map(str, self.input_shape))}], "
-                f"got {list(inputs.shape)}; load the data with "
-                f"image_size={self.input_shape[-1]} or build the network for these images."
+                f"got {got}; load the data with image_size={self.input_shape[-1]} or build the "
+                "network for these images."
             )
-        if isinstance(inputs, Tensor) and (inputs.dtype != torch.float32 or inputs.is_meta):
-            self._check_kind(inputs)
-
-    def _check_kind(self, inputs: Tensor) -> None:
-        weight = next(self.parameters())
-        if inputs.device == weight.device and (
-            inputs.dtype == weight.dtype
-            or (inputs.is_floating_point() and torch.is_autocast_enabled(inputs.device.type))
-        ):
-            return
-        raise ValueError(
-            f"{type(self).__name__} is {weight.dtype} on {weight.device}, but the images are "
-            f"{inputs.dtype} on {inputs.device}; convert them with .to()."
-        )
 
 
 def scaled(channels: int, width: float) -> int:
@@ -76,9 +50,7 @@ def scaled(channels: int, width: float) -> int:
     Raises:
         ValueError: `width` is not a number above 0.
     """
-    if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width <= 16:
-        raise ValueError(f"width must be a number above 0 and at most 16, got {short_repr(width)}.")
-    return max(1, round(channels * width))
+    return max(1, round(channels * check_number(width, 1e-9, WIDEST, name="width")))
 
 
 def units(values: Any, *, name: str, count: int) -> tuple[int, ...]:
@@ -97,14 +69,10 @@ def groups(values: Any, *, name: str) -> tuple[tuple[int, ...], ...]:
         ValueError: anything else.
     """
     listed = isinstance(values, list | tuple) and len(values) > 0
-    if not listed or not all(isinstance(group, list | tuple) and group for group in values):
-        sizes = [0]
-    else:
-        sizes = [size for group in values for size in group]
-    if not all(is_int(size) and 1 <= size <= MOST_CHANNELS for size in sizes):
-        raise ValueError(
-            f"{name} must be one or more groups of channels of at least 1, got "
-            f"{short_repr(values)}; "
-            "((16, 16), (32, 32)) has two of two layers."
-        )
+    listed = listed and all(isinstance(group, list | tuple) and group for group in values)
+    sizes = [size for group in values for size in group] if listed else [0]
+    fits = all(is_int(size) and 1 <= size <= MOST_CHANNELS for size in sizes)
+    shown = "((16, 16), (32, 32)) has two of two layers"
+    wanted = f"{name} must be one or more groups of channels of at least 1"
+    require(fits, f"{wanted}, got {short_repr(values)}; {shown}.")
     return tuple(tuple(group) for group in values)

@@ -98,8 +98,6 @@ class Regressor(nn.Module):
 
     def forward(self, student_features: Tensor) -> Tensor:
         weight = self.convolution.weight
-        _tensors.check_samples(student_features, name="student_features")
-        _tensors.check_same_device(student_features, weight, name="student_features")
         _tensors.check_maps(student_features, name="student_features")
         if student_features.shape[1] != self.convolution.in_channels:
             raise ValueError(

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._values import is_int, is_number, short_repr
-from kdhelpers.models.classifier import MOST_CHANNELS, Classifier, groups, scaled
+from kdhelpers._values import check_int, check_number, is_int, require, short_repr
+from kdhelpers.models.classifier import MOST_CHANNELS, WIDEST, Classifier, groups, scaled
 
 __all__ = ["NETWORKS", "FitNet", "Network"]
 
@@ -118,28 +118,18 @@ def _check(
     stages: Stages, hidden: int, kernel_size: int, grid: int, width: float, image_size: int
 ) -> None:
     groups(stages, name="stages")
-    right = is_int(hidden) and 0 <= hidden <= MOST_CHANNELS
-    if not right or not is_number(width) or not 0 < width <= 16:
-        raise ValueError(
-            f"hidden must be at least 0 and width above 0, got {short_repr(hidden)} and "
-            f"{short_repr(width)}."
-        )
-    if not is_int(kernel_size) or not 1 <= kernel_size <= 31 or kernel_size % 2 == 0:
-        raise ValueError(
-            "kernel_size must be odd, to keep the size of a map, got "
-            f"{short_repr(kernel_size)}; 31 at most."
-        )
+    check_int(hidden, name="hidden", most=MOST_CHANNELS)
+    check_number(width, 1e-9, WIDEST, name="width")
+    check_int(kernel_size, name="kernel_size", least=1, most=31)
+    odd = f"kernel_size must be odd, to keep the size of a map, got {kernel_size}."
+    require(kernel_size % 2, odd)
     halvings = 2 ** (min(len(stages), MOST_STAGES) - 1)
-    if len(stages) > MOST_STAGES or image_size < 1 or image_size % halvings:
-        raise ValueError(
-            f"image_size must be a multiple of {halvings} for {len(stages)} stages, "
-            f"got {image_size}."
-        )
+    fits = len(stages) <= MOST_STAGES and image_size % halvings == 0
+    wanted = f"image_size must be a multiple of {halvings} for {len(stages)} stages"
+    require(fits, f"{wanted}, got {image_size}.")
     last = image_size // halvings
-    if not is_int(grid) or grid < 1 or last % grid:
-        raise ValueError(
-            f"grid must divide the last map of {last} pixels a side, got {short_repr(grid)}."
-        )
+    told = f"grid must divide the last map of {last} pixels a side, got {short_repr(grid)}."
+    require(is_int(grid) and grid >= 1 and last % grid == 0, told)
 
 
 class Network(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._values import short_repr
+from kdhelpers._values import check_choice
 from kdhelpers.models.classifier import Classifier, scaled
 
 CHANNELS = (64, 128, 256, 512)
@@ -40,8 +40,7 @@ class ResNet18(Classifier):
         image_size: int = 32,
         num_classes: int = 10,
     ) -> None:
-        if not isinstance(stem, str) or stem not in ("cifar", "imagenet"):
-            raise ValueError(f"stem must be 'cifar' or 'imagenet', got {short_repr(stem)}.")
+        check_choice(stem, ("cifar", "imagenet"), name="stem")
         multiple = 8 if stem == "cifar" else 32
         super().__init__(in_channels, image_size, num_classes, multiple_of=multiple)
         first, *_, last = channels = [scaled(c, width) for c in CHANNELS]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from kdhelpers._values import short_repr
+from kdhelpers._values import check_choice
 from kdhelpers.models.classifier import Classifier, groups, scaled
 
 MOST_BLOCKS = 10  # each halves the image
@@ -49,8 +49,7 @@ class VGG(Classifier):
         if len(blocks) > MOST_BLOCKS:
             raise ValueError(f"blocks must be at most {MOST_BLOCKS}, got {len(blocks)}.")
         super().__init__(in_channels, image_size, num_classes, multiple_of=2 ** len(blocks))
-        if not isinstance(head, str) or head not in ("linear", "mlp"):
-            raise ValueError(f"head must be 'linear' or 'mlp', got {short_repr(head)}.")
+        check_choice(head, ("linear", "mlp"), name="head")
         self.blocks = nn.Sequential()
         features = in_channels
         for block in blocks:

@@ -77,7 +77,7 @@ def test_digits_are_the_default() -> None:
 def test_the_splits_part_scikit_learns_digits_without_overlap() -> None:
     parts = data.load("digits", image_size=8)[1:]  # at 8 pixels nothing is enlarged
     images, labels = raw_digits()
-    every = Split(torch.from_numpy(images * 15), torch.from_numpy(labels), (), (), ())
+    every = Split(torch.from_numpy(images * 15), torch.from_numpy(labels), (0.0,), (1.0,), ())
     assert sum((samples(part) for part in parts), Counter()) == samples(every)
 
 
@@ -148,7 +148,7 @@ def test_photodigits_are_the_same_on_every_machine(photodigits: data.DataSet) ->
 
 def as_split(digits: np.ndarray, labels: np.ndarray) -> Split:
     images = torch.from_numpy(digits).reshape(-1, 1, 8, 8)
-    return Split(images, torch.from_numpy(labels).long(), (), (), ())
+    return Split(images, torch.from_numpy(labels).long(), (0.0,), (1.0,), ())
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_taking_depends_on_the_seed_alone(digits: data.DataSet) -> None:
 
 @pytest.mark.parametrize("count", [-1, 0, 24])
 def test_taking_none_or_too_many_is_refused(count: int) -> None:
-    with pytest.raises(ValueError, match=f"count must be between 1 and 23, got {count}"):
+    with pytest.raises(ValueError, match=f"count must be at (most 23|least 1), got {count}"):
         random_split(23).take(count)
 
 
@@ -358,7 +358,7 @@ def test_enlarging_does_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch
     [
         (torch.zeros(1, 1, 6, 6, dtype=torch.uint8), 5, r"cannot enlarge \[6, 6\] .* 5 pixels"),
         (torch.zeros(1, 1, 6, 5, dtype=torch.uint8), 8, r"cannot enlarge \[6, 5\] .* 8 pixels"),
-        (torch.zeros(1, 1, 6, 6), 8, r"images must be uint8, got torch.float32"),
+        (torch.zeros(1, 1, 6, 6), 8, r"images must be uint8 .* got torch.float32"),
     ],
     ids=["smaller", "not square", "float"],
 )
@@ -420,7 +420,7 @@ def test_a_mirrored_view_twice_is_the_image() -> None:
 
 
 def test_a_negative_shift_is_refused() -> None:
-    with pytest.raises(ValueError, match="shift a whole number of pixels from 0, got False and -1"):
+    with pytest.raises(ValueError, match="shift must be at least 0, got -1"):
         Views(shift=-1)
 
 
