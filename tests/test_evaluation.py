@@ -277,7 +277,7 @@ def test_shapes_that_do_not_fit_are_refused_by_both_shapes(
 
 @pytest.mark.parametrize("shape", [(4, 2), (5, 3), (4,)])
 def test_agreement_of_other_shapes_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="needs logits of one shape|must be .N, C."):
+    with pytest.raises(ValueError, match=r"needs logits of one shape|must be \[N, C\]"):
         agreement(torch.zeros(4, 3), torch.zeros(shape))
 
 
@@ -340,7 +340,7 @@ def test_latency_shows_the_batch_to_the_network() -> None:
     "options", [{"batch_size": 0}, {"seconds": 0}, {"seconds": -1.0}, {"seconds": math.nan}]
 )
 def test_a_latency_of_nothing_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="(batch_size must be at least 1|seconds must be a number from)"):
+    with pytest.raises(ValueError, match=r"batch_size must be at least 1|seconds must be a number"):
         latency(Watched(), (3, 8, 8), **options)
 
 
@@ -359,7 +359,7 @@ def test_evaluating_gives_accuracy_and_calibration_and_agreement_if_asked() -> N
 
 
 def test_teacher_logits_of_another_split_are_refused() -> None:
-    with pytest.raises(ValueError, match="needs logits of one shape|must be .N, C."):
+    with pytest.raises(ValueError, match=r"needs logits of one shape|must be \[N, C\]"):
         evaluate(Watched(), split(11), teacher_logits=torch.zeros(10, 5))
 
 
