@@ -19,6 +19,7 @@ COLDEST = 1e-6
 # in float32, logits of unit size: by 0.3 % at T = 300 (the gradient by 5e-5), by 5 % at T = 1000.
 HOTTEST = {torch.float32: 300.0, torch.float64: 3e6}
 
+SAME_CLASSES = "both need the same classes"
 _SOFTMAX = "1 is the plain softmax, and logit_mse the limit of large ones"
 _CLASSES_LAST = "put the classes last and flatten: .movedim(1, -1).flatten(0, -2) for (B, C, H, W)"
 _ONE_CLASS = "its softmax is always 1; a sigmoid head z stands for the two logits [0, z]"
@@ -102,11 +103,13 @@ def check_maps(tensor: Tensor, *, name: str) -> None:
 
 
 def check_pair(
-    student: Tensor, teacher: Tensor, *, what: str = "features", least: int = 1, read: bool = True
-) -> tuple[Tensor, Tensor]:
+    student: Tensor, teacher: Tensor, *, what: str = "features", least: int = 1, read: bool = True,
+    remedy: str = "", maps: bool = False,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The same samples along dimension 0, at least so many.
 
-    Returns both in the student's dtype, at least float32, the teacher's detached.
+    Of one shape where a remedy says how; or both (B, channels, H, W). Returns both in the student's
+    dtype, at least float32, the teacher's detached.
     """
     student = check_samples(student, name=f"student_{what}", read=read)
     teacher = check_samples(teacher, name=f"teacher_{what}", read=read)
@@ -116,6 +119,12 @@ def check_pair(
         raise ValueError(f"the student has {batch} samples, the teacher {others}; give one batch.")
     if batch < least:
         raise ValueError(f"a batch of {batch} has nothing to compare; use at least {least}.")
+    if remedy and student.shape != teacher.shape:  # nothing is broadcast unseen
+        shapes = f"{tuple(student.shape)} differs from the teacher's {tuple(teacher.shape)}"
+        raise ValueError(f"the student's shape {shapes}; {remedy}.")
+    if maps:
+        check_maps(student, name=f"student_{what}")
+        check_maps(teacher, name=f"teacher_{what}")
     return student, teacher.detach().to(student.dtype)
 
 
@@ -124,10 +133,10 @@ def check_logits(
 ) -> tuple[Tensor, Tensor]:
     """`check_pair` for logits of one shape (B, C), and the temperature that divides them."""
     if read or not _are_plain(student, teacher, temperature):
-        student, teacher = check_pair(student, teacher, what="logits", least=least, read=read)
-        check_matrix(student, name="student_logits")
-        check_same_shape(student, teacher, remedy="both need the same classes")
-        check_temperature(temperature, like=student)
+        student, teacher = check_pair(
+            student, teacher, what="logits", least=least, read=read, remedy=SAME_CLASSES
+        )
+        check_matrix(student, temperature, name="student_logits", read=False)
     return student, teacher.detach()
 
 
@@ -150,13 +159,18 @@ def _are_plain(student: Any, teacher: Any, temperature: Any) -> bool:
     )
 
 
-def check_matrix(logits: Tensor, *, name: str) -> None:
-    """The shape (B, C), with two classes or more."""
+def check_matrix(
+    logits: Tensor, temperature: object = 1.0, *, name: str = "logits", read: bool = True
+) -> Tensor:
+    """Logits (B, C) of two classes or more, in at least float32, and what they are divided by."""
+    logits = check_samples(logits, name=name, read=read)
     if logits.dim() != 2:
         shape = f"(batch, classes), but has {tuple(logits.shape)}"
         raise ValueError(f"{name} must have the shape {shape}; {_CLASSES_LAST}.")
     if logits.shape[1] < 2:
         raise ValueError(f"{name} has 1 class; {_ONE_CLASS}.")
+    check_temperature(temperature, like=logits)
+    return logits
 
 
 def check_loss(loss: Tensor, student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
@@ -165,13 +179,6 @@ def check_loss(loss: Tensor, student_logits: Tensor, teacher_logits: Tensor) -> 
         check_values(student_logits, name="student_logits")
         check_values(teacher_logits, name="teacher_logits")
     return loss
-
-
-def check_same_shape(student: Tensor, teacher: Tensor, *, remedy: str) -> None:
-    """Two shapes that agree, so that nothing is broadcast unseen."""
-    if student.shape != teacher.shape:
-        shapes = f"{tuple(student.shape)} differs from the teacher's {tuple(teacher.shape)}"
-        raise ValueError(f"the student's shape {shapes}; {remedy}.")
 
 
 def check_temperature(value: object, *, like: Tensor | None = None) -> None:

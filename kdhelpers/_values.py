@@ -61,6 +61,12 @@ def check_number(value: object, low: float = 0.0, high: float = HEAVIEST, *, nam
     return float(value)
 
 
+def check_weights(**weights: object) -> None:
+    """Numbers from 0 on, each told by its name."""
+    for name, weight in weights.items():
+        check_number(weight, name=name)
+
+
 def check_int(value: object, *, name: str, least: int = 0, most: int = MOST) -> int:
     """The whole number as an int, in [least, most]."""
     if not is_int(value):

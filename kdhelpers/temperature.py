@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kdhelpers._tensors import COLDEST, HOTTEST, check_matrix, check_samples, check_temperature
+from kdhelpers._tensors import COLDEST, HOTTEST, check_matrix, check_temperature
 from kdhelpers._values import HEAVIEST, check_int, check_number, short_repr
 from kdhelpers.losses.logits import kd_loss
 
@@ -45,10 +45,7 @@ class ExponentialDecay:
         _keep_numbers(self, "start", "floor")
         _keep_numbers(self, "factor", low=0, high=1)
         if self.floor > self.start:
-            raise ValueError(
-                f"floor must not be above start, but {self.floor:g} is above {self.start:g}; for "
-                "a temperature that rises use Linear or Cosine."
-            )
+            raise ValueError(f"floor must be at most start, got {self.floor:g}; Linear can rise.")
 
     def __call__(self, epoch: int, epochs: int) -> float:
         return max(self.floor, self.start * self.factor**epoch)
@@ -147,13 +144,12 @@ def check(temperature: float | Schedule) -> None:
 
     Raises ValueError: one sentence that says what was given.
     """
+    wanted = "a number or a function of (epoch, epochs) that returns one (call a class first)"
     try:
-        first = at(temperature, 0, 1)
+        check_temperature(at(temperature, 0, 1))
     except TypeError as error:
-        call = "; call the class" if isinstance(temperature, type) else ""
-        wanted = "temperature must be a number or a function of (epoch, epochs) that returns one"
-        raise ValueError(f"{wanted}, got {short_repr(temperature)}{call} ({error}).") from error
-    check_temperature(first)
+        given = short_repr(temperature)
+        raise ValueError(f"temperature must be {wanted}, got {given} ({error}).") from error
 
 
 def at(temperature: float | Schedule, epoch: int, epochs: int) -> float | Tensor:
@@ -174,8 +170,7 @@ def standardize_logits(logits: Tensor) -> Tensor:
     Source: Sun et al. 2024, arXiv 2403.01427. As in the authors' code, the std is the unbiased one
     and 1e-7 keeps a sample of equal logits finite; the paper fixes neither.
     """
-    logits = check_samples(logits, name="logits")
-    check_matrix(logits, name="logits")
+    logits = check_matrix(logits)
     centred = logits - logits.mean(dim=1, keepdim=True)
     return centred / (1e-7 + logits.std(dim=1, keepdim=True))
 

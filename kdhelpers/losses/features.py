@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdhelpers._tensors import check_maps, check_pair, check_same_shape
-from kdhelpers._values import check_choice, check_number
+from kdhelpers._tensors import check_pair
+from kdhelpers._values import check_choice, check_weights
 
 
 def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
@@ -24,9 +24,8 @@ def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     Raises ValueError: wrong features (see the module).
     Source: Romero et al. 2014, arXiv 1412.6550, who sum over elements and halve.
     """
-    student, teacher = check_pair(student_features, teacher_features)
-    check_same_shape(student, teacher, remedy="map the student's with a Regressor")
-    return F.mse_loss(student, teacher)
+    remedy = "map the student's with a Regressor"
+    return F.mse_loss(*check_pair(student_features, teacher_features, remedy=remedy))
 
 
 def attention_transfer_loss(
@@ -43,9 +42,7 @@ def attention_transfer_loss(
     torchdistill's default are "code", which is ‖Q_s − Q_t‖₂² / (H·W): not the paper's equation.
     """
     check_choice(form, ("code", "paper"), name="form")
-    student, teacher = check_pair(student_features, teacher_features)
-    check_maps(student, name="student_features")
-    check_maps(teacher, name="teacher_features")
+    student, teacher = check_pair(student_features, teacher_features, maps=True)
     size = (min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3]))
     difference = _attention(student, size) - _attention(teacher, size)
     error: Tensor = difference.norm(dim=1) if form == "paper" else difference.square()
@@ -83,8 +80,7 @@ def relational_loss(
     Source: Park et al. 2019, arXiv 1904.05068, who sum over distinct samples. As in their code and
     RepDistiller's, h averages over all B² pairs and B³ triples, repeated indices included.
     """
-    check_number(distance_weight, name="distance_weight")
-    check_number(angle_weight, name="angle_weight")
+    check_weights(distance_weight=distance_weight, angle_weight=angle_weight)
     student, teacher = check_pair(student, teacher, least=3)
     distance_s, angle_s = _relations(student.reshape(len(student), -1))
     distance_t, angle_t = _relations(teacher.reshape(len(teacher), -1))

@@ -22,17 +22,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdhelpers._tensors import (
+    SAME_CLASSES,
     check_labels,
     check_logits,
     check_loss,
     check_matrix,
     check_pair,
-    check_same_shape,
-    check_samples,
-    check_temperature,
     widened,
 )
-from kdhelpers._values import check_number
+from kdhelpers._values import check_number, check_weights
 
 
 def soft_targets(logits: Tensor, *, temperature: float | Tensor) -> Tensor:
@@ -44,10 +42,7 @@ def soft_targets(logits: Tensor, *, temperature: float | Tensor) -> Tensor:
     Raises ValueError: logits not floating point, not (B, C) or not finite; T ≤ 0.
     Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531.
     """
-    logits = check_samples(logits, name="logits")
-    check_matrix(logits, name="logits")
-    check_temperature(temperature, like=logits)
-    return F.softmax(logits / temperature, dim=1)
+    return F.softmax(check_matrix(logits, temperature) / temperature, dim=1)
 
 
 def kd_loss(
@@ -109,9 +104,9 @@ def logit_mse(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     Raises ValueError: wrong logits (see the module).
     Source: Ba & Caruana 2013, arXiv 1312.6184, who sum over C and halve.
     """
-    student, teacher = check_pair(student_logits, teacher_logits, what="logits")
-    check_same_shape(student, teacher, remedy="both need the same classes")
-    return F.mse_loss(student, teacher)
+    return F.mse_loss(
+        *check_pair(student_logits, teacher_logits, what="logits", remedy=SAME_CLASSES)
+    )
 
 
 def distillation_loss(
@@ -156,8 +151,7 @@ def decoupled_kd_loss(
     Source: Zhao et al. 2022, arXiv 2203.08679. mdistiller agrees where it is finite: it takes the
     logarithm of probabilities, which is −∞ at large logits, and hides y behind −1000.
     """
-    check_number(alpha, name="alpha")
-    check_number(beta, name="beta")
+    check_weights(alpha=alpha, beta=beta)
     student, teacher = check_logits(student_logits, teacher_logits, temperature)
     labels = check_labels(labels, like=student)
     target_s, others_s = _split_target(student / temperature, labels)
@@ -185,8 +179,7 @@ def dist_loss(
     Source: Huang et al. 2022, arXiv 2205.10536. Like torchdistill, each norm is at least 1e-8; the
     authors' code adds 1e-8 to their product instead, which differs for tiny columns only.
     """
-    check_number(beta, name="beta")
-    check_number(gamma, name="gamma")
+    check_weights(beta=beta, gamma=gamma)
     least = 2 if gamma else 1
     student, teacher = check_logits(student_logits, teacher_logits, temperature, least=least)
     p_s, p_t = F.softmax(student / temperature, dim=1), F.softmax(teacher / temperature, dim=1)

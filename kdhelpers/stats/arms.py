@@ -81,7 +81,7 @@ def named(results: Results, *arms: Any) -> None:
     check_type(results, Mapping, name="results")
     for arm in arms:
         if arm not in results:
-            known = ", ".join(map(str, results)) or "none"
+            known = " ".join(", ".join(map(str, results)).split()) or "none"
             raise ValueError(f"baseline {short_repr(arm)} is none of the arms: {known}.")
 
 
@@ -160,7 +160,10 @@ def by_size(results: Results, distilled: Results | None = None) -> dict[int, tup
 def _by_seed(arm: Any, key: str) -> dict[Any, Any]:
     """The arm's values by their seeds, or by their places in a row of so many."""
     # Arrays and tensors alike, on any device, whether or not they are part of a graph.
-    plain = arm.tolist() if hasattr(arm, "tolist") else arm
+    try:
+        plain = arm.tolist() if hasattr(arm, "tolist") else arm
+    except RuntimeError as error:  # of tensors without values, or not in rows
+        raise ValueError(f"an arm is a row of numbers, got {short_repr(arm)}.") from error
     if isinstance(plain, Mapping):
         return dict(plain)
     if isinstance(plain, str | bytes) or not isinstance(plain, Sequence):
@@ -169,7 +172,8 @@ def _by_seed(arm: Any, key: str) -> dict[Any, Any]:
     for place, run in enumerate(plain, start=1):
         figures = run if isinstance(run, Mapping) else {key: run}
         if key not in figures:
-            raise ValueError(f"a run has no figure {short_repr(key)}; it has {', '.join(figures)}.")
+            known = ", ".join(map(str, figures)) or "none"
+            raise ValueError(f"a run has no figure {short_repr(key)}; it has {known}.")
         seed = figures.get("seed", f"place {place} of {len(plain)}")
         if seed in found:
             raise ValueError(f"seed {seed} occurs twice; an arm has one run for each seed.")
@@ -178,12 +182,17 @@ def _by_seed(arm: Any, key: str) -> dict[Any, Any]:
 
 
 def _numbers(items: Iterable[Any], points: bool) -> NDArray[np.float64]:
-    plain = [item.item() if getattr(item, "shape", None) == () else item for item in items]
+    plain = [item.item() if _is_single(item) else item for item in items]
     name, low, high = "a figure of an arm", -LARGEST, LARGEST
     if points:
         name, low, high = "an accuracy (a share; divide percent by 100)", 0.0, 1.0
     data = np.array([check_number(item, low, high, name=name) for item in plain], dtype=np.float64)
     return 100 * data if points else data
+
+
+def _is_single(item: Any) -> bool:
+    """Whether it is one number of NumPy or PyTorch, with a value."""
+    return getattr(item, "shape", None) == () and not getattr(item, "is_meta", False)
 
 
 def _some(seeds: Iterable[Any]) -> str:

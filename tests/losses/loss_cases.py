@@ -1,14 +1,21 @@
 """Every loss with the identities it obeys and the mistakes they must catch."""
 
+from collections.abc import Callable
+
 import loss_identities as obeys
 import loss_mistakes as mistakes
-from loss_identities import Case
+from loss_identities import Case, Loss
 
 from kdhelpers import losses
 
 COMMON = (obeys.leaves_the_teacher_alone, obeys.is_positive_and_pulls_every_sample)
 AT_TEACHER = (obeys.is_zero_at_the_teacher, obeys.has_its_minimum_at_the_teacher)
 SOFT = (obeys.averages_over_the_batch, obeys.ignores_a_constant_per_sample)
+
+
+def wrong(loss: Callable[[str], Loss], changes: str) -> dict[str, Loss]:
+    return {change: loss(change) for change in changes.split("; ")}
+
 
 CASES = {
     "kd_loss": Case(
@@ -67,32 +74,17 @@ CASES = {
     "logit_mse": Case(
         losses.logit_mse,
         (*COMMON, *AT_TEACHER, obeys.is_the_mean_square_with_its_gradient, obeys.sees_a_constant),
-        {
-            "half of it": mistakes.mse("half"),
-            "sum": mistakes.mse("sum"),
-            "absolute": mistakes.mse("absolute"),
-            "centred": mistakes.mse("centred"),
-            "root": mistakes.mse("root"),
-            "teacher not detached": mistakes.mse("attached"),
-            "student detached": mistakes.mse("student detached"),
-        },
+        wrong(mistakes.mse, "half; sum; absolute; centred; root; attached; student detached"),
     ),
     "distillation_loss": Case(
         losses.distillation_loss,
         (*COMMON, *SOFT, obeys.ends_at_its_two_terms, obeys.default_is_mostly_soft),
-        {
-            change: mistakes.distillation(change)
-            for change in (
-                "arguments swapped",
-                "probabilities for log-probabilities",
-                "no T²",
-                "teacher not detached",
-                "alpha on the hard term",
-                "sum without 1 - alpha",
-                "hard term softened",
-                "labels from the teacher",
-            )
-        },
+        wrong(
+            mistakes.distillation,
+            "arguments swapped; probabilities for log-probabilities; no T²; "
+            "teacher not detached; alpha on the hard term; sum without 1 - alpha; "
+            "hard term softened; labels from the teacher",
+        ),
         labelled=True,
     ),
     "decoupled_kd_loss": Case(
@@ -105,19 +97,11 @@ CASES = {
             obeys.second_term_ignores_the_target,
             obeys.adds_its_weighted_terms,
         ),
-        {
-            change: mistakes.dkd(change)
-            for change in (
-                "swapped",
-                "probabilities",
-                "no T²",
-                "mean",
-                "sum",
-                "target among the others",
-                "weights swapped",
-                "attached",
-            )
-        },
+        wrong(
+            mistakes.dkd,
+            "swapped; probabilities; no T²; mean; sum; target among the others; "
+            "weights swapped; attached",
+        ),
         labelled=True,
         weights=("alpha", "beta"),
     ),
@@ -132,18 +116,11 @@ CASES = {
             obeys.is_largest_for_the_opposite_of_two_classes,
             obeys.columns_belong_to_gamma,
         ),
-        {
-            change: mistakes.dist(change)
-            for change in (
-                "cosine for correlation",
-                "logits for probabilities",
-                "no T²",
-                "rows twice",
-                "weights swapped",
-                "similarity, not its lack",
-                "attached",
-            )
-        },
+        wrong(
+            mistakes.dist,
+            "cosine for correlation; logits for probabilities; no T²; rows twice; "
+            "weights swapped; similarity, not its lack; attached",
+        ),
         weights=("beta", "gamma"),
         smallest=2,
     ),
@@ -155,13 +132,7 @@ CASES = {
             obeys.averages_over_the_batch,
             obeys.is_the_mean_square_with_its_gradient,
         ),
-        {
-            "half of it": mistakes.mse("half"),
-            "sum": mistakes.mse("sum"),
-            "absolute": mistakes.mse("absolute"),
-            "teacher not detached": mistakes.mse("attached"),
-            "student detached": mistakes.mse("student detached"),
-        },
+        wrong(mistakes.mse, "half; sum; absolute; attached; student detached"),
         shapes=((3, 4, 4), (3, 4, 4)),
     ),
     "attention_transfer_loss": Case(
@@ -174,17 +145,10 @@ CASES = {
             obeys.measures_disjoint_attention,
             obeys.pools_the_larger_map,
         ),
-        {
-            change: mistakes.attention(change)
-            for change in (
-                "no squares",
-                "mean before the square",
-                "not normalised",
-                "forms swapped",
-                "sum",
-                "attached",
-            )
-        },
+        wrong(
+            mistakes.attention,
+            "no squares; mean before the square; not normalised; forms swapped; sum; attached",
+        ),
         shapes=((3, 4, 5), (6, 4, 5)),
     ),
     "similarity_loss": Case(
@@ -196,10 +160,9 @@ CASES = {
             obeys.compares_orthogonal_with_identical_samples,
             obeys.weighs_each_sample_alike,
         ),
-        {
-            change: mistakes.similarity(change)
-            for change in ("not normalised", "normalised as a whole", "cosines", "by B", "attached")
-        },
+        wrong(
+            mistakes.similarity, "not normalised; normalised as a whole; cosines; by B; attached"
+        ),
         shapes=((6,), (9,)),
         smallest=2,
     ),
@@ -213,18 +176,11 @@ CASES = {
             obeys.is_free_of_translation,
             obeys.compares_a_triangle_with_a_line,
         ),
-        {
-            change: mistakes.relation(change)
-            for change in (
-                "not normalised",
-                "diagonal in the mean",
-                "products",
-                "squares",
-                "weights swapped",
-                "sum",
-                "attached",
-            )
-        },
+        wrong(
+            mistakes.relation,
+            "not normalised; diagonal in the mean; products; squares; weights swapped; sum; "
+            "attached",
+        ),
         shapes=((6,), (9,)),
         weights=("distance_weight", "angle_weight"),
         smallest=3,
