@@ -467,7 +467,8 @@ LINEAR, LEARNED = Linear(start=4, end=1), partial(LearnedTemperature, ramp=1)
 def test_a_checkpoint_of_another_schedule_is_refused(
     tmp_path: Path, first: Any, then: Any, epochs: int, message: str
 ) -> None:
-    run, teacher = partial(fit, train=split(), lr=1e-2, checkpoint=tmp_path / "run.pt"), Small(1)
+    run = partial(fit, train=split(), lr=1e-2, checkpoint=tmp_path / "run.pt")
+    teacher = Small(seed=1)
     run(Small(), Distillation(teacher, temperature=first), epochs=2)
     with pytest.raises(CheckpointError, match=f"another run: its temperature.*{message}"):
         run(Small(), Distillation(teacher, temperature=then), epochs=epochs)
