@@ -7,22 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers.evaluation import size
 from kdhelpers.models.features import capture
 from kdhelpers.models.fitnets import NETWORKS, FitNet, Network
 
-# Parameters, multiply-accumulates for one image, layers as the paper counts them.
-SIZES = {
-    "fitnet_teacher": (9_039_690, 330_975_690, 5),
-    "fitnet1": (252_646, 33_395_902, 11),
-    "fitnet2": (867_110, 114_617_246, 11),
-    "fitnet3": (1_611_486, 361_701_198, 13),
-    "fitnet4": (2_476_594, 374_167_774, 19),
-    "fitnet_mnist_teacher": (361_690, 40_807_690, 4),
-    "fitnet_mnist_student": (29_842, 7_123_606, 7),
-    "fitnet_narrow_teacher": (123_606, 1_758_834, 6),
-    "fitnet_narrow_student": (12_114, 958_842, 9),
-}
+# Layers as the paper counts them; parameters and MACs of all networks stand in test_models.
+LAYERS = {"fitnet_teacher": 5, "fitnet1": 11, "fitnet2": 11, "fitnet3": 13, "fitnet4": 19}
+LAYERS |= {"fitnet_mnist_teacher": 4, "fitnet_mnist_student": 7}
+LAYERS |= {"fitnet_narrow_teacher": 6, "fitnet_narrow_student": 9}
 PAPER = {"fitnet_teacher": 9e6, "fitnet1": 250e3, "fitnet2": 862e3, "fitnet3": 1.6e6}
 PAPER |= {"fitnet4": 2.5e6, "fitnet_mnist_student": 30e3}
 BY_NAME = {network.name: network for network in NETWORKS}
@@ -42,38 +33,34 @@ def built(network: Network, **options: Any) -> FitNet:
         return network.make(**shape | options)
 
 
+def parameters(name: str) -> int:
+    return sum(p.numel() for p in built(BY_NAME[name]).parameters())
+
+
 def test_every_network_is_listed_once() -> None:
-    assert [network.name for network in NETWORKS] == list(SIZES)
-
-
-@networks
-def test_sizes_are_exact(network: Network) -> None:
-    shape = (network.in_channels, network.image_size, network.image_size)
-    counted = size(built(network), shape)
-    assert (counted.parameters, counted.macs) == SIZES[network.name][:2]
+    assert [network.name for network in NETWORKS] == list(LAYERS)
 
 
 @pytest.mark.parametrize("name", PAPER)
 def test_sizes_are_about_the_papers(name: str) -> None:
-    assert SIZES[name][0] == pytest.approx(PAPER[name], rel=0.015)
+    assert parameters(name) == pytest.approx(PAPER[name], rel=0.015)
 
 
 @networks
 def test_layers_are_those_of_the_paper(network: Network) -> None:
     layers = [m for m in built(network).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    assert len(layers) == SIZES[network.name][2]
+    assert len(layers) == LAYERS[network.name]
 
 
 def test_students_have_at_most_a_third_of_their_teachers_parameters() -> None:
-    assert 3 * SIZES["fitnet4"][0] < SIZES["fitnet_teacher"][0]
-    assert 3 * SIZES["fitnet_mnist_student"][0] < SIZES["fitnet_mnist_teacher"][0]
+    assert 3 * parameters("fitnet4") < parameters("fitnet_teacher")
+    assert 3 * parameters("fitnet_mnist_student") < parameters("fitnet_mnist_teacher")
 
 
 @networks
-@pytest.mark.parametrize("batch_norm", [True, False])
-def test_logits_and_a_gradient_for_every_parameter(network: Network, batch_norm: bool) -> None:
+def test_without_batch_norm_every_parameter_takes_part_too(network: Network) -> None:
     width = 1.0 if "narrow" in network.name else 0.125  # with single channels, a ReLU may be dead
-    model = built(network, width=width, batch_norm=batch_norm, num_classes=7)
+    model = built(network, width=width, batch_norm=False, num_classes=7)
     logits = model(images(5, network.in_channels, network.image_size))
     assert logits.shape == (5, 7)
     assert logits.min() < 0 < logits.max()
