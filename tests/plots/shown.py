@@ -75,7 +75,8 @@ def runs(arm: list[float]) -> list[dict[str, float]]:
 def split(count: int, channels: int) -> Split:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (count, channels, 4, 4), generator=generator, dtype=torch.uint8)
-    return Split(images, torch.arange(count) % 3, (0.5,), (0.5,), CLASSES)
+    own = (0.5,) * images.shape[1]
+    return Split(images, torch.arange(count) % 3, own, own, CLASSES)
 
 
 def maps(channels: int, side: int) -> torch.Tensor:
