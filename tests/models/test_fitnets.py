@@ -178,9 +178,3 @@ def test_networks_that_cannot_be_are_refused(options: dict[str, Any], message: s
     arguments = {"stages": ((4,), (4,), (4,))} | options
     with pytest.raises(ValueError, match=message):
         FitNet(**arguments)
-
-
-@pytest.mark.parametrize("shape", [(2, 3, 28, 28), (2, 1, 32, 32), (3, 32, 32), (2, 3, 32, 16)])
-def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"FitNet takes images \[B, 3, 32, 32\], got"):
-        FitNet(((4,),))(torch.zeros(shape))

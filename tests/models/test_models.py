@@ -140,6 +140,7 @@ def test_lenet_is_lenet() -> None:
         ("vgg16", (2, 1, 32, 32)),
         ("resnet18", (2, 3, 64, 64)),
         ("small_cnn", (2, 3, 28, 28)),
+        ("fitnet1", (2, 3, 32, 16)),
     ],
 )
 def test_images_of_another_shape_are_refused_with_both_shapes(
