@@ -11,16 +11,20 @@ keep the unit of the numbers unless `points=True` asks for points, 100 times an 
 tables and figures show percent and points of themselves.
 """
 
+from kdhelpers.stats import power
+from kdhelpers.stats.arms import row
 from kdhelpers.stats.comparisons import Comparison, compare, holm
 from kdhelpers.stats.intervals import (
     Interval,
     bootstrap_difference,
     bootstrap_interval,
     describe,
+    differences,
     mean_interval,
     p_value,
     paired_difference,
 )
 
 __all__ = ["Comparison", "Interval", "bootstrap_difference", "bootstrap_interval", "compare"]
-__all__ += ["describe", "holm", "mean_interval", "p_value", "paired_difference"]
+__all__ += ["describe", "differences", "holm", "mean_interval", "p_value", "paired_difference"]
+__all__ += ["power", "row"]
