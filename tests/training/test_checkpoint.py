@@ -1,0 +1,290 @@
+"""A run survives being killed, ends with the same bits, and takes no other run's checkpoint."""
+
+import math
+import os
+import pickle
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from forked import forked, forks
+from small_data import Small, same, split, weights
+from torch import nn
+
+from kdhelpers.data.batching import Batch, Views
+from kdhelpers.objectives.distillation import Distillation
+from kdhelpers.objectives.objective import Objective, Supervised, Terms
+from kdhelpers.objectives.teacher import fingerprint
+from kdhelpers.training import checkpoint
+from kdhelpers.training import fit as training
+from kdhelpers.training.checkpoint import CheckpointError
+from kdhelpers.training.loop import TrainingError
+from kdhelpers.training.optimizers import cosine, nesterov, one_cycle
+
+fit = partial(training.fit, device="cpu", progress=False)
+
+
+class Scaled(Objective):
+    """An objective with a parameter of its own, and an interruption at a chosen step."""
+
+    def __init__(self, *, stop_at: int | None = None) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.stop_at = stop_at
+        self.step = 0
+
+    def forward(self, student: nn.Module, batch: Batch) -> Terms:
+        if self.step == self.stop_at:
+            raise KeyboardInterrupt
+        self.step += 1
+        return {"hard": F.cross_entropy(student(batch.inputs) * self.scale, batch.labels)}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"views": Views(flip=True, shift=1)},
+        {"optimizer": nesterov, "lr": 0.05, "schedule": one_cycle},
+        {"ema": 0.9, "schedule": cosine},
+    ],
+)
+@pytest.mark.parametrize("stop_at", [0, 1, 3, 4, 7, 8])
+def test_interrupted_and_resumed_ends_with_the_same_bits(
+    tmp_path: Path, options: dict[str, Any], stop_at: int
+) -> None:
+    arguments: dict[str, Any] = {"epochs": 3, "batch_size": 16, "seed": 2, **options}
+    straight, objective = Small(), Scaled()
+    expected = fit(straight, objective, split(), **arguments)
+
+    arguments |= {"checkpoint": tmp_path / "run.pt"}
+    with pytest.raises(KeyboardInterrupt):
+        fit(Small(), Scaled(stop_at=stop_at), split(), **arguments)
+    for steps in (9 - stop_at // 3 * 3, 0):  # three an epoch, whole ones are kept; then none
+        resumed, again = Small(), Scaled()
+        history = fit(resumed, again, split(), **arguments)
+        assert again.step == steps
+        assert same(weights(straight), weights(resumed))
+        assert same(objective.state_dict(), again.state_dict())
+        assert [h["loss"] for h in history] == [h["loss"] for h in expected]
+
+
+def run_to_the_end(path: Path) -> None:
+    student = Small(width=16, seed=1)
+    fit(
+        student, Distillation(Small(seed=2)), split(400), epochs=25, batch_size=8, seed=3,
+        views=Views(flip=True), checkpoint=path,
+    )  # fmt: skip
+    path.with_suffix(".end").write_text(fingerprint(student))
+
+
+@forks
+def test_killed_at_any_moment_and_started_again_ends_with_the_same_bits(tmp_path: Path) -> None:
+    path = tmp_path / "killed.pt"
+    for moment in (0.0, 0.217):
+        process = forked(run_to_the_end, path)
+        seen = path.stat().st_mtime_ns if path.exists() else 0
+        while process.is_alive() and (not path.exists() or path.stat().st_mtime_ns == seen):
+            time.sleep(0.005)
+        time.sleep(moment)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, "the run ended before it could be killed"
+    for each in (path, tmp_path / "straight.pt"):
+        run_to_the_end(each)
+    resumed, straight = ((tmp_path / name).read_text() for name in ("killed.end", "straight.end"))
+    assert len(straight) == 64
+    assert resumed == straight
+
+
+def test_more_epochs_continue_a_run_and_fewer_than_it_has_are_refused(tmp_path: Path) -> None:
+    longer, straight = Small(), Small()
+    run = partial(fit, objective=Supervised(), train=split())
+    run(Small(), epochs=2, checkpoint=tmp_path / "run.pt")
+    run(longer, epochs=4, checkpoint=tmp_path / "run.pt")
+    run(straight, epochs=4)
+    assert same(weights(longer), weights(straight))
+    with pytest.raises(CheckpointError, match="holds 4 epochs, more than the 2 asked for"):
+        run(Small(), epochs=2, checkpoint=tmp_path / "run.pt")
+
+
+def test_a_run_with_a_name_is_kept_in_the_recipes_folder(tmp_path: Path) -> None:
+    run = partial(fit, objective=Supervised(), train=split(), epochs=1)
+    run(Small(), run="alone")  # no folder, no checkpoint
+    run(Small(), checkpoint_dir=tmp_path / "own")  # no name, no checkpoint
+    run(Small(), checkpoint_dir=tmp_path / "own", run="seed3")
+    run(Small(), checkpoint_dir=str(tmp_path), run="seed4", checkpoint=tmp_path / "other.pt")
+    assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*.pt")} == {
+        Path("own/seed3.pt"),
+        Path("other.pt"),
+    }
+
+
+def test_numpy_numbers_make_a_readable_checkpoint(tmp_path: Path) -> None:
+    options = {"seed": np.int64(1), "lr": np.float64(1e-3), "batch_size": np.int64(16)}
+    students = [Small(), Small()]
+    for student in students:
+        fit(student, Supervised(), split(), epochs=2, checkpoint=tmp_path / "run.pt", **options)
+    assert same(*map(weights, students))
+
+
+def test_checkpoints_are_written_no_more_often_than_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    save = checkpoint.save
+
+    def counting(path: Path, parts: Any, settings: Any, history: list[Any]) -> None:
+        written.append(len(history))
+        save(path, parts, settings, history)
+
+    monkeypatch.setattr(checkpoint, "save", counting)
+    for name, interval in (("all", 0.0), ("last", 1e6)):
+        fit(
+            Small(), Supervised(), split(), epochs=3, checkpoint=tmp_path / name,
+            checkpoint_interval=interval,
+        )  # fmt: skip
+    assert written == [1, 2, 3, 3]
+
+
+# -- what cannot be written or gone on from -------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["", ".", "file/run.pt", 3])
+def test_a_checkpoint_that_cannot_be_written_is_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    objective = Scaled()
+    with pytest.raises(ValueError, match="checkpoint"):
+        fit(Small(), objective, split(), epochs=1, checkpoint=place)
+    assert objective.step == 0
+
+
+@pytest.mark.parametrize(
+    ("student", "objective", "data_seed", "change", "named"),
+    [
+        (Small(seed=9), Distillation(Small()), 0, {}, "student"),
+        (Small(), Distillation(Small(), temperature=2.0), 0, {}, "temperature is 4.0"),
+        (Small(), Distillation(Small(), alpha=0.5), 0, {}, "alpha"),
+        (Small(), Distillation(Small(seed=5)), 0, {}, "teacher"),
+        (Small(), Supervised(), 0, {}, "alpha"),
+        (Small(), Distillation(Small()), 1, {}, "data"),
+        *(
+            (Small(), Distillation(Small()), 0, change, next(iter(change)))
+            for change in (
+                {"batch_size": 20}, {"seed": 1}, {"views": Views(flip=True)}, {"ema": 0.5},
+                {"precision": "bf16"}, {"channels_last": False}, {"optimizer": nesterov},
+                {"schedule": cosine},
+            )
+        ),
+        (Small(), Distillation(Small()), 0, {"lr": 2e-3}, "lr is 0.001, this run has 0.002"),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_of_another_run_is_refused(
+    tmp_path: Path,
+    student: nn.Module,
+    objective: Objective,
+    data_seed: int,
+    change: dict[str, Any],
+    named: str,
+) -> None:
+    path = tmp_path / "run.pt"
+    fit(Small(), Distillation(Small()), split(), epochs=1, checkpoint=path)
+    with pytest.raises(CheckpointError, match=f"belongs to another run: its {named}"):
+        fit(student, objective, split(seed=data_seed), epochs=2, checkpoint=path, **change)
+
+
+class Payload:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("payload-was-executed",)
+
+
+@pytest.mark.parametrize(
+    "damage", ["truncated", "garbage", "pickle", "no checkpoint", "empty", "a flipped bit"]
+)
+def test_a_damaged_or_hostile_checkpoint_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "run.pt"
+    fit(Small(), Supervised(), split(), epochs=1, checkpoint=path)
+    content = bytearray(path.read_bytes())
+    flipped = bytearray(content)
+    flipped[content.index(b"data/0") + 200] ^= 1
+    if damage == "pickle":
+        torch.save({"format": 1, "settings": Payload()}, path)
+    elif damage == "no checkpoint":
+        torch.save({"weights": torch.ones(2)}, path)
+    else:
+        cut = {"truncated": content[:-500], "garbage": b"x" * 900, "empty": b""}
+        path.write_bytes(cut.get(damage, flipped))
+    with pytest.raises(CheckpointError, match=r"run\.pt' cannot be read as a checkpoint"):
+        fit(Small(), Supervised(), split(), epochs=2, checkpoint=path)
+    assert not (tmp_path / "payload-was-executed").exists()
+    pickle.loads(pickle.dumps(Payload()))
+    assert (tmp_path / "payload-was-executed").exists()  # so it was live
+
+
+def test_another_version_or_an_incomplete_state_is_refused_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    path, other = tmp_path / "run.pt", tmp_path / "other.pt"
+    fit(Small(), Supervised(), split(), epochs=1, checkpoint=path)
+    content = torch.load(path, weights_only=True)
+    wrong = {**content["state"], "optimizer": {"state": 3}}
+    for change in ({"format": 0}, {"state": {"student": Small(seed=5).state_dict()}},
+                   {"state": wrong | {"student": Small(seed=5).state_dict()}}):  # fmt: skip
+        torch.save(content | change, other)
+        student = Small()
+        with pytest.raises(CheckpointError, match=r"another version|does not fit"):
+            fit(student, Supervised(), split(), epochs=2, checkpoint=other)
+        assert same(weights(student), weights(Small()))
+
+
+def test_a_diverging_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    class Diverging(Supervised):
+        steps = 0
+
+        def forward(self, student: nn.Module, batch: Batch) -> Terms:
+            self.steps += 1
+            terms = super().forward(student, batch)
+            return {"hard": terms["hard"] * (math.inf if self.steps > 6 else 1)}
+
+    path = tmp_path / "run.pt"
+    with pytest.raises(TrainingError, match=r"epoch 3; lower lr=0\.001"):
+        fit(Small(), Diverging(), split(), epochs=5, batch_size=16, checkpoint=path)
+    kept = torch.load(path, weights_only=True)
+    assert len(kept["history"]) == 2
+    assert all(torch.isfinite(t).all() for t in kept["state"]["student"].values())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(28, "No space left on device"), RuntimeError("unexpected pos 64 vs 0")],
+    ids=["system's", "PyTorch's"],
+)
+def test_a_full_disk_keeps_the_previous_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    path = tmp_path / "run.pt"
+    fit(Small(), Supervised(), split(), epochs=1, checkpoint=path)
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch, "save", full)
+    reason = getattr(error, "strerror", None) or error
+    told = rf"run.pt' cannot be written \({reason}; [\d.]+ MB are free on its disk\); make room"
+    with pytest.raises(OSError, match=told):
+        fit(Small(), Supervised(), split(), epochs=2, checkpoint=path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run.pt"]

@@ -1,0 +1,450 @@
+"""The one loop: it learns, gives the same bits again, and tells what it does."""
+
+import ctypes
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from forked import forks, in_two_processes
+from lightning_fabric import Fabric
+from small_data import Small, same, split, weights
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import kdhelpers as kd
+from kdhelpers import _tensors
+from kdhelpers.data.batching import Batch, Views
+from kdhelpers.evaluation import accuracy, predict
+from kdhelpers.models.build import PlainCNN
+from kdhelpers.objectives.distillation import Distillation
+from kdhelpers.objectives.objective import Objective, Supervised, Terms
+from kdhelpers.objectives.teacher import Teacher
+from kdhelpers.training import fit as training
+from kdhelpers.training.loop import TrainingError
+from kdhelpers.training.optimizers import cosine, nesterov
+from kdhelpers.training.recipe import Recipe
+
+fit = partial(training.fit, device="cpu", progress=False)
+LEARN: dict[str, Any] = dict(epochs=6, batch_size=16, lr=1e-2)
+
+
+def plain(seed: int = 0, width: int = 3) -> nn.Module:
+    """A student without batch normalisation and dropout."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return PlainCNN((width, 4), 5, in_channels=1, image_size=8, num_classes=3)
+
+
+def close(first: nn.Module, second: nn.Module, **bounds: float) -> None:
+    for name, tensor in first.state_dict().items():
+        torch.testing.assert_close(tensor, second.state_dict()[name], **bounds)
+
+
+# -- learning -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, dict(optimizer=nesterov, schedule=cosine, lr=0.02)])
+def test_supervised_training_learns_what_the_labels_say(options: dict[str, Any]) -> None:
+    train, test, student = split(200), split(200, seed=1), Small()
+    untrained = accuracy(predict(student, test), test.labels)
+    history = fit(student, Supervised(), train, **LEARN | options)
+    assert untrained < 0.6
+    assert accuracy(predict(student, test), test.labels) > 0.9
+    assert history[-1]["loss"] < history[0]["loss"] / 2
+
+
+def test_distillation_alone_passes_on_what_the_teacher_knows() -> None:
+    train, test, teacher = split(200), split(200, seed=1), Small(width=8)
+    fit(teacher, Supervised(), train, **LEARN)
+    lied_to = replace(train, labels=torch.zeros_like(train.labels))
+    student = Small(seed=1)
+    fit(student, Distillation(teacher, alpha=1.0), lied_to, **LEARN | {"epochs": 8})
+    assert accuracy(predict(student, test), test.labels) > 0.9
+
+
+def test_the_history_tells_every_epoch() -> None:
+    student, train = Small(), split(40)
+    history = fit(
+        student, Distillation(Small(seed=1)), train, epochs=3, batch_size=16, ema=0.5,
+        validation=train,
+    )  # fmt: skip
+    names = ["epoch", "seconds", "loss", "soft", "hard", "validation_accuracy"]
+    assert [list(row) for row in history] == [names] * 3
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    for row in history:
+        assert row["loss"] == pytest.approx(row["soft"] + row["hard"])
+        assert row["seconds"] > 0
+    measured = accuracy(predict(student, train), train.labels)  # of the average, where there is one
+    assert history[-1]["validation_accuracy"] == pytest.approx(measured)
+
+
+def test_figures_are_means_over_samples_not_over_batches() -> None:
+    class Labels(Objective):
+        def forward(self, student: nn.Module, batch: Batch) -> Terms:
+            zero = sum(p.sum() for p in student.parameters()) * 0
+            return {"mean": batch.labels.float().mean() + zero}
+
+    train = split(37)
+    (row,) = fit(Small(), Labels(), train, epochs=1, batch_size=10)
+    assert row["mean"] == pytest.approx(train.labels.float().mean().item())
+
+
+def test_cached_and_live_teachers_and_both_layouts_train_the_same_student() -> None:
+    students = []
+    for options in ({}, {"cache": False}, {"channels_last": False}):
+        students.append(plain())
+        objective = Distillation(Teacher(Small(seed=2), cache=options.pop("cache", True)))
+        views = Views(flip=True, shift=1)
+        fit(students[-1], objective, split(), epochs=3, batch_size=16, views=views, **options)
+    for other in students[1:]:
+        close(students[0], other, atol=1e-4, rtol=1e-3)
+
+
+def test_mixed_precision_trains_without_grad_and_with_huge_seeds() -> None:
+    student = Small()
+    with torch.no_grad():
+        history = fit(student, Supervised(), split(100), seed=2**62, precision="bf16", **LEARN)
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert all(p.dtype == torch.float32 for p in student.parameters())
+
+
+def test_an_objective_is_told_the_epoch_tells_its_figures_and_is_trained(tmp_path: Path) -> None:
+    class FadingOut(Supervised):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+            self.told: list[tuple[int, int]] = []
+
+        def start_epoch(self, epoch: int, epochs: int) -> None:
+            self.told.append((epoch, epochs))
+
+        def figures(self) -> dict[str, float]:
+            return {"told": float(len(self.told))}
+
+        def forward(self, student: nn.Module, batch: Batch) -> Terms:
+            return {"hard": self.scale * super().forward(student, batch)["hard"]}
+
+    whole, again, file = FadingOut(), FadingOut(), tmp_path / "run.pt"
+    history = fit(Small(), whole, split(20), epochs=3, checkpoint=file)
+    assert whole.told == [(0, 3), (1, 3), (2, 3)]
+    assert [row["told"] for row in history] == [1.0, 2.0, 3.0]
+    assert whole.scale.item() != 1.0
+    assert fit(Small(), again, split(20), epochs=3, checkpoint=file) == history
+    assert again.told == []  # nothing was left to do
+    assert again.scale.item() == whole.scale.item()
+
+
+# -- the same again -------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("global_random_state_is_left_alone")
+@pytest.mark.parametrize(
+    "options", [{}, {"views": Views(flip=True)}, {"optimizer": nesterov, "schedule": cosine}]
+)
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(options: dict[str, Any]) -> None:
+    students = [Small(), Small(), Small()]
+    for seed, student in zip((4, 4, 5), students, strict=True):
+        with torch.random.fork_rng():
+            torch.manual_seed(torch.seed())  # the global random state must not matter
+            fit(student, Supervised(), split(), epochs=2, batch_size=16, seed=seed, **options)
+    first, again, other = map(weights, students)
+    assert same(first, again)
+    assert not same(first, other)
+
+
+def test_random_numbers_inside_the_network_differ_between_epochs() -> None:
+    drawn = []
+
+    class Noisy(Supervised):
+        def forward(self, student: nn.Module, batch: Batch) -> Terms:
+            drawn.append(torch.rand(()).item())
+            return super().forward(student, batch)
+
+    fit(Small(), Noisy(), split(16), epochs=3, batch_size=16)
+    assert len(set(drawn)) == 3
+
+
+# -- what is called along -------------------------------------------------------------------------
+
+
+def test_the_schedule_is_stepped_after_every_step_and_told_their_number() -> None:
+    rates: list[float] = []
+    totals: list[int] = []
+
+    def falling(optimizer: Optimizer, total_steps: int) -> LRScheduler:
+        totals.append(total_steps)
+        optimizer.register_step_pre_hook(lambda own, *_: rates.append(own.param_groups[0]["lr"]))
+        return LambdaLR(optimizer, lambda step: 1 - step / total_steps)
+
+    fit(plain(), Supervised(), split(40), epochs=2, batch_size=16, lr=0.6, schedule=falling)
+    assert totals == [6]
+    assert rates == pytest.approx([0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
+
+
+def test_on_epoch_sees_every_row_and_may_end_the_run(tmp_path: Path) -> None:
+    seen: list[dict[str, float]] = []
+
+    def watch(row: dict[str, float]) -> bool:
+        seen.append(row | {})
+        row.clear()  # the history is none of its business
+        return len(seen) == 2
+
+    run: dict[str, Any] = dict(epochs=5, checkpoint=tmp_path / "run.pt", checkpoint_interval=1e6)
+    student, again, shorter = Small(), Small(), Small()
+    history = fit(student, Supervised(), split(), on_epoch=watch, **run)
+    assert [row["epoch"] for row in seen] == [1, 2]
+    assert seen == history
+    fit(shorter, Supervised(), split(), epochs=2)
+    assert same(weights(student), weights(shorter))
+    seen.clear()  # the run that goes on hears of the past, and stays ended
+    assert fit(again, Supervised(), split(), on_epoch=watch, **run) == history == seen
+    assert same(weights(student), weights(again))
+    assert len(fit(Small(), Supervised(), split(), on_epoch=lambda row: None, **run)) == 5
+    with pytest.raises(ValueError, match=r"on_epoch must be a function, called as on_epoch\(row\)"):
+        fit(Small(), Supervised(), split(), epochs=1, on_epoch=3)
+
+
+def test_no_step_looks_for_gpus_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("about machines without a GPU")
+    opened: list[Any] = []
+    opens = ctypes.CDLL.__init__
+
+    def noted(library: ctypes.CDLL, name: Any, *arguments: Any, **options: Any) -> None:
+        opened.append(name)
+        opens(library, name, *arguments, **options)
+
+    monkeypatch.setattr(ctypes.CDLL, "__init__", noted)
+    notes = len(torch.cuda._queued_calls)
+    fit(plain(), Supervised(), split(), epochs=3, batch_size=8)
+    assert opened == []
+    assert len(torch.cuda._queued_calls) == notes  # what seeding a GPU that is not there leaves
+
+
+class CountReads(TorchDispatchMode):
+    """Counts the operations that make a GPU's queue wait for a value."""
+
+    reads = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        self.reads += any(name in str(function) for name in ("_local_scalar_dense", "nonzero"))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("objective", [Supervised(), Distillation(Teacher(plain(1), cache=True))])
+def test_the_number_of_reads_does_not_depend_on_the_number_of_steps(
+    objective: Objective, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_tensors, "_is_read", lambda tensor: False)  # as on a GPU
+    reads = []
+    for train in (split(8), split(80)):
+        with CountReads() as counter:
+            fit(plain(), objective, train, epochs=1, batch_size=4)
+        reads.append(counter.reads)
+    assert reads[0] == reads[1]
+
+
+HEAVY = {"lightning_fabric", "torchmetrics", "scipy", "sklearn", "matplotlib", "pandas", "IPython"}
+
+
+def test_fit_is_there_without_heavy_libraries() -> None:
+    code = f"import kdhelpers as kd, sys; kd.fit; print({HEAVY} & sys.modules.keys())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert run.stdout == "set()\n", run.stderr
+
+
+# -- the recipe -----------------------------------------------------------------------------------
+
+
+def test_settings_one_by_one_are_a_recipe_and_go_before_its_own() -> None:
+    recipe = Recipe(epochs=3, batch_size=16, lr=1e-2, device="cpu", ema=0.5)
+    alone, shared, changed = Small(), Small(), Small()
+    settings = dict(batch_size=16, lr=1e-2, ema=0.5)
+    fit(alone, Supervised(), split(), epochs=3, **settings)
+    training.fit(shared, Supervised(), split(), recipe, progress=False)
+    assert same(weights(alone), weights(shared))
+    history = training.fit(changed, Supervised(), split(), recipe, steps=4, lr=1.0, progress=False)
+    assert len(history) == 1  # steps in place of the recipe's epochs
+    assert not same(weights(alone), weights(changed))
+    with pytest.raises(FrozenInstanceError):
+        recipe.lr = 1.0
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(1, 1), (4, 1), (5, 2), (9, 3), (30, 10)])
+def test_steps_are_rounded_to_whole_epochs(steps: int, epochs: int) -> None:
+    recipe = Recipe(steps=steps, batch_size=16)
+    assert recipe.epochs_for(split(40)) == epochs  # of three steps each
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"epochs": 1.5}, "epochs must be a whole number, got 1.5"),
+        ({"steps": 3}, "give epochs or steps, not both: 1 and 3"),
+        ({"epochs": 0, "steps": -3}, "steps must be at least 0, got -3|epochs must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"batch_size": 32.0}, "batch_size must be a whole number, got 32.0"),
+        *(({"lr": lr}, "lr must be a number from 1e-30 to") for lr in (0, math.nan, math.inf, "1")),
+        *(({"ema": ema}, "ema must be a number from 0 to 0.99") for ema in (-0.1, 1, math.nan)),
+        ({"optimizer": "sgd"}, "optimizer must be a function, called as optimizer"),
+        ({"schedule": 3}, "schedule must be a function, called as schedule"),
+        ({"views": 3}, "views must be a Views, got 3"),
+        ({"checkpoint_interval": -1}, "checkpoint_interval must be a number from 0"),
+        ({"checkpoint_dir": 3}, "checkpoint_dir must be a str or Path, got 3"),
+        ({"device": "gpu"}, "device must be auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
+        ({"device": "cuda:x"}, "device must be"),
+        ({"device": "cuda:99"}, "this machine has no device 'cuda:99'"),
+        ({"precision": "fp16"}, "precision 'fp16' needs a GPU"),
+        ({"precision": "fp8"}, "precision must be one of fp32, bf16, fp16, got 'fp8'"),
+        ({"devices": 0}, "devices must be at least 1, got 0"),
+        ({"devices": 1.5}, "devices must be a whole number, got 1.5"),
+        ({"devices": 10**6}, "devices=1000000, but this machine has .* processor cores"),
+    ],
+)
+def test_a_recipe_refuses_what_cannot_work(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Recipe(**{"epochs": 1, "device": "cpu", **change})
+
+
+def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match="devices=4, but this machine has 2 GPUs"):
+        Recipe(epochs=1, devices=4)
+    with pytest.raises(ValueError, match="devices=2 needs device 'cuda' or 'cpu'"):
+        Recipe(epochs=1, device="cuda:1", devices=2)
+    assert Recipe(epochs=1, device="cuda", devices=2).devices == 2
+
+
+class Flat(Small):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs).mean()
+
+
+@pytest.mark.parametrize(
+    ("student", "change", "message"),
+    [
+        (Small(), {"seed": -1}, "seed must be at least 0, got -1"),
+        (Small(), {"objective": nn.CrossEntropyLoss()}, "objective must be a Objective"),
+        (Small(), {"recipe": {"epochs": 3}}, "recipe must be a Recipe or NoneType, got"),
+        (Small(), {"fabric": 3}, "fabric must be a launched Fabric, got 3"),
+        (Small().requires_grad_(False), {}, "no parameter to train"),
+        (Small(classes=2), {}, "labels run from 0 to 2, but the student has 2 classes"),
+        (
+            Small(),
+            {"validation": split(classes=4)},
+            "labels run from 0 to 3, but",
+        ),
+        (Small(), {"train": replace(split(), labels=split().labels - 1)}, "start at 0, got -1"),
+        (Small(classes=4), {"objective": Distillation(Small())}, "shape"),
+        (kd.build("mnist_cnn_student"), {}, r"takes images \[B, 1, 28, 28\], got \[2, 1, 8"),
+        (nn.Conv2d(1, 4, 3), {}, r"must return logits \[B, C\], got \[2, 4, 6, 6\]"),
+        (Flat(), {}, r"must return logits \[B, C\], got \[\]"),
+        (
+            Small(),
+            {"train": replace(split(), images=split().images[:0], labels=split().labels[:0])},
+            "the split train is empty",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_first(
+    student: nn.Module, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit(student, **{"objective": Supervised(), "train": split(), "epochs": 1, **change})
+
+
+# -- the moving average and compilation -----------------------------------------------------------
+
+
+def test_the_average_is_the_exponential_moving_average_of_the_weights() -> None:
+    decay, student, follower = 0.8, Small(), Small()
+    expected: dict[str, Tensor] = {}
+    options: dict[str, Any] = dict(epochs=2, batch_size=8, optimizer=following(follower, expected))
+    fit(follower, Supervised(), split(24), **options)
+    fit(student, Supervised(), split(24), epochs=2, batch_size=8, ema=decay)
+    assert student.norm.num_batches_tracked.dtype == torch.int64
+    for name, tensor in student.state_dict().items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, expected[name])
+
+
+def following(student: nn.Module, average: dict[str, Tensor], decay: float = 0.8) -> Any:
+    """Adam that keeps an average of the student's state after every step."""
+
+    def update(*_: Any) -> None:
+        for name, tensor in weights(student).items():
+            before = average.get(name, tensor)
+            average[name] = decay * before + (1 - decay) * tensor
+
+    def make(parameters: Iterator[nn.Parameter], lr: float) -> Optimizer:
+        optimizer = kd.optimizers.adam(parameters, lr=lr)
+        optimizer.register_step_post_hook(update)
+        return optimizer
+
+    return make
+
+
+def test_a_compiled_student_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+
+    def traced(module: nn.Module) -> Any:
+        compiled.append(module)
+        return real(module, backend="eager")  # needs no C++ compiler, as the default one does
+
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", traced)
+    first, second = plain(), plain()
+    fit(first, Supervised(), split(40), epochs=2, compile=True)
+    fit(second, Supervised(), split(40), epochs=2)
+    assert compiled == [first]
+    assert first.state_dict().keys() == second.state_dict().keys()
+    close(first, second, atol=1e-5, rtol=1e-4)
+
+
+# -- several processes ----------------------------------------------------------------------------
+
+SHARED: dict[str, Any] = dict(epochs=2, batch_size=16, lr=1e-2, views=Views(flip=True))
+
+
+def train_with(fabric: Fabric, path: Path) -> None:
+    student = plain()
+    history = training.fit(
+        student, Distillation(plain(seed=9, width=6)), split(43), fabric=fabric, progress=False,
+        checkpoint=path.with_suffix(".run"), schedule=cosine, **SHARED,
+    )  # fmt: skip
+    if fabric.is_global_zero:
+        torch.save({"state": student.state_dict(), "loss": [h["loss"] for h in history]}, path)
+
+
+@forks
+def test_two_processes_and_two_devices_give_what_one_gives(tmp_path: Path) -> None:
+    train_with(Fabric(accelerator="cpu", devices=1), tmp_path / "1.pt")
+    in_two_processes(train_with, tmp_path / "2.pt")
+    one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("1.pt", "2.pt"))
+    student, objective = plain(), Distillation(Teacher(plain(seed=9, width=6)))
+    history = fit(student, objective, split(43), devices=2, schedule=cosine, **SHARED)
+    assert not same(one["state"], weights(plain()))
+    for state, loss in (
+        (two["state"], two["loss"]), (weights(student), [row["loss"] for row in history])
+    ):  # fmt: skip
+        assert one["loss"] == pytest.approx(loss, rel=1e-4)
+        for name, tensor in one["state"].items():
+            torch.testing.assert_close(tensor, state[name], atol=1e-5, rtol=1e-4)
+
+
+def test_what_cannot_travel_to_another_process_is_one_sentence() -> None:
+    with pytest.raises(TrainingError, match="put it into a module"):
+        fit(plain(), Supervised(), split(), epochs=1, devices=2, schedule=lambda *_: None)
