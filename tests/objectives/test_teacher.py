@@ -1,0 +1,162 @@
+"""The teacher's memory, and the shuffled teacher: right logits, wrong images."""
+
+import threading
+from typing import Any
+
+import pytest
+import torch
+from small_data import Small, split
+from torch import Tensor, nn
+
+from kdhelpers.data.batching import Batch, Views, batches
+from kdhelpers.evaluation import evaluating, predict
+from kdhelpers.objectives.distillation import Distillation
+from kdhelpers.objectives.objective import Supervised
+from kdhelpers.objectives.teacher import ShuffledTeacher, Teacher, fingerprint
+from kdhelpers.training.fit import fit
+
+VIEWS = Views(flip=True, shift=1)
+RUN: dict[str, Any] = dict(device="cpu", progress=False)
+
+
+class Counted(list[int]):
+    def __deepcopy__(self, memo: object) -> "Counted":
+        return self
+
+
+class Counting(Small):
+    """Counts the images that it and its copies are shown."""
+
+    def __init__(self) -> None:
+        super().__init__(seed=4)
+        self.shown = Counted()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.shown.append(len(inputs))
+        return super().forward(inputs)
+
+
+def whole(count: int) -> Batch:
+    sample = torch.arange(count)
+    return Batch(torch.zeros(count, 1, 8, 8), sample, sample, torch.zeros_like(sample))
+
+
+@pytest.mark.parametrize("views", [Views(), VIEWS])
+def test_cached_logits_are_those_of_the_live_teacher_in_any_order(views: Views) -> None:
+    train, network = split(), Small(seed=4)
+    cached, live = Teacher(network, cache=True), Teacher(network, cache=False)
+    looked_up, asked = cached.prepare(train, views, 1), live.prepare(train, views, 1)
+    for epoch in range(3):
+        for batch in batches(train, 7, seed=5, epoch=epoch, views=views):
+            logits = asked(batch)
+            assert not logits.requires_grad
+            torch.testing.assert_close(looked_up(batch), logits, atol=1e-5, rtol=1e-5)
+            with evaluating(network):
+                torch.testing.assert_close(network(batch.inputs), logits, atol=1e-5, rtol=1e-5)
+
+
+def test_each_logit_is_computed_once_and_shared_between_runs_and_with_the_shuffled() -> None:
+    train, network = split(), Counting()
+    shared = Teacher(network, cache=True)
+    for seed, teacher in enumerate((shared, shared, ShuffledTeacher(shared))):
+        fit(Small(seed=seed), Distillation(teacher), train, epochs=3, seed=seed, **RUN)
+    assert sum(network.shown) == len(train)
+
+
+@pytest.mark.parametrize(("epochs", "passes"), [(17, 17), (18, 18), (20, 18)])
+def test_logits_are_kept_by_themselves_where_that_saves_work(epochs: int, passes: int) -> None:
+    train, network = split(count=16), Counting()
+    objective = Distillation(network)
+    fit(Small(), objective, train, epochs=epochs, batch_size=16, views=VIEWS, **RUN)
+    assert len(VIEWS) == 18
+    assert sum(network.shown) == passes * len(train)
+
+
+def test_further_training_other_data_and_other_views_are_noticed() -> None:
+    network = Small(seed=4)
+    teacher = Teacher(network, cache=True)
+    for seed, views, shift in ((0, Views(), 0.0), (0, Views(), 1.0), (1, Views(), 0.0),
+                               (1, VIEWS, 0.0), (1, Views(flip=True), 2.0)):  # fmt: skip
+        with torch.no_grad():
+            network.head.bias += shift * torch.tensor([1.0, 2.0, 3.0])
+        train = split(seed=seed)
+        logits = teacher.prepare(train, views, 1)
+        batch = next(batches(train, 16, seed=3, views=views))
+        with evaluating(network):
+            torch.testing.assert_close(logits(batch), network(batch.inputs), atol=1e-5, rtol=1e-5)
+
+
+def test_runs_that_share_a_teacher_keep_their_own_logits() -> None:
+    network = Small(seed=4)
+    teacher = Teacher(network, cache=True)
+    asks = [teacher.prepare(split(seed=seed), Views(), 1) for seed in (0, 1)]
+    for seed, ask in enumerate(asks):
+        batch = next(batches(split(seed=seed), 16, seed=0))
+        with evaluating(network):
+            torch.testing.assert_close(ask(batch), network(batch.inputs), atol=1e-5, rtol=1e-5)
+
+
+def test_a_frozen_copy_is_made_once_a_thread_and_anew_for_other_weights() -> None:
+    network, cpu, found = Small().train(), torch.device("cpu"), []
+    teacher = Teacher(network)
+    first = teacher.frozen(cpu)
+    thread = threading.Thread(target=lambda: found.append(teacher.frozen(cpu)))
+    thread.start()
+    thread.join()
+    assert teacher.frozen(cpu) is first is not network
+    assert found[0] not in (first, network)
+    assert not first.training
+    assert not any(p.requires_grad for p in first.parameters())
+    network.norm.running_mean += 1
+    assert teacher.frozen(cpu) is not first
+    assert torch.equal(teacher.frozen(cpu).norm.running_mean, network.norm.running_mean)
+
+
+def test_the_fingerprint_follows_weights_buffers_and_structure() -> None:
+    network, layers = Small(), nn.Linear(4, 4)
+    before = fingerprint(network)
+    assert before == fingerprint(Small())
+    network.norm.running_mean += 1e-6
+    assert fingerprint(network) != before
+    assert fingerprint(nn.Linear(4, 4)) != fingerprint(layers)
+    relu, tanh = nn.Sequential(layers, nn.ReLU()), nn.Sequential(layers, nn.Tanh())
+    assert fingerprint(relu) != fingerprint(tanh)
+
+
+# -- the shuffled teacher -------------------------------------------------------------------------
+
+
+def test_every_image_gets_the_logits_of_another_one_by_the_seed() -> None:
+    teacher = Teacher(Small(), cache=True)
+    right, wrong, again, other = (
+        each.prepare(split(30), Views(), 5)(whole(30))
+        for each in (teacher, *(ShuffledTeacher(teacher, seed=seed) for seed in (0, 0, 1)))
+    )
+    places = (wrong[:, None] == right[None]).all(2)
+    assert places.any(1).all()
+    assert not places.diagonal().any()
+    assert (places.sum(0) == 1).all()  # each image stands for one other
+    assert torch.equal(wrong, again)
+    assert not torch.equal(wrong, other)
+
+
+def test_the_view_is_that_of_the_batch() -> None:
+    train, model, views = split(30), Small(), Views(flip=True)
+    ask = ShuffledTeacher(model).prepare(train, views, 5)
+    tables = [predict(model, train, views=views, view=view) for view in range(2)]
+    for batch in batches(train, 7, seed=1, views=views):
+        for logits, view in zip(ask(batch), batch.view, strict=True):
+            assert torch.isclose(tables[view], logits).all(1).any()
+
+
+def test_a_student_learns_less_from_it_than_from_the_true_teacher() -> None:
+    train, teacher = split(200), Small(width=8)
+    options: dict[str, Any] = dict(epochs=5, batch_size=20, lr=0.01, **RUN)
+    fit(teacher, Supervised(), train, **options)
+    losses = []
+    for kind in (Teacher, ShuffledTeacher):
+        student = Small(seed=1)
+        fit(student, Distillation(kind(teacher), alpha=1.0), train, **options)
+        logits = predict(student, train)
+        losses.append(torch.nn.functional.cross_entropy(logits, train.labels).item())
+    assert losses[0] < 0.5 * losses[1]
