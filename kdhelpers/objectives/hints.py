@@ -228,7 +228,7 @@ class WithFeatures(Objective):
 
 def regressor_between(
     student: nn.Module,
-    teacher: nn.Module,
+    teacher: nn.Module | Teacher,
     train: Split,
     student_layer: str,
     teacher_layer: str,
@@ -249,6 +249,8 @@ def regressor_between(
             that do not take the images, a kernel other than 1 or 3, or another type of argument.
     """
     check_type(train, Split, name="train")
+    if isinstance(teacher, Teacher):  # other threads may be asking it, too
+        teacher = teacher.frozen(train.images.device)
     images = train.normalise(train.images[:2])
     with taking(student, images):
         own = _outputs(student, [student_layer], images)[student_layer]

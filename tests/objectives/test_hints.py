@@ -326,6 +326,19 @@ def test_a_regressor_fits_between_its_layers() -> None:
     assert wide.convolution.kernel_size == (3, 3)
 
 
+def test_a_regressor_is_made_with_a_copy_of_a_teacher_that_threads_share() -> None:
+    network = teacher()
+
+    def refuse_itself(module: nn.Module, *_: Any) -> None:
+        assert module is not network, "another thread may be asking it"
+
+    network.register_forward_hook(refuse_itself)
+    regressor = regressor_between(student(), Teacher(network), split(), GUIDED, GUIDE)
+    assert same(
+        weights(regressor), weights(regressor_between(student(), teacher(), split(), GUIDED, GUIDE))
+    )
+
+
 class Size(nn.Module):
     """A hint loss that tells the root mean square of what it compared the student's side with."""
 
