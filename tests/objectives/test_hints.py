@@ -26,7 +26,7 @@ from kdhelpers.models.fitnets import NETWORKS, FitNet
 from kdhelpers.objectives.distillation import Distillation, Faded
 from kdhelpers.objectives.hints import Hint, LayerPair, WithFeatures, regressor_between
 from kdhelpers.objectives.objective import Supervised
-from kdhelpers.objectives.teacher import fingerprint
+from kdhelpers.objectives.teacher import Teacher, fingerprint
 from kdhelpers.training.checkpoint import CheckpointError
 from kdhelpers.training.fit import fit
 from kdhelpers.training.optimizers import adam
