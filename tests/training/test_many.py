@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,16 @@ pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
 
 fit = partial(training.fit, device="cpu", progress=False)
 fit_many = partial(many.fit_many, device="cpu", progress=False)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Runs agree to the bit where each has as many threads, here and in its share of them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 
 SEEDS = (3, 0, 7)
 POOL = split(90)
