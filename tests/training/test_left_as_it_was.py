@@ -167,7 +167,7 @@ def test_stale_gradients_do_not_influence_the_first_step(optimizer: Any) -> None
 
 
 def test_filters_of_one_channel_lie_channels_last_as_well() -> None:
-    """Kernels are chosen by the strides: with others, other last digits and a third of the speed."""
+    """Kernels are chosen by strides: with others, other last digits and a third of the speed."""
     network = torch.nn.Conv2d(1, 8, 3)
     assert network.weight.stride() == (9, 9, 3, 1)
     with placed(network, torch.device("cpu"), channels_last=True):
