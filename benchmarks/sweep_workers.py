@@ -37,23 +37,19 @@ TRAINING = """\
 import time
 
 started = time.perf_counter()
-from kdhelpers import course, data, models
-from kdhelpers.distillation import Distillation, Supervised
-from kdhelpers.evaluation import accuracy
-from kdhelpers.prediction import predict
-from kdhelpers.training import fit
+import kdhelpers as kd
+from kdhelpers import course
 
-digits = data.load("digits")
-epochs = max(1, round(steps / data.steps_per_epoch(200, 32)))
-teacher = models.build("mnist_cnn_teacher", seed=0)
-fit(teacher, Supervised(), digits.train.take(500), epochs=2, batch_size=32, progress=False)
+digits = kd.load("digits")
+teacher = kd.build("mnist_cnn_teacher", seed=0)
+kd.fit(teacher, kd.Supervised(), digits.train.take(500), epochs=2, batch_size=32, progress=False)
 measured = []
 for seed in seeds:
-    student = models.build("mnist_cnn_student", seed=seed)
-    objective = Distillation(teacher, temperature=temperature, alpha=0.9)
+    student = kd.build("mnist_cnn_student", seed=seed)
+    objective = kd.Distillation(teacher, temperature=temperature, alpha=0.9)
     images = digits.train.take(200, seed=seed)
-    fit(student, objective, images, epochs=epochs, batch_size=32, seed=seed, progress=False)
-    measured.append(accuracy(predict(student, digits.test), digits.test.labels))
+    kd.fit(student, objective, images, steps=steps, batch_size=32, seed=seed, progress=False)
+    measured.append(kd.evaluate(student, digits.test)["accuracy"])
 course.write_record(
     record_file, notebook="05_benchmark", device="cpu", started=started,
     parameters={"temperature": temperature, "seeds": seeds}, metrics={"accuracy": measured},

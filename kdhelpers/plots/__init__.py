@@ -10,7 +10,7 @@ a figure cannot draw, it refuses with a `ValueError` that begins with the figure
 from kdhelpers.plots.claims import forest, misleading_bars, power_curve
 from kdhelpers.plots.curves import curves, log_series, stages
 from kdhelpers.plots.diagrams import compression_diagram, distillation_diagram, hint_diagram
-from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, PALETTE, TEACHER, Picture, show
+from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, PALETTE, TEACHER, Picture
 from kdhelpers.plots.heatmaps import alpha_temperature_grid, confusion_change, soft_target_heatmap
 from kdhelpers.plots.images import feature_maps, image_grid, pixel_deviation, soft_target_bars
 from kdhelpers.plots.measures import accuracy_against_cost, reliability
@@ -54,7 +54,6 @@ __all__ = [
     "pixel_deviation",
     "power_curve",
     "reliability",
-    "show",
     "soft_target_bars",
     "soft_target_heatmap",
     "stages",

@@ -60,11 +60,6 @@ class Picture:
         return self.alt
 
 
-def show(figure: Figure | Picture, *, alt: str, dpi: int = 100) -> Picture:
-    """`figure` as a picture with this alternative text in place of its own."""
-    return Picture(figure.figure if isinstance(figure, Picture) else figure, alt, dpi=dpi)
-
-
 def drawing(make: Callable[P, tuple[Figure, str]]) -> Callable[P, Picture]:
     """`make` draws a figure and describes it; what it cannot draw it refuses with one sentence.
 

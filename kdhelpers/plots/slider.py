@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from kdhelpers._values import check_callable, is_number, short_repr
-from kdhelpers.plots.drawing import Picture, show
+from kdhelpers.plots.drawing import Picture
 
 
 class Slider:
@@ -51,7 +51,9 @@ class Slider:
 
     def _picture(self, value: float) -> Picture:
         drawn = self.draw(value)
-        return drawn if isinstance(drawn, Picture) and not self.alt else show(drawn, alt=self.alt)
+        if isinstance(drawn, Picture) and not self.alt:
+            return drawn
+        return Picture(drawn.figure if isinstance(drawn, Picture) else drawn, self.alt)
 
     def widget(self) -> Any:
         """The slider above its figure, as an ipywidgets box."""

@@ -36,8 +36,8 @@ _this_thread = threading.local()
 
 
 def run_arms(
-    arms: Mapping[K, Any], seeds: Sequence[int] | None = None, *, workers: int = 1
-) -> dict[K, list[Any]]:
+    arms: Mapping[K, Callable[[int], T]], seeds: Sequence[int], *, workers: int = 1
+) -> dict[K, list[T]]:
     """Call every arm of an experiment with every seed; what they return, arm by arm.
 
         results = run_arms({"alone": alone, "distilled": distilled}, seeds=[0, 1, 2], workers=2)
@@ -57,16 +57,12 @@ def run_arms(
         Exception: whatever a run raised; those that have not started are given up.
     """
     check_int(workers, name="workers", least=1)
-    if seeds is None:  # the lessons' own lists of runs, until they are rewritten
-        plan = {arm: list(runs) for arm, runs in arms.items()}
-    else:
-        check_list(seeds, int, name="seeds")
-        for arm, run in arms.items():
-            check_callable(run, name=f"the arm {short_repr(arm)}", called="run(seed)")
-        plan = {a: [partial(_with_seed, run, seed) for seed in seeds] for a, run in arms.items()}
-    flat = [run for runs in plan.values() for run in runs]
-    results = iter(_in_threads(flat, workers))
-    return {arm: [next(results) for _ in runs] for arm, runs in plan.items()}
+    check_list(seeds, int, name="seeds")
+    for arm, run in arms.items():
+        check_callable(run, name=f"the arm {short_repr(arm)}", called="run(seed)")
+    runs = [partial(_with_seed, run, seed) for run in arms.values() for seed in seeds]
+    results = iter(_in_threads(runs, workers))
+    return {arm: [next(results) for _ in seeds] for arm in arms}
 
 
 def _with_seed(run: Callable[[int], Any], seed: int) -> Any:

@@ -69,7 +69,9 @@ def test_a_stale_capture_is_recognised_in_the_second_check_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "surroundings", [torch.inference_mode(), torch.no_grad(), torch.device("meta")], ids=repr
+    "surroundings",
+    [torch.inference_mode(), torch.no_grad(), torch.device("meta")],
+    ids=["inference_mode", "no_grad", "meta"],
 )
 def test_the_surroundings_of_a_check_do_not_matter(surroundings: Any) -> None:
     usual_loss = answers_lesson01.usual_loss

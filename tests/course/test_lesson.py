@@ -211,6 +211,26 @@ def test_a_value_of_another_type_is_told_before_the_work(
         lessons.lesson("01_mnist_kd", kernel() | change)
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"seeds": [1, 1]}, r"seeds must be different whole numbers from 0, got \[1, 1\]"),
+        ({"seeds": [-1]}, r"seeds must be different whole numbers from 0, got \[-1\]"),
+        ({"control_seeds": [2, 2]}, "control_seeds must be different whole numbers"),
+        ({"seeds": []}, "seeds needs at least one value"),
+        ({"workers": 0}, "workers must be at least 1, got 0"),
+    ],
+)
+def test_seeds_and_workers_are_refused_before_anything_is_trained(
+    values: dict[str, Any], message: str
+) -> None:
+    kinds: dict[str, Any] = {"seeds": list[int], "control_seeds": list[int], "workers": int}
+    right = {"seeds": [0, 1], "control_seeds": [], "workers": 1}
+    assert lessons.lesson("01_mnist_kd", right | {"__annotations__": kinds}).parameters == right
+    with pytest.raises(CourseError, match=message):
+        lessons.lesson("01_mnist_kd", right | values | {"__annotations__": kinds})
+
+
 def test_a_lesson_records_what_it_measured(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lesson = lessons.lesson("01_mnist_kd", kernel() | {"record_file": "out/r.json"})
     metrics = {

@@ -150,13 +150,6 @@ def test_jupyter_gets_a_png_with_alternative_text() -> None:
         assert shown["text/plain"] == picture.alt == repr(picture)
 
 
-def test_a_figure_or_a_picture_can_be_shown_with_another_text() -> None:
-    picture = plots.alpha_temperature_grid(GAINS)
-    for figure in (picture, picture.figure):
-        again = plots.show(figure, alt="A grid of gains.", dpi=40)
-        assert (again.alt, again.figure, again.dpi) == ("A grid of gains.", picture.figure, 40)
-
-
 WRONG = (
     None, True, 0, -1, 1.5, 2**70, 10**5000, math.nan, -math.inf, " ", "  \n", [], {}, [[1], None],
     object(), object, torch.nn.Linear(2, 2), torch.tensor([math.nan]), torch.ones(2, device="meta"),
