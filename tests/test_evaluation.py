@@ -1,6 +1,7 @@
 """Predicting whole splits, and measuring networks."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -320,6 +321,20 @@ def test_latency_is_measured_in_eval_mode_without_gradients(batch_size: int) -> 
     assert set(model.calls) == {(False, False)}
     assert model.modes() == MIXED
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_latency_is_the_median_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    class TwoMilliseconds:
+        median = 0.002
+
+        def __init__(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def blocked_autorange(self, min_run_time: float) -> "TwoMilliseconds":
+            return self
+
+    monkeypatch.setattr("torch.utils.benchmark.Timer", TwoMilliseconds)
+    assert latency(Watched(), (3, 8, 8)) == pytest.approx(2.0)
 
 
 def test_latency_shows_the_batch_to_the_network() -> None:

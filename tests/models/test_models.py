@@ -372,3 +372,14 @@ def test_networks_that_torchvision_cannot_give_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         from_torchvision(name, weights=given)
+
+
+def test_the_plain_cnn_puts_a_relu_after_every_layer_but_the_last() -> None:
+    network = build("small_cnn", width=0.25, seed=0).eval()
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    x = images
+    for convolution in (network.conv1, network.conv2):
+        x = F.max_pool2d(convolution(x), 2).relu()
+    hidden = network.fc1(x.flatten(1))
+    assert (hidden < 0).any()  # so that the ReLU shows
+    torch.testing.assert_close(network(images), network.fc2(hidden.relu()))
