@@ -278,7 +278,8 @@ def test_a_full_disk_keeps_the_previous_checkpoint(
     fit(Small(), Supervised(), split(), epochs=1, checkpoint=path)
     before = path.read_bytes()
 
-    def full(*_: object) -> None:
+    def full(_: object, file: Path) -> None:
+        Path(file).write_bytes(b"half of it")
         raise error
 
     monkeypatch.setattr(torch, "save", full)
