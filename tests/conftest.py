@@ -1,6 +1,7 @@
 """Settings of all tests, and the fixtures that several files share."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 # Two workers with two threads each on two cores wait for each other most of the time; and one
@@ -12,6 +13,8 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+# A suite that was started in the background ignores Ctrl-C, and so would the commands under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

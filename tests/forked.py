@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 from lightning_fabric import Fabric
 
-LONGEST = 900  # seconds after which a process is taken to hang
+LONGEST = 600  # seconds after which a process is taken to hang
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks its processes")
 

@@ -473,6 +473,7 @@ def test_two_workers_of_dask_and_one_is_killed(root: Path) -> None:
             for log in Path("out").glob("points/temperature=2*/kernels.log"):
                 log.unlink()
             result = sweep.sweep("05", grid, executor=client.get_executor(), out_dir="out")
+            client.wait_for_workers(2, timeout=120)  # a cluster closed while one starts may hang
     assert result.ran == 2
     check_trouble(result)
 
