@@ -1,4 +1,4 @@
-"""Processes forked from the test's own: a new interpreter would have to load PyTorch first."""
+"""Other processes, forked from the test's own where that works: PyTorch is loaded there."""
 
 import multiprocessing
 import os
@@ -31,7 +31,10 @@ def ended(target: Callable[..., Any], *arguments: Any) -> bool:
 
 
 def in_two_processes(target: Callable[..., Any], *arguments: Any) -> None:
-    """Call `target(fabric, *arguments)` in two processes that share their gradients."""
+    """Call `target(fabric, *arguments)` in two processes that share their gradients.
+
+    They are spawned: where threads have computed gradients, a forked process cannot.
+    """
     with mock.patch.dict(os.environ):  # it tells the processes there where they find each other
-        fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_fork")
+        fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
         fabric.launch(target, *arguments)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from forked import forks, in_two_processes
+from forked import in_two_processes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning_fabric import Fabric
@@ -491,7 +491,6 @@ def train_with_learned_temperature(fabric: Fabric, path: Path) -> None:
     torch.save(result, f"{path}.{fabric.world_size}.{fabric.global_rank}")
 
 
-@forks
 def test_two_processes_learn_the_temperature_that_one_learns(tmp_path: Path) -> None:
     train_with_learned_temperature(Fabric(accelerator="cpu", devices=1), tmp_path / "run")
     in_two_processes(train_with_learned_temperature, tmp_path / "run")

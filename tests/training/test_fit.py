@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from forked import forks, in_two_processes
+from forked import in_two_processes
 from lightning_fabric import Fabric
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
@@ -429,7 +429,6 @@ def train_with(fabric: Fabric, path: Path) -> None:
         torch.save({"state": student.state_dict(), "loss": [h["loss"] for h in history]}, path)
 
 
-@forks
 def test_two_processes_and_two_devices_give_what_one_gives(tmp_path: Path) -> None:
     train_with(Fabric(accelerator="cpu", devices=1), tmp_path / "1.pt")
     in_two_processes(train_with, tmp_path / "2.pt")
