@@ -40,6 +40,7 @@ def transfer_curve(
     pairs, (level,) = by_size(results, distilled), percent([teacher])
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
+    axes.axhline(level, color=TEACHER, linestyle="--", label="teacher")
     for arm, label, colour, marker, shift in (
         (0, "student alone", ALONE, "o", 0.96),
         (1, "distilled student", DISTILLED, "s", 1.04),
@@ -51,7 +52,6 @@ def transfer_curve(
             yerr=[bar.margin for bar in bars],
             label=label, color=colour, marker=marker, capsize=4, linewidth=1.8,
         )  # fmt: skip
-    axes.axhline(level, color=TEACHER, linestyle="--", label="teacher")
     axes.set_xscale("log")
     axes.set_xticks(list(pairs), [f"{size:,}" for size in pairs])
     axes.minorticks_off()

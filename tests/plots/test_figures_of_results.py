@@ -1,5 +1,7 @@
 """Figures of arms show every seed, means and intervals in percent, from rows and from results."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from figure_reading import bars_of, dots, errorbars, texts, tick_names
@@ -132,6 +134,14 @@ def test_a_transfer_curve_shows_means_and_intervals_in_percent() -> None:
         len({drawn.lines[0].get_marker() for drawn in errorbars(axes)}) == 2
     )  # not by colour only
     assert tick_names(axes)[0] == ["50", "200"]
+
+
+@pytest.mark.parametrize("figure", [plots.transfer_curve, plots.few_images])
+def test_the_teachers_line_is_not_hidden_by_the_frame(figure: Any) -> None:
+    for teacher in np.linspace(0.75, 1, 101):
+        (axes,) = figure(ALONE, DISTILLED, teacher=teacher).figure.axes
+        low, high = axes.get_ylim()
+        assert low + 0.01 * (high - low) < 100 * teacher < high - 0.01 * (high - low)
 
 
 def test_a_sweep_shows_means_and_intervals_beside_the_student_alone() -> None:
