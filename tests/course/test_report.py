@@ -15,7 +15,10 @@ from kdhelpers import course
 from kdhelpers.course import cli, records, report, run, sweep
 from kdhelpers.course.records import CourseError
 
-EVIL = '<script>alert("1")</script>'
+EVIL = "</td><script>alert('1')</script><img src=x onerror=\"alert(2)\">&amp;{{ 7 * 7 }}{% raw %}"
+OURS = "html head meta title style body h1 h2 h3 section p img div table caption thead tbody tr th"
+OURS += " td details summary pre"
+ATTRIBUTES = {"lang", "charset", "name", "content", "scope", "class", "alt", "src"}
 
 
 class Page(HTMLParser):
@@ -43,11 +46,12 @@ def write_record(path: Path, metrics: dict[str, Any], **parameters: Any) -> None
     )
 
 
-def write_sweep(root: Path) -> Path:
+def write_sweep(root: Path, name: str = "mine", **grid: list[Any]) -> Path:
     """A sweep with two points done, one failed and one missing; without kernels."""
+    grid = grid or {"temperature": [1, 4], "seed": [0, 1]}
     plan = run.plan([sweep_lesson.write(root)])[0]
-    folder = root / "runs" / "mine"
-    points = sweep.expand(plan, {"temperature": [1, 4], "seed": [0, 1]})
+    folder = root / "runs" / name
+    points = sweep.expand(plan, grid)
     sweep.write_list(folder, points)
     for point in points[:2]:
         place = sweep._place(folder, point.folder)
@@ -74,20 +78,31 @@ def runs(tmp_path: Path) -> Path:
     return runs
 
 
-def test_one_file_with_everything_and_nothing_from_elsewhere(
+def test_one_file_with_everything_nothing_from_elsewhere_and_no_text_that_is_a_tag(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    write_sweep(runs.parent, "evil", mode=[EVIL, "b"], seed=[0, 1])
+    evil = records.read_record(runs / "01_x.json") | dict(
+        notebook=EVIL, profile=EVIL, parameters={"seeds": [0, 1], EVIL: EVIL, "list": [EVIL]},
+        metrics={EVIL: [0.1, 0.2], "headline": EVIL, "group": {EVIL: {EVIL: [1, 2]}}, "t": EVIL},
+        environment={"device": EVIL, "versions": {"torch": EVIL}, "commit": EVIL, "date": EVIL},
+        tables={EVIL: {"headers": [EVIL], "rows": [[EVIL]]}},
+    )  # fmt: skip
+    (runs / "<b onclick=alert(3)>.json").write_text(json.dumps(evil))
+    (runs / "<i>left out.json").write_text("{}")
     assert cli.main(["report", str(runs)]) == 0
     assert capsys.readouterr().out == f"{runs / 'report.html'}\n"
     html = (runs / "report.html").read_text(encoding="utf-8")
     assert html.startswith("<!DOCTYPE html>")
-    assert EVIL not in html
     page = Page(html)
-    assert EVIL in page.text
-    assert not page.of("script") + page.of("link") + page.of("iframe")
+    assert {tag for tag, _ in page.tags} <= set(OURS.split())
+    assert {name for _, attributes in page.tags for name in attributes} <= ATTRIBUTES
+    assert EVIL not in html
+    assert page.text.count(EVIL) >= 20
+    assert "49" not in page.text.replace(EVIL, "").split()
     assert not re.search(r"https?://|url\(|@import", html)
     pictures = page.of("img")
-    assert len(pictures) == 3
+    assert len(pictures) == 6
     for picture in pictures:
         kind, _, content = str(picture["src"]).partition(",")
         assert kind == "data:image/png;base64"
@@ -95,7 +110,7 @@ def test_one_file_with_everything_and_nothing_from_elsewhere(
         assert picture["alt"]
     assert page.of("html") == [{"lang": "en"}]
     assert {"charset": "utf-8"} in page.of("meta")
-    assert "other.json" in page.text
+    assert "no readable records: <i>left out.json, other.json" in page.text
     assert ".part-1.json" not in page.text
     assert str(runs.parent) not in html
 
@@ -203,9 +218,6 @@ def test_a_damaged_sweep_and_a_pipe_stop_nothing(runs: Path) -> None:
 
 def test_a_record_s_own_tables_come_first(tmp_path: Path) -> None:
     write_record(tmp_path / "a.json", {"loss": 1})
-    shown = {"Arms": {"headers": ["arm"], "rows": [[EVIL]]}}
+    shown = {"Arms": {"headers": ["arm"], "rows": [["alone"]]}}
     record = records.read_record(tmp_path / "a.json") | {"tables": shown}
-    (tmp_path / "a.json").write_text(json.dumps(record))
-    section = report.of_record(record, "a.json")
-    assert list(section.tables) == ["Arms", "Metrics"]
-    assert EVIL not in report.report(tmp_path).read_text(encoding="utf-8")
+    assert list(report.of_record(record, "a.json").tables) == ["Arms", "Metrics"]
