@@ -11,6 +11,10 @@ from kdhelpers.course import run
 from kdhelpers.course.records import CourseError, plain
 
 EMPTY = {"int": 0, "float": 0.0, "bool": False, "str": "", "dict": {}}
+WANTED = {
+    "int": "a whole number (int)", "float": "a finite number (float)", "dict": "a mapping",
+    "bool": "true or false (bool)", "str": "text (str)", "list[int]": "a list of whole numbers",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +49,6 @@ def converted(value: Any, kind: str) -> Any:
         (["1e-3", 2], "list[float]", [0.001, 2.0]),
         ("[mnist, 'a b']", "list[str]", ["mnist", "a b"]),
         ("{a: 1, b: [x, null]}", "dict", {"a": 1, "b": ["x", None]}),
-        ('{"a": 1.5}', "dict", {"a": 1.5}),
         ("{a: 2024-01-31}", "dict", {"a": "2024-01-31"}),  # dates stay text, as in papermill
     ],
 )
@@ -58,41 +61,29 @@ def test_values_that_fit(value: Any, kind: str, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
-        (3.0, "int"),
-        ("3.0", "int"),
-        (True, "int"),
-        (None, "int"),
-        ("1" * 5000, "int"),
-        (2**70, "int"),
-        ("abc", "float"),
-        ("nan", "float"),
-        (float("inf"), "float"),
-        (False, "float"),
-        ([1.0], "float"),
-        (1, "bool"),
-        ("yes", "bool"),
-        (3, "str"),
-        (None, "str"),
-        ("broken \udcff", "str"),
-        ("0", "list[int]"),
-        ("[0, 1", "list[int]"),
-        ("[0, 1.5]", "list[int]"),
-        ("[[0]]", "list[int]"),
+        *(
+            (value, "int")
+            for value in (3.0, "3.0", "many", True, None, "1" * 5000, 2**70, "0xfff" * 50)
+        ),
+        *((value, "float") for value in ("abc", "nan", float("inf"), ".inf", False, [1.0])),
+        *((value, "bool") for value in (1, "1", "yes")),
+        *((value, "str") for value in (3, None, "broken \udcff")),
+        *((value, "list[int]") for value in ("0", "0 1", "[0, 1", "[0, 1.5]", "[[0]]")),
         ("[1]", "list[str]"),
         ([float("nan")], "list[float]"),
-        ("[1, 2]", "dict"),
-        ({1: "a"}, "dict"),
-        ({"a": b"bytes"}, "dict"),
-        ({"a": object()}, "dict"),
+        *((value, "dict") for value in ("[1, 2]", {1: "a"}, {"a": b"bytes"}, {"a": object()})),
         ("{a: &x [1], b: *x}", "dict"),
         ("!!python/object/apply:os.getcwd []", "dict"),
     ],
 )
 def test_values_that_do_not_fit(value: Any, kind: str) -> None:
-    with pytest.raises(CourseError, match=r"^parameter 'x' of 01_x wants .*, not ") as caught:
+    with pytest.raises(CourseError) as caught:
         converted(value, kind)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 200
+    told = str(caught.value)
+    assert told.startswith(f"parameter 'x' of 01_x wants {WANTED.get(kind, 'a list of ')}")
+    assert ", not " in told
+    assert "\n" not in told
+    assert len(told) < 200
 
 
 def test_plain_data_names_the_key_that_is_not() -> None:
