@@ -1,8 +1,13 @@
 """A course of a few tiny notebooks, for the tests of the runner."""
 
+import sys
 from pathlib import Path
 
 import nbformat
+
+from kdhelpers.course import cli
+
+COMMAND = [sys.executable, "-m", "kdhelpers.course.cli"]
 
 PARAMETERS = """\
 epochs: int = 3  # passes over the training images
@@ -22,6 +27,14 @@ course.write_record(
     metrics={"headline": f"{epochs} epochs", "seen": repr([rate, seeds, name, verbose, weights])},
     device="cpu", started=started,
 );"""
+
+
+def call(*arguments: str) -> int:
+    """The command's exit code, whether it comes from us or from argparse."""
+    try:
+        return cli.main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
 
 
 def write_lesson(
