@@ -1,22 +1,11 @@
-"""Lesson 01: right answers in several spellings, and mistakes of learners.
-
-Here and in the files beside it: every answer is written out by hand, none comes from the tables of
-the checks, and functions stand as learners write them, without annotations.
-"""
-
-import functools
-from typing import Any
+"""Lesson 01: right answers in several spellings, and mistakes of learners; see `test_answers`."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kdhelpers import checks, losses
-
-Table = dict[checks.Exercise, dict[str, Any]]  # words of the verdict → the answer, or several
-
-# --- Soft targets ---------------------------------------------------------------------------------
+from kdhelpers import losses
 
 
 def by_hand(logits, temperature):
@@ -40,59 +29,17 @@ def in_numpy(logits, temperature):
     return e / e.sum(axis=1, keepdims=True)
 
 
-# --- The distillation loss ------------------------------------------------------------------------
-
-log_softmax, softmax, cross_entropy = F.log_softmax, F.softmax, F.cross_entropy
-
-
-def raw(z, dim):
-    return z
+def kl(s, t, T):
+    return F.kl_div(F.log_softmax(s / T, 1), F.softmax(t / T, 1), reduction="batchmean")
 
 
-def kl(first=log_softmax, second=softmax, dim=1, at=lambda T: (T, T), **settings):
-    """`kl_div` of functions of the student's and the teacher's logits."""
-    settings = {"reduction": "batchmean", **settings}
-    return lambda s, t, T: F.kl_div(first(s / at(T)[0], dim), second(t / at(T)[1], dim), **settings)
+def plain_loss(s, t, y, T, alpha, power=2):
+    """Right, but it leaves the teacher's gradient to the caller."""
+    return alpha * T**power * kl(s, t, T) + (1 - alpha) * F.cross_entropy(s, y)
 
 
-def swapped(first, second):
-    return lambda s, t, T: kl(first, second)(t, s, T)
-
-
-def total(soft, hard=lambda s, y, T: cross_entropy(s, y), scale=lambda T: T**2):
-    """A loss of the terms `soft(s, t, T)`, teacher detached and scaled, and `hard(s, y, T)`."""
-    return lambda s, t, y, T, a: a * scale(T) * soft(s, t.detach(), T) + (1 - a) * hard(s, y, T)
-
-
-def with_hard(hard):
-    return total(kl(), hard)
-
-
-def without_T2(soft):
-    return total(soft, scale=lambda T: 1)
-
-
-def weighted(combine):
-    """A loss that combines the right terms as `combine(soft, hard, alpha, T)`."""
-    return lambda s, t, y, T, a: combine(T**2 * kl()(s, t.detach(), T), cross_entropy(s, y), a, T)
-
-
-def of_logits(term, reduce=lambda point: point.sum(dim=1).mean()):
-    """A soft term of `term(z_s / T, z_t / T)`, [B, C]."""
-    return total(lambda s, t, T: reduce(term(s / T, t / T)))
-
-
-def by_sums(term=lambda p, lp, q, lq: p * (lp - lq), reduce=lambda point: point.sum(dim=1).mean()):
-    """A loss as the exercise asks for it, without `kl_div`; `lp` is log p."""
-    return of_logits(
-        lambda s, t: term(t.softmax(1), t.log_softmax(1), s.softmax(1), s.log_softmax(1)), reduce
-    )
-
-
-usual_loss = total(kl())
-each_image = kl(reduction="none")
-of_probabilities = kl(softmax, softmax)
-teacher_at_1 = kl(at=lambda T: (T, 1))
+def usual_loss(s, t, y, T, alpha):
+    return plain_loss(s, t.detach(), y, T, alpha)
 
 
 def log_target_loss(s, t, y, tau, weight):
@@ -111,82 +58,13 @@ def loss_by_hand(z_s, z_t, y, T, alpha):
 
 def minus_entropy(s, t, y, temperature, alpha):
     p_t = F.softmax(t.detach() / temperature, dim=1)
-    soft = cross_entropy(s / temperature, p_t) - torch.special.entr(p_t).sum(1).mean()
+    soft = F.cross_entropy(s / temperature, p_t) - torch.special.entr(p_t).sum(1).mean()
     return alpha * temperature**2 * soft + (1 - alpha) * F.nll_loss(F.log_softmax(s, 1), y)
 
 
 class DistillationLoss(nn.Module):
     def forward(self, s, t, y, tau, a):
         return usual_loss(s, t, y, tau, a).reshape(1)
-
-
-def keywords_loss(s, t, y, *, alpha, temperature):
-    return usual_loss(s, t, y, temperature, alpha)
-
-
-def other_keywords_loss(s, t, y, *, tau, w):
-    return usual_loss(s, t, y, tau, w)
-
-
-def vector_of_both(s, t, y, T, alpha):
-    soft = T**2 * each_image(s, t.detach(), T).sum(1)
-    return alpha * soft + (1 - alpha) * cross_entropy(s, y, reduction="none")
-
-
-def plain_loss(s, t, y, T, alpha):
-    """Right, but it leaves the teacher's gradient to the caller."""
-    return alpha * T**2 * kl()(s, t, T) + (1 - alpha) * cross_entropy(s, y)
-
-
-def seed_000(s, t, y, T, alpha):
-    """Of a document that this course grew from, as the next two."""
-    soft = nn.KLDivLoss(reduction="batchmean")(F.softmax(s / T, dim=1), F.softmax(t / T, dim=1))
-    return alpha * nn.CrossEntropyLoss()(s, y) + (1 - alpha) * soft
-
-
-def seed_002(s, t, y, T, alpha):
-    soft = F.kl_div(F.log_softmax(t / T, 1), F.softmax(s / T, 1), reduction="batchmean")
-    return alpha * F.cross_entropy(s, y) + (1 - alpha) * soft
-
-
-def seed_004(s, t, y, T, alpha):
-    return alpha * nn.CrossEntropyLoss()(y, s) + (1 - alpha) * T**2 * kl()(s, t.detach(), T)
-
-
-# --- One distillation step ------------------------------------------------------------------------
-
-
-def step_of(
-    actions="zero backward step",
-    *,
-    modes=("eval", "train"),  # of teacher and student
-    guard=torch.no_grad,
-    loss=plain_loss,
-    before=lambda student, teacher, x: None,
-    clear=lambda student, optimizer: optimizer.zero_grad(),
-    result=lambda value, student, teacher, x, y, T, alpha: value,
-):
-    def step(student, teacher, x, y, optimizer, T, alpha):
-        before(student, teacher, x)
-        for network, mode in zip((teacher, student), modes, strict=True):
-            getattr(network, mode)()
-        with guard():
-            target = teacher(x)
-        value = loss(student(x), target, y, T, alpha)
-        for action in actions.split():
-            if action == "zero":
-                clear(student, optimizer)
-            elif action == "backward":
-                value.backward()
-            else:
-                optimizer.step()
-        return result(value, student, teacher, x, y, T, alpha)
-
-    return step
-
-
-AS_IT_IS = "modules"  # a method that changes nothing
-usual_step = step_of()
 
 
 def terse_step(net, big, x, y, opt, *, temperature, alpha):
@@ -206,22 +84,11 @@ def two_backwards_step(student, teacher, x, y, optimizer, T, alpha):
     teacher.train(mode)
     optimizer.zero_grad()
     logits = student.train()(x)
-    soft, hard = alpha * T**2 * kl()(logits, targets, T), (1 - alpha) * cross_entropy(logits, y)
+    soft, hard = alpha * T**2 * kl(logits, targets, T), (1 - alpha) * F.cross_entropy(logits, y)
     soft.backward(retain_graph=True)
     hard.backward()
     optimizer.step()
     return np.float64(soft.item() + hard.item())
-
-
-def own_gradient_step(student, teacher, x, y, optimizer, T, alpha):
-    with torch.no_grad():
-        targets = teacher.eval()(x)
-    loss = usual_loss(student.train()(x), targets, y, T, alpha)
-    parameters = list(student.parameters())
-    for p, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-        p.grad = gradient
-    optimizer.step()
-    return loss
 
 
 def closure_step(student, teacher, x, y, optimizer, T, alpha):
@@ -236,303 +103,253 @@ def closure_step(student, teacher, x, y, optimizer, T, alpha):
     return optimizer.step(closure)
 
 
-def two_passes_step(student, teacher, x, y, optimizer, T, alpha):
-    with torch.no_grad():
-        targets = teacher.eval()(x)
-    student.train()
-    loss = alpha * T**2 * kl()(student(x), targets, T) + (1 - alpha) * cross_entropy(student(x), y)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return loss.item()
+ANSWERS = """
+# soft_targets
+✓ → losses.soft_targets
+✓ → row_by_row
+✓ → SoftTargets()
+✓ → SoftTargets().__call__
+✓ → functools.partial(lambda z, t, dim: torch.softmax(z / t, dim), dim=1)
+✓ → in_numpy
+✓ overflow → by_hand
+always 2 → lambda z, t, T=2: (z / T).softmax(1)
+takes (z) | number of arguments | (logits, temperature) → lambda z: z
+in the order (logits, temperature) → lambda temperature, logits: logits / temperature
 
+# soft_targets(z, t)
+p = F.softmax(z / t, dim=1)
+return p
 
-@torch.no_grad()
-def look(student, teacher, x):
-    student.eval()(x)
+✓ → as it stands
+✓ → F.log_softmax(z / t, 1).exp()
+✓ → F.softmax(z.double() / t, dim=1)
+multiplied → F.softmax(z * t, dim=1)
+not used → F.softmax(z, dim=1)
+not used → torch.softmax(z / 1.0, dim=1)
+temperature² → F.softmax(z / t**2, dim=1)
+after the softmax → F.softmax(z, dim=1) / t
+`dim=1` → F.softmax(z / t, dim=0)
+whole batch → F.softmax((z / t).view(-1), 0).view_as(z)
+log-probabilities → F.log_softmax(z / t, dim=1)
+sigmoid → torch.sigmoid(z / t)
+not yet probabilities → z / t
+twice → torch.softmax(torch.softmax(z / t, 1), 1)
+do not add up to 1 → torch.exp(z / t)
+`keepdim=True` for a sum → (z / t).exp() / (z / t).exp().sum(0)
+Keep the dimension → (z / t).exp() / (z / t).exp().sum(1)
+2 things → F.softmax(z, dim=0)
+`argmax` keeps → F.one_hot((z / t).argmax(dim=1), z.shape[1])
+always 4 → torch.softmax(z / 4.0, dim=-1)
+Your code stopped | Likely cause | import cell → eval("F.softmax(z / t, 1)", {"z": z, "t": t})
+Your code stopped | Likely cause | Name it: `temperature=…` → losses.soft_targets(z, t)
+NotImplementedError → torch.softmax(z.long(), 1)
+returns nothing | return → return p ⇒
+changes its argument `logits` → F.softmax(z.div_(t), dim=1)
 
+# distillation_loss(s, t, y, T, a)
+u, v = s / T, t.detach() / T
+soft = F.kl_div(F.log_softmax(u, 1), F.softmax(v, 1), reduction="batchmean")
+hard = F.cross_entropy(s, y)
+return a * T**2 * soft + (1 - a) * hard
 
-@torch.no_grad()
-def nudge(student, teacher, x):
-    teacher[1].weight[0, 0] += 1e-5
+✓ calls `F.kl_div`, and the exercise asks for it without → as it stands
+where its LOG-probabilities belong → F.log_softmax(u ⇒ F.softmax(u
+divergence is turned round, KL(student → u, v ⇒ v, u
+turned round, and a probability → u, v ⇒ v, u ; F.log_softmax ⇒ F.softmax
+logarithm of the teacher's log-probabilities → F.softmax(v ⇒ F.log_softmax(v
+inside an `exp` as well → "batchmean" ⇒ "batchmean", log_target=True
+student's plain logits → F.log_softmax(u, 1) ⇒ u
+teacher's plain logits stand where its prob → F.softmax(v, 1) ⇒ v
+softmax twice → F.log_softmax(u, 1) ⇒ u.softmax(1).log_softmax(1)
+never reaches 0 → F.kl_div(F.log_softmax(u, 1) ⇒ F.cross_entropy(u ; , reduction="batchmean" ⇒
+factor temperature² is missing → T**2 * ⇒
+by its square → T**2 ⇒ T
+divided by temperature² → T**2 ⇒ T**-2
+whole sum → (1 - a) ⇒ T**2 * (1 - a)
+sits on the hard term → T**2 * ⇒ ; (1 - a) ⇒ T**2 * (1 - a)
+teacher's logits are not divided → t.detach() / T ⇒ t.detach()
+student's logits are not divided → s / T ⇒ s
+neither the student's → s / T ⇒ s ; t.detach() / T ⇒ t.detach()
+multiplied by the → s / T ⇒ s * T ; t.detach() / T ⇒ t.detach() * T
+applied to the hard term → (s, y) ⇒ (s / T, y)
+images of the batch → (u, 1) ⇒ (u, 0) ; (v, 1) ⇒ (v, 0)
+averaged over the classes, too → batchmean ⇒ mean
+grows with the number of images → batchmean ⇒ sum
+one loss for each image → "batchmean") ⇒ "none").sum(1)
+each image and class → batchmean ⇒ none
+hard term is summed → (s, y) ⇒ (s, y, reduction="sum")
+arguments of `cross_entropy` are swapped → F.cross_entropy(s, y) ⇒ nn.CrossEntropyLoss()(y, s)
+arguments of `cross_entropy` are swapped → (s, y) ⇒ (y.float(), s)
+arguments of `cross_entropy` are swapped → (s, y) ⇒ (F.one_hot(y, s.shape[1]).float(), s)
+cross_entropy` contains the softmax already → (s, y) ⇒ (s.softmax(1), y)
+probabilities at the temperature → (s, y) ⇒ ((s / T).softmax(1), y)
+`nll_loss` wants → F.cross_entropy ⇒ F.nll_loss
+compares the teacher with the labels → (s, y) ⇒ (t.detach(), y)
+the SOFT term → a * T ⇒ (1 - a) * T ; (1 - a) * hard ⇒ a * hard
+Only the soft term → a * T**2 * soft + (1 - a) * hard ⇒ T**2 * soft
+Only the soft term → + (1 - a) * hard ⇒
+Only the hard → a * T**2 * soft + (1 - a) * hard ⇒ hard
+Only the hard → a * T**2 * soft + ⇒
+without weights → a * T ⇒ T ; (1 - a) * ⇒
+hard term has no → (1 - a) * ⇒
+soft term has no weight → a * T ⇒ T
+weighted by alpha → (1 - a) ⇒ a
+No gradient reaches the student → usual_loss(s, t, y, T, a).item()
+No gradient reaches the student → usual_loss(s, t, y, T, a).detach()
+No gradient reaches the student → torch.no_grad()(usual_loss)(s, t, y, T, a)
+A gradient reaches `teacher_logits` → t.detach() ⇒ t
+gradient of the loss for student_logits → (s, y) ⇒ (s, y).item()
+always 4 → a * losses.kd_loss(s, t) + (1 - a) * F.cross_entropy(s, y)
+always 0.9 → losses.distillation_loss(s, t, y, temperature=T)
+2 things | always 4 | always 0.9 → losses.distillation_loss(s, t, y)
+2 things | LOG-prob | temperature² is missing → T**2 * ⇒ ; F.log_softmax ⇒ F.softmax
+2 things | turned round | temperature² is missing → T**2 * ⇒ ; u, v ⇒ v, u
+2 things | averaged over the classes | temperature² is → T**2 * ⇒ ; batchmean ⇒ mean
+2 things | teacher's logits are not | temperature² is → T**2 * ⇒ ; t.detach() / T ⇒ t.detach()
+2 things | sign of | temperature² is missing → T**2 * soft ⇒ -soft
+4 things | LOG-prob | temperature² is | SOFT term | reaches `teacher_logits` →
+.detach() ⇒ ; F.log_softmax ⇒ F.softmax ; a * T**2 ⇒ (1 - a) ; (1 - a) * hard ⇒ a * hard
+4 things | turned round | temperature² is missing | the SOFT term →
+.detach() ⇒ ; u, v ⇒ v, u ; a * T**2 ⇒ (1 - a) ; (1 - a) * hard ⇒ a * hard
+`cross_entropy` are swapped | NotImplemented → (s, y) ⇒ (y, s) ; a * T ⇒ (1 - a) * T ;
+(1 - a) * hard ⇒ a * hard
+fit no mistake | student_logits = [[ | labels = [ | temperature = 2 | loss should be →
+(s**2).mean() + 10
+is negative | p · (log p - log q) | yours is | not: kl_div → -(s**2).sum()
+Your code stopped | Likely cause | NumPy cannot follow → s.numpy().sum()
+Your code stopped | Likely cause | in-place → u, v = s / T ⇒ s /= T; u, v = s
+Your code stopped | Likely cause | The power is `**` → T ^ 2 * kl(s, t, T)
+Your code stopped | Likely cause | The power is `**` → T**2 ⇒ (T ^ 2)
+Your code stopped | Likely cause | The power is `**` → (s - t) ^ 2
+Your code stopped | Likely cause | Name them: `temperature=…, alpha=…` →
+losses.distillation_loss(s, t, y, T, a)
+Your code stopped | Likely cause | Name it: `temperature=…` → losses.kd_loss(s, t, T)
 
+# distillation_loss(s, t, y, T, a)
+log_p, log_q = (t.detach() / T).log_softmax(1), (s / T).log_softmax(1)
+p, q = log_p.exp(), log_q.exp()
+soft = (p * (log_p - log_q)).sum(1).mean()
+hard = F.cross_entropy(s, y)
+return a * T**2 * soft + (1 - a) * hard
 
-@torch.no_grad()
-def accuracy_too(value, student, teacher, x, y, T, alpha):
-    assert 0 <= (student(x).argmax(1) == y).float().mean() <= 1
-    return value
+✓ → as it stands
+where its LOG-probabilities belong → log_p - log_q ⇒ log_p - q
+divergence is turned round, KL(student → p * (log_p - log_q) ⇒ q * (log_q - log_p)
+student's plain logits → - log_q ⇒ - s / T
+teacher's plain logits stand in the brackets → (log_p - ⇒ (t.detach() / T -
+Plain logits are subtracted → log_p - log_q ⇒ (t.detach() - s) / T
+never reaches 0 → p * (log_p - log_q) ⇒ -p * log_q
+squared difference → p * (log_p - log_q) ⇒ (q - p) ** 2
+sign of the soft term → log_p - log_q ⇒ log_q - log_p
+sign of the soft term → soft = ⇒ soft = -
+sign of the soft term → log_p - log_q ⇒ (q / p).log()
+`log_p.exp()` → p * ( ⇒ log_p * (
+and the sign → p * (log_p - log_q) ⇒ log_p * (log_q - log_p)
+weighted with the student's probabilities → p * ( ⇒ q * (
+weights are missing → p * ( ⇒ (
+set brackets → p * (log_p - log_q) ⇒ p * log_p - log_q
+`F.log_softmax` for both → log_p - log_q ⇒ p - q
+`F.log_softmax` for the → log_p - log_q ⇒ p - log_q
+p · log q alone → p * (log_p - log_q) ⇒ p * log_q
+averaged over the classes, too → .sum(1) ⇒ .mean(1)
+instead of the number of images → .sum(1).mean() ⇒ .sum(0).mean()
+instead of the number of images → .sum(1).mean() ⇒ .mean(1).sum()
+grows with the number of images → .sum(1).mean() ⇒ .sum()
+averaged over the classes. Sum → .sum(1).mean() ⇒ .mean(1)
+one number for each class → .sum(1).mean() ⇒ .sum(0)
+one number for each class → .sum(1).mean() ⇒ .mean(0)
+a loss for each image → .sum(1).mean() ⇒ .sum(1) ; (s, y) ⇒ (s, y, reduction="none")
+Your code stopped | Likely cause | inference_mode →
+soft = ⇒ p = torch.inference_mode()(p.clone)(); soft =
+2 things | student's prob | instead of → p * ( ⇒ q * ( ; .sum(1).mean() ⇒ .sum(0).mean()
 
+# distillation_loss
+✓ → minus_entropy
+✓ not finite → loss_by_hand
+✓ calls `F.kl_div` → losses.distillation_loss
+✓ calls `F.kl_div` → usual_loss
+✓ calls `F.kl_div` → log_target_loss
+✓ calls `F.kl_div` → DistillationLoss()
+✓ calls `F.kl_div` → lambda s, t, y, *, alpha, temperature: usual_loss(s, t, y, temperature, alpha)
+✓ calls `F.kl_div` → lambda s, t, y, *, tau, w: usual_loss(s, t, y, tau, w)
+✓ calls `F.kl_div` → functools.partial(usual_loss)
+✓ calls `F.kl_div` → lambda *arguments: usual_loss(*arguments)
+✓ calls `F.kl_div` → lambda s, t, y, *x: usual_loss(s, t, y, *map(torch.tensor, x))
+✓ calls `F.kl_div` → lambda s, t, y, T, a: usual_loss(s.double(), t.double(), y, T, a)
+No gradient reaches the student → torch.no_grad()(lambda *x: usual_loss(*x))
 
-def computed_again(training):
-    @torch.no_grad()
-    def result(value, student, teacher, x, y, T, alpha):
-        return plain_loss(student.train(training)(x), teacher(x), y, T, alpha).item()
+# distillation_step(student, teacher, x, y, opt, T, a)
+student.train()
+teacher.eval()
+with torch.no_grad():
+    target = teacher(x)
+loss = plain_loss(student(x), target, y, T, a)
+opt.zero_grad()
+loss.backward()
+opt.step()
+return loss
 
-    return step_of(result=result)
+✓ → as it stands
+✓ → target = teacher(x) ⇒ target = teacher(x); student.eval()(x); student.train()
+✓ → opt.zero_grad() ⇒ student.zero_grad()
+✓ → opt.zero_grad() ⇒ student.zero_grad(set_to_none=False)
+✓ → opt.zero_grad() ⇒ opt.zero_grad(set_to_none=True)
+✓ → opt.zero_grad() ⇒ opt.zero_grad(set_to_none=False)
+✓ → opt.zero_grad() ⇒ [p.grad.zero_() for p in student.parameters()]
+✓ → opt.zero_grad() ⇒ own = [*student.parameters()] ;
+loss.backward() ⇒ for p, slope in zip(own, torch.autograd.grad(loss, own)): p.grad = slope
+✓ outside `torch.no_grad()` → torch.no_grad ⇒ torch.enable_grad ; plain_loss ⇒ usual_loss
+✓ outside `torch.no_grad()` → torch.no_grad ⇒ torch.enable_grad ;
+plain_loss ⇒ losses.distillation_loss ; target, y, T, a ⇒ target.detach(), y, temperature=T, alpha=a
+✓ more than once in train mode → return loss ⇒ (student(x).argmax(1) == y).sum(); return loss
+✓ more than once in train mode →
+loss = ⇒ loss = a * T**2 * kl(student(x), target, T) + (1 - a) * ; T, a) ⇒ T, 0)
+teacher runs in train mode → teacher.eval() ⇒
+student runs in eval mode → student.train() ⇒
+student runs in eval mode → student.train() ⇒ student.eval()
+Gradients reach the teacher → torch.no_grad ⇒ torch.enable_grad
+teacher's weights changed → target = ⇒ teacher[1].weight[0, 0] += 1e-5; target =
+gradients of the step before → opt.zero_grad() ⇒
+gradients of the step before → opt.zero_grad() ⇒ ; opt.step() ⇒ opt.step(); opt.zero_grad()
+no `loss.backward()` → loss.backward() ⇒
+along old gradients → opt.zero_grad() ⇒ ; loss.backward() ⇒
+no `optimizer.step()` → opt.step() ⇒
+no `optimizer.step()` → opt.zero_grad() ⇒ ; opt.step() ⇒
+comes before `loss.backward()` → loss.backward() ⇒ opt.step() ; opt.step() ⇒ loss.backward()
+comes before `loss.backward()` → opt.zero_grad() ⇒ opt.step(); opt.zero_grad() ; opt.step() ⇒
+comes before `loss.backward()` → opt.zero_grad() ⇒ opt.step() ; opt.step() ⇒
+between backward and step → opt.zero_grad() ⇒ loss.backward() ; loss.backward() ⇒ opt.zero_grad()
+does not learn → opt.zero_grad() ⇒ ; loss.backward() ⇒ ; opt.step() ⇒
+`temperature` but → T, a) ⇒ 4.0, a)
+`alpha` but → T, a) ⇒ T, 0.9)
+neither → T, a) ⇒ 4.0, 0.9)
+Inside the loss | temperature² is missing → T, a) ⇒ T, a, power=0)
+returns nothing → return loss ⇒
+returned a tuple → return loss ⇒ return loss, 1
+one number → return loss ⇒ return loss.expand(2)
+2 things | teacher runs in train mode | gradients of the step before →
+teacher.eval() ⇒ ; opt.zero_grad() ⇒
+2 things | teacher runs in train mode | Gradients reach the teacher →
+teacher.eval() ⇒ ; torch.no_grad ⇒ torch.enable_grad
+in line | backward() | lost its connection → plain_loss( ⇒ torch.no_grad()(plain_loss)(
+the loss should be | the exercise before →
+plain_loss(student(x), target, y, T, a) ⇒ (student(x) - target).abs().mean()
+weights after the step should be | The loss is right → opt.step() ⇒ opt.step(); opt.step()
+the teacher's probabilities → , target, ⇒ , target.softmax(1),
+the teacher's probabilities → , target, ⇒ , (target / T).softmax(1),
+the student's probabilities → (student(x), ⇒ (student(x).softmax(1),
+probabilities of both →
+(student(x), target, ⇒ ((student(x) / T).softmax(1), (target / T).softmax(1),
+computed again after `optimizer.step()` →
+return loss ⇒ return plain_loss(student(x), target, y, T, a).item()
+computed again after `optimizer.step()` →
+return loss ⇒ return plain_loss(student.eval()(x), target, y, T, a).item()
+Your code stopped | Likely cause | Name them: `temperature=…, alpha=…` →
+plain_loss ⇒ losses.distillation_loss
+Your code stopped | Likely cause | average the loss → plain_loss( ⇒ (lambda s, *x: s)(
 
-
-def given(s=lambda s, T: s, t=lambda t, T: t):
-    """A step that hands `s(student's logits, T)` and `t(teacher's logits, T)` to the loss."""
-    return step_of(loss=lambda z, v, y, T, a: plain_loss(s(z, T), t(v, T), y, T, a))
-
-
-RIGHT: Table = {
-    checks.soft_targets: {
-        "": [
-            losses.soft_targets,
-            lambda z, t: F.softmax(z / t, dim=1),
-            row_by_row,
-            lambda z, t: F.log_softmax(z / t, 1).exp(),
-            SoftTargets(),
-            functools.partial(lambda z, t, dim: torch.softmax(z / t, dim), dim=1),
-            SoftTargets().__call__,
-            in_numpy,
-            lambda z, t: F.softmax(z.double() / t, dim=1),
-        ],
-        "overflow": by_hand,
-    },
-    checks.distillation_loss: {
-        "": [by_sums(), minus_entropy],
-        "calls `F.kl_div`, and the exercise asks for it without": [
-            losses.distillation_loss,
-            usual_loss,
-            log_target_loss,
-            DistillationLoss(),
-            keywords_loss,
-            other_keywords_loss,
-            functools.partial(usual_loss),
-            lambda *arguments: usual_loss(*arguments),
-            lambda s, t, y, T, a: usual_loss(s, t, y, torch.tensor(T), torch.tensor(a)),
-            lambda s, t, y, T, a: usual_loss(s.double(), t.double(), y, T, a),
-        ],
-        "not finite": loss_by_hand,
-    },
-    checks.distillation_step: {
-        "": [
-            usual_step,
-            terse_step,
-            two_backwards_step,
-            own_gradient_step,
-            closure_step,
-            step_of(before=look),
-            step_of(clear=lambda student, o: student.zero_grad()),
-            step_of(clear=lambda student, o: student.zero_grad(set_to_none=False)),
-            step_of(clear=lambda student, o: o.zero_grad(set_to_none=True)),
-            step_of(clear=lambda student, o: o.zero_grad(set_to_none=False)),
-            step_of(clear=lambda student, o: [p.grad.zero_() for p in student.parameters()]),
-        ],
-        "outside `torch.no_grad()`": [
-            step_of(guard=torch.enable_grad, loss=usual_loss),
-            step_of(
-                guard=torch.enable_grad,
-                loss=lambda s, t, y, T, a: losses.distillation_loss(
-                    s, t.detach(), y, temperature=T, alpha=a
-                ),
-            ),
-        ],
-        "more than once in train mode": [two_passes_step, step_of(result=accuracy_too)],
-    },
-}
-
-WRONG: Table = {
-    checks.soft_targets: {
-        "multiplied": lambda z, t: F.softmax(z * t, dim=1),
-        "not used": [lambda z, t: F.softmax(z, dim=1), lambda z, t: torch.softmax(z / 1.0, dim=1)],
-        "temperature²": lambda z, t: F.softmax(z / t**2, dim=1),
-        "after the softmax": lambda z, t: F.softmax(z, dim=1) / t,
-        "`dim=1`": lambda z, t: F.softmax(z / t, dim=0),
-        "whole batch": lambda z, t: F.softmax((z / t).view(-1), 0).view_as(z),
-        "log-probabilities": lambda z, t: F.log_softmax(z / t, dim=1),
-        "sigmoid": lambda z, t: torch.sigmoid(z / t),
-        "not yet probabilities": lambda z, t: z / t,
-        "twice": lambda z, t: torch.softmax(torch.softmax(z / t, 1), 1),
-        "do not add up to 1": lambda z, t: torch.exp(z / t),
-        "`keepdim=True` for a sum": lambda z, t: (z / t).exp() / (z / t).exp().sum(0),
-        "Keep the dimension": lambda z, t: (z / t).exp() / (z / t).exp().sum(1),
-        "2 things": lambda z, t: F.softmax(z, dim=0),
-        "`argmax` keeps": lambda z, t: F.one_hot((z / t).argmax(dim=1), z.shape[1]),
-        "always 4": lambda z, t: torch.softmax(z / 4.0, dim=-1),
-        "always 2": lambda z, t, T=2: (z / T).softmax(1),
-    },
-    checks.distillation_loss: {
-        "where its LOG-probabilities belong": [
-            total(of_probabilities),
-            by_sums(lambda p, lp, q, lq: p * (lp - q)),
-        ],
-        "divergence is turned round, KL(student": [
-            total(swapped(log_softmax, softmax)),
-            by_sums(lambda p, lp, q, lq: q * (lq - lp)),
-        ],
-        "turned round, and a probability": total(swapped(softmax, softmax)),
-        "logarithm of the teacher's log-probabilities": total(kl(log_softmax, log_softmax)),
-        "inside an `exp` as well": total(kl(log_target=True)),
-        "student's plain logits": [
-            total(kl(raw, softmax)),
-            of_logits(lambda s, t: t.softmax(1) * (t.log_softmax(1) - s)),
-        ],
-        "teacher's plain logits stand where its prob": total(kl(log_softmax, raw)),
-        "teacher's plain logits stand in the brackets": of_logits(
-            lambda s, t: t.softmax(1) * (t - s.log_softmax(1))
-        ),
-        "Plain logits are subtracted": of_logits(lambda s, t: t.softmax(1) * (t - s)),
-        "softmax twice": total(kl(lambda z, dim: z.softmax(dim).log_softmax(dim), softmax)),
-        "never reaches 0": [
-            total(lambda s, t, T: cross_entropy(s / T, softmax(t / T, 1))),
-            by_sums(lambda p, lp, q, lq: -p * lq),
-        ],
-        "squared difference": by_sums(lambda p, lp, q, lq: (q - p).pow(2)),
-        "sign of the soft term": [
-            by_sums(lambda p, lp, q, lq: p * (lq - lp)),
-            by_sums(reduce=lambda k: -k.sum(dim=1).mean()),
-            of_logits(lambda s, t: t.softmax(1) * (s.softmax(1) / t.softmax(1)).log()),
-        ],
-        "`log_p.exp()`": by_sums(lambda p, lp, q, lq: lp * (lp - lq)),
-        "and the sign": by_sums(lambda p, lp, q, lq: lp * (lq - lp)),
-        "weighted with the student's probabilities": by_sums(lambda p, lp, q, lq: q * (lp - lq)),
-        "weights are missing": by_sums(lambda p, lp, q, lq: lp - lq),
-        "set brackets": by_sums(lambda p, lp, q, lq: p * lp - lq),
-        "`F.log_softmax` for both": by_sums(lambda p, lp, q, lq: p * (p - q)),
-        "`F.log_softmax` for the": by_sums(lambda p, lp, q, lq: p * (p - lq)),
-        "p · log q alone": by_sums(lambda p, lp, q, lq: p * lq),
-        "factor temperature² is missing": without_T2(kl()),
-        "by its square": total(kl(), scale=lambda T: T),
-        "divided by temperature²": total(kl(), scale=lambda T: T**-2),
-        "whole sum": weighted(lambda soft, hard, a, T: a * soft + T**2 * (1 - a) * hard),
-        "sits on the hard term": total(
-            kl(), lambda s, y, T: T**2 * cross_entropy(s, y), lambda T: 1
-        ),
-        "teacher's logits are not divided": total(teacher_at_1),
-        "student's logits are not divided": total(kl(at=lambda T: (1, T))),
-        "neither the student's": total(kl(at=lambda T: (1, 1))),
-        "multiplied by the": total(kl(at=lambda T: (1 / T, 1 / T))),
-        "applied to the hard term": with_hard(lambda s, y, T: cross_entropy(s / T, y)),
-        "images of the batch": total(kl(dim=0)),
-        "averaged over the classes, too": [
-            total(kl(reduction="mean")),
-            by_sums(reduce=lambda k: k.mean(dim=1).mean()),
-        ],
-        "instead of the number of images": [
-            by_sums(reduce=lambda k: k.sum(0).mean()),
-            by_sums(reduce=lambda k: k.mean(1).sum()),
-        ],
-        "grows with the number of images": [
-            total(kl(reduction="sum")),
-            by_sums(reduce=lambda k: k.sum()),
-        ],
-        "one loss for each image": total(lambda s, t, T: each_image(s, t, T).sum(1)),
-        "averaged over the classes. Sum": by_sums(reduce=lambda k: k.mean(dim=1)),
-        "one number for each class": [
-            by_sums(reduce=lambda k: k.sum(0)),
-            by_sums(reduce=lambda k: k.mean(dim=0)),
-        ],
-        "a loss for each image": vector_of_both,
-        "each image and class": total(each_image),
-        "hard term is summed": with_hard(lambda s, y, T: cross_entropy(s, y, reduction="sum")),
-        "arguments of `cross_entropy` are swapped": [
-            with_hard(lambda s, y, T: nn.CrossEntropyLoss()(y, s)),
-            with_hard(lambda s, y, T: cross_entropy(y.float(), s)),
-            with_hard(lambda s, y, T: cross_entropy(F.one_hot(y, s.shape[1]).float(), s)),
-        ],
-        "cross_entropy` contains the softmax already": with_hard(
-            lambda s, y, T: cross_entropy(s.softmax(1), y)
-        ),
-        "probabilities at the temperature": with_hard(
-            lambda s, y, T: cross_entropy((s / T).softmax(1), y)
-        ),
-        "`nll_loss` wants": with_hard(lambda s, y, T: F.nll_loss(s, y)),
-        "compares the teacher with the labels": lambda s, t, y, T, a: (
-            a * T**2 * kl()(s, t.detach(), T) + (1 - a) * cross_entropy(t.detach(), y)
-        ),
-        "the SOFT term": weighted(lambda soft, hard, a, T: (1 - a) * soft + a * hard),
-        "Only the soft term": [
-            weighted(lambda soft, hard, a, T: soft),
-            weighted(lambda soft, hard, a, T: a * soft),
-        ],
-        "Only the hard": [
-            weighted(lambda soft, hard, a, T: hard),
-            weighted(lambda soft, hard, a, T: (1 - a) * hard),
-        ],
-        "without weights": weighted(lambda soft, hard, a, T: soft + hard),
-        "hard term has no": weighted(lambda soft, hard, a, T: a * soft + hard),
-        "soft term has no weight": weighted(lambda soft, hard, a, T: soft + (1 - a) * hard),
-        "weighted by alpha": weighted(lambda soft, hard, a, T: a * (soft + hard)),
-        "No gradient reaches the student": [
-            lambda *x: usual_loss(*x).item(),
-            lambda *x: usual_loss(*x).detach(),
-            torch.no_grad()(lambda *x: usual_loss(*x)),
-        ],
-        "A gradient reaches `teacher_logits`": plain_loss,
-        "gradient of the loss for student_logits": with_hard(
-            lambda s, y, T: cross_entropy(s, y).item()
-        ),
-        "always 4": lambda s, t, y, T, a: a * losses.kd_loss(s, t) + (1 - a) * cross_entropy(s, y),
-        "always 0.9": lambda s, t, y, T, a: losses.distillation_loss(s, t, y, temperature=T),
-        "2 things | always 4 | always 0.9": lambda s, t, y, T, a: losses.distillation_loss(s, t, y),
-        "2 things | LOG-prob | temperature² is missing": without_T2(of_probabilities),
-        "2 things | turned round | temperature² is missing": without_T2(
-            swapped(log_softmax, softmax)
-        ),
-        "2 things | averaged over the classes | temperature² is": without_T2(kl(reduction="mean")),
-        "2 things | teacher's logits are not | temperature² is": without_T2(teacher_at_1),
-        "2 things | sign of | temperature² is missing": without_T2(lambda s, t, T: -kl()(s, t, T)),
-        "2 things | student's prob | instead of": by_sums(
-            lambda p, lp, q, lq: q * (lp - lq), lambda k: k.sum(0).mean()
-        ),
-        "4 things | LOG-prob | temperature² is | SOFT term | reaches `teacher_logits`": seed_000,
-        "4 things | turned round | temperature² is missing | the SOFT term": seed_002,
-        "`cross_entropy` are swapped | NotImplemented": seed_004,
-        "fit no mistake | student_logits = [[ | labels = [ | temperature = 2 | loss should be": (
-            lambda s, t, y, T, a: (s**2).mean() + 10
-        ),
-        "is negative | p · (log p - log q) | yours is | not: kl_div": lambda s, *rest: (
-            -(s**2).sum()
-        ),
-    },
-    checks.distillation_step: {
-        "teacher runs in train mode": step_of(modes=(AS_IT_IS, "train")),
-        "student runs in eval mode": [
-            step_of(modes=("eval", AS_IT_IS)),
-            step_of(modes=("eval", "eval")),
-        ],
-        "Gradients reach the teacher": step_of(guard=torch.enable_grad),
-        "teacher's weights changed": step_of(before=nudge),
-        "gradients of the step before": [step_of("backward step"), step_of("backward step zero")],
-        "no `loss.backward()`": step_of("zero step"),
-        "along old gradients": step_of("step"),
-        "no `optimizer.step()`": [step_of("zero backward"), step_of("backward")],
-        "comes before `loss.backward()`": [
-            step_of("zero step backward"),
-            step_of("step zero backward"),
-            step_of("step backward"),
-        ],
-        "between backward and step": step_of("backward zero step"),
-        "does not learn": step_of(""),
-        "`temperature` but": step_of(loss=lambda s, t, y, T, a: plain_loss(s, t, y, 4.0, a)),
-        "`alpha` but": step_of(loss=lambda s, t, y, T, a: plain_loss(s, t, y, T, 0.9)),
-        "neither": step_of(loss=lambda s, t, y, T, a: plain_loss(s, t, y, 4.0, 0.9)),
-        "Inside the loss | temperature² is missing": step_of(loss=without_T2(kl())),
-        "returns nothing": step_of(result=lambda *_: None),
-        "returned a tuple": step_of(result=lambda value, *_: (value, 1)),
-        "one number": step_of(result=lambda value, *_: value.expand(2)),
-        "2 things | teacher runs in train mode | gradients of the step before": step_of(
-            "backward step", modes=(AS_IT_IS, "train")
-        ),
-        "2 things | teacher runs in train mode | Gradients reach the teacher": step_of(
-            modes=(AS_IT_IS, "train"), guard=torch.enable_grad
-        ),
-        "line  | backward() | lost its connection": step_of(loss=torch.no_grad()(usual_loss)),
-        "the loss should be | the exercise before": step_of(
-            loss=lambda s, t, y, T, a: (s - t).abs().mean()
-        ),
-        "weights after the step should be | The loss is right": step_of("zero backward step step"),
-        "the teacher's probabilities": [
-            given(t=lambda t, T: F.softmax(t, dim=1)),
-            given(t=lambda t, T: F.softmax(t / T, dim=1)),
-        ],
-        "the student's probabilities": given(lambda s, T: s.softmax(1)),
-        "probabilities of both": given(
-            lambda s, T: (s / T).softmax(1), lambda t, T: (t / T).softmax(1)
-        ),
-        "computed again after `optimizer.step()`": [computed_again(True), computed_again(False)],
-    },
-}
+# distillation_step
+✓ → terse_step
+✓ → two_backwards_step
+✓ → closure_step
+"""

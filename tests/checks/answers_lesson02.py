@@ -1,42 +1,17 @@
-"""Lesson 02: right answers in several spellings, and mistakes of learners."""
+"""Lesson 02: right answers in several spellings, and mistakes of learners; see `test_answers`."""
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from answers_lesson01 import Table, kl
-
-from kdhelpers import checks, losses
 
 
 def entropy_by_loop(p):
     return torch.tensor([-sum(q * math.log(q) for q in row if q > 0) for row in p.tolist()])
 
 
-# --- The temperature for a confidence -------------------------------------------------------------
-
-
 def top(logits, temperature):
     return F.softmax(logits / temperature, dim=0).max().item()
-
-
-def bisection(
-    logits,
-    target,
-    *,
-    low=0.01,
-    high=100.0,
-    times=60,
-    middle_of=lambda low, high: (low + high) / 2,
-    top_of=top,
-    rising=False,
-):
-    for _ in range(times):
-        middle = middle_of(low, high)
-        below = top_of(logits, middle) < target
-        low, high = (low, middle) if below != rising else (middle, high)
-    return high
 
 
 def bisection_with_while(logits, target):
@@ -54,17 +29,6 @@ def grid(logits, target):
     return temperatures[(tops - target).abs().argmin()]
 
 
-def bisection_that_raises(logits, target):
-    if target < 1 / len(logits):
-        raise ValueError("target is unreachable")
-    return bisection(logits, target)
-
-
-def bisection_that_asserts(logits, target):
-    assert target > 1 / len(logits)
-    return bisection(logits, target)
-
-
 def endless_search(logits, target):
     low, high, middle = 0.01, 100.0, 1.0
     while abs(top(logits, middle) - target) > 5e-4:
@@ -73,115 +37,93 @@ def endless_search(logits, target):
     return middle
 
 
-# --- The gradient by hand -------------------------------------------------------------------------
-
-
-def gradient_by_hand(s, t, T):
-    return T * (F.softmax(s / T, dim=1) - F.softmax(t / T, dim=1)) / len(s)
-
-
 def gradient_by_autograd(s, t, T):
     s = s.clone().requires_grad_()
-    (T**2 * kl()(s, t, T)).backward()
+    kl = F.kl_div(F.log_softmax(s / T, 1), F.softmax(t / T, 1), reduction="batchmean")
+    (T**2 * kl).backward()
     return s.grad
 
 
-def scaled(factor):
-    return lambda s, t, T: gradient_by_hand(s, t, T) * factor(s, T)
+ANSWERS = """
+# entropy(p)
+✓ → torch.special.entr(p).sum(-1)
+✓ → -(p * p.clamp(min=1e-12).log()).sum(dim=1)
+✓ → -(p * torch.log(p + 1e-9)).sum(1)
+✓ → -torch.xlogy(p, p).sum(dim=1)
+✓ → -(p * p.log()).nan_to_num(0.0).sum(1)
+✓ → torch.distributions.Categorical(probs=p).entropy()
+✓ → entropy_by_loop(p)
+✓ → -(torch.xlogy(p, p) / math.log(2)).sum(1) * math.log(2)
+bits → -(p * p.clamp(min=1e-20).log2()).sum(1)
+2 things | bits → -(p * p.log2()).sum(1)
+base 10 → -(p * p.clamp(min=1e-20).log10()).sum(1)
+sign → torch.xlogy(p, p).sum(1)
+gives nan → -(p * p.log()).sum(1)
+log p alone → -p.log().sum(1)
+whole batch → torch.special.entr(p).sum()
+average over the batch → torch.special.entr(p).sum(1).mean()
+`dim=0` → torch.special.entr(p).sum(dim=0)
+average over the classes → torch.special.entr(p).mean(1)
+average over everything → torch.special.entr(p).mean()
+`keepdim=True` → torch.special.entr(p).sum(1, keepdim=True)
+for each class → torch.special.entr(p)
+probabilities already → torch.special.entr(p.softmax(1)).sum(1)
+perplexity → torch.special.entr(p).sum(1).exp()
+log C → torch.special.entr(p).sum(1) / math.log(p.shape[1])
+2 things | sign → (p * p.log()).sum(1)
 
+# temperature_for_confidence(logits, target)
+low, high = 0.01, 100.0
+for _ in range(60):
+    middle = (low + high) / 2
+    low, high = (low, middle) if top(logits, middle) < target else (middle, high)
+return high
 
-entr = torch.special.entr
+✓ → as it stands
+✓ → 100.0 ⇒ 1000.0 ; (low + high) / 2 ⇒ (low * high) ** 0.5
+✓ → return high ⇒ return high if target > 1 / len(logits) else 1000
+✓ → return high ⇒ return high if target > 1 / len(logits) else math.inf
+✓ → return high ⇒ return high if target > 1 / len(logits) else math.log(0)
+✓ → bisection_with_while(logits, target)
+✓ → grid(logits, target)
+✓ → return high ⇒ return np.float32(high)
+✓ → return high ⇒ return torch.tensor([high])
+1/T → return high ⇒ return 1 / high
+FALLS as T rises → < target ⇒ >= target
+cannot be reached → low, high = 0 ⇒ assert target > 1 / len(logits); low, high = 0
+cannot be reached | did not finish | `while` loop → endless_search(logits, target)
+Your code stopped → float("no")
+Your code stopped | Likely cause | both sides →
+low, high = 0 ⇒ raise ValueError("f(a) and f(b) must have different signs"); low, high = 0
+should be → return high ⇒ return high if target > 1 / len(logits) else 0.01
+T² → return high ⇒ return high**2
+logarithm → return high ⇒ return math.log(high)
+-T → return high ⇒ return -high
+at T = 1.5 → 1.5
+far off → 0
+far off → math.nan
+do it more often | not: fit no mistake → 100.0 ⇒ 1000.0 ; range(60) ⇒ range(8)
+not close enough → return high ⇒ return 3 * high
+3 numbers → logits
+returned a str → "hot"
 
-RIGHT: Table = {
-    checks.entropy: {
-        "": [
-            lambda p: entr(p).sum(-1),
-            lambda p: -(p * p.clamp(min=1e-12).log()).sum(dim=1),
-            lambda probabilities: -(probabilities * torch.log(probabilities + 1e-9)).sum(1),
-            lambda p: -torch.xlogy(p, p).sum(dim=1),
-            lambda p: -(p * p.log()).nan_to_num(0.0).sum(1),
-            lambda p: torch.distributions.Categorical(probs=p).entropy(),
-            entropy_by_loop,
-            lambda p: -(torch.xlogy(p, p) / math.log(2)).sum(1) * math.log(2),
-        ],
-    },
-    checks.temperature_for_confidence: {
-        "": [
-            bisection,
-            lambda z, t: bisection(z, t, high=1000.0, middle_of=lambda a, b: (a * b) ** 0.5),
-            lambda z, t: bisection(z, t) if t > 1 / len(z) else 1000,
-            bisection_that_raises,
-            bisection_with_while,
-            grid,
-            lambda z, t: np.float32(bisection(z, t)),
-            lambda z, t: torch.tensor([bisection(z, t)]),
-            lambda z, t: bisection(z, t) if t > 1 / len(z) else math.inf,
-        ],
-    },
-    checks.gradient_ratio: {
-        "": [
-            gradient_by_hand,
-            lambda s, t, T: T**2 * (1 / T) * (gradient_by_hand(s, t, T) / T),
-            gradient_by_autograd,
-            lambda student, teacher, tau: torch.func.grad(
-                lambda s: losses.kd_loss(s, teacher, temperature=tau)
-            )(student),
-        ],
-    },
-}
+# gradient_ratio(s, t, T)
+gap = F.softmax(s / T, dim=1) - F.softmax(t / T, dim=1)
+return T * gap / len(s)
 
-WRONG: Table = {
-    checks.entropy: {
-        "bits": lambda p: -(p * p.clamp(min=1e-20).log2()).sum(1),
-        "2 things | bits": lambda p: -(p * p.log2()).sum(1),
-        "base 10": lambda p: -(p * p.clamp(min=1e-20).log10()).sum(1),
-        "sign": lambda p: torch.xlogy(p, p).sum(1),
-        "gives nan": lambda p: -(p * p.log()).sum(1),
-        "log p alone": lambda p: -p.log().sum(1),
-        "whole batch": lambda p: entr(p).sum(),
-        "average over the batch": lambda p: entr(p).sum(1).mean(),
-        "`dim=0`": lambda p: entr(p).sum(dim=0),
-        "average over the classes": lambda p: entr(p).mean(1),
-        "average over everything": lambda p: entr(p).mean(),
-        "`keepdim=True`": lambda p: entr(p).sum(1, keepdim=True),
-        "for each class": lambda p: entr(p),
-        "probabilities already": lambda p: entr(p.softmax(1)).sum(1),
-        "perplexity": lambda p: entr(p).sum(1).exp(),
-        "log C": lambda p: entr(p).sum(1) / math.log(p.shape[1]),
-        "2 things | sign": lambda p: (p * p.log()).sum(1),
-    },
-    checks.temperature_for_confidence: {
-        "1/T": lambda z, t: 1 / bisection(z, t),
-        "FALLS as T rises": lambda z, t: bisection(z, t, rising=True),
-        "cannot be reached": bisection_that_asserts,
-        "cannot be reached | did not finish | `while` loop": endless_search,
-        "Your code stopped": lambda z, t: float("no"),
-        "should be": lambda z, t: bisection(z, t) if t > 1 / len(z) else 0.01,
-        "T²": lambda z, t: bisection(z, t) ** 2,
-        "logarithm": lambda z, t: math.log(bisection(z, t)),
-        "-T": lambda z, t: -bisection(z, t),
-        "at T = 1.5": lambda z, t: 1.5,
-        "far off": [lambda z, t: 0, lambda z, t: math.nan],
-        "do it more often | not: fit no mistake": lambda z, t: bisection(
-            z, t, high=1000.0, times=8
-        ),
-        "not close enough": lambda z, t: 3 * bisection(z, t),
-        "3 numbers": lambda z, t: z,
-        "returned a str": lambda z, t: "hot",
-    },
-    checks.gradient_ratio: {
-        "T² times too small": scaled(lambda s, T: T**-2),
-        "chain rule is forgotten": scaled(lambda s, T: T),
-        "factor T is missing": scaled(lambda s, T: 1 / T),
-        "one 1/T too much": scaled(lambda s, T: T**-3),
-        "sign is turned round": scaled(lambda s, T: -1),
-        "divide by B, the number of rows": scaled(lambda s, T: len(s)),
-        "B · C": scaled(lambda s, T: 1 / s.shape[1]),
-        "number of classes": scaled(lambda s, T: s.shape[0] / s.shape[1]),
-        "taken at T = 1": lambda s, t, T: T * gradient_by_hand(s, t, 1.0),
-        "images of the batch": lambda s, t, T: (
-            T * (F.softmax(s / T, 0) - F.softmax(t / T, 0)) / len(s)
-        ),
-        "2 things": scaled(lambda s, T: -len(s)),
-    },
-}
+✓ → as it stands
+✓ → return T * ⇒ return T**2 * (1 / T) *
+✓ → gradient_by_autograd(s, t, T)
+✓ → torch.func.grad(lambda student: losses.kd_loss(student, t, temperature=T))(s)
+T² times too small → T * gap ⇒ gap / T
+chain rule is forgotten → T * gap ⇒ T**2 * gap
+factor T is missing → T * gap ⇒ gap
+one 1/T too much → T * gap ⇒ gap / T**2
+sign is turned round → T * gap ⇒ -T * gap
+divide by B, the number of rows → / len(s) ⇒
+B · C → len(s) ⇒ s.numel()
+number of classes → len(s) ⇒ s.shape[1]
+taken at T = 1 → s / T ⇒ s ; t / T ⇒ t
+images of the batch → dim=1 ⇒ dim=0
+2 things → T * gap / len(s) ⇒ -T * gap
+"""

@@ -1,22 +1,15 @@
-"""Lesson 03: right answers in several spellings, and mistakes of learners."""
+"""Lesson 03: right answers in several spellings, and mistakes of learners; see `test_answers`."""
 
 import statistics
 
 import numpy as np
 import torch
-from answers_lesson01 import Table
 
-from kdhelpers import checks
-
-# --- The share of the gap -------------------------------------------------------------------------
+C = (0, 2, 3)
 
 
 def mean(x):
     return sum(x) / len(x)
-
-
-def share(teacher, alone, distilled):
-    return (mean(distilled) - mean(alone)) / (teacher - mean(alone))
 
 
 def share_in_torch(teacher, alone, distilled):
@@ -32,28 +25,6 @@ def share_of_what_is_left(teacher, alone, distilled):
 def share_pair_by_pair(teacher, alone, distilled):
     gains = [d - a for a, d in zip(alone, distilled, strict=True)]
     return sum(gains) / sum(teacher - a for a in alone)
-
-
-def share_of(alone=mean, distilled=mean):
-    return lambda t, a, d: (distilled(d) - alone(a)) / (t - alone(a))
-
-
-def of_means(combine):
-    return lambda t, a, d: combine(t, mean(a), mean(d))
-
-
-def of_share(change):
-    return lambda t, a, d: change(share(t, a, d))
-
-
-# --- Mean and standard deviation ------------------------------------------------------------------
-
-C = (0, 2, 3)
-
-
-def usual_statistics(images):
-    x = images.float() / 255
-    return x.mean(dim=C), x.std(dim=C)
 
 
 def from_sums(images):
@@ -73,31 +44,9 @@ def per_pixel_table(images):
     return pixels.mean(0), pixels.std(0, correction=0)
 
 
-def of(std):
-    """A right mean, and a standard deviation from pixels in 0..1."""
-    return lambda images: ((images / 255).mean(C), std(images / 255))
-
-
-def both(*dim):
-    return lambda images: ((images / 255).mean(dim), (images / 255).std(dim))
-
-
-def from_scaled(change):
-    """Statistics of pixels that are `change`d instead of divided by 255."""
-    return lambda images: (change(images).mean(C), change(images).std(C))
-
-
-def of_each_image(images):
-    stds = [(image / 255).flatten(1).std(dim=1) for image in images]
-    return (images / 255).mean(C), sum(stds) / len(stds)
-
-
-def running_batches(size):
-    def answer(images):
-        batches = [batch.float() / 255 for batch in images.split(size)]
-        return mean([x.mean(dim=C) for x in batches]), mean([x.std(dim=C) for x in batches])
-
-    return answer
+def running_batches(images, size):
+    batches = [batch.float() / 255 for batch in images.split(size)]
+    return mean([x.mean(dim=C) for x in batches]), mean([x.std(dim=C) for x in batches])
 
 
 def squares_in_uint8(images):
@@ -113,220 +62,172 @@ def squares_in_numpy(images):
         return first, np.sqrt((x**2).mean(axis=C) / 255**2 - first**2)
 
 
-def mixed(images):
-    x = images.reshape(images.shape[1], -1) / 255
-    return x.mean(dim=1), x.std(dim=1)
-
-
-# --- Cached logits --------------------------------------------------------------------------------
-
-
-def by_loop(logits, samples, views):
-    return torch.stack([logits[v][s] for s, v in zip(samples, views, strict=True)])
-
-
 def by_gather(table, sample, view):
     index = view[None, :, None].expand(1, -1, table.shape[2])
     return table[:, sample].gather(0, index)[0]
 
 
-def swapped_in_a_loop(table, sample, view):
-    return torch.stack([table[s][v] for s, v in zip(sample, view, strict=True)])
+def by_einsum(table, sample, view):
+    picked = torch.eye(len(table))[view], torch.eye(table.shape[1])[sample]
+    return torch.einsum("bv,bn,vnc->bc", *picked, table.to(torch.get_default_dtype()))
 
 
-RIGHT: Table = {
-    checks.gap_closed: {
-        "": [
-            share,
-            lambda t, a, d: (np.mean(d) - np.mean(a)) / (t - np.mean(a)),
-            share_in_torch,
-            share_of_what_is_left,
-            share_pair_by_pair,
-            lambda t, a, d: np.float32(share(t, a, d)),
-            lambda t, a, d: torch.tensor([share(t, a, d)]),
-        ],
-    },
-    checks.mean_std: {
-        "": [
-            usual_statistics,
-            lambda images: torch.std_mean(images / 255, dim=C)[::-1],
-            lambda images: ((images / 255).mean(C), (images / 255).std(C, correction=0)),
-            lambda x: (x.numpy().mean(axis=C) / 255, x.numpy().std(axis=C) / 255),
-            from_sums,
-            by_channel,
-            per_pixel_table,
-            lambda images: torch.stack(usual_statistics(images)),
-            lambda images: np.stack(usual_statistics(images)),
-            lambda images: list(usual_statistics(images)),
-            lambda x: usual_statistics(x.transpose(0, 1).flatten(1).T[:, :, None, None]),
-            of(lambda x: (x.square().mean(C) - x.mean(C).square()).sqrt()),
-        ],
-    },
-    checks.cached_logits: {
-        "": [
-            lambda table, sample, view: table[view, sample],
-            by_loop,
-            by_gather,
-            lambda t, s, v: t.flatten(0, 1).index_select(0, v * t.shape[1] + s),
-            lambda t, s, v: t[v][torch.arange(len(s)), s],
-            lambda t, s, v: t.numpy()[v.numpy(), s.numpy()],
-            lambda t, s, v: t[v, s].clone().requires_grad_(),
-            lambda t, s, v: t.float()[v.int(), s.int()],
-            lambda t, s, v: torch.einsum(
-                "bv,vnc,bn->bc",
-                torch.eye(len(t))[v],
-                t.to(torch.get_default_dtype()),
-                torch.eye(t.shape[1])[s],
-            ),
-        ],
-    },
-}
+ANSWERS = """
+# gap_closed(t, alone, distilled)
+a, d = mean(alone), mean(distilled)
+return (d - a) / (t - a)
 
-WRONG: Table = {
-    checks.gap_closed: {
-        "sign is turned round": [
-            of_means(lambda t, a, d: (a - d) / (t - a)),
-            of_means(lambda t, a, d: (d - a) / (a - t)),
-        ],
-        "percent": of_share(lambda x: 100 * x),
-        "2 things | percent | sign": of_share(lambda x: -100 * x),
-        "divided by the gap": of_means(lambda t, a, d: d - a),
-        "2 things | percent": of_means(lambda t, a, d: 100 * (d - a)),
-        "divide by the teacher's accuracy": of_means(lambda t, a, d: (d - a) / t),
-        "relative gain": [
-            of_means(lambda t, a, d: (d - a) / a),
-            of_means(lambda t, a, d: d / a - 1),
-        ],
-        "divide by the errors": of_means(lambda t, a, d: (d - a) / (1 - a)),
-        "left to the teacher after": of_means(lambda t, a, d: (d - a) / (t - d)),
-        "1 minus it": [of_means(lambda t, a, d: (t - d) / (t - a)), of_share(lambda x: 1 - x)],
-        "distance to the teacher that is left": of_means(lambda t, a, d: t - d),
-        "upside down": of_share(lambda x: 1 / x),
-        "distilled student and teacher": of_means(lambda t, a, d: d / t),
-        "of the two students": of_means(lambda t, a, d: d / a),
-        "Brackets are missing": of_means(lambda t, a, d: d - a / t - a),
-        "above the fraction line": of_means(lambda t, a, d: d - a / (t - a)),
-        "below the fraction line": of_means(lambda t, a, d: (d - a) / t - a),
-        "average the shares of the seeds | divides by almost 0": [
-            lambda t, a, d: np.mean([(y - x) / (t - x) for x, y in zip(a, d, strict=True)]),
-            lambda t, a, d: ((np.array(d) - np.array(a)) / (t - np.array(a))).mean(),
-        ],
-        "best seed of both": share_of(max, max),
-        "favours distillation": share_of(distilled=max),
-        "best one alone": share_of(alone=max),
-        "worst seed": share_of(min, min),
-        "first seed only": share_of(lambda x: x[0], lambda x: x[0]),
-        "last seed only": share_of(lambda x: x[-1], lambda x: x[-1]),
-        "medians": share_of(np.median, np.median),
-        "number of seeds": share_of(sum, sum),
-        "between 0 and 1": of_share(lambda x: np.clip(x, 0, 1)),
-        "off at 0": of_share(lambda x: max(0, x)),
-        "off at 1": of_share(lambda x: min(1, x)),
-        "absolute value": of_share(abs),
-        "no method `mean`": lambda t, a, d: (d.mean() - a.mean()) / (t - a.mean()),
-        "Lists cannot be subtracted": [
-            lambda t, a, d: mean(d - a) / (t - mean(a)),
-            lambda t, a, d: mean(t - a),
-        ],
-        "returned a list": lambda t, a, d: [1.0, 2.0],
-        "returned 2 numbers; it should return one share": lambda t, a, d: (
-            (np.array(d) - np.array(a)) / (t - np.array(a))
-        ),
-        "alone = [0.7, 0.8] | distilled = [0.82, 0.84] | 0.53333 | 0.78333": of_share(
-            lambda x: x + 0.25
-        ),
-    },
-    checks.mean_std: {
-        "mean of those of single images | how the images differ | too small": [
-            of(lambda x: x.std((2, 3)).mean(0)),
-            of_each_image,
-            of(lambda x: x.numpy().std(axis=(2, 3)).mean(axis=0)),
-        ],
-        "2 things | mean of those of single images | from 0 to 255": lambda x: (
-            x.float().mean(C),
-            x.float().std((2, 3)).mean(0),
-        ),
-        "from 0 to 255": from_scaled(torch.Tensor.float),
-        "divide by 256": from_scaled(lambda x: x / 256),
-        "`//`": from_scaled(lambda x: (x // 255).float()),
-        "standard deviation is not": lambda x: (x.float().mean(C) / 255, x.float().std(C)),
-        "255²": of(lambda x: x.std(C) / 255),
-        "variance": [of(lambda x: x.var(C)), of(lambda x: x.numpy().var(axis=C))],
-        "last `sqrt`": of(lambda x: x.std(C).sqrt()),
-        "swapped": lambda x: torch.std_mean(x / 255, dim=C),
-        "2 things | swapped": lambda x: ((x / 255).std((2, 3)).mean(0), (x / 255).mean(C)),
-        "`keepdim=True`": [
-            lambda x: ((x / 255).mean(C, keepdim=True), (x / 255).std(C, keepdim=True)),
-            lambda x: [y[:, None, None] for y in usual_statistics(x)],
-        ],
-        "all channels together": [
-            lambda x: ((x / 255).mean(), (x / 255).std()),
-            lambda x: ((x / 255).mean().item(), (x / 255).std().item()),
-        ],
-        "2 things | all channels together": lambda x: (x.float().mean(), x.float().std()),
-        "each pixel position": both(0),
-        "each image and channel": both(2, 3),
-        "a value for each image.": both(1, 2, 3),
-        "row and column": both(0, 1),
-        "dimensions 2 and 3": both(0, 1, 2),
-        "single pixel positions": of(lambda x: x.std(0).mean((1, 2))),
-        "images' means": of(lambda x: x.mean((2, 3)).std(0)),
-        "within single images | second term of the": [
-            of(lambda x: x.var((2, 3)).mean(0).sqrt()),
-            of(lambda x: x.var((2, 3), correction=0).mean(0).sqrt()),
-        ],
-        "average the standard deviations of batches": [
-            running_batches(64),
-            running_batches(100),
-            of(lambda x: mean([batch.std(C) for batch in x.split(32)])),
-        ],
-        "first image only": lambda x: usual_statistics(x[:1]),
-        "mixes all channels": mixed,
-        "overflow": [squares_in_uint8, squares_in_numpy],
-        "averages no whole numbers": [
-            lambda x: (x.mean(C) / 255, x.std(C) / 255),
-            lambda x: (x.mean() / 255, x.std()),
-            lambda x: (0, x.std(dim=C)),
-        ],
-        "the shape [3]": lambda x: (x / 255).mean(C),
-        "3 values": lambda x: (*usual_statistics(x), 1),
-        "a Tensor": lambda x: (x / 255).mean(),
-        "returns nothing": lambda x: (usual_statistics(x)[0], None),
-        "the std as a tensor [C]": lambda x: (usual_statistics(x)[0], ["a", "b", "c"]),
-        "one number for each channel": lambda x: ([[0.1], [0.2]], [[0.1], [0.2]]),
-        "changes its argument `images`": lambda x: usual_statistics(x.zero_()),
-    },
-    checks.cached_logits: {
-        "shuffling misaligns a cache": [
-            lambda t, s, v: t[v, torch.arange(len(s))],
-            lambda t, s, v: torch.stack([t[v[i], i] for i in range(len(s))]),
-        ],
-        "do not use `view`": [lambda t, s, v: t[0, s], lambda t, s, v: t[0].index_select(0, s)],
-        "2 things | misaligns | `view`": lambda t, s, v: t[0, : len(s)],
-        "view of the first row": lambda t, s, v: t[v[0], s],
-        "average over the views": lambda t, s, v: t.mean(0)[s],
-        "fails with 2 views of 8 images | `view` numbers its first | IndexError | stopped": [
-            lambda t, s, v: t[s, v],
-            lambda t, s, v: t.numpy()[s, v],
-            swapped_in_a_loop,
-        ],
-        "stride": [
-            lambda t, s, v: t.flatten(0, 1)[s * t.shape[0] + v],
-            lambda t, s, v: t.reshape(-1, t.shape[2])[s * len(t) + v],
-        ],
-        "[B, B, C], every view": [lambda t, s, v: t[v][:, s], lambda t, s, v: t[:, s][v]],
-        "whole sheet": lambda t, s, v: t[v],
-        "all views": lambda t, s, v: t[:, s],
-        "sort the samples": lambda t, s, v: t[v, s.sort().values],
-        "order of the data set": lambda t, s, v: t[v, s][s.argsort()],
-        "probabilities": lambda t, s, v: t[v, s].softmax(1),
-        "class for each row": lambda t, s, v: t[v, s].argmax(1),
-        "2 things | misaligns | probabilities": lambda t, s, v: t[v, torch.arange(len(s))].softmax(
-            1
-        ),
-        "`torch.stack`": lambda t, s, v: [t[i, j] for i, j in zip(v, s, strict=True)],
-        "the shape [3, 3]; yours has the shape [3]": lambda t, s, v: t[v[0], s[0]],
-        "Row b holds": lambda t, s, v: t[v, s] + 1,
-        "changes its argument `table`": lambda t, s, v: t.mul_(2)[v, s],
-    },
-}
+✓ → as it stands
+✓ → a, d = mean(alone), mean(distilled) ⇒ a, d = np.mean(alone), np.mean(distilled)
+✓ → share_in_torch(t, alone, distilled)
+✓ → share_of_what_is_left(t, alone, distilled)
+✓ → share_pair_by_pair(t, alone, distilled)
+✓ → (d - a) / (t - a) ⇒ np.float32((d - a) / (t - a))
+✓ → (d - a) / (t - a) ⇒ torch.tensor([(d - a) / (t - a)])
+sign is turned round → d - a ⇒ a - d
+sign is turned round → t - a ⇒ a - t
+percent → return ⇒ return 100 *
+2 things | percent | sign → return ⇒ return -100 *
+divided by the gap → / (t - a) ⇒
+2 things | percent → / (t - a) ⇒ * 100
+divide by the teacher's accuracy → (t - a) ⇒ t
+relative gain → (t - a) ⇒ a
+relative gain → (d - a) / (t - a) ⇒ d / a - 1
+divide by the errors → t - a ⇒ 1 - a
+left to the teacher after → t - a ⇒ t - d
+1 minus it → d - a ⇒ t - d
+1 minus it → return ⇒ return 1 -
+distance to the teacher that is left → (d - a) / (t - a) ⇒ t - d
+upside down → d - a ⇒ t - a ; t - a ⇒ d - a
+distilled student and teacher → (d - a) / (t - a) ⇒ d / t
+of the two students → (d - a) / (t - a) ⇒ d / a
+Brackets are missing → (d - a) / (t - a) ⇒ d - a / t - a
+above the fraction line → (d - a) ⇒ d - a
+below the fraction line → (t - a) ⇒ t - a
+average the shares of the seeds | divides by almost 0 →
+np.mean([(y - x) / (t - x) for x, y in zip(alone, distilled, strict=True)])
+average the shares of the seeds | divides by almost 0 →
+((np.array(distilled) - np.array(alone)) / (t - np.array(alone))).mean()
+best seed of both → mean( ⇒ max(
+favours distillation → mean(distilled) ⇒ max(distilled)
+best one alone → mean(alone) ⇒ max(alone)
+worst seed → mean( ⇒ min(
+first seed only → a, d = mean(alone), mean(distilled) ⇒ a, d = alone[0], distilled[0]
+last seed only → a, d = mean(alone), mean(distilled) ⇒ a, d = alone[-1], distilled[-1]
+medians → mean( ⇒ np.median(
+number of seeds → mean( ⇒ sum(
+between 0 and 1 → return (d - a) / (t - a) ⇒ return np.clip((d - a) / (t - a), 0, 1)
+off at 0 → return (d - a) / (t - a) ⇒ return max(0, (d - a) / (t - a))
+off at 1 → return (d - a) / (t - a) ⇒ return min(1, (d - a) / (t - a))
+absolute value → return (d - a) / (t - a) ⇒ return abs((d - a) / (t - a))
+no method `mean` → (distilled.mean() - alone.mean()) / (t - alone.mean())
+Lists cannot be subtracted → mean(distilled - alone) / (t - mean(alone))
+Lists cannot be subtracted → mean(t - alone)
+returned a list → [1.0, 2.0]
+returned 2 numbers; it should return one share →
+(np.array(distilled) - np.array(alone)) / (t - np.array(alone))
+alone = [0.7, 0.8] | distilled = [0.82, 0.84] | 0.53333 | 0.78333 → return ⇒ return 0.25 +
+
+# mean_std(images)
+x = images.float() / 255
+return x.mean(C), x.std(C)
+
+✓ → as it stands
+✓ → torch.std_mean(images / 255, dim=C)[::-1]
+✓ → x.std(C) ⇒ x.std(C, correction=0)
+✓ → (images.numpy().mean(axis=C) / 255, images.numpy().std(axis=C) / 255)
+✓ → from_sums(images)
+✓ → by_channel(images)
+✓ → per_pixel_table(images)
+✓ → return x.mean(C), x.std(C) ⇒ return torch.stack([x.mean(C), x.std(C)])
+✓ → return x.mean(C), x.std(C) ⇒ return np.stack([x.mean(C), x.std(C)])
+✓ → return x.mean(C), x.std(C) ⇒ return [x.mean(C), x.std(C)]
+✓ → x = images. ⇒ x = images.transpose(0, 1).flatten(1).T[:, :, None, None].
+✓ → x.std(C) ⇒ (x.square().mean(C) - x.mean(C).square()).sqrt()
+mean of those of single images | how the images differ | too small →
+x.std(C) ⇒ x.std((2, 3)).mean(0)
+mean of those of single images | how the images differ | too small →
+x.std(C) ⇒ mean([image.flatten(1).std(dim=1) for image in x])
+mean of those of single images | how the images differ | too small →
+x.std(C) ⇒ x.numpy().std(axis=(2, 3)).mean(axis=0)
+2 things | mean of those of single images | from 0 to 255 → / 255 ⇒ ;
+x.std(C) ⇒ x.std((2, 3)).mean(0)
+from 0 to 255 → / 255 ⇒
+divide by 256 → / 255 ⇒ / 256
+`//` → / 255 ⇒ // 255
+standard deviation is not → x.std(C) ⇒ images.float().std(C)
+255² → x.std(C) ⇒ x.std(C) / 255
+variance → x.std(C) ⇒ x.var(C)
+variance → x.std(C) ⇒ x.numpy().var(axis=C)
+last `sqrt` → x.std(C) ⇒ x.std(C).sqrt()
+swapped → torch.std_mean(images / 255, dim=C)
+2 things | swapped → x.mean(C), x.std(C) ⇒ x.std((2, 3)).mean(0), x.mean(C)
+`keepdim=True` → (C) ⇒ (C, keepdim=True)
+`keepdim=True` → x.mean(C), x.std(C) ⇒ [y[:, None, None] for y in (x.mean(C), x.std(C))]
+all channels together → (C) ⇒ ()
+all channels together → (C) ⇒ ().item()
+2 things | all channels together → (C) ⇒ () ; / 255 ⇒
+each pixel position → (C) ⇒ (0)
+each image and channel → (C) ⇒ ((2, 3))
+a value for each image. → (C) ⇒ ((1, 2, 3))
+row and column → (C) ⇒ ((0, 1))
+dimensions 2 and 3 → (C) ⇒ ((0, 1, 2))
+single pixel positions → x.std(C) ⇒ x.std(0).mean((1, 2))
+images' means → x.std(C) ⇒ x.mean((2, 3)).std(0)
+within single images | second term of the → x.std(C) ⇒ x.var((2, 3)).mean(0).sqrt()
+within single images | second term of the → x.std(C) ⇒ x.var((2, 3), correction=0).mean(0).sqrt()
+average the standard deviations of batches → running_batches(images, 64)
+average the standard deviations of batches → running_batches(images, 100)
+average the standard deviations of batches → x.std(C) ⇒ mean([y.std(C) for y in x.split(32)])
+first image only → x = images. ⇒ x = images[:1].
+mixes all channels → (C) ⇒ (1) ; x = images. ⇒ x = images.reshape(images.shape[1], -1).
+overflow → squares_in_uint8(images)
+overflow → squares_in_numpy(images)
+averages no whole numbers → (images.mean(C) / 255, images.std(C) / 255)
+averages no whole numbers → (images.mean() / 255, images.std())
+averages no whole numbers → (0, images.std(dim=C))
+the shape [3] → , x.std(C) ⇒
+3 values → x.std(C) ⇒ x.std(C), 1
+a Tensor → (images / 255).mean()
+returns nothing → x.std(C) ⇒ None
+the std as a tensor [C] → x.std(C) ⇒ ["a", "b", "c"]
+one number for each channel → ([[0.1], [0.2]], [[0.1], [0.2]])
+changes its argument `images` → images.float() ⇒ images.zero_()
+
+# cached_logits(t, s, v)
+✓ → t[v, s]
+✓ → torch.stack([t[i][j] for i, j in zip(v, s, strict=True)])
+✓ → by_gather(t, s, v)
+✓ → t.flatten(0, 1).index_select(0, v * t.shape[1] + s)
+✓ → t[v][torch.arange(len(s)), s]
+✓ → t.numpy()[v.numpy(), s.numpy()]
+✓ → t[v, s].clone().requires_grad_()
+✓ → t.float()[v.int(), s.int()]
+✓ → by_einsum(t, s, v)
+shuffling misaligns a cache → t[v, torch.arange(len(s))]
+shuffling misaligns a cache → torch.stack([t[v[i], i] for i in range(len(s))])
+do not use `view` → t[0, s]
+do not use `view` → t[0].index_select(0, s)
+2 things | misaligns | `view` → t[0, : len(s)]
+view of the first row → t[v[0], s]
+average over the views → t.mean(0)[s]
+fails with 2 views of 8 images | `view` numbers its first | IndexError | stopped → t[s, v]
+fails with 2 views of 8 images | `view` numbers its first | IndexError | stopped → t.numpy()[s, v]
+fails with 2 views of 8 images | `view` numbers its first | IndexError | stopped →
+torch.stack([t[i][j] for i, j in zip(s, v, strict=True)])
+stride → t.flatten(0, 1)[s * t.shape[0] + v]
+stride → t.reshape(-1, t.shape[2])[s * len(t) + v]
+[B, B, C], every view → t[v][:, s]
+[B, B, C], every view → t[:, s][v]
+whole sheet → t[v]
+all views → t[:, s]
+sort the samples → t[v, s.sort().values]
+order of the data set → t[v, s][s.argsort()]
+probabilities → t[v, s].softmax(1)
+class for each row → t[v, s].argmax(1)
+2 things | misaligns | probabilities → t[v, torch.arange(len(s))].softmax(1)
+`torch.stack` → [t[i, j] for i, j in zip(v, s, strict=True)]
+the shape [3, 3]; yours has the shape [3] → t[v[0], s[0]]
+Row b holds → t[v, s] + 1
+changes its argument `table` → t.mul_(2)[v, s]
+"""

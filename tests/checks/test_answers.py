@@ -1,60 +1,110 @@
-"""Every exercise against right answers and mistakes of learners, written out by hand."""
+"""Every exercise against right answers and mistakes of learners, written out by hand.
 
+They stand in the files `answers_….py` beside this one, none comes from the tables of the checks. A
+section begins with the exercise and the arguments as a learner names them; a line is an answer:
+
+    # entropy(p)
+    ✓ → -torch.xlogy(p, p).sum(1)
+    2 things | bits → -(p * p.log2()).sum(1)
+
+After ✓ or before → stand the words of the verdict, after it what the function returns. Lines above
+the first answer are the body of a right one, and an answer may say what is otherwise in it:
+`.sum(1) ⇒ .mean(1) ; 0.5 ⇒`. In a section without arguments an answer is the function itself.
+"""
+
+import copy
+import functools
+import importlib
+import itertools
+import linecache
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import indent
 from typing import Any
 
-import answers_lesson01
-import answers_lesson02
-import answers_lesson03
-import answers_lesson04
-import answers_lesson05
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
+import kdhelpers as kd
 from kdhelpers import checks
 
-LESSONS = [answers_lesson01, answers_lesson02, answers_lesson03, answers_lesson04, answers_lesson05]
+NAMES = dict(copy=copy, functools=functools, itertools=itertools, math=math)
+NAMES |= dict(np=np, torch=torch, nn=nn, F=F, kd=kd, losses=kd.losses)
+FILES = sorted(Path(__file__).parent.glob("answers_*.py"))
 
 pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
 
 
-def rows(name: str) -> list[Any]:
-    """(exercise, answer, words of the verdict), the words being the test's id."""
-    return [
-        pytest.param(exercise, answer, words.split(" | ") if words else [], id=words)
-        for lesson in LESSONS
-        for exercise, table in getattr(lesson, name).items()
-        for words, answers in table.items()
-        for answer in (answers if isinstance(answers, list) else [answers])
-    ]
+def function_of(place: str, arguments: str, body: str, names: dict[str, Any]) -> Any:
+    """As from a cell of a notebook: a traceback finds the learner's lines."""
+    text = f"def answer({arguments}):\n{indent(body, '    ')}\n"
+    linecache.cache[place] = len(text), None, text.splitlines(keepends=True), place
+    exec(compile(text, place, "exec"), names := names.copy())
+    return names["answer"]
 
 
-@pytest.mark.parametrize(("check", "answer", "words"), rows("RIGHT"))
-def test_right(check: checks.Exercise, answer: Any, words: list[str]) -> None:
-    """Also under `no_grad`; the words are those of the remark, and without words there is none."""
+def changed(body: str, changes: str) -> str:
+    pairs = dict(map(str.strip, change.split("⇒")) for change in changes.split(" ; "))
+    assert all(old in body for old in pairs), changes
+    return re.sub("|".join(map(re.escape, pairs)), lambda found: pairs[found[0]], body)
+
+
+def answers(lesson: Any) -> Iterator[tuple[checks.Exercise, str, Any]]:
+    names = NAMES | vars(lesson)
+    for section in re.sub(r"(→|;)\n", r"\1 ", lesson.ANSWERS).split("# ")[1:]:
+        head, *lines = section.splitlines()
+        exercise, _, arguments = head.rstrip(")").partition("(")
+        body = "\n".join(line for line in lines if "→" not in line)
+        for number, line in enumerate(line for line in lines if "→" in line):
+            words, code = map(str.strip, line.split("→"))
+            if arguments:
+                own = changed(body, code) if "⇒" in code else f"return {code}"
+                own = body if code == "as it stands" else own
+                place = f"{lesson.__name__}, {head}, {number}"
+                answer = function_of(place, arguments, own, names)
+            else:
+                answer = eval(code, names)
+            yield getattr(checks, exercise), words, answer
+
+
+ANSWERS = [row for file in FILES for row in answers(importlib.import_module(file.stem))]
+RIGHT = [(check, words[1:].strip(), answer) for check, words, answer in ANSWERS if words[0] == "✓"]
+WRONG = [
+    pytest.param(check, words.split(" | "), answer, id=words)
+    for check, words, answer in ANSWERS
+    if words[0] != "✓"
+]
+
+
+@pytest.mark.parametrize(("check", "remark", "answer"), RIGHT)
+def test_right(check: checks.Exercise, remark: str, answer: Any) -> None:
+    """Also under `no_grad`; without words there is no remark."""
     for verdict in (check(answer), torch.no_grad()(check)(answer)):
         assert verdict.status == "right", verdict
-        assert all(word in verdict.message for word in words)
-        assert bool(words) == ("One step further" in verdict.message), verdict
+        assert remark in verdict.message
+        assert bool(remark) == ("One step further" in verdict.message), verdict
 
 
-@pytest.mark.parametrize(("check", "answer", "words"), rows("RIGHT"))
+@pytest.mark.parametrize(("check", "remark", "answer"), RIGHT)
 def test_right_with_a_float64_default(
-    check: checks.Exercise, answer: Any, words: list[str], float64_default: None
+    check: checks.Exercise, remark: str, answer: Any, float64_default: None
 ) -> None:
     assert check(answer).status == "right"
 
 
 @pytest.mark.filterwarnings("error::UserWarning")  # torch's hints are silent: the verdict speaks
-@pytest.mark.parametrize(("check", "answer", "words"), rows("WRONG"))
-def test_wrong(check: checks.Exercise, answer: Any, words: list[str]) -> None:
+@pytest.mark.parametrize(("check", "words", "answer"), WRONG)
+def test_wrong(check: checks.Exercise, words: list[str], answer: Any) -> None:
     """One mistake is named alone, several are counted."""
     verdict = check(answer)
     assert verdict.status == "wrong", verdict
     for word in words:
-        if word.startswith("not: "):
-            assert word[5:] not in verdict.message
-        else:
-            assert word in verdict.message, verdict
+        assert (word.removeprefix("not: ") in verdict.message) != word.startswith("not: "), verdict
     assert ("things to repair" in verdict.message) == any(" things" in word for word in words)
     # Only a wrong number asks about the exercise before, and no call of `kl_div` is blamed first.
     assert "the exercise before" in words or "the exercise before" not in verdict.message
@@ -63,20 +113,15 @@ def test_wrong(check: checks.Exercise, answer: Any, words: list[str]) -> None:
 
 
 def test_a_stale_capture_is_recognised_in_the_second_check_too() -> None:
-    answer = answers_lesson04.capture_of(kept=[])
+    (answer,) = (answer for _, words, answer in ANSWERS if words == "your first call again")
     for _ in range(2):
         assert "your first call again" in checks.capture_features(answer).message
 
 
-@pytest.mark.parametrize(
-    "surroundings",
-    [torch.inference_mode(), torch.no_grad(), torch.device("meta")],
-    ids=["inference_mode", "no_grad", "meta"],
-)
+@pytest.mark.parametrize("surroundings", [torch.inference_mode, torch.no_grad, "meta"])
 def test_the_surroundings_of_a_check_do_not_matter(surroundings: Any) -> None:
-    usual_loss = answers_lesson01.usual_loss
-    with surroundings:
-        assert checks.distillation_loss(usual_loss)
-        assert checks.distillation_step(answers_lesson01.usual_step)
-        detached = checks.distillation_loss(lambda *x: usual_loss(*x).detach())
+    with torch.device("meta") if surroundings == "meta" else surroundings():
+        for check in (checks.distillation_loss, checks.distillation_step):
+            assert check(next(answer for of, _, answer in RIGHT if of is check))
+        detached = checks.distillation_loss(lambda s, *x: s.detach().sum())
     assert "No gradient reaches the student" in detached.message
