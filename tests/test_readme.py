@@ -1,15 +1,15 @@
 """What is rendered into the pages, and the times of the quick runs."""
 
-import importlib.util
-import io
+import importlib
 import json
 import shutil
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from figure_reading import assert_drawn, assert_labelled, errorbars, texts
+from figure_reading import errorbars, texts
 from PIL import Image
 from tiny_course import write_lesson
 
@@ -28,8 +28,6 @@ DISTILLED = {50: [0.86, 0.89, 0.87], 1000: [0.95, 0.95, 0.96]}
 
 def test_the_figure_shows_seeds_means_and_gaps() -> None:
     figure = plots.few_images(ALONE, DISTILLED, teacher=0.979)
-    assert_drawn(figure)
-    assert_labelled(figure)
     (axes,) = figure.figure.axes
     words = texts(figure)
     assert "+8.3 points" in words
@@ -54,26 +52,6 @@ def test_a_loss_is_shown_as_one() -> None:
     assert "-8.3 points" in texts(figure)
 
 
-@pytest.mark.parametrize(
-    ("alone", "distilled", "words"),
-    [
-        (ALONE, {50: [0.8, 0.9, 0.9]}, "the same transfer sets"),
-        ({}, {}, "the same transfer sets"),
-        ({50: [78.0, 80.0]}, {50: [0.8, 0.9]}, "divide percent by 100"),
-        ({50: [0.7, 0.8]}, {50: [0.8, 0.9, 0.9]}, "seeds|lengths|runs"),
-    ],
-)
-def test_the_figure_refuses(alone: Any, distilled: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        plots.few_images(alone, distilled, teacher=0.9)
-
-
-def test_the_png_says_where_it_comes_from() -> None:
-    image = Image.open(io.BytesIO(readme.png()))
-    assert image.text == {"Source": readme.source()}  # type: ignore[attr-defined]
-    assert readme.FIGURE_RECORD in readme.source()
-
-
 # -- the pages ------------------------------------------------------------------------------------
 
 
@@ -84,29 +62,26 @@ def test_without_markers_nothing_is_written() -> None:
         readme.updated("# A page", "docs/map.md")
 
 
-def test_every_lesson_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert readme.LEARN.keys() == {lesson.name for lesson in course.find_lessons(root=ROOT)}
+def test_every_lesson_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(ROOT)
     rendered = readme.lessons()
     for lesson in course.find_lessons():
         link = f"[{lesson.title}](notebooks/{lesson.name}.ipynb)"
-        assert f"| {link} | {readme.LEARN[lesson.name]} | {lesson.minutes} |" in rendered
+        assert f"| {link} | {lesson.lead} | {lesson.minutes} |" in rendered
+        assert 15 <= len(lesson.lead.split()) <= 60
         assert lesson.minutes >= 30
         assert {"Time", "Runs in", "You need"} <= lesson.card.keys()
+    plain = course.Notebook(write_lesson(tmp_path, "01_plain"))
+    assert (plain.card, plain.lead, plain.minutes) == ({}, "", 0)
 
 
-@pytest.fixture
-def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """All that the pages are made from."""
-    for name in ("docs", "results"):
+def test_the_pages_follow_what_they_are_made_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("docs", "results", "notebooks"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
-    shutil.copy(ROOT / "README.md", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_the_pages_follow_what_they_are_made_from(copy: Path) -> None:
+    copy = Path(shutil.copy(ROOT / "README.md", tmp_path)).parent
+    monkeypatch.chdir(copy)
     record = copy / readme.FIGURE_RECORD
     changed = json.loads(record.read_text(encoding="utf-8"))
     next(iter(changed["metrics"]["distilled"].values()))[0] -= 0.001
@@ -119,55 +94,11 @@ def test_the_pages_follow_what_they_are_made_from(copy: Path) -> None:
     before = (ROOT / "README.md").read_text(encoding="utf-8")
     assert page != before
     assert page.count("| 61 s |") == 1
-    assert page.count("| — |") == len(readme.LEARN) - 1
+    assert page.count("| — |") == len(course.find_lessons()) - 1
     image = Image.open(copy / readme.FIGURE)
-    assert image.text["Source"] == readme.source()  # type: ignore[attr-defined]
+    assert image.text == {"Source": readme.source()}  # type: ignore[attr-defined]
     assert image.text["Source"] != Image.open(ROOT / readme.FIGURE).text["Source"]  # type: ignore[attr-defined]
     assert readme.updated(page) == page
-
-
-def test_the_tables_of_later_lessons_are_folded_below_their_headlines(copy: Path) -> None:
-    rendered = readme.results()
-    for record in (each for name in readme.LEARN for each in course.load_records(name)):
-        if record["notebook"] == "01_mnist_kd":
-            continue
-        assert f"*{record['metrics']['headline']}*\n\n<details><summary>" in rendered
-    assert rendered.count("<details>") == rendered.count("\n\n</details>") > 1
-    assert rendered.index("| images | student alone") < rendered.index("<details>")
-
-
-def test_records_of_hints_and_schedules_are_shown(copy: Path) -> None:
-    made = json.loads((copy / "results" / "02_temperature.json").read_text(encoding="utf-8"))
-    arms = {"fixed": [0.9, 0.91, 0.92], "linear": [0.9, 0.92, 0.92]}
-    hints = dict(
-        notebook="04_fitnets_hints",
-        parameters=made["parameters"] | {"student": "fitnet4"},
-        metrics=dict(
-            headline="hints help a little",
-            teacher={"accuracy": 0.95},
-            arms={"alone": [0.9, 0.91], "KD": [0.92, 0.93]},
-            parameters={"teacher": 1000, "student": 100},
-        ),
-    )
-    schedules = dict(
-        notebook="05_dynamic_temperature",
-        metrics=dict(headline="nothing is ruled out", arms=arms, baseline="fixed"),
-    )
-    for changes in (hints, schedules):
-        text = json.dumps(made | changes)
-        (copy / "results" / f"{changes['notebook']}.json").write_text(text, encoding="utf-8")
-    rendered = readme.results()
-    title = "hints from a hidden layer (paper: Romero and others, 2014)."
-    assert f"**Lesson 04**: {title} *hints help a little*" in rendered
-    assert "| student, KD |" in rendered
-    assert "*nothing is ruled out*" in rendered
-    assert "| linear |" in rendered
-
-
-def test_a_lesson_without_a_card_has_no_minutes(tmp_path: Path) -> None:
-    lesson = course.Notebook(write_lesson(tmp_path, "01_mnist_kd"))
-    assert lesson.card == {}
-    assert lesson.minutes == 0
 
 
 # -- the times ------------------------------------------------------------------------------------
@@ -181,13 +112,8 @@ def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(ROOT / "tools")
-    path = ROOT / "tools" / "times.py"
-    spec = importlib.util.spec_from_file_location("times", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    monkeypatch.delitem(sys.modules, "times", raising=False)
+    return importlib.import_module("times")
 
 
 def write_record(name: str, seconds: float, environment: Any = None, **changes: Any) -> None:

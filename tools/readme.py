@@ -22,20 +22,6 @@ PAGES = {"README.md": ("figure", "lessons", "results"), "docs/map.md": ("order",
 FIGURE, FIGURE_RECORD = "docs/distillation_helps.png", "results/01_mnist_kd.json"
 QUICK_TIMES = "docs/quick_times.json"  # written by tools/times.py
 
-# What the table of lessons says of each; everything else in it is read from the lesson.
-LEARN = {
-    "01_mnist_kd": "teacher, student, soft targets; where distillation helps, where it does not, "
-    "and why",
-    "02_temperature": "softmax with T, entropy, why T², the limit T → ∞, choosing T by a fair "
-    "sweep",
-    "03_cifar10_vgg": "what a step costs, a data set's statistics, judging a teacher, two soft "
-    "losses, controls, accuracy against cost",
-    "04_fitnets_hints": "features by name, the regressor and its side, two stages, which layer, "
-    "attention and similarity",
-    "05_dynamic_temperature": "schedules and a learned T against a tuned constant, paired "
-    "intervals, many comparisons, power",
-}
-
 
 def updated(text: str, page: str = "README.md") -> str:
     """`text` with every part of the page that is rendered replaced by its current state.
@@ -79,15 +65,15 @@ def _open(record: Mapping[str, Any]) -> str:
 
 
 def lessons() -> str:
-    """Markdown: what each lesson teaches, minutes to work through it, and how long it runs."""
+    """Markdown: what each lesson is about, minutes to work through it, and how long it runs."""
     path = course.find_root() / QUICK_TIMES
     measured = json.loads(path.read_text(encoding="utf-8"))
-    lines = ["| lesson | you learn | minutes to do | quick run |", "|---|---|---:|---:|"]
+    lines = ["| lesson | what it is about | minutes to do | quick run |", "|---|---|---:|---:|"]
     for lesson in course.find_lessons():
         seconds = measured["seconds"].get(lesson.name)
         cells = [
             f"[{lesson.title}](notebooks/{lesson.path.name})",
-            LEARN.get(lesson.name, ""),
+            lesson.lead,
             str(lesson.minutes or "—"),
             "—" if seconds is None else f"{seconds:.0f} s",
         ]

@@ -129,6 +129,13 @@ class Notebook:
         first = self._cells[0][1] if self._cells else ""
         return dict(re.findall(r"^\| \*\*(.+?)\*\* \| (.+?) \|$", first, flags=re.M))
 
+    @cached_property
+    def lead(self) -> str:
+        """What the title card says of the lesson, in bold; "" if nothing."""
+        first = self._cells[0][1] if self._cells else ""
+        found = re.search(r"^\*\*(.+)\*\*$", first, flags=re.M)
+        return found.group(1) if found else ""
+
     @property
     def minutes(self) -> int:
         """To read and do, according to the title card; 0 if it does not say."""
