@@ -51,12 +51,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path``, whole or not at all.
 
     Raises:
-        OSError, ValueError: as for :func:`atomic`; also ValueError for what are no bytes.
+        OSError, ValueError: as for :func:`atomic`.
     """
-    if not isinstance(content, bytes):
-        raise ValueError(
-            f"the content must be bytes, got a value of type {type(content).__name__}."
-        )
     with atomic(path) as temporary:
         temporary.write_bytes(content)
 

@@ -47,10 +47,10 @@ def is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def require(ok: object, sentence: str) -> None:
-    """Raise ValueError with the sentence unless the condition holds."""
+def require(ok: object, sentence: str, error: type[ValueError] = ValueError) -> None:
+    """Raise the error with the sentence unless the condition holds."""
     if not ok:
-        raise ValueError(sentence)
+        raise error(sentence)
 
 
 def check_number(value: object, low: float = 0.0, high: float = HEAVIEST, *, name: str) -> float:

@@ -115,6 +115,7 @@ def predict(
 
 MOST_PIXELS = 2**28  # in what a network is measured with: a gibibyte
 LONGEST = 60.0  # seconds of a measurement
+BINS = 15
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -125,6 +126,10 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
             are not whole numbers from 0 to C - 1, one for each row.
     """
     _check_rows(logits, labels)
+    return _accuracy(logits, labels)
+
+
+def _accuracy(logits: Tensor, labels: Tensor) -> float:
     return int((logits.argmax(1) == labels.to(logits.device)).sum()) / len(labels)
 
 
@@ -139,10 +144,10 @@ def agreement(student_logits: Tensor, teacher_logits: Tensor) -> float:
     shapes = f"{list(student_logits.shape)} and {list(teacher_logits.shape)}"
     same = student_logits.shape == teacher_logits.shape
     require(same, f"agreement needs logits of one shape, got {shapes}.")
-    return accuracy(student_logits, teacher_logits.float().argmax(1))
+    return _accuracy(student_logits, teacher_logits.float().argmax(1))
 
 
-def calibration_error(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
+def calibration_error(logits: Tensor, labels: Tensor, *, bins: int = BINS) -> float:
     """Expected calibration error: how far confidence and accuracy lie apart, from 0 to 1.
 
     The mean over `bins` equal bins of confidence of |accuracy − confidence|, weighted by the
@@ -152,7 +157,10 @@ def calibration_error(logits: Tensor, labels: Tensor, *, bins: int = 15) -> floa
         ValueError: less than 1 or more than 10,000 bins, or as for `accuracy`.
     """
     _check_rows(logits, labels)
-    bins = check_int(bins, name="bins", least=1, most=10_000)
+    return _calibration_error(logits, labels, check_int(bins, name="bins", least=1, most=10_000))
+
+
+def _calibration_error(logits: Tensor, labels: Tensor, bins: int) -> float:
     sure, predicted = logits.float().softmax(1).max(1)
     right = (predicted == labels.to(logits.device)).cpu().numpy()
     confidence = sure.detach().cpu().numpy()
@@ -231,9 +239,10 @@ def evaluate(
         ValueError: as for `predict`, `accuracy` and `agreement`.
     """
     logits = predict(model, split)
+    _check_rows(logits, split.labels)
     figures = {
-        "accuracy": accuracy(logits, split.labels),
-        "calibration_error": calibration_error(logits, split.labels),
+        "accuracy": _accuracy(logits, split.labels),
+        "calibration_error": _calibration_error(logits, split.labels, BINS),
     }
     if teacher_logits is not None:
         figures["agreement"] = agreement(logits, torch.as_tensor(teacher_logits).to(logits.device))

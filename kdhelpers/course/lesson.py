@@ -13,12 +13,13 @@ import sys
 import time
 import tokenize
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdhelpers._values import short_repr
+from kdhelpers._values import require, short_repr
 from kdhelpers.course import records
 from kdhelpers.course.records import LESSONS, RECORD_FILE, CourseError, find_root, plain, wanted
 
@@ -51,28 +52,26 @@ def convert(value: Any, kind: str) -> Any:
     try:
         value, of, item = plain(value, "the value"), *kind.rstrip("]").partition("[")[::2]
         if of == "list" and isinstance(value, list):
-            return [plain(_CONVERTERS[item](each), "the value") for each in value]
-        return plain(_CONVERTERS[of](value), "the value")
+            return [_converted(each, item) for each in value]
+        return _converted(value, of)
     except (ValueError, KeyError):
         raise ValueError(f"wants {TYPES[kind]}, not {short_repr(value)}") from None
 
 
-def _exactly(*kinds: type, of: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def converter(value: Any) -> Any:
-        if type(value) not in kinds:
-            raise ValueError
-        return of(value)
-
-    return converter
+def _converted(value: Any, of: str) -> Any:
+    """A value of one of the types there, else a ValueError or KeyError."""
+    return plain(_CONVERTERS[of, type(value)](value), "the value")
 
 
-_CONVERTERS: dict[str, Callable[[Any], Any]] = {
-    "int": _exactly(int, str, of=int),
+_CONVERTERS: dict[tuple[str, type], Callable[[Any], Any]] = {
+    ("int", int): int,
+    ("int", str): int,
     # YAML takes 1e-3 for text (it wants 1.0e-3), so text must do here, too.
-    "float": _exactly(int, float, str, of=float),
-    "bool": lambda value: {"true": True, "false": False}[str(value).strip().lower()],
-    "str": _exactly(str, of=str),
-    "dict": _exactly(dict, of=dict),
+    **dict.fromkeys([("float", int), ("float", float), ("float", str)], float),
+    ("bool", bool): bool,
+    ("bool", str): lambda text: {"true": True, "false": False}[text.strip().lower()],
+    ("str", str): str,
+    ("dict", dict): dict,
 }
 
 
@@ -177,15 +176,12 @@ class Notebook:
     def _declared(
         self, statement: ast.Assign | ast.AnnAssign, comments: dict[int, str]
     ) -> list[Parameter]:
-        annotated = isinstance(statement, ast.AnnAssign)
         targets = [statement.target] if isinstance(statement, ast.AnnAssign) else statement.targets
         kind = ast.unparse(statement.annotation) if isinstance(statement, ast.AnnAssign) else ""
         names = [target.id for target in targets if isinstance(target, ast.Name)]
-        if names and (not annotated or kind not in TYPES):
-            raise CourseError(
-                f"{self.path}: the parameter {names[0]!r} must be annotated with one of "
-                f"{', '.join(TYPES)}"
-            )
+        if names:
+            told = f"{self.path}: the parameter {names[0]!r} must be annotated with one of"
+            require(kind in TYPES, f"{told} {', '.join(TYPES)}", CourseError)
         help_ = comments.get(statement.end_lineno or 0, "").strip()
         return [Parameter(name, kind, self._default(name, kind, statement.value), help_)
                 for name in names]  # fmt: skip
@@ -240,12 +236,10 @@ def find_lessons(
     chosen = list(dict.fromkeys(_find_one(str(name), root) for name in names))
     seen: dict[str, Path] = {}
     for notebook in chosen:
-        if notebook.name in seen:
-            raise CourseError(
-                f"{seen[notebook.name]} and {notebook.path} have the same name and would "
-                "overwrite each other's results; run them one by one with different --out"
-            )
-        seen[notebook.name] = notebook.path
+        first = seen.setdefault(notebook.name, notebook.path)
+        told = f"{first} and {notebook.path} have the same name and would overwrite each other's"
+        apart = "results; run them one by one with different --out"
+        require(first is notebook.path, f"{told} {apart}", CourseError)
     return chosen
 
 
@@ -255,25 +249,19 @@ def _all(root: Path | None) -> list[Notebook]:
 
 def _find_one(name: str, root: Path | None) -> Notebook:
     if name.endswith(".ipynb"):
-        try:
-            if Path(name).is_file():
-                return Notebook(Path(name).resolve())
-        except (OSError, ValueError):  # longer than a path can be, or with a NUL
-            pass
-        raise CourseError(f"there is no notebook {short_repr(name)}")
+        there = False
+        with suppress(OSError, ValueError):  # longer than a path can be, or with a NUL
+            there = Path(name).is_file()
+        require(there, f"there is no notebook {short_repr(name)}", CourseError)
+        return Notebook(Path(name).resolve())
     known = _all(root)
-    matches = [
-        notebook
-        for notebook in known
-        if name == notebook.name or (name.isdecimal() and int(name) == int(notebook.number))
-    ]
-    if len(matches) > 1:
-        raise CourseError(f"{name!r} may be {' or '.join(match.name for match in matches)}")
-    if not matches:
-        raise CourseError(
-            f"unknown lesson {short_repr(name)}{did_you_mean(name, [k.name for k in known])}"
-        )
-    return matches[0]
+    number = int(name) if name.isdecimal() else None
+    found = [each for each in known if name == each.name or number == int(each.number)]
+    several = f"{name!r} may be {' or '.join(match.name for match in found)}"
+    require(len(found) < 2, several, CourseError)
+    hint = did_you_mean(name, [each.name for each in known])
+    require(found, f"unknown lesson {short_repr(name)}{hint}", CourseError)
+    return found[0]
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

@@ -12,16 +12,24 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kdhelpers._files import write_text
-from kdhelpers._values import check_type, is_number, short_path, short_repr
+from kdhelpers._values import check_type, is_number, require, short_path, short_repr
 
-__all__ = ["LESSONS", "RECORD_FILE", "CourseError", "belongs_to", "complete", "find_root"]
+__all__ = [
+    "LESSONS",
+    "RECORD_FILE",
+    "CourseError",
+    "as_course_error",
+    "belongs_to",
+    "complete",
+    "find_root",
+]
 __all__ += ["load_records", "plain", "read_json", "read_record", "wanted", "without_folders"]
 __all__ += ["write_record"]
 
@@ -47,12 +55,19 @@ class CourseError(ValueError):
     """What was asked for cannot be done; the message is one sentence for the person who asked."""
 
 
-def wanted(value: object, *kinds: type, name: str) -> None:
-    """Raise CourseError unless the value is of one of the types."""
+@contextmanager
+def as_course_error() -> Iterator[None]:
+    """What a check inside says, as a CourseError."""
     try:
-        check_type(value, *kinds, name=name)
+        yield
     except ValueError as error:
         raise CourseError(str(error).rstrip(".")) from error
+
+
+def wanted(value: object, *kinds: type, name: str) -> None:
+    """Raise CourseError unless the value is of one of the types."""
+    with as_course_error():
+        check_type(value, *kinds, name=name)
 
 
 def find_root(start: Path | None = None) -> Path:
@@ -105,10 +120,8 @@ def write_record(
     wanted(record_file, str, Path, name=RECORD_FILE)
     wanted(parameters, Mapping, name="parameters")
     wanted(metrics, Mapping, name="metrics")
-    if not is_number(started) or not abs(started) < LONGEST:
-        raise CourseError(
-            f"started must be the time of time.perf_counter(), not {short_repr(started)}"
-        )
+    told = f"started must be the time of time.perf_counter(), not {short_repr(started)}"
+    require(is_number(started) and abs(started) < LONGEST, told, CourseError)
     record: dict[str, Any] = {
         "notebook": notebook,
         "profile": None,
@@ -119,10 +132,8 @@ def write_record(
     }
     if tables is not None:
         record[TABLES] = tables
-    try:
+    with as_course_error():
         record = {key: without_folders(value) for key, value in _checked(record).items()}
-    except ValueError as error:
-        raise CourseError(str(error)) from error
     if record_file:
         _write(Path(record_file), record)
     return record

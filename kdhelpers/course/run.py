@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from kdhelpers._values import is_number, short_path, short_repr
+from kdhelpers._values import is_number, require, short_path, short_repr
 from kdhelpers.course import records
 from kdhelpers.course.lesson import Notebook, convert, did_you_mean, find_lessons
 from kdhelpers.course.records import RECORD_FILE, CourseError, wanted
@@ -96,27 +96,28 @@ def plan(
         _check_names(layer, known)
     planned = []
     for lesson in chosen:
-        if profile not in lesson.profiles:
-            hint = did_you_mean(profile[:100], lesson.profiles)
-            raise CourseError(f"{lesson.name} has no profile {short_repr(profile)}{hint}")
+        hint = did_you_mean(profile[:100], lesson.profiles)
+        told = f"{lesson.name} has no profile {short_repr(profile)}{hint}"
+        require(profile in lesson.profiles, told, CourseError)
         one = Plan(lesson, profile, {})
         if profile != "quick":
-            own = _from_file(lesson.profile(profile))
-            _check_names(own, set(lesson.parameters))
-            one = _with(one, own)
+            source, own = _from_file(lesson.profile(profile))
+            one = refine(one, own, source)
         for layer in layers:
             one = _with(one, layer)
         planned.append(one)
     return planned
 
 
-def refine(plan: Plan, parameters: Mapping[str, Any]) -> Plan:
+def refine(plan: Plan, parameters: Mapping[str, Any], source: str = "") -> Plan:
     """The plan with further values, checked in the same way, that go before its own.
+
+    `source` begins what is said of them: a file.
 
     Raises:
         CourseError: the lesson has no such parameter, or a value does not fit.
     """
-    layer = ("", dict(parameters))
+    layer = (source, dict(parameters))
     _check_names(layer, set(plan.lesson.parameters))
     return _with(plan, layer)
 
@@ -127,15 +128,11 @@ _Layer = tuple[str, dict[str, Any]]
 
 def _check_names(layer: _Layer, known: set[str]) -> None:
     source, values = layer
-    for name in values:
-        if name == RECORD_FILE:
-            raise CourseError(
-                f"{source}{RECORD_FILE!r} is set by the runner; choose the folder of the "
-                "records with --out (out_dir)"
-            )
-        if name not in known:
-            hint = did_you_mean(short_repr(name).strip("'"), sorted(known - {RECORD_FILE}))
-            raise CourseError(f"{source}unknown parameter {short_repr(name)}{hint}")
+    own = f"{source}{RECORD_FILE!r} is set by the runner; choose the folder of the records with"
+    require(RECORD_FILE not in values, f"{own} --out (out_dir)", CourseError)
+    if unknown := [name for name in values if name not in known]:
+        hint = did_you_mean(short_repr(unknown[0]).strip("'"), sorted(known - {RECORD_FILE}))
+        raise CourseError(f"{source}unknown parameter {short_repr(unknown[0])}{hint}")
 
 
 def _with(plan: Plan, layer: _Layer) -> Plan:
@@ -320,10 +317,9 @@ def prepare_folder(
             another profile; or `cell_timeout` is no number of seconds.
     """
     wanted(out_dir, str, Path, name="out_dir")
-    if cell_timeout is not None and not (is_number(cell_timeout) and 0 < cell_timeout < 1e9):
-        raise CourseError(
-            f"the limit of a cell is a number of seconds, not {short_repr(cell_timeout)}"
-        )
+    fits = cell_timeout is None or (is_number(cell_timeout) and 0 < cell_timeout < 1e9)
+    told = f"the limit of a cell is a number of seconds, not {short_repr(cell_timeout)}"
+    require(fits, told, CourseError)
     folder = Path(out_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -342,11 +338,10 @@ def prepare_folder(
             other = records.read_record(target.with_suffix(".json"))["profile"]
         except CourseError:  # there is none
             continue
-        if each.profile == "quick" and other not in ("quick", None):
-            raise CourseError(
-                f"{short_path(folder)} holds a {other} run of {each.lesson.name}, which a quick "
-                "one would replace; choose another --out, or delete it"
-            )
+        told = f"{short_path(folder)} holds a {other} run of {each.lesson.name}, which a quick one"
+        advice = "would replace; choose another --out, or delete it"
+        fits = each.profile != "quick" or other in ("quick", None)
+        require(fits, f"{told} {advice}", CourseError)
 
 
 def execute(

@@ -26,10 +26,10 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from kdhelpers._files import atomic, write_text
-from kdhelpers._values import check_int, short_path, short_repr
+from kdhelpers._values import check_int, require, short_path, short_repr
 from kdhelpers.course import records, run
 from kdhelpers.course.lesson import Notebook
-from kdhelpers.course.records import CourseError, wanted, without_folders
+from kdhelpers.course.records import CourseError, as_course_error, wanted, without_folders
 from kdhelpers.course.run import Plan
 
 __all__ = ["LIST", "SEEDS", "STATUSES", "Point", "Row", "SweepResult", "columns", "expand"]
@@ -147,14 +147,12 @@ def _items(plan: Plan, name: str, values: Iterable[Any]) -> list[Any]:
 
 
 def _range(name: str, text: str, found: re.Match[str]) -> list[int]:
-    if any(len(number or "") > 20 for number in found.groups()):
-        raise CourseError(
-            f"the range {short_repr(text)} of {name!r} has numbers of too many digits"
-        )
+    told = f"the range {short_repr(text)} of {name!r}"
+    short = all(len(number or "") <= 20 for number in found.groups())
+    require(short, f"{told} has numbers of too many digits", CourseError)
     start, stop, step = (int(number or 1) for number in found.groups())
     numbers = range(start, stop, step) if step else range(0)
-    if not numbers:
-        raise CourseError(f"the range {text!r} of {name!r} is empty; 0:3 means 0, 1, 2")
+    require(numbers, f"{told} is empty; 0:3 means 0, 1, 2", CourseError)
     return list(numbers[: MOST_POINTS + 1])
 
 
@@ -258,13 +256,10 @@ def sweep(
         [notebook], profile=profile, parameters=parameters, parameter_file=parameter_file
     )
     lesson = shared.lesson
-    if records.RECORD_FILE not in lesson.parameters:
-        raise CourseError(
-            f"{lesson.name} has no parameter {records.RECORD_FILE!r}, so it writes no record and "
-            "cannot be swept"
-        )
+    told = f"{lesson.name} has no parameter {records.RECORD_FILE!r}, so it writes no record"
+    require(records.RECORD_FILE in lesson.parameters, f"{told} and cannot be swept", CourseError)
     points = expand(shared, grid, fixed=parameters or {})
-    workers = _checked_workers(workers, executor)
+    workers = _worker_count(workers, executor)
     folder = Path(out_dir) if out_dir else Path("runs") / "sweeps" / lesson.name
     run.prepare_folder(folder, [shared], cell_timeout)
     with _alone_in(folder):
@@ -288,16 +283,15 @@ def sweep(
         return SweepResult(folder, found, len(todo), table, parquet, _draw(folder, found))
 
 
-def _checked_workers(workers: int | None, executor: Executor | None) -> int:
+def _worker_count(workers: int | None, executor: Executor | None) -> int:
+    """As many as asked for, else one per core that we may use."""
     if workers is None:
         allowed = getattr(os, "sched_getaffinity", None)
         return len(allowed(0)) if allowed else os.cpu_count() or 1
-    if executor is not None:
-        raise CourseError("workers is for a sweep without an executor of its own")
-    try:
+    told = "workers is for a sweep without an executor of its own"
+    require(executor is None, told, CourseError)
+    with as_course_error():
         return check_int(workers, name="the number of workers", least=1, most=MOST_WORKERS)
-    except ValueError as error:
-        raise CourseError(str(error).rstrip(".")) from error
 
 
 @contextmanager
@@ -483,9 +477,9 @@ def rows(folder: Path) -> list[Row]:
     content = records.read_json(path, where)
     try:
         content = records.plain(content, LIST)
-        one = {key: _text(content[key]) for key in ("notebook", "profile", "lesson")}
+        one = {key: _name(content[key]) for key in ("notebook", "profile", "lesson")}
         points = [
-            (_text(each["folder"]), dict(each["values"].items()), dict(each["parameters"].items()))
+            (_name(each["folder"]), dict(each["values"].items()), dict(each["parameters"].items()))
             for each in content["points"]
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -493,11 +487,10 @@ def rows(folder: Path) -> list[Row]:
     return [_row(folder, *point, one) for point in points]
 
 
-def _text(value: Any) -> str:
+def _name(value: Any) -> str:
     """A name that leads nowhere else: it is looked for inside the sweep's folder."""
-    if not isinstance(value, str) or not value or set(value) & set("/\\\0") or value == "..":
-        raise ValueError
-    return value
+    require(re.fullmatch(r"(?!\.\.$)[^/\\\0]+", value, re.DOTALL), "it is no name")
+    return str(value)
 
 
 def _row(

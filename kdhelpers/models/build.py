@@ -13,7 +13,7 @@ from urllib.error import URLError
 from torch import nn
 
 from kdhelpers._random import initial_weights
-from kdhelpers._values import check_int, check_type, short_repr
+from kdhelpers._values import check_int, check_type, require, short_repr
 from kdhelpers.models.classifier import MOST_CLASSES
 from kdhelpers.models.convnets import MNISTCNN, LeNet, PlainCNN
 from kdhelpers.models.fitnets import NETWORKS as FITNETS
@@ -122,9 +122,8 @@ def build(
     """  # noqa: E501
     recipe = _recipe(name)
     for option in options:
-        if option not in recipe.options:
-            known = ", ".join(recipe.options)
-            raise ValueError(f"{name} has no option {option!r}; it takes {known}.")
+        told = f"{name} has no option {option!r}; it takes {', '.join(recipe.options)}."
+        require(option in recipe.options, told)
     shape = {
         "in_channels": recipe.in_channels if in_channels is None else in_channels,
         "image_size": recipe.image_size if image_size is None else image_size,

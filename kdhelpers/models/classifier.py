@@ -35,13 +35,12 @@ class Classifier(nn.Module):
 
     def check(self, inputs: Tensor) -> None:
         """Raise ValueError unless `inputs` is [B, C, H, W] with the C, H, W of this network."""
-        if tuple(getattr(inputs, "shape", ()))[1:] != self.input_shape:
-            got = list(getattr(inputs, "shape", ())) or short_repr(inputs)
-            raise ValueError(
-                f"{type(self).__name__} takes images [B, {', '.join(map(str, self.input_shape))}], "
-                f"got {got}; load the data with image_size={self.input_shape[-1]} or build the "
-                "network for these images."
-            )
+        shape = tuple(getattr(inputs, "shape", ()))
+        if shape[1:] != self.input_shape:
+            takes = f"{type(self).__name__} takes images [B, {str(self.input_shape)[1:-1]}]"
+            load = f"load the data with image_size={self.input_shape[-1]}"
+            got = list(shape) or short_repr(inputs)
+            raise ValueError(f"{takes}, got {got}; {load} or build the network for these images.")
 
 
 def scaled(channels: int, width: float) -> int:

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._values import check_int
+from kdhelpers._values import check_int, require
 from kdhelpers.models.classifier import MOST_CHANNELS, Classifier, scaled, units
 
 
@@ -60,8 +60,7 @@ class LeNet(Classifier):
         num_classes: int = 10,
     ) -> None:
         super().__init__(in_channels, image_size, num_classes)
-        if image_size != 32:
-            raise ValueError(f"LeNet is made for images of 32 pixels, got {image_size}.")
+        require(image_size == 32, f"LeNet is made for images of 32 pixels, got {image_size}.")
         units(channels, name="channels", count=2)
         units(hidden, name="hidden", count=2)
         self.conv1 = nn.Conv2d(in_channels, channels[0], 3)
@@ -109,8 +108,7 @@ class PlainCNN(Classifier):
         first, second, hidden = (scaled(units, width) for units in (*channels, hidden))
         lost = 2 - 2 * padding
         side = ((image_size - lost) // 2 - lost) // 2
-        if side < 1:
-            raise ValueError(f"images of {image_size} pixels are too small for PlainCNN.")
+        require(side >= 1, f"images of {image_size} pixels are too small for PlainCNN.")
         self.conv1 = nn.Conv2d(in_channels, first, 3, padding=padding)
         self.conv2 = nn.Conv2d(first, second, 3, padding=padding)
         self.fc1 = nn.Linear(second * side**2, hidden)

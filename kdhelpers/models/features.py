@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdhelpers import _tensors
-from kdhelpers._values import check_int, check_ints, check_type, is_int, short_repr
+from kdhelpers._values import check_int, check_ints, check_type, is_int, require, short_repr
 
 
 @contextmanager
@@ -48,11 +48,9 @@ def capture(
         except _Stop as stop:
             if stop.features is not features:  # meant for another `capture` around this one
                 raise
-    if missing := [path for path in layers if path not in features]:
-        raise ValueError(
-            f"no output of {_quoted(missing)} was seen; call the model inside the `with` block, "
-            "in a mode that uses the layer."
-        )
+    missing = [path for path in layers if path not in features]
+    told = f"no output of {_quoted(missing)} was seen; call the model inside the `with` block"
+    require(not missing, f"{told}, in a mode that uses the layer.")
 
 
 LARGEST = 2**16  # channels, or pixels along a side
@@ -99,11 +97,9 @@ class Regressor(nn.Module):
     def forward(self, student_features: Tensor) -> Tensor:
         weight = self.convolution.weight
         _tensors.check_maps(student_features, name="student_features")
-        if student_features.shape[1] != self.convolution.in_channels:
-            raise ValueError(
-                f"student_features have {student_features.shape[1]} channels, but the regressor "
-                f"was made for {self.convolution.in_channels}; make it from the captured layer."
-            )
+        made_for, got = self.convolution.in_channels, student_features.shape[1]
+        told = f"student_features have {got} channels, but the regressor was made for {made_for}"
+        require(got == made_for, f"{told}; make it from the captured layer.")
         features = student_features.to(weight.dtype)
         output: Tensor = self.convolution(_resized(features, self.size))
         return output
@@ -123,17 +119,15 @@ def _hook(
     """A forward hook that keeps a layer's output, and stops once `stop_at` layers are kept."""
 
     def keep(_layer: nn.Module, _inputs: Any, output: Any) -> Tensor:
-        if not isinstance(output, Tensor):
-            raise ValueError(
-                f"layer {path!r} returns a {type(output).__name__}, not a tensor; capture a layer "
-                "inside it."
-            )
+        told = f"layer {path!r} returns a {type(output).__name__}, not a tensor"
+        require(isinstance(output, Tensor), f"{told}; capture a layer inside it.")
         features[path] = output
         if len(features) == stop_at:
             raise _Stop(features)
         # The model goes on with a copy: an in-place ReLU after this layer would otherwise turn
         # the features before the activation into those after it.
-        return output.clone()
+        copy: Tensor = output.clone()
+        return copy
 
     return keep
 
@@ -152,8 +146,7 @@ def _find(model: nn.Module, paths: Iterable[str]) -> dict[str, nn.Module]:
             hint = f"did you mean {_quoted(near)}?" if near else f"it starts with {_quoted(known)}."
             raise ValueError(f"{type(model).__name__} has no layer {short_repr(path)}; {hint}")
         found[path] = modules[path]
-    if not found:
-        raise ValueError("no layer to capture; name at least one path of model.named_modules().")
+    require(found, "no layer to capture; name at least one path of model.named_modules().")
     return found
 
 

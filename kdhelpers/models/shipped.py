@@ -15,7 +15,7 @@ from importlib import resources
 import torch
 from torch import nn
 
-from kdhelpers._values import short_repr
+from kdhelpers._values import require, short_repr
 from kdhelpers.models.build import build
 
 FILE = "photodigits_vgg16.pt"
@@ -25,12 +25,8 @@ WIDTH = 0.125
 
 def check(dataset: str) -> None:
     """Raise ValueError unless a teacher for this data set ships with the course."""
-    if not isinstance(dataset, str) or dataset != "photodigits":
-        raise ValueError(
-            f"no teacher for {short_repr(dataset)} ships with the course, only for 'photodigits'; "
-            "set "
-            "teacher_epochs to train one."
-        )
+    told = f"no teacher for {short_repr(dataset)} ships with the course, only for 'photodigits'"
+    require(dataset == "photodigits", f"{told}; set teacher_epochs to train one.")
 
 
 def teacher_for(dataset: str) -> nn.Module:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from kdhelpers import _tensors
 from kdhelpers._random import initial_weights
-from kdhelpers._values import check_callable, check_number, check_type
+from kdhelpers._values import check_callable, check_number, check_type, require
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import evaluating, taking
@@ -80,17 +80,12 @@ class LayerPair(nn.Module):
     def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
         """The weighted loss, a scalar."""
         if self.regressor is not None:
-            student_features = self._mapped(self.regressor(student_features), teacher_features)
+            student_features = self.regressor(student_features)
+            own, wanted = tuple(student_features.shape), tuple(teacher_features.shape)
+            told = f"the regressor turns {self.student_layer!r} into {own}, but the teacher's"
+            told = f"{told} {self.teacher_layer!r} is {wanted}; make it with regressor_between."
+            require(own == wanted, told)  # some losses would broadcast it
         return self.weight * self.loss(student_features, teacher_features)
-
-    def _mapped(self, mapped: Tensor, teacher_features: Tensor) -> Tensor:
-        if mapped.shape != teacher_features.shape:  # which some losses would broadcast
-            raise ValueError(
-                f"the regressor turns {self.student_layer!r} into {tuple(mapped.shape)}, but the "
-                f"teacher's {self.teacher_layer!r} is {tuple(teacher_features.shape)}; make it "
-                "with regressor_between."
-            )
-        return mapped
 
     def figures(self) -> dict[str, float]:
         """What the loss has to tell of the last epoch."""

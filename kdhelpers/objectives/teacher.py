@@ -76,15 +76,19 @@ class Teacher:
         if not wanted:
             return partial(self.ask, self.frozen(device))
         with self._lock:
-            key = (fingerprint(self.model), train.fingerprint, views)
+            weights = fingerprint(self.model)
+            key = (weights, train.fingerprint, views)
             if key not in self._tables:
-                self._tables[key] = _every_view(self.frozen(device), train, views)
+                self._tables[key] = _every_view(self.frozen(device, weights), train, views)
             return partial(_look_up, self._tables[key].to(device))
 
-    def frozen(self, device: torch.device) -> nn.Module:
-        """This thread's copy of the network as it is now: on the device, in eval mode."""
+    def frozen(self, device: torch.device, weights: str = "") -> nn.Module:
+        """This thread's copy of the network as it is now: on the device, in eval mode.
+
+        `weights` is its fingerprint, from whoever has it already.
+        """
         with self._lock:
-            key = (fingerprint(self.model), device)
+            key = (weights or fingerprint(self.model), device)
             if getattr(self._copies, "key", None) != key:
                 model = copy.deepcopy(self.model).eval().requires_grad_(False)
                 model.to(device).to(memory_format=torch.channels_last)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kdhelpers._values import check_number, check_type, is_int, short_repr
+from kdhelpers._values import check_number, check_type, is_int, require, short_repr
 
 __all__ = ["Arm", "Results", "against", "by_size", "label", "named", "naming", "pairs", "row"]
 __all__ += ["several"]
@@ -63,11 +63,9 @@ def pairs(
     """
     first, second = _by_seed(baseline, key), _by_seed(treatment, key)
     seeds = first.keys() if first.keys() <= second.keys() else second.keys()
-    if not seeds <= first.keys():
-        raise ValueError(
-            f"paired arms need the same seeds, but {_some(first.keys() - second.keys())} are only "
-            f"in the baseline and {_some(second.keys() - first.keys())} only in the treatment."
-        )
+    here, there = _some(first.keys() - second.keys()), _some(second.keys() - first.keys())
+    told = f"paired arms need the same seeds, but {here} are only in the baseline"
+    require(seeds <= first.keys(), f"{told} and {there} only in the treatment.")
     one, other = (_numbers([arm[seed] for seed in seeds], points) for arm in (first, second))
     return one, other
 
@@ -149,11 +147,10 @@ def by_size(results: Results, distilled: Results | None = None) -> dict[int, tup
         )
     check_type(taught, Mapping, name="distilled")
     whole = all(str(size).isdecimal() for size in alone)
-    if not alone or alone.keys() != taught.keys() or not whole:
-        raise ValueError(
-            "both arms, alone and distilled, need the same transfer sets, named by their whole "
-            f"number of images, got {short_repr(list(alone))} and {short_repr(list(taught))}."
-        )
+    told = "both arms, alone and distilled, need the same transfer sets, named by their whole"
+    got = f"{short_repr(list(alone))} and {short_repr(list(taught))}"
+    fits = alone and alone.keys() == taught.keys() and whole
+    require(fits, f"{told} number of images, got {got}.")
     return {int(size): (alone[size], taught[size]) for size in sorted(alone, key=int)}
 
 

@@ -13,7 +13,7 @@ import math
 
 from scipy import optimize, special, stats
 
-from kdhelpers._values import check_int, check_number, short_repr
+from kdhelpers._values import check_int, check_number, require, short_repr
 from kdhelpers.stats.intervals import CONFIDENCE
 
 __all__ = ["detectable", "power", "seeds_needed"]
@@ -65,11 +65,8 @@ def seeds_needed(effect: float, std: float, power: float = 0.8, confidence: floa
 
     few, many = 1, 2
     while not enough(many):
-        if many >= MOST:
-            raise ValueError(
-                f"an effect of {short_repr(effect)} at a std of {short_repr(std)} needs more than "
-                f"{MOST:,} seed pairs; it cannot be found this way."
-            )
+        told = f"an effect of {short_repr(effect)} at a std of {short_repr(std)} needs more than"
+        require(many < MOST, f"{told} {MOST:,} seed pairs; it cannot be found this way.")
         few, many = many, 2 * many
     while many - few > 1:
         middle = (few + many) // 2

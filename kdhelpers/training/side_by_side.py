@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kdhelpers._values import require
 from kdhelpers.evaluation import evaluating
 
 
@@ -82,8 +83,8 @@ class _Values:
         return self.shape if dim is None else self.shape[dim]
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Self:
-        if start_dim != 1 or end_dim not in (-1, self.ndim - 1):
-            raise ValueError("several networks side by side can only flatten(1).")
+        whole = start_dim == 1 and end_dim in (-1, self.ndim - 1)
+        require(whole, "several networks side by side can only flatten(1).")
         return type(self)(self.data.flatten(1), self.count)
 
     def __getattr__(self, name: str) -> Any:
