@@ -212,7 +212,7 @@ def test_failures_are_told_and_leave_no_record_but_an_older_one(root: Path) -> N
 
     nan, forged, silent = (str(outcome.failure) for outcome in run.run(progress=False))
     assert nan.startswith("cell In [4], line 2:\n")
-    assert nan.endswith("metrics['headline'] is nan; write None where there is no number.")
+    assert nan.endswith("metrics['headline'] is nan; write None where there is no number")
     assert "02_forged.json is not a record: its keys must be notebook, profile" in forged
     assert silent == "stopped before its last cell: it wrote no record"
     assert [path.read_text() for path in older] == ["an older result"] * 2
