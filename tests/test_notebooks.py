@@ -20,7 +20,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from nbformat import NotebookNode
 
 import kdhelpers
-from kdhelpers import checks, data, losses, temperature
+from kdhelpers import checks, course, data, losses, temperature
 from kdhelpers.course import run
 from kdhelpers.losses import features as feature_losses
 from kdhelpers.losses import logits as logit_losses
@@ -100,6 +100,7 @@ def test_every_part_of_the_anatomy_is_there(lesson: NotebookNode, part: str) -> 
 
 
 def test_stored_outputs_are_complete_and_clean(lesson: NotebookNode) -> None:
+    assert any("NBVAL_CHECK_OUTPUT" in cell.source for cell in code_cells(lesson))
     for number, cell in enumerate(code_cells(lesson), start=1):
         assert cell.execution_count == number, "run `make notebooks`"
         assert "execution" not in cell.metadata, "timings change at every run"
@@ -107,10 +108,6 @@ def test_stored_outputs_are_complete_and_clean(lesson: NotebookNode) -> None:
             assert cell.outputs, "a checked cell without stored output is never checked"
     assert not [o for o in outputs(lesson) if o.output_type == "error" or o.get("name") == "stderr"]
     assert not [o for o in outputs(lesson) if "widget" in json.dumps(o.get("data", {}))]
-
-
-def test_something_is_checked_to_the_letter(lesson: NotebookNode) -> None:
-    assert any("NBVAL_CHECK_OUTPUT" in cell.source for cell in code_cells(lesson))
 
 
 # -- parameters and profiles ----------------------------------------------------------------------
@@ -127,32 +124,12 @@ def test_parameters_are_literal_annotated_and_explained(lesson: NotebookNode) ->
         assert len(comment) > 3
 
 
-def test_the_full_profile_fits_the_lesson(lesson: NotebookNode) -> None:
-    (plan,) = run.plan([lesson.path.stem[:2]], profile="full")
-    assert plan.values
-
-
-@pytest.mark.parametrize(
-    "profile",
-    sorted((ROOT / "notebooks" / "profiles").glob("*/*.yaml")),
-    ids=lambda path: f"{path.parent.name}-{path.stem}",
-)
-def test_every_profile_fits_its_lesson(profile: Path) -> None:
-    (plan,) = run.plan([profile.stem[:2]], parameter_file=profile)
-    assert plan.lesson.name == profile.stem
-
-
-def test_the_record_lists_every_parameter(lesson: NotebookNode) -> None:
-    (cell,) = tagged(lesson, "parameters")
-    names = {line.split(":")[0] for line in cell.source.splitlines()}
-    after = code_cells(lesson)[code_cells(lesson).index(cell) + 1]
-    if f'lesson = kd.lesson("{lesson.path.stem}", globals())' in after.source:
-        assert "lesson.record(" in lesson.cells[-1].source
-        return  # `kd.lesson` has every parameter; the run without network looks at the record
-    call = re.search(r"parameters=dict\((.*?)\n    \)", lesson.cells[-1].source, flags=re.S)
-    assert call is not None
-    listed = dict(re.findall(r"(\w+)=(\w+)", call.group(1)))
-    assert listed == {name: name for name in names - {"record_file"}}
+def test_there_is_a_full_profile_and_every_profile_fits_its_lesson(lesson: NotebookNode) -> None:
+    (found,) = course.find_lessons(lesson.path.stem)
+    assert {"quick", "full"} <= set(found.profiles)
+    for profile in found.profiles:
+        (plan,) = run.plan([found.name], profile=profile)
+        assert bool(plan.values) == (profile != "quick")
 
 
 # -- show, check, import --------------------------------------------------------------------------
@@ -198,10 +175,6 @@ def test_what_a_lesson_writes_out_is_what_the_package_has(lesson: NotebookNode) 
 # -- exercises ------------------------------------------------------------------------------------
 
 
-def exercise_namespace(lesson: NotebookNode) -> dict[str, Any]:
-    return {"torch": torch, "F": torch.nn.functional, "losses": losses, "checks": checks}
-
-
 def verdict_of(source: str, namespace: dict[str, Any]) -> checks.Verdict:
     *body, last = ast.parse(source).body
     assert isinstance(last, ast.Expr)
@@ -217,7 +190,7 @@ def test_every_stub_is_not_attempted_and_every_solution_is_right(lesson: Noteboo
     solutions = re.findall(r"<summary>Solution</summary>\s+```python\n(.*?)```", text, re.S)
     assert 2 <= len(stubs) == len(solutions) <= 4
     for stub, solution in zip(stubs, solutions, strict=True):
-        namespace = exercise_namespace(lesson)
+        namespace = {"torch": torch, "F": torch.nn.functional, "losses": losses, "checks": checks}
         assert verdict_of(stub.source, namespace).status == "not attempted"
         call = stub.source.strip().splitlines()[-1]
         verdict = verdict_of(f"{solution}\n{call}", namespace)
@@ -269,6 +242,16 @@ def run_without_network(sources: list[str], folder: Path) -> None:
         shell.run_cell(source).raise_error()
 
 
+def cells_with(notebook: NotebookNode, values: str, record: Path) -> list[str]:
+    """The code of a lesson, with other values behind its parameters."""
+    return [
+        f"{cell.source}\n{values}; record_file = {json.dumps(str(record))}"
+        if "parameters" in cell.metadata.get("tags", [])
+        else cell.source
+        for cell in code_cells(notebook)
+    ]
+
+
 @forks
 def test_a_lesson_needs_no_network_and_starts_again_from_its_checkpoints(
     lesson: NotebookNode, tmp_path: Path
@@ -277,13 +260,8 @@ def test_a_lesson_needs_no_network_and_starts_again_from_its_checkpoints(
     checkpoints, records = tmp_path / "checkpoints", [tmp_path / "first.json", tmp_path / "2.json"]
     sources = []
     for record in records:
-        for cell in code_cells(lesson):
-            sources.append(cell.source)
-            if "parameters" in cell.metadata.get("tags", []):
-                sources.append(
-                    f"{SMALL[lesson.path.stem]}; record_file = {json.dumps(str(record))}; "
-                    f"checkpoint_dir = {json.dumps(str(checkpoints))}"
-                )
+        values = f"{SMALL[lesson.path.stem]}; checkpoint_dir = {json.dumps(str(checkpoints))}"
+        sources += cells_with(lesson, values, record)
     assert ended(run_without_network, sources, tmp_path)
     assert any(checkpoints.rglob("*.pt"))
     first, again = (json.loads(record.read_text()) for record in records)
@@ -301,19 +279,18 @@ def _without_timings(value: Any) -> Any:
     return value
 
 
+@forks
 def test_lesson_05_runs_with_one_seed_and_without_families(tmp_path: Path) -> None:
-    values = "families: []\ntemperature: 8.0\nseeds: [4]\nteacher_epochs: 1\nsteps: 2\n"
-    (tmp_path / "point.yaml").write_text(values)
-    (outcome,) = run.run(
-        ["05"], parameter_file=tmp_path / "point.yaml", out_dir=tmp_path / "out", progress=False
-    )
-    assert outcome.ok, outcome.failure
-    assert outcome.record is not None
-    metrics = outcome.record["metrics"]
+    """As a point of a sweep does."""
+    notebook = nbformat.read(LESSONS[4], as_version=4)
+    values = "families = []; temperature = 8.0; seeds = [4]; teacher_epochs = 1; steps = 2"
+    cells = cells_with(notebook, values, tmp_path / "05.json")
+    assert ended(run_without_network, cells, tmp_path)
+    metrics = json.loads((tmp_path / "05.json").read_text())["metrics"]
     assert metrics["arms"].keys() == {"untuned", "tutorial"}
     assert [metrics["accuracy"]] == metrics["arms"]["untuned"]
     assert isinstance(metrics["teacher_accuracy"], float)
-    assert "T = 8" in outcome.headline
+    assert "T = 8" in metrics["headline"]
 
 
 @forks

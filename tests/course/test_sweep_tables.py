@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sweep_lesson
 from pyarrow import parquet
 
-from kdhelpers.course import sweep
+from kdhelpers.course import run, sweep
 from kdhelpers.course.records import CourseError
 from kdhelpers.course.sweep import Row
 
@@ -92,23 +93,10 @@ def test_both_files_hold_the_same(tmp_path: Path) -> None:
     ]
     stored = parquet.read_table(tmp_path / "sweep.parquet")
     assert stored.column_names == head
-    assert {
-        name: str(stored.schema.field(name).type) for name in ("seed", "a", "mixed", "big")
-    } == {
-        "seed": "int64",
-        "a": "double",
-        "mixed": "string",
-        "big": "string",
-    }
+    kinds = [str(stored.schema.field(name).type) for name in ("seed", "a", "mixed", "big")]
+    assert kinds == ["int64", "double", "string", "string"]
     assert stored.to_pydict()["a"] == [1.0, 0.1 + 0.2, None]
     assert stored.to_pydict()["mixed"] == ["1", "one", None]
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"points": []}', '{"points": 3}'])
-def test_a_damaged_list_of_points(tmp_path: Path, content: str) -> None:
-    (tmp_path / "sweep.json").write_text(content)
-    with pytest.raises(CourseError, match=r"sweep.json is not (valid JSON|the list of )"):
-        sweep.rows(tmp_path)
 
 
 def test_no_list_of_points(tmp_path: Path) -> None:
@@ -117,10 +105,6 @@ def test_no_list_of_points(tmp_path: Path) -> None:
 
 
 def test_the_list_names_no_folder_of_the_machine(tmp_path: Path) -> None:
-    import sweep_lesson
-
-    from kdhelpers.course import run
-
     lesson = sweep_lesson.write(tmp_path)
     plan = run.plan([lesson], parameters={"mode": str(tmp_path / "data")})[0]
     points = sweep.expand(plan, {"layers": [[str(tmp_path / "a")], ["b"]]})
@@ -131,8 +115,7 @@ def test_the_list_names_no_folder_of_the_machine(tmp_path: Path) -> None:
         place = sweep._place(tmp_path, point.folder)
         sweep_lesson.record(point.plan, str(place), plan.lesson.digest)
         assert sweep.finished(tmp_path, point)
-    assert [r.values for r in sweep.rows(tmp_path)] == [{"layers": ["a"]}, {"layers": ["b"]}]
-    assert {r.status for r in sweep.rows(tmp_path)} == {"ok"}
-    assert json.loads((tmp_path / "sweep.json").read_text())["points"][0]["parameters"][
-        "mode"
-    ] == "data"  # fmt: skip
+    found = [(row.values, row.status) for row in sweep.rows(tmp_path)]
+    assert found == [({"layers": ["a"]}, "ok"), ({"layers": ["b"]}, "ok")]
+    listed = json.loads((tmp_path / "sweep.json").read_text())["points"]
+    assert [each["parameters"]["mode"] for each in listed] == ["data", "data"]
