@@ -14,19 +14,13 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_text_and_bytes_arrive_unchanged(tmp_path: Path) -> None:
-    _files.write_text(tmp_path / "note.txt", "α ≥ 0\n")
-    _files.write_bytes(tmp_path / "note.bin", b"\x00\r\n\xff")
-    assert (tmp_path / "note.txt").read_bytes() == "α ≥ 0\n".encode()
-    assert (tmp_path / "note.bin").read_bytes() == b"\x00\r\n\xff"
-    assert names(tmp_path) == ["note.bin", "note.txt"]
-
-
-def test_folders_are_created_and_names_may_be_long_or_foreign(tmp_path: Path) -> None:
-    long_name = "ä" * 120 + ".json"
-    target = tmp_path / "Übung mit Leerzeichen" / long_name
-    _files.write_text(target, "{}")
-    assert target.read_text(encoding="utf-8") == "{}"
+def test_text_and_bytes_arrive_unchanged_under_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "Übung mit Leerzeichen"  # is created
+    _files.write_text(folder / ("ä" * 120 + ".txt"), "α ≥ 0\n")
+    _files.write_bytes(folder / "note.bin", b"\x00\r\n\xff")
+    assert (folder / ("ä" * 120 + ".txt")).read_bytes() == "α ≥ 0\n".encode()
+    assert (folder / "note.bin").read_bytes() == b"\x00\r\n\xff"
+    assert len(names(folder)) == 2
 
 
 def test_the_temporary_file_lies_beside_the_final_one_with_its_suffix(tmp_path: Path) -> None:
@@ -51,18 +45,15 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(
     assert names(tmp_path) == ["record.json"]
 
 
-def test_a_writer_that_removed_its_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError), _files.atomic(tmp_path / "a") as temporary:  # noqa: PT011
-        temporary.unlink()
-    assert names(tmp_path) == []
-
-
-def test_a_full_disk_is_an_error_and_leaves_nothing(
+def test_a_file_that_was_removed_and_a_full_disk_are_errors_and_leave_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
+    with pytest.raises(OSError), _files.atomic(tmp_path / "a") as temporary:  # noqa: PT011
+        temporary.unlink()
+    assert names(tmp_path) == []
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         _files.write_text(tmp_path / "a", "text")

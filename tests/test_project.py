@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -19,34 +20,23 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def imports(path: Path) -> set[str]:
     """The modules of the package that a file imports, anywhere."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "kdhelpers":
-            parts = (node.module or "").split(".")
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
-            found |= {
-                alias.name.split(".")[1]
-                for alias in node.names
-                if alias.name.startswith("kdhelpers.")
-            }
-    return found
+            found |= {alias.name for alias in node.names}
+    return {name.split(".")[1] for name in found if name.startswith("kdhelpers.")}
 
 
 def rooms() -> dict[str, set[str]]:
     """For each room at the top of the package, the other rooms that it imports from."""
-    package = ROOT / "kdhelpers"
-    known = {
-        path.stem
-        for path in package.iterdir()
-        if path.suffix == ".py" or (path / "__init__.py").exists()
-    }
-    found: dict[str, set[str]] = {name: set() for name in known - {"__init__"}}
+    package, found = ROOT / "kdhelpers", defaultdict[str, set[str]](set)
     for path in package.rglob("*.py"):
         room = path.relative_to(package).parts[0].removesuffix(".py")
-        if room != "__init__":
-            found[room] |= imports(path) & found.keys() - {room}
-    return found
+        found[room] |= imports(path)
+    del found["__init__"]
+    return {room: used & found.keys() - {room} for room, used in found.items()}
 
 
 def test_a_room_imports_from_the_floors_below_it() -> None:

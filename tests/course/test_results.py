@@ -4,14 +4,7 @@ from typing import Any
 
 import pytest
 
-from kdhelpers.course.results import (
-    hints_table,
-    markdown,
-    provenance,
-    setup,
-    sweep_table,
-    tables,
-)
+from kdhelpers.course.results import hints_table, markdown, provenance, setup, sweep_table, tables
 from kdhelpers.stats.intervals import mean_interval
 from kdhelpers.stats.tables import Table, percent
 
@@ -28,23 +21,16 @@ RECORD: dict[str, Any] = {
 }
 
 
-def test_provenance_names_data_seeds_device_version_time_date_and_commit() -> None:
+def test_provenance_says_what_a_record_knows_and_what_it_does_not() -> None:
     assert provenance(RECORD) == (
         "mnist, 3 seeds, cpu, 2 threads, PyTorch 2.11.0, 21 minutes, 2026-01-31, "
         "commit 0123456789ab"
     )
-
-
-def test_provenance_says_what_a_record_does_not_know() -> None:
     sparse = provenance(RECORD | {"environment": {"device": "cpu"}})
     assert sparse.endswith("PyTorch unknown, 21 minutes, no date, commit unknown")
-
-
-def test_provenance_tells_a_short_run_and_a_changed_course() -> None:
-    commit = f"{RECORD['environment']['commit']}-dirty"
-    record = RECORD | {"seconds": 52.4, "environment": RECORD["environment"] | {"commit": commit}}
-    assert ", 52 seconds, " in provenance(record)
-    assert provenance(record).endswith("commit 0123456789ab with changes")
+    environment = RECORD["environment"] | {"commit": f"{RECORD['environment']['commit']}-dirty"}
+    short = provenance(RECORD | {"seconds": 52.4, "environment": environment})
+    assert short.endswith(", 52 seconds, 2026-01-31, commit 0123456789ab with changes")
 
 
 def test_a_sweep_table_compares_with_the_student_alone_and_with_the_rule() -> None:

@@ -151,11 +151,8 @@ def test_what_all_points_share(ran: list[dict[str, Any]], root: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"grid": {"temprature": [1]}}, "unknown parameter 'temprature'"),
         ({"grid": {}}, "the grid is empty"),
-        ({"parameters": {"mode": 3}}, "'mode' of 05_tiny wants text"),
         ({"parameters": {"seeds": [1]}}, "'seeds' has one fixed value"),
-        ({"profile": "full"}, "05_tiny has no profile 'full'"),
         ({"lesson": "06_silent"}, "06_silent has no parameter 'record_file', so it writes no"),
         ({"lesson": "7"}, "unknown lesson '7'"),
         ({"workers": 2}, "workers is for a sweep without an executor"),
