@@ -32,7 +32,7 @@ def integrated(size: float, count: int, confidence: float) -> float:
     return value * math.sqrt(degrees)
 
 
-@pytest.mark.parametrize("count", [2, 3, 4, 5, 10, 40])
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 10, 40, 1_000])
 @pytest.mark.parametrize("size", [0.0, 0.2, 1.0, 3.0, 4.4375])
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
 def test_power_is_that_of_the_integral(count: int, size: float, confidence: float) -> None:
@@ -44,12 +44,6 @@ def test_power_is_that_of_published_tables() -> None:
     # Cohen 1988: a one-sample d of 0.5 needs 34 pairs for 80 %, 0.8 needs 15, 0.2 needs 199.
     assert [seeds_needed(effect, 1) for effect in (0.2, 0.5, 0.8)] == [199, 34, 15]
     assert seeds_needed(0.5, 1, power=0.9) == 44
-
-
-def test_without_an_effect_the_power_is_the_error_rate() -> None:
-    for count in (2, 10, 1_000):
-        assert power(0, 0.15, count) == pytest.approx(0.05, abs=1e-9)
-        assert power(0, 0.15, count, confidence=0.8) == pytest.approx(0.2, abs=1e-9)
 
 
 def test_the_rule_of_thumb_is_met_by_many_pairs_and_too_hopeful_for_few() -> None:
@@ -106,12 +100,8 @@ def test_extremes_are_certain_and_finite() -> None:
     assert seeds_needed(1e6, 0.1) == 2
     assert power(1e-300, 1e-3, 5) == pytest.approx(0.05)
     assert detectable(0.15, 2, power=0.999) > detectable(0.15, 2) > detectable(0.15, 1_000) > 0
-    assert seeds_needed(0.01, 1) == pytest.approx(78_490, abs=5)
-
-
-def test_numbers_of_numpy_are_numbers() -> None:
+    assert seeds_needed(np.float64(0.01), 1) == pytest.approx(78_490, abs=5)
     assert power(np.float32(1), np.int64(1), np.int64(5)) == power(1, 1, 5)
-    assert seeds_needed(np.float64(0.5), 1) == 34
 
 
 WRONG = [math.nan, 10**400, "big", True, None, [0.1, 0.2]]
@@ -139,13 +129,10 @@ def test_what_is_out_of_range_is_named(name: str, value: Any) -> None:
                 function(**{key: right[key] for key in names} | {name: value})
 
 
-@pytest.mark.parametrize("effect", [0, 1e-9])
-def test_an_effect_that_needs_too_many_seeds_cannot_be_found(effect: float) -> None:
-    message = f"effect of {effect} at a std of 0.15 needs more than 1,048,576 seed pairs; it cannot"
-    with pytest.raises(ValueError, match=message):
-        seeds_needed(effect, 0.15)
-
-
-def test_a_power_above_the_error_rate_is_asked_for() -> None:
+def test_what_cannot_be_found_is_told_with_the_bound() -> None:
+    for effect in (0, 1e-9):
+        message = f"effect of {effect} at a std of 0.15 needs more than 1,048,576 seed pairs; it ca"
+        with pytest.raises(ValueError, match=message):
+            seeds_needed(effect, 0.15)
     with pytest.raises(ValueError, match=r"power must be a number from 0\.200001 to"):
         seeds_needed(0.2, 0.15, power=0.15, confidence=0.8)
