@@ -2,26 +2,14 @@
 
 import numpy as np
 import pytest
+import shown
 import torch
 from figure_reading import texts, tick_names
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Polygon, Rectangle
 from matplotlib.path import Path
-from shown import (
-    BELIEFS,
-    CLASSES,
-    COLLAPSE,
-    CURVES,
-    DRAW,
-    GRID,
-    HISTORIES,
-    LOGITS,
-    MODELS,
-    STAGE2,
-    maps,
-    split,
-)  # fmt: skip
+from shown import CLASSES, CURVES, DRAW, GRID, maps, split
 
 from kdhelpers import plots
 from kdhelpers.evaluation import calibration_error
@@ -94,10 +82,10 @@ def test_stage_1_of_the_diagram_is_the_guided_layer_and_what_lies_below_it() -> 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_image_grid_shows_the_first_images_with_their_classes(channels: int) -> None:
-    shown = split(9, channels)
-    figure = plots.image_grid(shown, columns=3, rows=2).figure
+    data = split(9, channels)
+    figure = plots.image_grid(data, columns=3, rows=2).figure
     assert len(figure.axes) == 6
-    for axes, image, label in zip(figure.axes, shown.images, shown.labels, strict=False):
+    for axes, image, label in zip(figure.axes, data.images, data.labels, strict=False):
         expected = image[0] if channels == 1 else image.permute(1, 2, 0)
         assert np.array_equal(axes.images[0].get_array(), expected.numpy())
         assert axes.get_title() == CLASSES[int(label)]
@@ -116,7 +104,7 @@ def test_soft_target_bars_are_as_high_as_the_probabilities() -> None:
     image, *charts = figure_of("soft_target_bars").axes
     assert image.get_title() == "labelled dog"
     assert np.array_equal(image.images[0].get_array(), split(2, 1).images[1, 0].numpy())
-    for axes, (title, values) in zip(charts, BELIEFS.items(), strict=True):
+    for axes, (title, values) in zip(charts, shown.BELIEFS.items(), strict=True):
         assert axes.get_title() == title
         assert [bar.get_height() for bar in axes.patches] == values
         assert tick_names(axes)[0] == list(CLASSES)
@@ -124,7 +112,7 @@ def test_soft_target_bars_are_as_high_as_the_probabilities() -> None:
         written = [text.get_text() for text in axes.texts]
         assert written == [f"{value:.2f}" for value in values if value >= 0.01]
     assert charts[0].get_ylabel() == "probability"
-    tensors = {title: torch.tensor(values) for title, values in BELIEFS.items()}
+    tensors = {title: torch.tensor(values) for title, values in shown.BELIEFS.items()}
     same = plots.soft_target_bars(split(2, 1), 1, tensors)
     assert same.alt == DRAW["soft_target_bars"]().alt
 
@@ -214,15 +202,15 @@ def test_curves_are_drawn_against_the_epoch_a_history_reports() -> None:
     (axes,) = figure_of("curves").axes
     assert lines_of(axes) == [([4, 5], [2.0, 1.0]), ([1, 2, 3], [3.0, 0.5, 1.5])]
     assert axes.get_ylabel() == "training loss"
-    assert HISTORIES.keys() <= set(texts(axes.figure).splitlines())
+    assert shown.HISTORIES.keys() <= set(texts(axes.figure).splitlines())
 
 
 def test_a_collapse_is_drawn_on_a_logarithmic_axis() -> None:
     (axes,) = figure_of("log_series").axes
     assert axes.get_yscale() == "log"
-    assert lines_of(axes) == [([1, 2, 3, 4], values) for values in COLLAPSE.values()]
+    assert lines_of(axes) == [([1, 2, 3, 4], values) for values in shown.COLLAPSE.values()]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("step", "norm of the aligned features")
-    assert COLLAPSE.keys() <= set(texts(axes.figure).splitlines())
+    assert shown.COLLAPSE.keys() <= set(texts(axes.figure).splitlines())
     placed = plots.log_series({"a": [1, 2]}, ylabel="y", xlabel="epoch", places=[10, 20])
     assert lines_of(placed.figure.axes[0]) == [([10, 20], [1, 2])]
     assert (
@@ -236,10 +224,10 @@ def test_the_stages_stand_side_by_side() -> None:
     assert second.get_title().startswith("stage 2")
     assert lines_of(first) == [([1, 2], [1.0, 0.5])]
     assert first.get_ylim()[0] == 0
-    for (x, y), values in zip(lines_of(second), STAGE2.values(), strict=True):
+    for (x, y), values in zip(lines_of(second), shown.STAGE2.values(), strict=True):
         assert x == [1, 2, 3]
         assert np.allclose(y, [100 * value for value in values])
-    assert STAGE2.keys() <= set(texts(first.figure).splitlines())
+    assert shown.STAGE2.keys() <= set(texts(first.figure).splitlines())
 
 
 # -- tables in colour -----------------------------------------------------------------------------
@@ -264,12 +252,12 @@ def test_confusions_are_percent_of_the_true_class_and_the_diagonal_has_no_colour
         [[80, 10, 10], [0, 50, 50], [0, 0, 100]],
         [[90, 10, 0], [0, 70, 30], [25, 0, 75]],
     )
-    for axes, shown in (
+    for axes, percents in (
         (first, before), (second, after), (change, np.subtract(after, before))
     ):  # fmt: skip
         drawn = axes.images[0].get_array()
         assert np.array_equal(np.ma.getmaskarray(drawn), np.eye(3, dtype=bool))
-        assert np.allclose(drawn[~drawn.mask], np.array(shown)[~drawn.mask])
+        assert np.allclose(drawn[~drawn.mask], np.array(percents)[~drawn.mask])
         assert tick_names(axes) == (list(CLASSES), list(CLASSES))
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
     # One scale for before and after, and zero in the middle of the change.
@@ -297,9 +285,9 @@ def test_models_stand_at_their_costs_with_labels_that_do_not_touch() -> None:
     for axes, column in ((by_size, "parameters"), (by_time, "latency_ms")):
         assert axes.get_xscale() == "log"
         drawn = [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines]
-        assert drawn == [(each[column], 100 * each["accuracy"]) for each in MODELS.values()]
-        assert [text.get_text() for text in axes.texts] == list(MODELS)
-        assert len({line.get_marker() for line in axes.lines}) == len(MODELS)
+        assert drawn == [(each[column], 100 * each["accuracy"]) for each in shown.MODELS.values()]
+        assert [text.get_text() for text in axes.texts] == list(shown.MODELS)
+        assert len({line.get_marker() for line in axes.lines}) == len(shown.MODELS)
     by_size.figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in by_size.texts]
     assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
@@ -330,8 +318,8 @@ def test_reliability_is_the_accuracy_of_each_bin_of_confidence() -> None:
 def test_the_calibration_error_of_each_model_is_that_of_evaluation() -> None:
     labels = torch.arange(300) % 3
     for bins in (15, 7):
-        figure = plots.reliability(LOGITS, labels, bins=bins).figure
-        for axes, (name, each) in zip(figure.axes, LOGITS.items(), strict=False):
+        figure = plots.reliability(shown.LOGITS, labels, bins=bins).figure
+        for axes, (name, each) in zip(figure.axes, shown.LOGITS.items(), strict=False):
             error = 100 * calibration_error(each, labels, bins=bins)
             assert axes.get_title() == f"{name}\ncalibration error {error:.1f} %"
 

@@ -4,27 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shown
 from figure_reading import bars_of, dots, errorbars, texts, tick_names
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
-from shown import (
-    ALONE,
-    ARMS,
-    BARS,
-    BETTER,
-    CURVES,
-    DIFFERENCES,
-    DISTILLED,
-    DRAW,
-    GAINS,
-    GRID,
-    LAYERS,
-    LEVELS,
-    PLAIN,
-    POWERS,
-    SWEEP,
-    runs,
-)  # fmt: skip
+from shown import DRAW, runs
 
 from kdhelpers import plots
 from kdhelpers.stats.comparisons import Comparison, compare
@@ -45,17 +29,21 @@ def expected(arms: list[list[float]]) -> tuple[list[float], list[tuple[float, fl
     return [each.mean for each in found], [(each.low, each.high) for each in found]
 
 
+def assert_intervals(axes: Axes, arms: list[list[float]], along: int = 1) -> None:
+    for drawn, right in zip(bars_of(axes, along), expected(arms), strict=True):
+        assert np.allclose(drawn, right)
+
+
 def colour(line: object) -> str:
     return str(to_hex(line.get_color())).upper()  # type: ignore[attr-defined]
 
 
 def test_arms_show_every_seed_and_the_interval_in_percent() -> None:
     axes = axes_of("arms")
-    assert tick_names(axes)[1] == list(ARMS)
+    assert tick_names(axes)[1] == list(shown.ARMS)
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first arm is at the top
-    assert np.allclose(dots(axes), points(ARMS))
-    for drawn, right in zip(bars_of(axes, along=0), expected(points(ARMS)), strict=True):
-        assert np.allclose(drawn, right)
+    assert np.allclose(dots(axes), points(shown.ARMS))
+    assert_intervals(axes, points(shown.ARMS), along=0)
     diamonds = [colour(drawn.lines[0]) for drawn in errorbars(axes)]
     assert diamonds == [plots.ALONE, plots.DISTILLED, plots.DISTILLED]
 
@@ -67,46 +55,44 @@ def test_arms_are_compared_with_the_teacher_and_the_baseline() -> None:
         assert lines[label].get_xdata()[0] == pytest.approx(place)
         assert lines[label].get_linestyle() == dashes
         assert label in texts(axes.figure)
-    plain = plots.arms(ARMS)
+    plain = plots.arms(shown.ARMS)
     assert not plain.figure.legends
     assert plain.alt.endswith("shuffled 50.00 ± 24.84.")
 
 
 def test_each_layer_has_its_seeds_and_interval_above_its_name() -> None:
     axes = axes_of("by_layer")
-    assert tick_names(axes)[0] == list(LAYERS)
+    assert tick_names(axes)[0] == list(shown.LAYERS)
     marks = [line for line in axes.lines if line.get_marker() == "o"]
     assert [list(line.get_xdata()) for line in marks] == [[0] * 3, [1] * 3]
-    assert np.allclose([line.get_ydata() for line in marks], points(LAYERS))
-    for drawn, right in zip(bars_of(axes), expected(points(LAYERS)), strict=True):
-        assert np.allclose(drawn, right)
+    assert np.allclose([line.get_ydata() for line in marks], points(shown.LAYERS))
+    assert_intervals(axes, points(shown.LAYERS))
     (level,) = (line for line in axes.lines if line.get_linestyle() == ":")
     assert level.get_ydata()[0] == pytest.approx(71.0)
     (band,) = axes.patches
     _, ((low, high),) = expected([[70, 72, 71]])
     assert (band.get_y(), band.get_y() + band.get_height()) == pytest.approx((low, high))
-    named = plots.by_layer(LAYERS, [0.7, 0.8], xlabel="guided layer", baseline_name="KD alone")
+    named = plots.by_layer(
+        shown.LAYERS, [0.7, 0.8], xlabel="guided layer", baseline_name="KD alone"
+    )
     assert "no hint" in texts(axes.figure)
     assert {"KD alone", "guided layer"} <= set(texts(named).splitlines())
 
 
 def test_paired_points_show_every_seed_and_a_verdict_in_colour() -> None:
     axes = axes_of("paired_points")
-    assert tick_names(axes)[1] == list(DIFFERENCES)
-    assert dots(axes) == list(DIFFERENCES.values())
+    assert tick_names(axes)[1] == list(shown.DIFFERENCES)
+    assert dots(axes) == list(shown.DIFFERENCES.values())
     diamonds = [drawn.lines[0] for drawn in errorbars(axes)]
     colours = [plots.DISTILLED, plots.ALONE, plots.NEUTRAL, plots.NEUTRAL]
     assert list(map(colour, diamonds)) == colours
-    for drawn, right in zip(
-        bars_of(axes, along=0), expected(list(DIFFERENCES.values())), strict=True
-    ):
-        assert np.allclose(drawn, right)
+    assert_intervals(axes, list(shown.DIFFERENCES.values()), along=0)
     assert "(points)" in axes.get_xlabel()
-    assert "(ms)" in texts(plots.paired_points(DIFFERENCES, unit="ms"))
+    assert "(ms)" in texts(plots.paired_points(shown.DIFFERENCES, unit="ms"))
 
 
 def test_pairs_are_made_of_seeds() -> None:
-    results = {name: runs(arm) for name, arm in ARMS.items()}
+    results = {name: runs(arm) for name, arm in shown.ARMS.items()}
     results["alone"] = results["alone"][::-1]
     (axes,) = plots.paired_points(results).figure.axes
     assert tick_names(axes)[1] == ["distilled", "shuffled"]
@@ -123,10 +109,7 @@ def test_pairs_are_made_of_seeds() -> None:
 
 def test_a_transfer_curve_shows_means_and_intervals_in_percent() -> None:
     axes = axes_of("transfer_curve")
-    for drawn, right in zip(
-        bars_of(axes), expected(points(ALONE) + points(DISTILLED)), strict=True
-    ):
-        assert np.allclose(drawn, right)
+    assert_intervals(axes, points(shown.ALONE) + points(shown.DISTILLED))
     written = texts(axes.figure)
     assert all(word in written for word in ("student alone", "distilled student", "teacher"))
     assert any(np.allclose(line.get_ydata(), 97.9) for line in axes.lines)
@@ -139,16 +122,15 @@ def test_a_transfer_curve_shows_means_and_intervals_in_percent() -> None:
 @pytest.mark.parametrize("figure", [plots.transfer_curve, plots.few_images])
 def test_the_teachers_line_is_not_hidden_by_the_frame(figure: Any) -> None:
     for teacher in np.linspace(0.75, 1, 101):
-        (axes,) = figure(ALONE, DISTILLED, teacher=teacher).figure.axes
+        (axes,) = figure(shown.ALONE, shown.DISTILLED, teacher=teacher).figure.axes
         low, high = axes.get_ylim()
         assert low + 0.01 * (high - low) < 100 * teacher < high - 0.01 * (high - low)
 
 
 def test_a_sweep_shows_means_and_intervals_beside_the_student_alone() -> None:
     axes = axes_of("temperature_sweep")
-    arms = [[100 * value for value in arm[t]] for arm in SWEEP.values() for t in (1.0, 4.0)]
-    for drawn, right in zip(bars_of(axes), expected(arms), strict=True):
-        assert np.allclose(drawn, right)
+    arms = [[100 * value for value in arm[t]] for arm in shown.SWEEP.values() for t in (1.0, 4.0)]
+    assert_intervals(axes, arms)
     levels = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() in (":", "--")]
     assert levels == pytest.approx([85.5, 51.0, 97.0])
     written = texts(axes.figure)
@@ -158,12 +140,12 @@ def test_a_sweep_shows_means_and_intervals_beside_the_student_alone() -> None:
 
 def test_results_are_drawn_as_their_numbers_are() -> None:
     """Dicts with their seed, by (size, arm), (student, T) or (alpha, T): the same words."""
-    results = {name: runs(arm) for name, arm in ARMS.items()}
-    layers = {name: runs(arm) for name, arm in LAYERS.items()}
-    sized = {(size, "distilled"): runs(arm) for size, arm in DISTILLED.items()}
-    sized |= {(size, "alone"): runs(arm) for size, arm in ALONE.items()}
-    sweep = {(name, T): runs(arm) for name, each in SWEEP.items() for T, arm in each.items()}
-    sweep |= {(name, "alone"): runs(arm) for name, arm in LEVELS.items()}
+    results = {name: runs(arm) for name, arm in shown.ARMS.items()}
+    layers = {name: runs(arm) for name, arm in shown.LAYERS.items()}
+    sized = {(size, "distilled"): runs(arm) for size, arm in shown.DISTILLED.items()}
+    sized |= {(size, "alone"): runs(arm) for size, arm in shown.ALONE.items()}
+    sweep = {(name, T): runs(arm) for name, each in shown.SWEEP.items() for T, arm in each.items()}
+    sweep |= {(name, "alone"): runs(arm) for name, arm in shown.LEVELS.items()}
     for picture, name in (
         (plots.arms(results, teacher=0.9, baseline="alone"), "arms"),
         (plots.by_layer(layers, runs([0.70, 0.72, 0.71])), "by_layer"),
@@ -191,7 +173,7 @@ def test_a_grid_of_results_is_compared_with_the_baseline() -> None:
 
 
 def test_the_grid_writes_every_gain_and_says_which_are_sure() -> None:
-    axes = plots.alpha_temperature_grid(GAINS).figure.axes[0]
+    axes = plots.alpha_temperature_grid(shown.GAINS).figure.axes[0]
     assert tick_names(axes) == (["1", "4"], ["0.9", "0.5"])
     cells = {text.get_position(): text for text in axes.texts}
     assert {place: text.get_text() for place, text in cells.items()} == {
@@ -208,23 +190,24 @@ def test_the_grid_writes_every_gain_and_says_which_are_sure() -> None:
 
 def test_a_forest_has_a_row_for_each_arm_with_its_mean_and_interval() -> None:
     axes = axes_of("forest")
-    assert tick_names(axes)[1] == list(PLAIN)
+    assert tick_names(axes)[1] == list(shown.PLAIN)
     diamonds = [line for line in axes.lines if line.get_marker() == "D"]
     means = [(line.get_xdata()[0], line.get_ydata()[0]) for line in diamonds]
-    assert means == [(each.mean, row) for row, each in enumerate(PLAIN.values())]
+    assert means == [(each.mean, row) for row, each in enumerate(shown.PLAIN.values())]
     rows = [tuple(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2][:3]
-    assert rows == [(each.low, each.high) for each in PLAIN.values()]
+    assert rows == [(each.low, each.high) for each in shown.PLAIN.values()]
     assert list(map(colour, diamonds)) == [plots.DISTILLED, plots.ALONE, plots.NEUTRAL]
     assert "diamond: mean with 95 % interval" in axes.get_xlabel()
     (band,) = axes.patches
     assert (band.get_x(), band.get_x() + band.get_width()) == (2, 3)
     assert "claimed: +2 to +3 points" in texts(axes.figure)
-    assert not plots.forest(PLAIN).figure.axes[0].patches
-    assert "claimed: -1 to +0.5 ms" in texts(plots.forest(PLAIN, claim=(-1, 0.5), unit="ms"))
+    assert not plots.forest(shown.PLAIN).figure.axes[0].patches
+    assert "claimed: -1 to +0.5 ms" in texts(plots.forest(shown.PLAIN, claim=(-1, 0.5), unit="ms"))
 
 
 def test_of_a_family_the_verdict_is_the_simultaneous_one() -> None:
-    picture = plots.forest({"cosine": Comparison(BETTER, Interval(1, -0.1, 2.1, 9), 0.01, 0.06)})
+    family = {"a": Comparison(shown.BETTER, Interval(1, -0.1, 2.1, 9), 0.01, 0.06)}
+    picture = plots.forest(family)
     (axes,) = picture.figure.axes
     thin, thick, diamond, _zero = axes.lines
     assert tuple(thin.get_xdata()) == (-0.1, 2.1)
@@ -233,10 +216,6 @@ def test_of_a_family_the_verdict_is_the_simultaneous_one() -> None:
     assert {line.get_color() for line in (thin, thick, diamond)} == {plots.NEUTRAL}
     assert "thin: of all arms together" in axes.get_xlabel()
     assert "+1.00 ± 0.50, ± 1.10 with all arms together (no clear difference)" in picture.alt
-
-
-def test_a_claim_is_ruled_out_by_the_interval_of_all_arms_together() -> None:
-    family = {"a": Comparison(BETTER, Interval(1, -0.1, 2.1, 9), 0.01, 0.06)}
     assert plots.forest(family, claim=(2, 3)).alt.endswith("ruled out for no arm.")
     assert plots.forest(family, claim=(2.2, 3)).alt.endswith("ruled out for a.")
 
@@ -244,7 +223,7 @@ def test_a_claim_is_ruled_out_by_the_interval_of_all_arms_together() -> None:
 def test_power_is_in_percent_against_the_number_of_pairs() -> None:
     axes = axes_of("power_curve")
     lines = {line.get_label(): line for line in axes.lines}
-    for effect, values in POWERS.items():
+    for effect, values in shown.POWERS.items():
         assert list(lines[effect].get_xdata()) == [2, 8, 32]
         assert np.allclose(lines[effect].get_ydata(), [100 * value for value in values])
         assert effect in texts(axes.figure)
@@ -256,7 +235,7 @@ def test_power_is_in_percent_against_the_number_of_pairs() -> None:
 
 def test_the_misleading_bars_mislead() -> None:
     axes = axes_of("misleading_bars")
-    assert tick_names(axes)[0] == list(BARS)
+    assert tick_names(axes)[0] == list(shown.BARS)
     heights = [bar.get_height() for bar in axes.patches]
     assert heights == pytest.approx([98.01, 98.12, 98.03])
     low = axes.get_ylim()[0]
@@ -271,8 +250,8 @@ def test_the_misleading_bars_mislead() -> None:
 def test_a_fourth_line_is_drawn_like_the_first() -> None:
     curves = {str(number): [1.0, 2.0, 3.0] for number in range(4)}
     for picture in (
-        plots.entropy_curve(GRID, curves, classes=10),
-        plots.log_curves(GRID, curves, ylabel="norm"),
+        plots.entropy_curve(shown.GRID, curves, classes=10),
+        plots.log_curves(shown.GRID, curves, ylabel="norm"),
     ):
         lines = picture.figure.axes[0].lines
         assert {line.get_label() for line in lines} >= curves.keys()
@@ -280,4 +259,4 @@ def test_a_fourth_line_is_drawn_like_the_first() -> None:
     students = plots.temperature_sweep(arms, {name: [0.7, 0.8] for name in curves}, teacher=0.97)
     assert len(errorbars(students.figure.axes[0])) == 4
     assert len({drawn.lines[0].get_marker() for drawn in errorbars(students.figure.axes[0])}) == 4
-    assert CURVES.keys() <= set(texts(DRAW["log_curves"]()).splitlines())
+    assert shown.CURVES.keys() <= set(texts(DRAW["log_curves"]()).splitlines())
