@@ -14,27 +14,10 @@ def top(logits, temperature):
     return F.softmax(logits / temperature, dim=0).max().item()
 
 
-def bisection_with_while(logits, target):
-    low, high = torch.tensor(0.05), torch.tensor(50.0)
-    while high - low > 1e-4:
-        middle = (low + high) / 2
-        above = F.softmax(logits / middle, dim=-1).max() > target
-        low, high = (middle, high) if above else (low, middle)
-    return high
-
-
 def grid(logits, target):
     temperatures = torch.logspace(-1, 2, 20_001)
     tops = (logits / temperatures[:, None]).softmax(dim=1).max(dim=1).values
     return temperatures[(tops - target).abs().argmin()]
-
-
-def endless_search(logits, target):
-    low, high, middle = 0.01, 100.0, 1.0
-    while abs(top(logits, middle) - target) > 5e-4:
-        middle = (low + high) / 2
-        low, high = (middle, high) if top(logits, middle) > target else (low, middle)
-    return middle
 
 
 def gradient_by_autograd(s, t, T):
@@ -84,14 +67,16 @@ return high
 ✓ → return high ⇒ return high if target > 1 / len(logits) else 1000
 ✓ → return high ⇒ return high if target > 1 / len(logits) else math.inf
 ✓ → return high ⇒ return high if target > 1 / len(logits) else math.log(0)
-✓ → bisection_with_while(logits, target)
+✓ → 0.01, 100.0 ⇒ torch.tensor(0.05), torch.tensor(50.0) ;
+for _ in range(60): ⇒ while high - low > 1e-4:
 ✓ → grid(logits, target)
 ✓ → return high ⇒ return np.float32(high)
 ✓ → return high ⇒ return torch.tensor([high])
 1/T → return high ⇒ return 1 / high
 FALLS as T rises → < target ⇒ >= target
 cannot be reached → low, high = 0 ⇒ assert target > 1 / len(logits); low, high = 0
-cannot be reached | did not finish | `while` loop → endless_search(logits, target)
+cannot be reached | did not finish | `while` loop → 100.0 ⇒ 100.0; middle = 1.0 ;
+for _ in range(60): ⇒ while abs(top(logits, middle) - target) > 5e-4:
 Your code stopped → float("no")
 Your code stopped | Likely cause | both sides →
 low, high = 0 ⇒ raise ValueError("f(a) and f(b) must have different signs"); low, high = 0

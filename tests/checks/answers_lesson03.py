@@ -1,8 +1,5 @@
 """Lesson 03: right answers in several spellings, and mistakes of learners; see `test_answers`."""
 
-import statistics
-
-import numpy as np
 import torch
 
 C = (0, 2, 3)
@@ -12,54 +9,11 @@ def mean(x):
     return sum(x) / len(x)
 
 
-def share_in_torch(teacher, alone, distilled):
-    a = torch.tensor(alone)
-    return (torch.tensor(distilled) - a).mean() / (teacher - a).mean()
-
-
-def share_of_what_is_left(teacher, alone, distilled):
-    a, d = statistics.mean(alone), statistics.mean(distilled)
-    return 1 - (teacher - d) / (teacher - a)
-
-
-def share_pair_by_pair(teacher, alone, distilled):
-    gains = [d - a for a, d in zip(alone, distilled, strict=True)]
-    return sum(gains) / sum(teacher - a for a in alone)
-
-
 def from_sums(images):
     count = images[:, 0].numel()
     first = sum(batch.double().sum(dim=C) for batch in images.split(64)) / count
     second = sum(batch.double().pow(2).sum(dim=C) for batch in images.split(64)) / count
     return first / 255, (second - first**2).sqrt() / 255
-
-
-def by_channel(images):
-    channels = [images[:, c].numpy() / 255 for c in range(images.shape[1])]
-    return [float(x.mean()) for x in channels], [x.std() for x in channels]
-
-
-def per_pixel_table(images):
-    pixels = images.movedim(1, -1).reshape(-1, images.shape[1]) / 255
-    return pixels.mean(0), pixels.std(0, correction=0)
-
-
-def running_batches(images, size):
-    batches = [batch.float() / 255 for batch in images.split(size)]
-    return mean([x.mean(dim=C) for x in batches]), mean([x.std(dim=C) for x in batches])
-
-
-def squares_in_uint8(images):
-    first = images.float().mean(dim=C) / 255
-    second = (images**2).float().mean(dim=C) / 255**2
-    return first, (second - first**2).sqrt()
-
-
-def squares_in_numpy(images):
-    x = images.numpy()
-    first = x.mean(axis=C) / 255
-    with np.errstate(invalid="ignore"):
-        return first, np.sqrt((x**2).mean(axis=C) / 255**2 - first**2)
 
 
 def by_gather(table, sample, view):
@@ -79,9 +33,9 @@ return (d - a) / (t - a)
 
 ✓ → as it stands
 ✓ → a, d = mean(alone), mean(distilled) ⇒ a, d = np.mean(alone), np.mean(distilled)
-✓ → share_in_torch(t, alone, distilled)
-✓ → share_of_what_is_left(t, alone, distilled)
-✓ → share_pair_by_pair(t, alone, distilled)
+✓ → (torch.tensor(distilled) - torch.tensor(alone)).mean() / (t - torch.tensor(alone)).mean()
+✓ → mean( ⇒ statistics.mean( ; (d - a) / (t - a) ⇒ 1 - (t - d) / (t - a)
+✓ → sum(y - x for x, y in zip(alone, distilled, strict=True)) / sum(t - x for x in alone)
 ✓ → (d - a) / (t - a) ⇒ np.float32((d - a) / (t - a))
 ✓ → (d - a) / (t - a) ⇒ torch.tensor([(d - a) / (t - a)])
 sign is turned round → d - a ⇒ a - d
@@ -137,8 +91,10 @@ return x.mean(C), x.std(C)
 ✓ → x.std(C) ⇒ x.std(C, correction=0)
 ✓ → (images.numpy().mean(axis=C) / 255, images.numpy().std(axis=C) / 255)
 ✓ → from_sums(images)
-✓ → by_channel(images)
-✓ → per_pixel_table(images)
+✓ →
+x.mean(C), x.std(C) ⇒ [float(y.mean()) for y in x.unbind(1)], [y.numpy().std() for y in x.unbind(1)]
+✓ → x = images.float() / 255 ⇒ x = images.movedim(1, -1).reshape(-1, images.shape[1]) / 255 ;
+(C), x.std(C) ⇒ (0), x.std(0, correction=0)
 ✓ → return x.mean(C), x.std(C) ⇒ return torch.stack([x.mean(C), x.std(C)])
 ✓ → return x.mean(C), x.std(C) ⇒ return np.stack([x.mean(C), x.std(C)])
 ✓ → return x.mean(C), x.std(C) ⇒ return [x.mean(C), x.std(C)]
@@ -176,13 +132,16 @@ single pixel positions → x.std(C) ⇒ x.std(0).mean((1, 2))
 images' means → x.std(C) ⇒ x.mean((2, 3)).std(0)
 within single images | second term of the → x.std(C) ⇒ x.var((2, 3)).mean(0).sqrt()
 within single images | second term of the → x.std(C) ⇒ x.var((2, 3), correction=0).mean(0).sqrt()
-average the standard deviations of batches → running_batches(images, 64)
-average the standard deviations of batches → running_batches(images, 100)
+average the standard deviations of batches →
+x.mean(C), x.std(C) ⇒ mean([y.mean(C) for y in x.split(64)]), mean([y.std(C) for y in x.split(64)])
+average the standard deviations of batches →
+x.mean(C) ⇒ mean([y.mean(C) for y in x.split(100)]) ;
+x.std(C) ⇒ mean([y.std(C) for y in x.split(100)])
 average the standard deviations of batches → x.std(C) ⇒ mean([y.std(C) for y in x.split(32)])
 first image only → x = images. ⇒ x = images[:1].
 mixes all channels → (C) ⇒ (1) ; x = images. ⇒ x = images.reshape(images.shape[1], -1).
-overflow → squares_in_uint8(images)
-overflow → squares_in_numpy(images)
+overflow → x.std(C) ⇒ ((images**2).float().mean(C) / 255**2 - x.mean(C) ** 2).sqrt()
+overflow → x.std(C) ⇒ (torch.tensor((images.numpy() ** 2).mean(C)) / 255**2 - x.mean(C) ** 2).sqrt()
 averages no whole numbers → (images.mean(C) / 255, images.std(C) / 255)
 averages no whole numbers → (images.mean() / 255, images.std())
 averages no whole numbers → (0, images.std(dim=C))

@@ -32,21 +32,6 @@ def next_module(model, path):
     return model.get_submodule(names[names.index(path) + 1])
 
 
-def pre_hook(model, path, images):
-    kept = []
-    with model.get_submodule(path).register_forward_pre_hook(lambda m, i: kept.append(i[0])):
-        model(images)
-    return kept[0]
-
-
-def patched(model, path, images):
-    kept, layer = [], model.get_submodule(path)
-    old = layer.forward
-    layer.forward = lambda x: kept.append(old(x).clone()) or old(x)
-    model(images)
-    return kept[0]
-
-
 def captured(network, images):
     return capture_by_the_package(network, "lower", images)
 
@@ -83,7 +68,8 @@ whole block → (path) ⇒ (path.rpartition(".")[0])
 whole block → model.get_submodule(path) ⇒ getattr(model, path.split(".")[0])
 apply an activation → o.clone() ⇒ F.relu(o)
 INTO the layer → o.clone() ⇒ i[0].clone()
-INTO the layer → pre_hook(model, path, images)
+INTO the layer →
+hook(lambda m, i, o: kept.append(o.clone())) ⇒ pre_hook(lambda m, i: kept.append(i[0]))
 what the network returns → return kept[0] ⇒ return output
 your first call again → kept = [] ⇒ kept = answer.__dict__.setdefault("kept", [])
 to the layer itself → model(images) ⇒ layer(images)
@@ -99,7 +85,9 @@ averaged over the pixels → o.clone() ⇒ o.mean((2, 3))
 call adds one more | remove() → handle.remove() ⇒
 hooks that it has not made →
 handle.remove() ⇒ [module._forward_hooks.clear() for module in model.modules()]
-changes the network → patched(model, path, images)
+changes the network → handle.remove() ⇒ ;
+handle = layer.register_forward_hook(lambda m, i, o: kept.append(o.clone())) ⇒ old = layer.forward;
+layer.forward = lambda x: kept.append(old(x).clone()) or old(x)
 changes the network → kept = [] ⇒ kept = []; model.head = nn.Identity()
 No gradient can flow → o.clone() ⇒ o.detach().clone()
 No gradient can flow → output = ⇒ with torch.no_grad(): output =

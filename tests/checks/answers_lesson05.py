@@ -4,7 +4,6 @@ import functools
 import math
 import statistics
 
-import torch
 from scipy import stats
 
 
@@ -33,40 +32,11 @@ def decay_recursively(epoch, start, floor, factor):
     return max(decay_recursively(epoch - 1, start, floor, factor) * factor, floor)
 
 
-class Remembering:
-    """T of the last call times the factor, whatever the epoch; a new run begins at epoch 0."""
-
-    def __init__(self, *, step_first):
-        self.step_first = step_first
-        self.temperature = 8.0
-
-    def __call__(self, epoch, start, floor, factor):
-        before = self.temperature
-        self.temperature = max(self.temperature * factor, floor)
-        return self.temperature if self.step_first else before
-
-
 def interval_by_lists(baseline, treatment):
     d = [y - x for x, y in zip(baseline, treatment, strict=True)]
     mean, error = statistics.mean(d), statistics.stdev(d) / math.sqrt(len(d))
     low, high = stats.t.interval(0.95, len(d) - 1, mean, error)
     return [mean, low, high]
-
-
-def interval_by_test(baseline, treatment):
-    low, high = stats.ttest_rel(treatment, baseline).confidence_interval()
-    return (low + high) / 2, low, high
-
-
-def interval_in_torch(baseline, treatment):
-    d = torch.tensor(treatment) - torch.tensor(baseline)
-    reach = stats.t.ppf(0.975, len(d) - 1) * d.std() / len(d) ** 0.5
-    return torch.stack([d.mean(), d.mean() - reach, d.mean() + reach])
-
-
-def unrelated(baseline, treatment, equal_var):
-    result = stats.ttest_ind(treatment, baseline, equal_var=equal_var)
-    return treatment.mean() - baseline.mean(), *result.confidence_interval(0.95)
 
 
 def two_intervals(baseline, treatment):
@@ -128,13 +98,15 @@ now["T"] = s if e == 0 else max(now["T"] * k, f)
 return now["T"]
 
 a resumed run would get another T | `epoch` alone | not: steps before it is read → as it stands
+a resumed run would get another T | `epoch` alone | not: steps before it is read →
+s if e == 0 else max(now["T"] * k, f) ⇒ max((last := now.get("T", 8.0)) * k, f) ;
+return now["T"] ⇒ return last
+a resumed run would get another T | steps before it is read →
+s if e == 0 else max(now["T"] * k, f) ⇒ max(now.get("T", 8.0) * k, f)
 
 # exponential_decay
 ✓ → decay_recursively
 ✓ → lambda epoch, *, start, floor, factor: decay(epoch, start, floor, factor)
-a resumed run would get another T | `epoch` alone | not: steps before it is read →
-Remembering(step_first=False)
-a resumed run would get another T | steps before it is read → Remembering(step_first=True)
 
 # paired_interval(b, t)
 d = t - b
@@ -144,8 +116,9 @@ return mean, mean - reach, mean + reach
 
 ✓ → as it stands
 ✓ → interval_by_lists(b, t)
-✓ → interval_by_test(b, t)
-✓ → interval_in_torch(b, t)
+✓ → (np.mean(t - b), *stats.ttest_rel(t, b).confidence_interval())
+✓ → d = t - b ⇒ d = torch.tensor(t) - torch.tensor(b) ; ddof=1 ⇒ ;
+return mean, mean - reach, mean + reach ⇒ return torch.stack([mean, mean - reach, mean + reach])
 ✓ → d = t - b ⇒ d = t.astype(np.float32) - b.astype(np.float32)
 ✓ → return mean, mean - reach, mean + reach ⇒ return np.array([mean, mean - reach, mean + reach])
 ✓ → d.std(ddof=1) / n**0.5 ⇒ d.std() / (n - 1) ** 0.5
@@ -153,8 +126,8 @@ sign is turned round → t - b ⇒ b - t
 2 things | sign | 1.96 → t - b ⇒ b - t ; stats.t.ppf(0.975, n - 1) ⇒ 1.96
 relative → t - b ⇒ (t - b) / b
 baseline is not used → t - b ⇒ t
-as unrelated → unrelated(b, t, equal_var=True)
-as unrelated → unrelated(b, t, equal_var=False)
+as unrelated → (np.mean(t - b), *stats.ttest_ind(t, b, equal_var=True).confidence_interval())
+as unrelated → (np.mean(t - b), *stats.ttest_ind(t, b, equal_var=False).confidence_interval())
 as unrelated → d.std(ddof=1) ⇒ (b.var(ddof=1) + t.var(ddof=1)) ** 0.5
 2 things | as unrelated | 1.96 → stats.t.ppf(0.975, n - 1) ⇒ 1.96 ;
 d.std(ddof=1) ⇒ (b.var(ddof=1) + t.var(ddof=1)) ** 0.5

@@ -19,6 +19,7 @@ import itertools
 import linecache
 import math
 import re
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
@@ -34,7 +35,7 @@ import kdhelpers as kd
 from kdhelpers import checks
 
 NAMES = dict(copy=copy, functools=functools, itertools=itertools, math=math)
-NAMES |= dict(np=np, torch=torch, nn=nn, F=F, kd=kd, losses=kd.losses)
+NAMES |= dict(statistics=statistics, np=np, torch=torch, nn=nn, F=F, kd=kd, losses=kd.losses)
 FILES = sorted(Path(__file__).parent.glob("answers_*.py"))
 
 pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
@@ -79,6 +80,11 @@ WRONG = [
     for check, words, answer in ANSWERS
     if words[0] != "✓"
 ]
+
+
+def test_every_exercise_has_right_answers_and_mistakes() -> None:
+    exercises = {each for each in vars(checks).values() if isinstance(each, checks.Exercise)}
+    assert {row[0] for row in RIGHT} == {row.values[0] for row in WRONG} == exercises
 
 
 @pytest.mark.parametrize(("check", "remark", "answer"), RIGHT)

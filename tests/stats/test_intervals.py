@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -206,15 +205,6 @@ def experiments(effect: float, count: int, repetitions: int, seed: int) -> Any:
     return zip(baseline, shared + random.normal(effect, 0.15, (repetitions, count)), strict=True)
 
 
-def outcomes(
-    interval: Callable[..., Interval], effect: float, count: int, repetitions: int
-) -> tuple[float, float]:
-    """How often zero is left out, and how often the truth is covered."""
-    found = [interval(*arms) for arms in experiments(effect, count, repetitions, seed=8)]
-    outside = np.mean([verdict(i) != "no clear difference" for i in found])
-    return float(outside), float(np.mean([i.low <= effect <= i.high for i in found]))
-
-
 def noise(share: float, repetitions: int) -> float:
     """Four standard errors of a share seen in so many experiments: one in 16,000 is outside."""
     return 4 * math.sqrt(share * (1 - share) / repetitions)
@@ -224,7 +214,10 @@ def noise(share: float, repetitions: int) -> float:
 @pytest.mark.parametrize("effect", [0.0, 0.2, 1.0])
 def test_the_t_interval_has_the_promised_error_rate_and_power(effect: float, count: int) -> None:
     repetitions = 2_000
-    found, covered = outcomes(paired_difference, effect, count, repetitions)
+    arms = experiments(effect, count, repetitions, seed=8)
+    intervals = [paired_difference(*each) for each in arms]
+    found = np.mean([verdict(each) != "no clear difference" for each in intervals])
+    covered = np.mean([each.low <= effect <= each.high for each in intervals])
     expected = power(effect, STD, count)  # 0.05 without an effect
     assert abs(found - expected) <= noise(expected, repetitions)
     assert abs(covered - 0.95) <= noise(0.95, repetitions)
@@ -236,8 +229,7 @@ def test_the_bootstrap_with_10_seeds_errs_a_little_more_often() -> None:
         bootstrap_difference(*arms, resamples=1_000)
         for arms in experiments(0, 10, repetitions, seed=8)
     ]
-    low = np.array([interval.low for interval in intervals])
-    high = np.array([interval.high for interval in intervals])
+    low, high = np.array([(interval.low, interval.high) for interval in intervals]).T
     covered = float(np.mean((low <= 0) & (high >= 0)))
     assert abs(covered - 0.94) <= noise(0.94, repetitions)  # plain percentiles and BCa: 0.89
     for effect in (0.2, 1.0):  # an effect moves an interval and does not change it
