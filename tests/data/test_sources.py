@@ -7,6 +7,7 @@ import errno
 import gzip
 import hashlib
 import os
+import shutil
 import struct
 import threading
 import urllib.error
@@ -14,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -122,13 +124,12 @@ def write_npz(path: Path, arrays: Arrays, *, seed: int | None = None) -> None:
 
 
 def test_raw_files_are_used_without_network_and_packed(
-    mnist: Arrays, raw: Path, tmp_path: Path
+    mnist: Arrays, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert same(downloaded("mnist", tmp_path), mnist)
+    monkeypatch.setenv("KDHELPERS_DATA", str(tmp_path))
+    assert same(downloaded("mnist"), mnist)
     assert left_in(tmp_path) == ["MNIST", "mnist.pt"]
-    for path in raw.iterdir():
-        path.unlink()
-    raw.rmdir()
+    shutil.rmtree(raw)
     assert same(downloaded("mnist", tmp_path), mnist)
 
 
@@ -139,52 +140,32 @@ def test_gzipped_raw_files_are_used_too_and_a_broken_one_is_named(
         Path(f"{path}.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
     broken = raw / f"{RAW[2]}.gz"
-    whole = broken.read_bytes()
-    for altered in (
-        whole[:-20],
-        b"",
-        b"no gzip",
-        gzip.compress(b"other"),
-        whole[:10] + b"\xff" * 9,
-    ):
+    whole, other = broken.read_bytes(), gzip.compress(b"other")
+    for altered in (whole[:-20], b"", b"no gzip", other, whole[:10] + b"\xff" * 9):
         broken.write_bytes(altered)
-        with pytest.raises(
-            DataError, match=rf"{RAW[2]}\.gz' is damaged: .*; put a whole one"
-        ) as no:
+        refused = rf"{RAW[2]}\.gz' is damaged: .*; put a whole one"
+        with pytest.raises(DataError, match=refused) as no:
             downloaded("mnist", tmp_path)
         assert "delete" not in str(no.value)
     broken.write_bytes(whole)
     assert same(downloaded("mnist", tmp_path), mnist)
 
 
-def test_the_environment_names_the_data_root(
-    mnist: Arrays, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_loaded_data_set_has_its_splits_and_can_be_enlarged(
+    mnist: Arrays, raw: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("KDHELPERS_DATA", str(tmp_path))
-    assert same(downloaded("mnist"), mnist)
-
-
-def test_a_loaded_data_set_has_its_splits(mnist: Arrays, raw: Path, tmp_path: Path) -> None:
-    loaded = data.load("mnist", root=tmp_path, validation=10)
+    load = partial(data.load, "mnist", root=tmp_path, validation=10)
+    loaded = load()
     assert [len(part) for part in loaded[1:]] == [30, 10, 20]
     assert loaded.test.labels.tolist() == mnist.test_labels.tolist()
     assert np.array_equal(loaded.test.images.numpy(), mnist.test_images)
     both = torch.cat([loaded.train.images, loaded.validation.images]).numpy()
-    assert sorted(map(np.ndarray.tobytes, both)) == sorted(
-        map(np.ndarray.tobytes, mnist.train_images)
-    )
-    assert (
-        data.load("mnist", root=tmp_path, validation=10).train.fingerprint
-        == loaded.train.fingerprint
-    )
-
-
-def test_mnist_can_be_enlarged_but_not_made_smaller(raw: Path, tmp_path: Path) -> None:
-    large = data.load("mnist", root=tmp_path, validation=10, image_size=32)
-    assert large.train.images.shape == (30, 1, 32, 32)
+    assert sorted(map(bytes, both)) == sorted(map(bytes, mnist.train_images))
+    assert load().train.fingerprint == loaded.train.fingerprint
+    assert load(image_size=32).train.images.shape == (30, 1, 32, 32)
     for size in (27, 0, -1):
         with pytest.raises(ValueError, match=f"cannot enlarge .* to {size} pixels"):
-            data.load("mnist", root=tmp_path, validation=10, image_size=size)
+            load(image_size=size)
 
 
 def test_cifar10_is_the_same_in_whatever_order_it_came(cifar10: Arrays, tmp_path: Path) -> None:
@@ -228,33 +209,22 @@ def test_a_missing_raw_file_is_named(raw: Path, tmp_path: Path) -> None:
         downloaded("mnist", tmp_path)
 
 
-def test_a_truncated_packed_file_is_named(raw: Path, tmp_path: Path) -> None:
+def test_a_damaged_packed_file_is_named(mnist: Arrays, raw: Path, tmp_path: Path) -> None:
     downloaded("mnist", tmp_path)
     packed = tmp_path / "mnist.pt"
     whole = packed.read_bytes()
-    for kept in (0, 10, len(whole) // 2, len(whole) - 10):
-        packed.write_bytes(whole[:kept])
-        with pytest.raises(DataError, match=r"mnist\.pt' is damaged: it cannot be read"):
+    tensors = {field: torch.from_numpy(array) for field, array in mnist._asdict().items()}
+    contents: list[bytes | object] = [whole[:kept] for kept in (0, 10, len(whole) // 2, -10)]
+    contents += [{}, {"train_images": torch.zeros(1)}, torch.zeros(3), [1]]  # of something else
+    contents += [tensors | {field: tensor ^ 1} for field, tensor in tensors.items()]
+    for number, content in enumerate(contents):
+        if isinstance(content, bytes):
+            packed.write_bytes(content)
+        else:
+            torch.save(content, packed)
+        why = "it cannot be read" if number < 8 else "its SHA-256"
+        with pytest.raises(DataError, match=rf"mnist\.pt' is damaged: {why}"):
             downloaded("mnist", tmp_path)
-
-
-def test_a_packed_file_with_other_pixels_is_named(mnist: Arrays, raw: Path, tmp_path: Path) -> None:
-    downloaded("mnist", tmp_path)
-    for field in Arrays._fields:
-        tensors = {k: torch.from_numpy(v).clone() for k, v in mnist._asdict().items()}
-        tensors[field].view(-1)[3] ^= 1
-        torch.save(tensors, tmp_path / "mnist.pt")
-        with pytest.raises(DataError, match=r"mnist\.pt' is damaged: its SHA-256"):
-            downloaded("mnist", tmp_path)
-
-
-@pytest.mark.parametrize("content", [{}, {"train_images": torch.zeros(1)}, torch.zeros(3), [1]])
-def test_a_packed_file_of_something_else_is_named(
-    mnist: Arrays, tmp_path: Path, content: object
-) -> None:
-    torch.save(content, tmp_path / "mnist.pt")
-    with pytest.raises(DataError, match=r"mnist\.pt' is damaged: it cannot be read"):
-        downloaded("mnist", tmp_path)
 
 
 class Payload:
@@ -267,40 +237,31 @@ class Payload:
         return os.mkdir, (str(self.folder),)
 
 
-def test_code_in_a_packed_file_is_refused_and_not_run(mnist: Arrays, tmp_path: Path) -> None:
-    trace, packed = tmp_path / "code was run", tmp_path / "mnist.pt"
-    tensors = {k: torch.from_numpy(v) for k, v in mnist._asdict().items()}
-    torch.save({**tensors, "more": Payload(trace)}, packed)
-    with pytest.raises(DataError, match=r"mnist\.pt' is damaged: it cannot be read"):
-        downloaded("mnist", tmp_path)
+@pytest.mark.parametrize("name", ["mnist.pt", "cifar10.npz"])
+@pytest.mark.usefixtures("mnist", "cifar10")
+def test_code_in_a_file_is_refused_and_not_run(name: str, tmp_path: Path) -> None:
+    trace, path = tmp_path / "code was run", tmp_path / name
+    if path.suffix == ".pt":
+        torch.save({"train_images": Payload(trace)}, path)
+    else:
+        np.savez(path, train_images=np.array([Payload(trace)], dtype=object))
+    with pytest.raises(DataError, match=f"{name}' is damaged: it cannot be read"):
+        downloaded(path.stem, tmp_path)
     assert not trace.exists()
-    torch.load(packed, weights_only=False)
+    if path.suffix == ".pt":
+        torch.load(path, weights_only=False)
+    else:
+        np.load(path, allow_pickle=True)["train_images"]
     assert trace.exists(), "the payload is harmless: the test shows nothing"
 
 
-def test_code_in_an_npz_is_refused_and_not_run(cifar10: Arrays, tmp_path: Path) -> None:
-    trace, path = tmp_path / "code was run", tmp_path / "cifar10.npz"
-    np.savez(path, train_images=np.array([Payload(trace)], dtype=object))
-    with pytest.raises(DataError, match=r"cifar10\.npz' is damaged: it cannot be read"):
-        downloaded("cifar10", tmp_path)
-    assert not trace.exists()
-    with np.load(path, allow_pickle=True) as file:
-        file["train_images"]
-    assert trace.exists(), "the payload is harmless: the test shows nothing"
-
-
-def test_a_truncated_npz_is_named(cifar10: Arrays, tmp_path: Path) -> None:
+def test_a_damaged_npz_is_named(cifar10: Arrays, tmp_path: Path) -> None:
     path = tmp_path / "cifar10.npz"
-    write_npz(path, cifar10)
+    write_npz(path, cifar10._replace(test_labels=(cifar10.test_labels + 1) % 10))
+    with pytest.raises(DataError, match=r"cifar10\.npz' is damaged: its SHA-256"):
+        downloaded("cifar10", tmp_path)
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(DataError, match=r"cifar10\.npz' is damaged: it cannot be read"):
-        downloaded("cifar10", tmp_path)
-
-
-def test_an_npz_with_other_labels_is_named(cifar10: Arrays, tmp_path: Path) -> None:
-    altered = cifar10._replace(test_labels=(cifar10.test_labels + 1) % 10)
-    write_npz(tmp_path / "cifar10.npz", altered)
-    with pytest.raises(DataError, match=r"cifar10\.npz' is damaged: its SHA-256"):
         downloaded("cifar10", tmp_path)
     assert left_in(tmp_path) == ["cifar10.npz"]
 
@@ -328,70 +289,50 @@ def test_offline_with_nothing_there_says_how_to_get_it_and_leaves_nothing(
 class Server(ThreadingHTTPServer):
     """Serves `files` on 127.0.0.1; `mode` says how well."""
 
-    def __init__(self, files: dict[str, bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files = files
-        self.mode = "whole"
+    files: dict[str, bytes]
+    mode = "whole"
 
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
 
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
-
     def do_GET(self) -> None:
-        self.answer(body=True)
-
-    def answer(self, *, body: bool) -> None:
-        content = self.server.files.get(self.path.strip("/"))
+        content, mode = self.server.files.get(self.path.strip("/")), self.server.mode
         if content is None:
             self.send_error(404)
-            return
-        if body and self.server.mode == "nonsense":
+        elif mode == "nonsense":
             self.wfile.write(b"this is no HTTP\r\n\r\n")
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if body:
-            self.wfile.write(
-                content if self.server.mode == "whole" else content[: len(content) // 2]
-            )
+        else:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content if mode == "whole" else content[: len(content) // 2])
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-@contextmanager
-def serving(files: dict[str, bytes]) -> Iterator[Server]:
-    with Server(files) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A mirror of the made-up MNIST on this machine; torchvision knows its checksums."""
-    files = {
-        f"{name}.gz": gzip.compress(content, mtime=0)
-        for name, content in idx_files(made_up(1, 28)).items()
-    }
-    checksums = [
-        (name, hashlib.md5(content, usedforsecurity=False).hexdigest())
-        for name, content in files.items()
-    ]
-    monkeypatch.setenv("no_proxy", "*")
-    with serving(files) as running:
+    with Server(("127.0.0.1", 0), Handler) as running:
+        running.files = {
+            f"{name}.gz": gzip.compress(content, mtime=0)
+            for name, content in idx_files(made_up(1, 28)).items()
+        }
+        checksums = [
+            (name, hashlib.md5(content, usedforsecurity=False).hexdigest())
+            for name, content in running.files.items()
+        ]
         address = f"http://127.0.0.1:{running.server_port}/"
+        monkeypatch.setenv("no_proxy", "*")
         monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [address])
         monkeypatch.setattr(torchvision.datasets.MNIST, "resources", checksums)
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
         yield running
+        running.shutdown()
+        thread.join()
 
 
 @pytest.fixture
@@ -410,26 +351,20 @@ def test_a_download_is_checked_packed_and_kept_as_one_file(
     assert same(downloaded("mnist", root), mnist_online)
 
 
-@pytest.mark.parametrize("mode", ["half", "nonsense"])
+@pytest.mark.parametrize("mode", ["half", "nonsense", "other"])
 def test_a_server_that_breaks_off_leaves_nothing_and_the_next_try_succeeds(
     mode: str, mnist_online: Arrays, server: Server, tmp_path: Path
 ) -> None:
-    server.mode = mode
+    whole = dict(server.files)
+    if mode == "other":
+        server.files[f"{RAW[3]}.gz"] = gzip.compress(b"other labels", mtime=0)
+    else:
+        server.mode = mode
     with pytest.raises(DataError, match=r"mnist is not in .* and could not be downloaded"):
         downloaded("mnist", tmp_path)
     assert left_in(tmp_path) == []
-    server.mode = "whole"
+    server.files, server.mode = whole, "whole"
     assert same(downloaded("mnist", tmp_path), mnist_online)
-
-
-def test_a_mirror_with_other_content_is_refused(
-    mnist_online: Arrays, server: Server, tmp_path: Path
-) -> None:
-    name = f"{RAW[3]}.gz"
-    server.files[name] = gzip.compress(b"other labels", mtime=0)
-    with pytest.raises(DataError, match="could not be downloaded"):
-        downloaded("mnist", tmp_path)
-    assert left_in(tmp_path) == []
 
 
 def fetch_with(monkeypatch: pytest.MonkeyPatch, name: str, result: Any) -> None:
@@ -444,16 +379,6 @@ def fetch_with(monkeypatch: pytest.MonkeyPatch, name: str, result: Any) -> None:
     monkeypatch.setitem(sources._FETCH, name, fetch)
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(1), MemoryError()])
-def test_an_interrupted_download_leaves_nothing(
-    stop: BaseException, mnist: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fetch_with(monkeypatch, "mnist", stop)
-    with pytest.raises(type(stop)):
-        downloaded("mnist", tmp_path)
-    assert left_in(tmp_path) == []
-
-
 def test_what_a_killed_download_left_is_cleared_by_the_next(
     mnist: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -465,13 +390,34 @@ def test_what_a_killed_download_left_is_cleared_by_the_next(
     assert left_in(tmp_path) == [".cifar10.partial-old", "mnist.pt"]
 
 
-def test_a_download_of_other_data_is_refused(
-    mnist: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+OTHERS = made_up(1, 28)._replace(train_labels=np.arange(40, dtype=np.uint8) % 10)
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "message"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt, None),
+        (SystemExit(1), SystemExit, None),
+        (MemoryError(), MemoryError, None),
+        (OSError("broken"), DataError, "could not be downloaded.*broken"),
+        (OSError(errno.ENOSPC, "No space left"), DataError, "the disk of '.*' is full; make room"),
+        (OTHERS, DataError, "its SHA-256 is not that of the published data set"),
+    ],
+)
+def test_a_download_that_fails_leaves_nothing_and_gives_the_lock_back(
+    result: object,
+    error: type[BaseException],
+    message: str | None,
+    mnist: Arrays,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fetch_with(monkeypatch, "mnist", mnist._replace(train_labels=mnist.train_labels[::-1]))
-    with pytest.raises(DataError, match="its SHA-256 is not that of the published data set"):
+    fetch_with(monkeypatch, "mnist", result)
+    with pytest.raises(error, match=message):
         downloaded("mnist", tmp_path)
     assert left_in(tmp_path) == []
+    with filelock.FileLock(tmp_path / ".mnist.lock", timeout=0):
+        pass
 
 
 def test_cifar10_is_downloaded_in_the_canonical_order(
@@ -571,24 +517,6 @@ def test_a_lock_that_another_run_keeps_is_reported_not_raised_as_it_is(
     ):
         downloaded("mnist", tmp_path)
     assert same(downloaded("mnist", tmp_path), mnist)  # given back, it is free
-
-
-def test_a_full_disk_during_a_download_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fetch_with(monkeypatch, "mnist", OSError(errno.ENOSPC, "No space left on device"))
-    with pytest.raises(DataError, match=r"the disk of '.*' is full; make room, or set KDHELPERS_D"):
-        downloaded("mnist", tmp_path)
-
-
-def test_the_lock_is_given_back_after_an_error(
-    mnist: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fetch_with(monkeypatch, "mnist", OSError("broken"))
-    with pytest.raises(DataError, match="broken"):
-        downloaded("mnist", tmp_path)
-    with filelock.FileLock(tmp_path / ".mnist.lock", timeout=0):
-        pass
 
 
 def test_the_content_digest_is_that_of_the_four_arrays_in_a_row(mnist: Arrays) -> None:
