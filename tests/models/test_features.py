@@ -54,18 +54,21 @@ def images() -> Tensor:
     return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
+# What is captured
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_captures_what_the_layers_put_out(net: Net, images: Tensor, training: bool) -> None:
     net.train(training)
     expected = net(images)
     with capture(net, "stage.0", "stage.0.conv", "head") as features:
+        net(images[:1])  # the next pass overwrites it
         output = net(images)
     assert list(features) == ["stage.0.conv", "stage.0", "head"]  # in the order they ran
     assert torch.equal(output, expected)
     assert torch.equal(features["head"], output)
     assert torch.equal(features["stage.0.conv"], net.stage[0].conv(images))
     assert torch.equal(features["stage.0"], net.stage[0](images))
-    assert net.training is training
     assert all(m.training is training for m in net.modules())
 
 
@@ -76,22 +79,16 @@ def test_an_in_place_activation_does_not_reach_back(net: Net, images: Tensor) ->
     assert torch.equal(features["stage.0.norm"].relu(), features["stage.0.act"])
 
 
-def test_gradients_are_those_of_the_plain_model(net: Net, images: Tensor) -> None:
-    net(images).sum().backward()
-    expected = [p.grad.clone() for p in net.parameters() if p.grad is not None]
-    net.zero_grad()
+def test_gradients_are_those_of_the_plain_model_and_flow_through_the_features(
+    net: Net, images: Tensor
+) -> None:
+    expected = torch.autograd.grad(net(images).sum(), list(net.parameters()))
     with capture(net, "stage.0.norm", "stage.0") as features:
-        net(images).sum().backward()
-    actual = [p.grad for p in net.parameters() if p.grad is not None]
+        output = net(images).sum()
+    into = features["stage.0.norm"]
+    assert torch.autograd.grad(output, into, retain_graph=True)[0].norm() > 0
+    actual = torch.autograd.grad(output, list(net.parameters()), retain_graph=True)
     assert all(torch.equal(a, e) for a, e in zip(actual, expected, strict=True))
-    assert features["stage.0"].requires_grad
-
-
-def test_gradients_flow_through_the_features(net: Net, images: Tensor) -> None:
-    with capture(net, "stage.0.norm") as features:
-        output = net(images)
-    into, out = features["stage.0.norm"], output.sum()
-    assert torch.autograd.grad(out, into, retain_graph=True)[0].norm() > 0
     into.square().mean().backward()
     assert net.stage[0].conv.weight.grad is not None
     assert net.head.weight.grad is None
@@ -108,14 +105,6 @@ def test_autocast_and_no_grad(net: Net, images: Tensor) -> None:
     assert not features["stage.0.conv"].requires_grad
 
 
-def test_each_pass_overwrites_the_last(net: Net, images: Tensor) -> None:
-    with capture(net.eval(), "head") as features:
-        first = net(images)
-        assert torch.equal(features["head"], first)
-        second = net(images[:1])
-    assert torch.equal(features["head"], second)
-
-
 def test_a_shared_layer_is_found_under_each_name(images: Tensor) -> None:
     conv = nn.Conv2d(3, 3, 1)
     model = nn.Sequential(conv, conv)
@@ -125,12 +114,13 @@ def test_a_shared_layer_is_found_under_each_name(images: Tensor) -> None:
     assert torch.equal(features["1"], output)
 
 
+# Stopping
+
+
 def test_stops_at_the_deepest_layer(net: Net, images: Tensor) -> None:
-    after = []
     with capture(net, "stage.0.conv", "stage.0.norm", stop_at_deepest=True) as features:
         net(images)
-        after.append("reached")
-    assert not after
+        pytest.fail("the block must end with the pass")
     assert net.calls == 0
     assert torch.equal(features["stage.0.conv"], net.stage[0].conv(images))
     net(images)
@@ -152,7 +142,7 @@ def test_stopping_keeps_nothing_alive(net: Net, images: Tensor) -> None:
         handle.remove()
 
 
-def test_a_stop_of_the_inner_capture_leaves_the_outer_open(net: Net, images: Tensor) -> None:
+def test_a_stop_ends_its_own_capture_and_those_inside(net: Net, images: Tensor) -> None:
     with capture(net, "head", stop_at_deepest=True) as outer:
         with capture(net, "stage.0.conv", stop_at_deepest=True) as inner:
             net(images)
@@ -160,23 +150,18 @@ def test_a_stop_of_the_inner_capture_leaves_the_outer_open(net: Net, images: Ten
         assert not outer
         net(images)
     assert list(outer) == ["head"]
-
-
-def test_a_stop_of_the_outer_capture_passes_the_inner(net: Net, images: Tensor) -> None:
-    after = []
     with capture(net, "stage.0.conv", stop_at_deepest=True) as outer:
         with capture(net, "head", stop_at_deepest=True) as inner:
             net(images)
-        after.append("reached")
+        pytest.fail("the stop must pass the inner capture")
     assert list(outer) == ["stage.0.conv"]
     assert not inner
-    assert not after
+
+
+# What goes wrong: the fixture sees that no hook is left
 
 
 def test_hooks_are_removed_after_an_exception(net: Net, images: Tensor) -> None:
-    with pytest.raises(RuntimeError, match="from inside"), capture(net, "head"):  # noqa: PT012
-        net(images)
-        raise RuntimeError("from inside")
     with pytest.raises(RuntimeError), capture(net, "head"):
         net(images[:, :1])  # a channel count the first convolution refuses
 
@@ -191,59 +176,56 @@ def test_hooks_are_removed_if_one_cannot_be_set(net: Net, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("path", "message"),
+    ("paths", "message"),
     [
-        ("stage.0.convv", "Net has no layer 'stage.0.convv'; did you mean 'stage.0.conv'"),
-        ("stage0.conv", "did you mean 'stage.0.conv'"),
-        ("heads", "did you mean 'head'"),
-        ("???", "it starts with 'stage', 'lstm', 'head'"),
-        (["head"], r"a layer's path must be a string, but is \['head'\]"),
-        (0, "a layer's path must be a string, but is 0"),
+        (["stage.0.convv"], "Net has no layer 'stage.0.convv'; did you mean 'stage.0.conv'"),
+        (["head", "stage0.conv"], "did you mean 'stage.0.conv'"),
+        (["heads"], "did you mean 'head'"),
+        (["???"], "it starts with 'stage', 'lstm', 'head'"),
+        ([["head"]], r"a layer's path must be a string, but is \['head'\]"),
+        ([0], "a layer's path must be a string, but is 0"),
+        ([], "no layer to capture"),
     ],
 )
-def test_unknown_path(net: Net, path: str, message: str) -> None:
+def test_layers_that_are_not_there_are_refused_before_the_block(
+    net: Net, paths: list[str], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message), capture(net, *paths):
+        pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("lstm", "'lstm' returns a tuple"),
+        ("stage.0.unused", "no output of 'stage.0.unused' was seen"),
+    ],
+)
+def test_a_layer_without_a_tensor_is_named(
+    net: Net, images: Tensor, path: str, message: str
+) -> None:
     with pytest.raises(ValueError, match=message), capture(net, "head", path):
-        pytest.fail("the block must not run")
-
-
-def test_no_path(net: Net) -> None:
-    with pytest.raises(ValueError, match="no layer to capture"), capture(net):
-        pytest.fail("the block must not run")
-
-
-def test_a_layer_without_a_tensor(net: Net, images: Tensor) -> None:
-    with pytest.raises(ValueError, match="'lstm' returns a tuple"), capture(net, "lstm"):
         net(images)
 
 
-def test_a_layer_that_did_not_run(net: Net, images: Tensor) -> None:
-    with (
-        pytest.raises(ValueError, match=r"no output of 'stage.0.unused' was seen"),
-        capture(net, "head", "stage.0.unused"),
-    ):
-        net(images)
+# Regressor
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3])
-@pytest.mark.parametrize("teacher_size", [(8, 8), (4, 4), (5, 3), (11, 16), (4, 16)])
-def test_regressor_has_the_teachers_shape(kernel_size: int, teacher_size: tuple[int, int]) -> None:
-    regressor = Regressor(4, 6, size=teacher_size, kernel_size=kernel_size)
-    assert regressor(torch.randn(2, 4, 8, 8)).shape == (2, 6, *teacher_size)
+@pytest.mark.parametrize("size", [None, (8, 9), (4, 4), (5, 3), (11, 16), (4, 16)])
+def test_regressor_has_the_teachers_shape(kernel_size: int, size: tuple[int, int] | None) -> None:
+    regressor = Regressor(4, 6, size=size, kernel_size=kernel_size)
+    assert regressor(torch.randn(2, 4, 8, 9)).shape == (2, 6, *(size or (8, 9)))
     assert regressor.convolution.kernel_size == (kernel_size, kernel_size)
-
-
-def test_regressor_without_a_size_keeps_the_students() -> None:
-    assert Regressor(4, 6, kernel_size=3)(torch.randn(2, 4, 7, 9)).shape == (2, 6, 7, 9)
-    assert Regressor(4, 6).size is None
 
 
 @pytest.mark.parametrize("size", [(2, 2), (8, 8), (3, 7)])
 def test_resizing_keeps_a_constant_map(size: tuple[int, int]) -> None:
     regressor = Regressor(3, 1, size=size)
-    student = torch.ones(1, 3, 4, 4) * torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1)
+    greys = torch.tensor([1.0, 2.0, 3.0])
     weight, bias = regressor.convolution.weight.flatten(), regressor.convolution.bias
-    expected = weight @ torch.tensor([1.0, 2.0, 3.0]) + bias
-    torch.testing.assert_close(regressor(student), expected.view(1, 1, 1, 1).expand(1, 1, *size))
+    mapped = regressor(greys.view(1, 3, 1, 1).expand(1, 3, 4, 4))
+    torch.testing.assert_close(mapped, (weight @ greys + bias).view(1, 1, 1, 1).expand(1, 1, *size))
 
 
 def test_resizing_down_averages() -> None:
@@ -258,19 +240,18 @@ def test_regressor_learns_a_hint_and_is_no_part_of_the_student() -> None:
     torch.manual_seed(0)
     student, truth = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 5, 1)
     keys = set(student.state_dict())
-    images = torch.randn(8, 3, 6, 6)
-    with torch.no_grad():
-        target = truth(student(images))
+    features = student(torch.randn(8, 3, 6, 6))
+    target = truth(features).detach()
     regressor = Regressor(4, 5, size=target.shape[2:])
     optimiser = torch.optim.Adam(regressor.parameters(), lr=0.05)
     for _ in range(200):
-        loss = hint_loss(regressor(student(images).detach()), target)
+        loss = hint_loss(regressor(features.detach()), target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     assert loss < 1e-3
     assert set(student.state_dict()) == keys
-    hint_loss(regressor(student(images)), target).backward()
+    hint_loss(regressor(features), target).backward()
     assert student.weight.grad is not None
 
 

@@ -10,14 +10,20 @@ from torch import Tensor, nn
 from kdhelpers.models.features import capture
 from kdhelpers.models.fitnets import NETWORKS, FitNet, Network
 
-# Layers as the paper counts them; parameters and MACs of all networks stand in test_models.
-LAYERS = {"fitnet_teacher": 5, "fitnet1": 11, "fitnet2": 11, "fitnet3": 13, "fitnet4": 19}
-LAYERS |= {"fitnet_mnist_teacher": 4, "fitnet_mnist_student": 7}
-LAYERS |= {"fitnet_narrow_teacher": 6, "fitnet_narrow_student": 9}
-PAPER = {"fitnet_teacher": 9e6, "fitnet1": 250e3, "fitnet2": 862e3, "fitnet3": 1.6e6}
-PAPER |= {"fitnet4": 2.5e6, "fitnet_mnist_student": 30e3}
+# Layers as the paper counts them, and about how many parameters it tells (None where our network is
+# not the paper's); the exact parameters and MACs stand in test_models.
+PAPER = {
+    "fitnet_teacher": (5, 9e6),
+    "fitnet1": (11, 250e3),
+    "fitnet2": (11, 862e3),
+    "fitnet3": (13, 1.6e6),
+    "fitnet4": (19, 2.5e6),
+    "fitnet_mnist_teacher": (4, None),
+    "fitnet_mnist_student": (7, 30e3),
+    "fitnet_narrow_teacher": (6, None),
+    "fitnet_narrow_student": (9, None),
+}
 BY_NAME = {network.name: network for network in NETWORKS}
-
 networks = pytest.mark.parametrize("network", NETWORKS, ids=[network.name for network in NETWORKS])
 
 
@@ -33,28 +39,16 @@ def built(network: Network, **options: Any) -> FitNet:
         return network.make(**shape | options)
 
 
-def parameters(name: str) -> int:
-    return sum(p.numel() for p in built(BY_NAME[name]).parameters())
+@networks
+def test_layers_and_parameters_are_those_of_the_paper(network: Network) -> None:
+    model, (depth, parameters) = built(network), PAPER[network.name]
+    assert len([m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]) == depth
+    counted = sum(p.numel() for p in model.parameters())
+    assert parameters is None or counted == pytest.approx(parameters, rel=0.015)
 
 
 def test_every_network_is_listed_once() -> None:
-    assert [network.name for network in NETWORKS] == list(LAYERS)
-
-
-@pytest.mark.parametrize("name", PAPER)
-def test_sizes_are_about_the_papers(name: str) -> None:
-    assert parameters(name) == pytest.approx(PAPER[name], rel=0.015)
-
-
-@networks
-def test_layers_are_those_of_the_paper(network: Network) -> None:
-    layers = [m for m in built(network).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    assert len(layers) == LAYERS[network.name]
-
-
-def test_students_have_at_most_a_third_of_their_teachers_parameters() -> None:
-    assert 3 * parameters("fitnet4") < parameters("fitnet_teacher")
-    assert 3 * parameters("fitnet_mnist_student") < parameters("fitnet_mnist_teacher")
+    assert [network.name for network in NETWORKS] == list(PAPER)
 
 
 @networks
@@ -87,10 +81,9 @@ def test_the_forward_pass_is_what_the_docstring_says(batch_norm: bool) -> None:
 
 def test_batch_normalisation_takes_the_place_of_the_bias() -> None:
     with_norm, without = FitNet(((4,),)), FitNet(((4,),), batch_norm=False)
-    assert sorted(with_norm.stage1.state_dict()) == [
-        *("0.conv.weight", "0.norm.bias", "0.norm.num_batches_tracked", "0.norm.running_mean"),
-        *("0.norm.running_var", "0.norm.weight"),
-    ]
+    statistics = ["bias", "num_batches_tracked", "running_mean", "running_var", "weight"]
+    named = ["0.conv.weight", *(f"0.norm.{each}" for each in statistics)]
+    assert sorted(with_norm.stage1.state_dict()) == named
     assert sorted(without.stage1.state_dict()) == ["0.conv.bias", "0.conv.weight"]
 
 
@@ -126,27 +119,19 @@ def test_the_hint_layer_ends_the_middle_stage(
     assert FitNet(stages).hint_layer == expected
 
 
-@pytest.mark.parametrize(
-    ("student", "teacher"),
-    [
-        ("fitnet1", "fitnet_teacher"),
-        ("fitnet4", "fitnet_teacher"),
-        ("fitnet_mnist_student", "fitnet_mnist_teacher"),
-    ],
-)
-def test_hint_layers_of_a_pair_have_maps_of_one_size(student: str, teacher: str) -> None:
-    sizes = []
-    for network in (BY_NAME[student], BY_NAME[teacher]):
+@pytest.mark.parametrize("pair", ["fitnet1 fitnet_teacher", "fitnet4 fitnet_teacher",
+                                  "fitnet_mnist_student fitnet_mnist_teacher"])  # fmt: skip
+def test_hint_layers_of_a_pair_have_maps_of_one_size(pair: str) -> None:
+    for network in map(BY_NAME.__getitem__, pair.split()):
         model = built(network, width=0.1)
         with capture(model, model.hint_layer, stop_at_deepest=True) as features:
             model(images(2, network.in_channels, network.image_size))
-        sizes.append(features[model.hint_layer].shape[2:])
-    assert sizes[0] == sizes[1] == (BY_NAME[student].image_size // 2,) * 2
+        assert features[model.hint_layer].shape[2:] == (network.image_size // 2,) * 2
 
 
 def test_features_can_be_taken_before_and_after_the_activation() -> None:
     model = FitNet(((4, 4), (4,))).eval()
-    with capture(model, "stage1.1.conv", "stage1.1.norm", "stage1.1", "stage1") as features:
+    with capture(model, "stage1.1.norm", "stage1.1", "stage1") as features:
         model(images(2, 3, 32))
     assert features["stage1.1.norm"].min() < 0
     assert torch.equal(features["stage1.1.norm"].relu(), features["stage1.1"])
@@ -164,14 +149,10 @@ def test_features_can_be_taken_before_and_after_the_activation() -> None:
         ({"stages": ((4,), (0,))}, r"channels of at least 1, got \(\(4,\), \(0,\)\)"),
         ({"hidden": -1}, "hidden must be at least 0, got -1"),
         ({"width": 0.0}, "width must be a number from .* got 0.0"),
-        ({"width": float("nan")}, "width must be a number from .* got nan"),
         ({"kernel_size": 2}, "kernel_size must be odd, to keep the size of a map, got 2"),
-        ({"kernel_size": -1}, "kernel_size must be at least 1, got -1"),
         ({"image_size": 30}, "must be a multiple of 4 for 3 stages, got 30"),
-        ({"image_size": 0}, "image_size must be at least 1, got 0"),
         ({"grid": 3}, "grid must divide the last map of 8 pixels a side, got 3"),
         ({"grid": 0}, "grid must divide the last map of 8 pixels a side, got 0"),
-        ({"num_classes": 1}, "num_classes must be at least 2, got 1"),
     ],
 )
 def test_networks_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:

@@ -12,19 +12,13 @@ from kdhelpers.models import shipped as pretrained
 from tools import ship_teacher
 
 
-def test_it_knows_the_test_pictures() -> None:
+def test_it_is_a_vgg16_at_an_eighth_of_its_width_that_knows_the_test_pictures() -> None:
+    teacher, expected = pretrained.teacher_for("photodigits"), models.build("vgg16", width=0.125)
+    shapes, wanted = ({k: v.shape for k, v in weights(m).items()} for m in (teacher, expected))
+    assert shapes == wanted
+    assert all(p.dtype == torch.float32 for p in teacher.parameters())
     test = data.load("photodigits").test.take(500)
-    logits = predict(pretrained.teacher_for("photodigits"), test)
-    assert accuracy(logits, test.labels) > 0.9
-
-
-def test_it_is_a_vgg16_at_an_eighth_of_its_width() -> None:
-    expected = models.build("vgg16", width=0.125)
-    found = pretrained.teacher_for("photodigits")
-    assert {k: v.shape for k, v in weights(found).items()} == {
-        k: v.shape for k, v in weights(expected).items()
-    }
-    assert all(p.dtype == torch.float32 for p in found.parameters())
+    assert accuracy(predict(teacher, test), test.labels) > 0.9
 
 
 def test_there_is_none_for_other_data() -> None:
