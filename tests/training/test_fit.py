@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import kdhelpers as kd
 from kdhelpers import _tensors
-from kdhelpers.data.batching import Batch, Views
+from kdhelpers.data.batching import Batch, Views, batches
 from kdhelpers.evaluation import accuracy, predict
 from kdhelpers.models.build import PlainCNN
 from kdhelpers.objectives.distillation import Distillation
@@ -69,6 +69,21 @@ def test_distillation_alone_passes_on_what_the_teacher_knows() -> None:
     student = Small(seed=1)
     fit(student, Distillation(teacher, alpha=1.0), lied_to, **LEARN | {"epochs": 8})
     assert accuracy(predict(student, test), test.labels) > 0.9
+
+
+def test_it_is_the_loop_that_everybody_writes() -> None:
+    train, student, by_hand = split(40), plain(), plain()
+    fit(student, Supervised(), train, epochs=3, batch_size=16, lr=0.02, optimizer=nesterov,
+        schedule=cosine, seed=5)  # fmt: skip
+    optimizer = nesterov(by_hand.parameters(), lr=0.02)
+    schedule = cosine(optimizer, 9)
+    for epoch in range(3):
+        for batch in batches(train, 16, seed=5, epoch=epoch):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(by_hand(batch.inputs), batch.labels).backward()
+            optimizer.step()
+            schedule.step()
+    close(student, by_hand, atol=1e-5, rtol=1e-4)
 
 
 def test_the_history_tells_every_epoch() -> None:
