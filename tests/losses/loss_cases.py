@@ -25,7 +25,6 @@ CASES = {
             *AT_TEACHER,
             *SOFT,
             obeys.gradient_is_the_gap_of_probabilities,
-            obeys.has_the_gradient_of_soft_cross_entropy,
             obeys.becomes_logit_matching_at_high_temperature,
             obeys.is_pytorchs_mean_times_the_classes,
         ),
@@ -78,7 +77,7 @@ CASES = {
     ),
     "distillation_loss": Case(
         losses.distillation_loss,
-        (*COMMON, *SOFT, obeys.ends_at_its_two_terms, obeys.default_is_mostly_soft),
+        (*COMMON, *SOFT, obeys.ends_at_its_two_terms),
         wrong(
             mistakes.distillation,
             "arguments swapped; probabilities for log-probabilities; no T²; "

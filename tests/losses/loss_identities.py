@@ -110,14 +110,6 @@ def gradient_is_the_gap_of_probabilities(loss: Loss, case: Case) -> None:
         close(gradient(value, student), temperature * (p_s - p_t) / len(student))
 
 
-def has_the_gradient_of_soft_cross_entropy(loss: Loss, case: Case) -> None:
-    student, teacher = case.sample()
-    for temperature in (0.5, 1.0, 20.0):
-        ours = gradient(loss(student, teacher, temperature=temperature), student)
-        other = losses.soft_cross_entropy(student, teacher, temperature=temperature)
-        close(ours, gradient(other, student))
-
-
 def becomes_logit_matching_at_high_temperature(loss: Loss, case: Case) -> None:
     """½ · mean over classes of the squared difference of centred logits, as T → ∞."""
     student, teacher = case.sample()
@@ -165,12 +157,6 @@ def ends_at_its_two_terms(loss: Loss, case: Case) -> None:
     for alpha in (0.0, 0.25, 1.0):
         value = loss(student, teacher, LABELS, temperature=3.0, alpha=alpha)
         close(value, alpha * soft + (1 - alpha) * hard)
-
-
-def default_is_mostly_soft(loss: Loss, case: Case) -> None:
-    student, teacher = case.sample()
-    default = loss(student, teacher, LABELS)
-    close(default, loss(student, teacher, LABELS, temperature=4.0, alpha=0.9))
 
 
 def gives_back_kd(loss: Loss, case: Case) -> None:

@@ -2,8 +2,8 @@
 
 Each loss has a `Case` (`loss_cases.py`): the identities it obeys and a table of typical mistakes.
 `test_identity` holds the real loss against every identity; `test_mistake_is_caught` demands that
-each mistake breaks at least one. Then: formulas written again in NumPy and SciPy, the forms of
-public implementations re-derived, gradients, extreme values, autocast, and refusals.
+each mistake breaks at least one. Then: formulas written again in NumPy and SciPy, gradients,
+extreme values, autocast, and refusals.
 """
 
 import math
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loss_cases import CASES
@@ -185,92 +184,6 @@ def test_agrees_with_numpy(
     close(case.call(case.loss, student, teacher, **options), expected, relative=1e-10)
 
 
-# --- the forms that public implementations use, derived again -------------------------------------
-
-
-def summed_kl(log_p_s: Tensor, p_t: Tensor) -> Tensor:
-    return F.kl_div(log_p_s, p_t, reduction="sum") / len(p_t)
-
-
-def form_of_dkd(s: Tensor, t: Tensor) -> Tensor:
-    """mdistiller: logarithms of summed probabilities; the target hidden by a large offset."""
-    hidden = 1000.0 * F.one_hot(LABELS, 7)
-    p_s, p_t = (s / 4).softmax(1), (t / 4).softmax(1)
-    chosen_s, chosen_t = (p.gather(1, LABELS[:, None]) for p in (p_s, p_t))
-    first = summed_kl(
-        torch.cat([chosen_s, 1 - chosen_s], 1).log(), torch.cat([chosen_t, 1 - chosen_t], 1)
-    )
-    second = summed_kl((s / 4 - hidden).log_softmax(1), (t / 4 - hidden).softmax(1))
-    return 16 * (first + 8 * second)
-
-
-def form_of_dist(s: Tensor, t: Tensor, *, added: float = 0.0) -> Tensor:
-    """torchdistill: each norm at least 1e-8. The authors: 1e-8 added to the product of norms."""
-
-    def correlation(a: Tensor, b: Tensor) -> Tensor:
-        a, b = a - a.mean(1)[:, None], b - b.mean(1)[:, None]
-        norms = a.norm(dim=1).clamp(min=1e-8) * b.norm(dim=1).clamp(min=1e-8)
-        return ((a * b).sum(1) / (norms + added)).mean()
-
-    p_s, p_t = s.softmax(1), t.softmax(1)
-    return (1 - correlation(p_s, p_t)) + (1 - correlation(p_s.T, p_t.T))
-
-
-def form_of_attention(s: Tensor, t: Tensor) -> Tensor:
-    q_s, q_t = (F.normalize(f.pow(2).mean(1).reshape(len(f), -1)) for f in (s, t))
-    return (q_s - q_t).pow(2).mean()
-
-
-def form_of_similarity(s: Tensor, t: Tensor) -> Tensor:
-    g_s, g_t = (F.normalize(f @ f.T, p=2.0, dim=1) for f in (s, t))
-    return torch.linalg.matrix_norm(g_s - g_t, "fro") ** 2 / len(s) ** 2
-
-
-def form_of_relations(s: Tensor, t: Tensor) -> Tensor:
-    """RepDistiller: distances from the Gram matrix, clamped; directions by a small epsilon."""
-
-    def distances(f: Tensor) -> Tensor:
-        square, off = (f**2).sum(1), 1 - torch.eye(len(f), dtype=f.dtype)
-        d = (square[:, None] + square[None] - 2 * f @ f.T).clamp(min=1e-12).sqrt() * off
-        return d / d[d > 0].mean()
-
-    def angles(f: Tensor) -> Tensor:
-        direction = F.normalize(f[None] - f[:, None], dim=2)
-        return torch.einsum("ijd,ikd->ijk", direction, direction)
-
-    return 25 * F.smooth_l1_loss(distances(s), distances(t)) + 50 * F.smooth_l1_loss(
-        angles(s), angles(t)
-    )
-
-
-PUBLIC_FORMS: dict[str, Loss] = {
-    "kd_loss": lambda s, t: summed_kl((s / 4).log_softmax(1), (t / 4).softmax(1)) * 16,
-    "decoupled_kd_loss": form_of_dkd,
-    "dist_loss": form_of_dist,
-    "attention_transfer_loss": form_of_attention,
-    "similarity_loss": form_of_similarity,
-    "relational_loss": form_of_relations,
-}
-
-
-@pytest.mark.parametrize("name", PUBLIC_FORMS)
-def test_agrees_with_public_forms(name: str) -> None:
-    case = CASES[name]
-    student, teacher = case.sample()
-    ours = case.call(case.loss, student, teacher)
-    theirs = PUBLIC_FORMS[name](student, teacher)
-    close(ours, theirs, relative=1e-6)
-    close(gradient(ours, student), gradient(theirs, student), relative=1e-6)
-
-
-def test_dist_is_near_its_authors_form() -> None:
-    student, teacher = CASES["dist_loss"].sample()
-    ours, theirs = losses.dist_loss(student, teacher), form_of_dist(student, teacher, added=1e-8)
-    close(ours, theirs, relative=1e-6)
-    gap = gradient(ours, student) - gradient(theirs, student)
-    assert gap.norm() < 1e-5 * gradient(losses.dist_loss(student, teacher), student).norm()
-
-
 # --- gradients, extremes, precision ---------------------------------------------------------------
 
 
@@ -360,14 +273,6 @@ def test_similarity_and_relations_of_coinciding_samples() -> None:
             assert value.isfinite()
             assert gradient(value, features).abs().max() < 1e3
             assert loss(teacher, features).isfinite()
-
-
-def test_probability_mse_is_far_weaker_than_kl() -> None:
-    student, teacher = (normal(64, 10, seed=seed, scale=3.0) for seed in (0, 1))
-    student.requires_grad_()
-    kl = gradient(losses.kd_loss(student, teacher, temperature=20.0), student).norm()
-    mse = gradient(losses.probability_mse(student, teacher, temperature=20.0), student).norm()
-    assert 30 < kl / mse < 200
 
 
 @settings(deadline=None, derandomize=True, max_examples=20)
