@@ -264,7 +264,6 @@ def _parser() -> argparse.ArgumentParser:
         help="set a parameter (repeatable), also as NAME=VALUE; goes before -f, which goes before "
         "the profile",
     )
-    run.add_argument("-f", dest="parameter_file", metavar="FILE", help="parameters in YAML")
     run.add_argument(
         "--out",
         default="runs",
@@ -284,9 +283,6 @@ def _parser() -> argparse.ArgumentParser:
         "seed also sets a lesson's list of seeds to one value at a time",
     )
     sweep.add_argument(
-        "-f", dest="parameter_file", metavar="FILE", help="what all points share, in YAML"
-    )
-    sweep.add_argument(
         "--out", metavar="DIR", help="where everything goes (default: runs/sweeps/LESSON)"
     )
     where = sweep.add_mutually_exclusive_group()
@@ -297,6 +293,9 @@ def _parser() -> argparse.ArgumentParser:
         "--dask", metavar="ADDRESS", help="address of a dask scheduler, such as tcp://host:8786"
     )
     for each in (run, sweep):
+        each.add_argument(
+            "-f", dest="parameter_file", metavar="FILE", help="parameters (of all points) in YAML"
+        )
         each.add_argument(
             "--profile",
             default="quick",

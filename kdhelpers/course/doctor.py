@@ -135,8 +135,7 @@ def _disk() -> list[Check]:
     if free < LEAST_DISK:
         return [Check(False, f"{text}; make room, a run needs {LEAST_DISK:g} GiB")]
     try:
-        with tempfile.TemporaryFile(dir=here):
-            pass
+        tempfile.TemporaryFile(dir=here).close()
     except OSError as error:
         reason = error.strerror or str(error)
         return [Check(False, f"{text}, but {reason}; change folder or use `run --out`")]
@@ -161,8 +160,7 @@ def _kernel() -> list[Check]:
     runtime = Path(jupyter_runtime_dir())
     try:
         runtime.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=runtime):
-            pass
+        tempfile.TemporaryFile(dir=runtime).close()
     except OSError:
         remedy = "set JUPYTER_RUNTIME_DIR to a folder of yours"
         return [Check(False, f"Jupyter cannot write to {runtime}: {remedy}")]

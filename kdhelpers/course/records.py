@@ -30,7 +30,15 @@ __all__ = [
     "complete",
     "find_root",
 ]
-__all__ += ["load_records", "plain", "read_json", "read_record", "wanted", "without_folders"]
+__all__ += [
+    "load_records",
+    "plain",
+    "read_json",
+    "read_record",
+    "unless_lost",
+    "wanted",
+    "without_folders",
+]
 __all__ += ["write_record"]
 
 LESSONS = "[0-9][0-9]_*.ipynb"  # in notebooks/
@@ -62,6 +70,16 @@ def as_course_error() -> Iterator[None]:
         yield
     except ValueError as error:
         raise CourseError(str(error).rstrip(".")) from error
+
+
+@contextmanager
+def unless_lost(told: str, remedy: str = "") -> Iterator[None]:
+    """What the disk or a path that is none stops inside, as a CourseError with the reason."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # longer than a path can be, or with a NUL
+        reason = getattr(error, "strerror", None) or "it is no path"
+        raise CourseError(f"{told}: {reason}{remedy}") from error
 
 
 def wanted(value: object, *kinds: type, name: str) -> None:
@@ -250,10 +268,8 @@ def load_records(notebook: str, folder: Path | None = None) -> list[dict[str, An
     if not notebook or "/" in notebook or "\0" in notebook:
         raise CourseError(f"a lesson's name is no path, but this is {short_repr(notebook)}")
     folder = find_root() / "results" if folder is None else Path(folder)
-    try:
+    with unless_lost(f"{short_path(folder)} cannot be read"):
         paths = sorted(folder.glob(f"{glob.escape(notebook)}*.json"))
-    except OSError as error:  # longer than a path can be
-        raise CourseError(f"{short_path(folder)} cannot be read: {error.strerror}") from error
     records = [read_record(path) for path in paths]
     for path, record in zip(paths, records, strict=True):
         if record["notebook"] != notebook:

@@ -19,7 +19,7 @@ from kdhelpers._files import atomic, write_text
 from kdhelpers._values import short_path
 from kdhelpers.course import results
 from kdhelpers.course.lesson import did_you_mean
-from kdhelpers.course.records import CourseError, read_record, wanted
+from kdhelpers.course.records import CourseError, read_record, unless_lost, wanted
 from kdhelpers.course.sweep import (
     LIST,
     SEEDS,
@@ -94,21 +94,16 @@ def report(folder: str | Path, out: str | Path | None = None, *, metric: str = "
         raise CourseError(next(iter(left_out.values()), nothing))
     target = Path(out) if out else folder / "report.html"
     title = f"Records in {folder.resolve().name}"
-    try:
-        write_text(target, _render(title, sections, [_name(path, folder) for path in left_out]))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no path"
-        raise CourseError(f"cannot write {short_path(target)}: {reason}") from error
+    page = _render(title, sections, [_name(path, folder) for path in left_out])
+    with unless_lost(f"cannot write {short_path(target)}"):
+        write_text(target, page)
     return target
 
 
 def _json_files(folder: Path) -> list[Path]:
-    try:
+    with unless_lost(f"{short_path(folder)} cannot be read"):
         found = sorted(path for path in folder.rglob("*.json") if not path.name.startswith("."))
         return [path for path in found if path.is_file()]  # a pipe would be waited for
-    except (OSError, ValueError) as error:  # longer than a path can be, or with a NUL
-        reason = getattr(error, "strerror", None) or "it is no path"
-        raise CourseError(f"{short_path(folder)} cannot be read: {reason}") from error
 
 
 def _name(path: Path, folder: Path) -> str:
@@ -192,7 +187,7 @@ def _result(value: Any, seeds: int) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _groups(metrics: Any, seeds: int, name: str = "") -> "dict[str, list[Series]]":
@@ -271,10 +266,10 @@ def series(points: Sequence[Row], metric: str) -> tuple[str, list[Series]]:
     lines: dict[str, Series] = {}
     for row in points:
         if found := _per_seed(row.metrics.get(metric)):
-            label = ", ".join(f"{name} = {_told(row.values[name])}" for name in others)
+            label = ", ".join(f"{name} = {_value(row.values[name])}" for name in others)
             line = lines.setdefault(label, Series(label)).results
             at = row.values[x] if x else "all points"
-            line.setdefault(at if is_drawable(at) else _told(at), []).extend(found)
+            line.setdefault(at if is_drawable(at) else _value(at), []).extend(found)
     return x, list(lines.values())
 
 
@@ -317,7 +312,7 @@ def _name_places(axes: Axes, place: dict[Any, float], numeric: bool) -> None:
         axes.set_xscale("log", base=2)
         axes.minorticks_off()
     if len(place) <= 12:
-        axes.set_xticks(list(place.values()), [_shown(_told(at)) for at in place])
+        axes.set_xticks(list(place.values()), [_shown(_value(at)) for at in place])
     if not numeric:
         axes.set_xlim(-0.5, len(place) - 0.5)
 
@@ -333,7 +328,7 @@ def describe(x: str, lines: Sequence[Series], *, ylabel: str) -> str:
     against = f" against {x}" if x else ""
     parts = [f"{ylabel}{against}, mean and half of the 95 % interval over the seeds."]
     for line in lines:
-        told = [f"{_told(at)}: {_interval(numbers)}" for at, numbers in line.results.items()]
+        told = [f"{_value(at)}: {_interval(numbers)}" for at, numbers in line.results.items()]
         parts.append(f"{line.label}: " * bool(line.label) + "; ".join(told) + ".")
     return " ".join(parts)
 
@@ -341,7 +336,7 @@ def describe(x: str, lines: Sequence[Series], *, ylabel: str) -> str:
 def summary(x: str, lines: Sequence[Series]) -> Table:
     """A row for each value of x, a column for each line."""
     cells = [
-        [_told(at), *(_interval(line.results[at]) if at in line.results else "" for line in lines)]
+        [_value(at), *(_interval(line.results[at]) if at in line.results else "" for line in lines)]
         for at in _places(lines)
     ]
     return Table([x, *(line.label or "result" for line in lines)], cells)
@@ -377,7 +372,3 @@ def _mean_and_margin(numbers: Sequence[float]) -> tuple[float, float]:
         return numbers[0], 0.0
     interval = mean_interval(numbers)
     return interval.mean, interval.margin
-
-
-def _told(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from kdhelpers._values import is_number, require, short_path, short_repr
 from kdhelpers.course import records
 from kdhelpers.course.lesson import Notebook, convert, did_you_mean, find_lessons
-from kdhelpers.course.records import RECORD_FILE, CourseError, wanted
+from kdhelpers.course.records import RECORD_FILE, CourseError, unless_lost, wanted
 
 __all__ = ["Outcome", "Plan", "execute", "folder_name", "plan", "prepare_folder", "refine", "run"]
 
@@ -321,15 +321,10 @@ def prepare_folder(
     told = f"the limit of a cell is a number of seconds, not {short_repr(cell_timeout)}"
     require(fits, told, CourseError)
     folder = Path(out_dir)
-    try:
+    another = "; choose another --out (out_dir)"
+    with unless_lost(f"cannot write to {short_path(folder)}", another):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except (OSError, ValueError) as error:  # ValueError: a character that no path can have
-        reason = getattr(error, "strerror", None) or "it is no path"
-        raise CourseError(
-            f"cannot write to {short_path(folder)}: {reason}; choose another --out (out_dir)"
-        ) from error
+        tempfile.TemporaryFile(dir=folder).close()
     for each in plans:
         target = folder / each.lesson.path.name
         if target.exists() and target.samefile(each.lesson.path):

@@ -8,7 +8,7 @@ what it was; batch normalisation; and an average over the last map instead of it
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -141,61 +141,23 @@ class Network(NamedTuple):
     in_channels: int
 
 
+def _network(
+    name: str, *stages: tuple[int, ...], image_size: int = 32, in_channels: int = 3, **options: Any
+) -> Network:
+    return Network(name, partial(FitNet, stages, **options), image_size, in_channels)
+
+
 # The paper's layers count the linear ones too: its students have 11, 11, 13 and 19 layers.
+_MNIST = {"image_size": 28, "in_channels": 1}
 NETWORKS = (
-    Network(
-        "fitnet_teacher",
-        partial(FitNet, ((128,), (256,), (256,)), hidden=1600, kernel_size=5, grid=4),
-        32,
-        3,
-    ),
-    Network(
-        "fitnet1",
-        partial(FitNet, ((24,) * 3, (48,) * 3, (72, 72, 92)), hidden=500),
-        32,
-        3,
-    ),
-    Network(
-        "fitnet2",
-        partial(FitNet, ((24, 48, 48), (68, 92, 116), (140, 140, 184)), hidden=500),
-        32,
-        3,
-    ),
-    Network(
-        "fitnet3",
-        partial(FitNet, ((48, 72, 96, 96), (120,) * 4, (188,) * 3), hidden=500),
-        32,
-        3,
-    ),
-    Network(
-        "fitnet4",
-        partial(FitNet, ((44, 44, 44, 68, 68), (112,) * 6, (180,) * 6), hidden=500),
-        32,
-        3,
-    ),
-    Network(
-        "fitnet_mnist_teacher",
-        partial(FitNet, ((80,), (80,), (80,)), kernel_size=5, grid=7),
-        28,
-        1,
-    ),
-    Network(
-        "fitnet_mnist_student",
-        partial(FitNet, ((24, 24), (26, 26), (26, 26))),
-        28,
-        1,
-    ),
+    _network("fitnet_teacher", (128,), (256,), (256,), hidden=1600, kernel_size=5, grid=4),
+    _network("fitnet1", (24,) * 3, (48,) * 3, (72, 72, 92), hidden=500),
+    _network("fitnet2", (24, 48, 48), (68, 92, 116), (140, 140, 184), hidden=500),
+    _network("fitnet3", (48, 72, 96, 96), (120,) * 4, (188,) * 3, hidden=500),
+    _network("fitnet4", (44, 44, 44, 68, 68), (112,) * 6, (180,) * 6, hidden=500),
+    _network("fitnet_mnist_teacher", (80,), (80,), (80,), kernel_size=5, grid=7, **_MNIST),
+    _network("fitnet_mnist_student", (24, 24), (26, 26), (26, 26), **_MNIST),
     # Not the paper's: a pair that two CPU cores train in seconds, for lesson 04.
-    Network(
-        "fitnet_narrow_teacher",
-        partial(FitNet, ((12,), (24,), (32,), (48,)), hidden=128, grid=4),
-        32,
-        3,
-    ),
-    Network(
-        "fitnet_narrow_student",
-        partial(FitNet, ((8,), (8, 8), (16, 16, 16), (16, 16))),
-        32,
-        3,
-    ),
+    _network("fitnet_narrow_teacher", (12,), (24,), (32,), (48,), hidden=128, grid=4),
+    _network("fitnet_narrow_student", (8,), (8, 8), (16, 16, 16), (16, 16)),
 )
