@@ -113,16 +113,13 @@ def _run(options: argparse.Namespace, given: Given) -> bool:
 def _show_table(outcomes: "list[Outcome]", out: str) -> None:
     if not outcomes:
         return
-    head = ("lesson", "profile", "status", "seconds", "result")
+    from kdhelpers.stats.tables import Table
+
     rows = [
-        (o.lesson, o.profile, "ok" if o.ok else "failed", f"{o.seconds:.1f}", o.headline)
+        (o.lesson, o.profile, "ok" if o.ok else "failed", f"{o.seconds:7.1f}", o.headline)
         for o in outcomes
     ]
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    for row in (head, *rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        cells[3] = row[3].rjust(widths[3])
-        print("  ".join(cells).rstrip())
+    print(Table(("lesson", "profile", "status", "seconds", "result"), rows))
     print(f"\nExecuted notebooks and their records: {out}")
 
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._values import check_callable, check_number, check_type, is_number, short_repr
+from kdhelpers._values import check_callable, check_number, check_type
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.losses.logits import kd_loss
@@ -56,8 +56,7 @@ class Distillation(Objective):
     ) -> None:
         super().__init__()
         check_temperature(temperature)
-        if not is_number(alpha) or not 0 <= alpha <= 1:
-            raise ValueError(f"alpha must lie between 0 and 1, got {short_repr(alpha)}.")
+        check_number(alpha, 0, 1, name="alpha")
         check_callable(soft_loss, name="soft_loss", called="loss(student, teacher, temperature=T)")
         self.teacher = Teacher.of(teacher)
         self.temperature = temperature

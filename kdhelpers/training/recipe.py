@@ -7,14 +7,7 @@ import torch
 from torch import nn
 
 from kdhelpers import _tensors
-from kdhelpers._values import (
-    check_callable,
-    check_int,
-    check_number,
-    check_type,
-    require,
-    short_path,
-)
+from kdhelpers._values import check_callable, check_int, check_number, check_type, short_path
 from kdhelpers.data.batching import Views, steps_per_epoch
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import ask
@@ -123,21 +116,21 @@ def file_of_run(recipe: Recipe, run: str, checkpoint: str | Path | None) -> Path
 def check_student(student: nn.Module, train: Split, validation: Split | None = None) -> None:
     """One forward pass of two images: shapes and labels that do not fit show now, not later."""
     _tensors.check_network(student, name="the student")
-    trains = any(p.requires_grad for p in student.parameters())
-    require(trains, "the student has no parameter to train: none requires a gradient.")
+    if not any(p.requires_grad for p in student.parameters()):
+        raise ValueError("the student has no parameter to train: none requires a gradient.")
     for what, split in {"train": train, "validation": validation or train}.items():
         check_type(split, Split, name=what)
         _tensors.check_readable(split.images, name=f"the images of {what}")
-        require(len(split), f"the split {what} is empty: it needs at least one image.")
+        if len(split) == 0:
+            raise ValueError(f"the split {what} is empty: it needs at least one image.")
         images = split.images[:2].to(next(student.parameters()).device)
         logits = ask(student, split.normalise(images))
         if logits.ndim != 2:
             raise ValueError(f"the student must return logits [B, C], got {list(logits.shape)}.")
         lowest, highest = (int(bound) for bound in torch.aminmax(split.labels))
-        require(lowest >= 0, f"labels must start at 0, got {lowest}; number the classes from 0.")
-        classes = logits.shape[1]
-        if highest >= classes:
-            found = (
-                f"{classes} classes (0 to {classes - 1}); build it with num_classes={highest + 1}"
-            )
-            raise ValueError(f"labels run from {lowest} to {highest}, but the student has {found}.")
+        if lowest < 0:
+            raise ValueError(f"labels must start at 0, got {lowest}; number the classes from 0.")
+        if highest >= (classes := logits.shape[1]):
+            told = f"labels run from {lowest} to {highest}, but the student has {classes} classes"
+            remedy = f"build it with num_classes={highest + 1}"
+            raise ValueError(f"{told} (0 to {classes - 1}); {remedy}.")

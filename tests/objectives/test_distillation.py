@@ -76,7 +76,7 @@ def test_a_student_can_be_its_own_teachers_copy() -> None:
     [
         *((Distillation, {"temperature": t}, "temperature must be a number from")
           for t in (0.0, -1.0, float("nan"))),
-        *((Distillation, {"alpha": a}, "alpha must lie between 0 and 1")
+        *((Distillation, {"alpha": a}, "alpha must be a number from 0 to 1")
           for a in (-0.1, 1.1, float("nan"))),
         (Distillation, {"soft_loss": 3}, "soft_loss must be a function"),
         (Distillation, {"teacher": 3}, "the teacher must be a Module, got 3"),
