@@ -160,6 +160,8 @@ def test_accuracy_is_the_share_of_right_answers() -> None:
     assert accuracy(logits, torch.tensor([0, 1, 2, 2])) == 0.75
     assert accuracy(logits, torch.tensor([1, 0, 2, 0])) == 0.0
     assert accuracy(logits, logits.argmax(1)) == 1.0
+    labels = torch.ones(257, dtype=torch.int64).index_fill(0, torch.tensor(256), 0)
+    assert accuracy(logits[:1].expand(257, 3), labels) == 1 / 257  # a part batch counts no more
 
 
 def test_agreement_is_about_predictions_right_or_wrong() -> None:

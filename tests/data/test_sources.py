@@ -108,10 +108,7 @@ def unwanted(*_: object) -> None:
 def write_npz(path: Path, arrays: Arrays, *, seed: int | None = None) -> None:
     """`cifar10.npz` as other programs write it: channels last, in any order."""
     fields: dict[str, Any] = {}
-    for part, images, labels in (
-        ("train", arrays.train_images, arrays.train_labels),
-        ("test", arrays.test_images, arrays.test_labels),
-    ):
+    for part, images, labels in (("train", *arrays[:2]), ("test", *arrays[2:])):
         order = np.arange(len(labels))
         if seed is not None:
             order = np.random.default_rng(seed).permutation(order)

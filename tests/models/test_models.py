@@ -1,6 +1,7 @@
 """Teachers and students, by name."""
 
 from typing import Any
+from unittest.mock import Mock
 from urllib.error import URLError
 
 import pytest
@@ -189,23 +190,16 @@ def test_the_documented_options_are_those_that_are_taken(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_seed_fixes_the_initial_weights(name: str) -> None:
-    torch.manual_seed(1)
-    first = weights(narrow(name, seed=3))
-    torch.manual_seed(2)
-    assert torch.equal(weights(narrow(name, seed=3)), first)
-    assert not torch.equal(weights(narrow(name, seed=4)), first)
-
-
-def test_a_seeded_build_touches_no_global_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    seeded = []
+@pytest.mark.usefixtures("global_random_state_is_left_alone")
+def test_a_seed_fixes_the_initial_weights(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded: list[int] = []
     for device in (torch.cuda, torch.mps, torch.xpu):
-        for name in ("manual_seed", "manual_seed_all"):
-            monkeypatch.setattr(device, name, seeded.append, raising=False)
-    before = torch.get_rng_state()
-    build("mnist_cnn_student", seed=0)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert seeded == []
+        for seed in ("manual_seed", "manual_seed_all"):
+            monkeypatch.setattr(device, seed, seeded.append, raising=False)
+    first, again, other = (weights(narrow(name, seed=seed)) for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not seeded  # no other device's state either
 
 
 def test_without_a_seed_weights_come_from_the_global_random_state() -> None:
@@ -287,10 +281,7 @@ def test_a_network_of_torchvision_gets_a_new_last_layer() -> None:
 def test_weights_that_cannot_be_downloaded_are_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def offline(*_: Any, **__: Any) -> None:
-        raise URLError("no network")
-
-    monkeypatch.setattr(torchvision.models, "get_model", offline)
+    monkeypatch.setattr(torchvision.models, "get_model", Mock(side_effect=URLError("no network")))
     with pytest.raises(OSError, match=r"weights of resnet18 cannot be downloaded \(no network\)"):
         from_torchvision("resnet18")
 
