@@ -175,47 +175,21 @@ def test_agreement_is_about_predictions_right_or_wrong() -> None:
 # calibration
 
 
-def expected_calibration_error(logits: Tensor, labels: Tensor, bins: int) -> float:
-    """The definition, bin by bin, in float64."""
-    z = logits.double().numpy()
-    probabilities = np.exp(z - z.max(1, keepdims=True))
-    probabilities /= probabilities.sum(1, keepdims=True)
-    confidence = probabilities.max(1)
-    correct = probabilities.argmax(1) == labels.numpy()
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    error = 0.0
-    for number in range(bins):
-        members = place == number
-        if members.any():
-            gap = abs(correct[members].mean() - confidence[members].mean())
-            error += members.mean() * gap
-    return error
-
-
-@pytest.mark.parametrize("bins", [1, 4, 15])
+@pytest.mark.parametrize("options", [{"bins": 1}, {"bins": 4}, {}])  # 15 are the default
 @pytest.mark.parametrize("scale", [0.3, 2.0, 60.0])  # unsure, usual, and confidences of exactly 1
-def test_calibration_error_follows_its_definition(bins: int, scale: float) -> None:
-    generator = torch.Generator().manual_seed(0)
+def test_calibration_error_weighs_scikit_learns_calibration_curve(
+    options: dict[str, int], scale: float
+) -> None:
+    generator, bins = torch.Generator().manual_seed(0), options.get("bins", 15)
     logits = torch.randn(500, 10, generator=generator) * scale
-    labels = torch.where(
-        torch.rand(500, generator=generator) < 0.6,
-        logits.argmax(1),
-        torch.randint(10, (500,), generator=generator),
-    )
-    expected = expected_calibration_error(logits, labels, bins)
-    assert expected > 0.01
-    assert calibration_error(logits, labels, bins=bins) == pytest.approx(expected, abs=1e-5)
-
-
-def test_calibration_error_weighs_scikit_learns_calibration_curve() -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits, labels = torch.randn(500, 4, generator=generator), torch.arange(500) % 4
-    confidence, predicted = logits.double().softmax(1).max(1)
-    right = (predicted == labels).numpy()
-    shares, sureness = calibration_curve(right, confidence.numpy(), n_bins=15)
-    counts = np.histogram(confidence.numpy(), np.linspace(0, 1, 16))[0]
+    right = torch.rand(500, generator=generator) < 0.6
+    labels = torch.where(right, logits.argmax(1), (logits.argmax(1) + 1) % 10)
+    confidence = logits.double().softmax(1).amax(1).numpy()
+    shares, sureness = calibration_curve(right.numpy(), confidence, n_bins=bins)
+    counts = np.histogram(confidence, np.linspace(0, 1, bins + 1))[0]
     expected = np.average(np.abs(shares - sureness), weights=counts[counts > 0])
-    assert calibration_error(logits, labels) == pytest.approx(expected, abs=1e-6)
+    assert expected > 0.01
+    assert calibration_error(logits, labels, **options) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_confidence_at_an_edge_lies_in_the_bin_above() -> None:
@@ -223,6 +197,8 @@ def test_a_confidence_at_an_edge_lies_in_the_bin_above() -> None:
     logits, labels = torch.stack([half, more]), torch.tensor([1, 0])
     assert calibration_error(logits, labels, bins=2) == pytest.approx(0.125)  # one bin
     assert calibration_error(logits, labels, bins=4) == pytest.approx((0.5 + 0.25) / 2)
+    as_sure_as_right = logits[1].expand(4, 2)
+    assert calibration_error(as_sure_as_right, torch.tensor([0, 0, 1, 0])) < 1e-6
     sure = torch.tensor([[500.0, 0.0]] * 4)  # confidence 1, three of four right: in the last bin
     nearly = torch.tensor([0.98, 0.02]).log().expand(4, 2)  # with these, all right
     error = calibration_error(torch.cat([sure, nearly]), torch.tensor([0, 0, 0, 1, 0, 0, 0, 0]))
