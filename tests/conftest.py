@@ -30,3 +30,11 @@ def float64_default() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def in_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of four tasks of a cluster's job."""
+    job = dict(NTASKS=4, JOB_NAME="kd", JOB_ID=1, PROCID=1, LOCALID=1, NODEID=0)
+    for name, value in job.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))

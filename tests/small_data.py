@@ -1,5 +1,10 @@
-"""A small split and a small network for tests that train something."""
+"""A small split and a small network for tests that train something, and a way to interrupt it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -45,3 +50,23 @@ def weights(model: nn.Module) -> dict[str, Tensor]:
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     """Equal bit for bit."""
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+# Nothing that a checkpoint would take for another loss: no attribute, no global of its code.
+_STOP: ContextVar[tuple[int, str] | None] = ContextVar("_STOP", default=None)
+
+
+@contextmanager
+def interrupted_at(step: int, of: str = "") -> Iterator[None]:
+    """Ends in a KeyboardInterrupt when `may_be_interrupted` is called with this number."""
+    token = _STOP.set((step, of))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        _STOP.reset(token)
+
+
+def may_be_interrupted(step: int, of: str = "") -> None:
+    if _STOP.get() == (step, of):
+        raise KeyboardInterrupt

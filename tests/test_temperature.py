@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning_fabric import Fabric
 from scipy import stats
-from small_data import Small, same, split, weights
+from small_data import Small, interrupted_at, may_be_interrupted, same, split, weights
 from torch import Tensor, nn
 
 from kdhelpers.data.batching import Batch, batches
@@ -311,13 +311,12 @@ def test_a_learned_temperature_is_never_read_on_the_way() -> None:
 class Stopping(Distillation):
     """An interruption at a chosen step."""
 
-    def __init__(self, temperature: float | Schedule, *, stop_at: int | None = None) -> None:
+    def __init__(self, temperature: float | Schedule) -> None:
         super().__init__(Small(seed=1), temperature=temperature)
-        self.stop_at, self.step = stop_at, 0
+        self.step = 0
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        if self.step == self.stop_at:
-            raise KeyboardInterrupt
+        may_be_interrupted(self.step)
         self.step += 1
         return super().forward(student, batch)
 
@@ -336,8 +335,8 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(
     run = partial(fit, train=split(), epochs=4, batch_size=20, seed=2, lr=1e-2)
     straight, resumed, objective, again = Small(), Small(), Stopping(make()), Stopping(make())
     expected = run(straight, objective)
-    with pytest.raises(KeyboardInterrupt):
-        run(Small(), Stopping(make(), stop_at=stop_at), checkpoint=tmp_path / "run.pt")
+    with interrupted_at(stop_at):
+        run(Small(), Stopping(make()), checkpoint=tmp_path / "run.pt")
     history = run(resumed, again, checkpoint=tmp_path / "run.pt")
     assert again.step == 8 - stop_at // 2 * 2  # two steps an epoch; whole epochs are kept
     assert same(weights(straight), weights(resumed))

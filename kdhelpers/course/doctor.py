@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import math
+import os
 import platform
 import shutil
 import subprocess
@@ -42,7 +43,18 @@ class Check:
 def examine() -> Iterator[Check]:
     """All checks, one after the other; none of them raises."""
     checks: tuple[Callable[[], list[Check]], ...] = (
-        *(_python, _packages, _torch, _torchvision, _memory, _disk, _kernel, _data, _lessons),
+        *(
+            _python,
+            _packages,
+            _torch,
+            _torchvision,
+            _launcher,
+            _memory,
+            _disk,
+            _kernel,
+            _data,
+            _lessons,
+        ),
     )
     for check in checks:
         try:
@@ -109,6 +121,19 @@ def _torchvision() -> list[Check]:
         remedy = "install torch and torchvision together, from the same index"
         return [Check(False, f"torchvision does not work with this torch ({reason}): {remedy}")]
     return [Check(True, "torchvision works with this torch")]
+
+
+def _launcher() -> list[Check]:
+    """Who started this process: every task or rank of a cluster would run the whole lesson."""
+    ranks, tasks = (os.environ.get(name, "1") for name in ("WORLD_SIZE", "SLURM_NTASKS"))
+    if "TORCHELASTIC_RUN_ID" in os.environ and ranks != "1":
+        return [Check(False, f"torchrun started {ranks} processes: start one, without torchrun")]
+    if "SLURM_JOB_ID" not in os.environ:
+        return []
+    text = f"SLURM job {os.environ['SLURM_JOB_ID']}, tasks: {tasks}"
+    if tasks != "1":
+        text += "; a lesson needs one: under srun (-n 1) each would run and write all of it"
+    return [Check(True, text)]
 
 
 def _memory() -> list[Check]:

@@ -76,5 +76,17 @@ def describe(factory: Callable[..., Any]) -> str:
     """
     check_callable(factory, name="this", called="the docstring says")
     if isinstance(factory, partial):
-        return f"{describe(factory.func)} {factory.args} {sorted(factory.keywords.items())}"
-    return f"{factory.__module__}.{getattr(factory, '__qualname__', type(factory).__name__)}"
+        values = tuple(map(_told, factory.args))
+        named = [(name, _told(value)) for name, value in sorted(factory.keywords.items())]
+        return f"{describe(factory.func)} {values} {named}"
+    return f"{module_of(factory)}.{getattr(factory, '__qualname__', type(factory).__name__)}"
+
+
+def _told(value: Any) -> Any:
+    return describe(value) if callable(value) else value
+
+
+def module_of(thing: Any) -> str:
+    """The module of a function or class; a script has two names, one in processes it starts."""
+    module = str(thing.__module__)
+    return "__main__" if module == "__mp_main__" else module

@@ -1,17 +1,27 @@
 """A run on disk: everything needed to go on after the last finished epoch, and nothing else."""
 
 import copy
+import math
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from kdhelpers._files import atomic
-from kdhelpers._values import is_number, short_path
+from kdhelpers._values import is_number, short_path, short_repr
 
 FORMAT = 1
+READABLE: tuple[type, ...] = (type(None), bool, int, float, complex, str, bytes, set)
+READABLE += (Tensor, torch.Size, torch.dtype, torch.device)
+OF_ALL_WEIGHTS = {"step", "eta", "mu", "mu_product"}  # what optimisers keep as one number
+OTHER_SHAPES = {"LBFGS", "Adafactor"}  # optimisers that do not keep a value for each weight
+ASIDE = "give another path"
 
 
 class CheckpointError(RuntimeError):
@@ -26,9 +36,11 @@ def save(
     Raises:
         OSError: the folder cannot be written, or the disk is full; the previous checkpoint
             stays as it was.
+        CheckpointError: a state or setting that could not be read again.
     """
     state = {name: part.state_dict() for name, part in parts.items()}
     content = {"format": FORMAT, "settings": settings, "history": history, "state": state}
+    content = plain(content, where=short_path(path))
     try:
         with atomic(path) as partial:
             torch.save(content, partial)
@@ -42,6 +54,28 @@ def save(
         ) from error
 
 
+def plain(value: Any, *, where: str = "a checkpoint") -> Any:
+    """The value with Python's numbers in place of NumPy's, which could not be read again.
+
+    Raises:
+        CheckpointError: what is neither a tensor nor a plain value, told with its place.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        made = copy.copy(value)  # of its own kind: a state_dict carries versions
+        for name in value:
+            made[name] = plain(value[name], where=f"{where}, {name}")
+        return made
+    if isinstance(value, list):
+        return [plain(each, where=where) for each in value]
+    if type(value) is tuple:
+        return tuple(plain(each, where=where) for each in value)
+    if not isinstance(value, READABLE):
+        raise CheckpointError(f"{where}: only tensors and plain values, got {short_repr(value)}.")
+    return value
+
+
 def _free(path: str | Path) -> str:
     try:
         return f"{shutil.disk_usage(Path(path).parent).free / 1e6:.1f}"
@@ -52,20 +86,37 @@ def _free(path: str | Path) -> str:
 def load(
     path: Path, parts: dict[str, Any], settings: dict[str, Any], epochs: int
 ) -> list[dict[str, float]]:
-    """Put the saved state into `parts` and return the history so far.
+    """Put the saved state into `parts` and return the history so far: none if there is no file.
 
     Only tensors and plain values are read (`weights_only`): a file that carries code is
     refused.
 
     Raises:
-        CheckpointError: the file is not a checkpoint of ours, is damaged, was made with other
-            settings, or holds more epochs than are asked for; the parts are as they were.
+        CheckpointError: the file may not be read, is not a checkpoint of ours, is damaged, was
+            made with other settings or other code, or holds more epochs than are asked for; the
+            parts are as they were.
     """
+    told = short_path(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:  # torch.load does not compare the checksums
-                raise zipfile.BadZipFile
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _read(path)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CheckpointError(
+            f"{told} may not be read ({error.strerror or error}), which does not make it damaged; "
+            f"make it readable, or {ASIDE}."
+        ) from error
+    except Exception as error:
+        raise CheckpointError(
+            f"{told} cannot be read as a checkpoint ({type(error).__name__}); {ASIDE}, or move "
+            "the file away to start afresh."
+        ) from error
+    if _is_weights(content):
+        raise CheckpointError(
+            f"{told} holds weights, not a run: put them into the student with load_state_dict, "
+            f"and {ASIDE} for the checkpoint."
+        )
+    try:
         kept, history, state = (content[key] for key in ("settings", "history", "state"))
         known = content["format"] == FORMAT
         kept, state, rows = dict(kept), dict(state), [dict(row) for row in history]
@@ -73,36 +124,43 @@ def load(
             raise TypeError
     except Exception as error:
         raise CheckpointError(
-            f"{short_path(path)} cannot be read as a checkpoint ({type(error).__name__}); delete "
-            "it to start afresh, or give another path."
+            f"{told} cannot be read as a checkpoint ({type(error).__name__}); {ASIDE}, or move "
+            "the file away to start afresh."
         ) from error
     if not known:
-        raise CheckpointError(f"{short_path(path)} was written by another version; delete it.")
-    for name in sorted(settings.keys() | kept.keys(), key=str):
-        if settings.get(name) != kept.get(name):
-            theirs, ours = _short(kept.get(name)), _short(settings.get(name))
-            raise CheckpointError(
-                f"{short_path(path)} belongs to another run: its {name} is {theirs}, this run has "
-                f"{ours}; {_remedy(name)}."
-            )
+        raise CheckpointError(f"{told} was written by another version; {ASIDE}.")
+    _compare(told, kept, plain(settings))
     if len(rows) > epochs:
         raise CheckpointError(
-            f"{short_path(path)} holds {len(rows)} epochs, more than the {epochs} asked for; "
-            "delete it or give another path."
+            f"{told} holds {len(rows)} epochs, more than the {epochs} asked for; {ASIDE}."
         )
     before = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
     try:
         complete = {name: state[name] for name in parts}  # before anything is changed
         for name, part in parts.items():
             part.load_state_dict(complete[name])
+        if problem := next(_misfits(parts), None):
+            raise ValueError(problem)
     except Exception as error:
         for name, part in parts.items():
             part.load_state_dict(before[name])
-        raise CheckpointError(
-            f"{short_path(path)} does not fit this run ({type(error).__name__}); delete it or give "
-            "another path."
-        ) from error
+        reason = error if type(error) is ValueError else type(error).__name__
+        raise CheckpointError(f"{told} does not fit this run ({reason}); {ASIDE}.") from error
     return rows
+
+
+def _read(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        if archive.testzip() is not None:  # torch.load does not compare the checksums
+            raise zipfile.BadZipFile
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _is_weights(content: Any) -> bool:
+    """Tensors by name, perhaps below a name such as "state_dict"."""
+    if not isinstance(content, dict) or "format" in content:
+        return False
+    return any(isinstance(value, Tensor) or _is_weights(value) for value in content.values())
 
 
 def _is_plain(value: Any) -> bool:
@@ -114,10 +172,54 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float)
 
 
-def _remedy(name: str) -> str:
-    if name == "student":  # most often the network that an interrupted run has already changed
-        return "build the student anew, with the same seed, or give another path"
-    return "delete it or give another path"
+def _compare(told: str, kept: dict[str, Any], settings: dict[str, Any]) -> None:
+    other = [n for n in settings.keys() | kept.keys() if settings.get(n) != kept.get(n)]
+    names = sorted(map(str, other), key=lambda name: (name.startswith("code of "), name))
+    if not names:
+        return
+    name = names[0]
+    if name.startswith("code of "):
+        raise CheckpointError(
+            f"{told} belongs to another run: the {name} has changed since (or the Python that "
+            f"compiled it); {ASIDE} for the new code."
+        )
+    theirs, ours = _short(kept.get(name)), _short(settings.get(name))
+    remedy = "build the student anew, with the same seed, or " if name == "student" else ""
+    raise CheckpointError(
+        f"{told} belongs to another run: its {name} is {theirs}, this run has {ours}; "
+        f"{remedy}{ASIDE} (the weights in it: torch.load(path)['state']['student'])."
+    )
+
+
+def _misfits(parts: dict[str, Any]) -> Iterator[str]:
+    """Tensors that a step would compute nonsense from, or read past the end of."""
+    for name, part in parts.items():
+        if isinstance(part, nn.Module):
+            for path, parameter in part.named_parameters():
+                if not bool(parameter.isfinite().all()):
+                    yield f"{name}.{path} is not finite"
+        if isinstance(part, Optimizer):
+            yield from _misfits_of(part)
+
+
+def _misfits_of(optimizer: Optimizer) -> Iterator[str]:
+    kinds = {k.__name__ for k in type(optimizer).__mro__ if k.__module__.startswith("torch.optim.")}
+    a_value_each = len(kinds) > 1 and not kinds & OTHER_SHAPES
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                yield f"the optimizer's {name} is {value}"
+            if not isinstance(value, Tensor):
+                continue
+            if not bool(value.isfinite().all()):
+                yield f"the optimizer's {name} is not finite"
+            if not a_value_each:
+                continue
+            wanted = torch.Size() if name in OF_ALL_WEIGHTS else parameter.shape
+            if value.shape != wanted or not value.is_floating_point():
+                yield f"the optimizer's {name} is {value.dtype} {list(value.shape)}"
+            elif wanted and value.stride() != parameter.stride():  # kernels walk over both as one
+                state[name] = torch.empty_like(parameter.detach(), dtype=value.dtype).copy_(value)
 
 
 def _short(value: object) -> str:

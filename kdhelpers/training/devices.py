@@ -7,6 +7,7 @@ needs none of it, and it takes longer to import than the rest together.
 import copy
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,7 +77,12 @@ class _WithFabric:
 
 
 def place_for(device: str, precision: str) -> Place:
-    """One device of this machine in a precision; both have been checked."""
+    """One device of this machine in a precision; both have been checked.
+
+    Raises:
+        ValueError: `torchrun` started this process beside others that would train the same.
+    """
+    _check_alone()
     kind, index = kind_and_index(device)
     if precision == "fp32":
         return OneDevice(torch.device(kind, index) if kind == "cuda" else torch.device(kind))
@@ -95,15 +101,27 @@ def of_fabric(fabric: Any) -> Place:
     return place  # type: ignore[no-any-return]
 
 
+def _check_alone() -> None:
+    count = os.environ.get("WORLD_SIZE", "1")
+    if "TORCHELASTIC_RUN_ID" in os.environ and count != "1":
+        raise ValueError(
+            f"torchrun started {count} processes, and each would train the whole student and write "
+            "the same checkpoint; start it with python (and devices=… for several), or give fit a "
+            "launched Fabric."
+        )
+
+
 def _fabric(**options: Any) -> Any:
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
     # Fabric makes PyTorch look for GPUs without starting CUDA, and Adam looks at every step:
     # measured, up to a tenth of a small network's. Where there is no GPU there is nothing to
     # start, and PyTorch's own way to look takes a fiftieth of the time.
     if not torch.cuda.is_available():
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
-    fabric = Fabric(**options)
+    # Never a cluster's ranks (SLURM, torchrun): whose processes these are is known here.
+    fabric = Fabric(**options, plugins=[LightningEnvironment()])
     fabric.launch()
     return fabric
 
@@ -137,6 +155,15 @@ def placed(
             part.training = mode
 
 
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The network itself in what `torch.compile` or data parallelism has put around it."""
+    for name in ("_orig_mod", "module"):
+        inner = module._modules.get(name)
+        if isinstance(inner, nn.Module) and type(module).__module__.startswith("torch."):
+            return unwrapped(inner)
+    return module
+
+
 def _tensors_of(module: nn.Module) -> list[tuple[str, Tensor]]:
     """By name: a network may put another tensor in the place of a buffer while it trains."""
     return [*module.named_parameters(), *module.named_buffers()]
@@ -154,9 +181,12 @@ def in_processes(
 
     Raises:
         ChildProcessError: the processes could not start, or one of them failed.
+        ValueError: `torchrun` started this process beside others that would train the same.
+        KeyboardInterrupt: after the processes have been ended.
     """
-    from torch.multiprocessing.spawn import ProcessException, spawn
+    from torch.multiprocessing.spawn import ProcessException, ProcessRaisedException, spawn
 
+    _check_alone()
     kind, _ = kind_and_index(device)
     with tempfile.TemporaryDirectory() as folder, socket.socket() as chosen:
         result = Path(folder) / "result.pt"
@@ -166,11 +196,36 @@ def in_processes(
         threads = max(1, torch.get_num_threads() // devices)
         address = _Address(kind, precision, devices, port, threads)
         try:
-            spawn(_in_one_process, (address, work, modules, result), nprocs=devices)
-        except (PicklingError, AttributeError, ProcessException) as error:
+            arguments = (address, work, modules, result)
+            started = spawn(_in_one_process, arguments, nprocs=devices, join=False)
+            _wait_for(started)
+        except ProcessRaisedException as error:
             raise ChildProcessError(str(error)) from error
+        except (PicklingError, AttributeError, ProcessException) as error:
+            raise ChildProcessError(f"{_not_started()} ({error}).") from error
         returned: dict[str, Any] = torch.load(result, map_location="cpu", weights_only=True)
         return returned
+
+
+def _wait_for(started: Any) -> None:
+    """Until all have ended; whoever stops waiting leaves none of them behind."""
+    try:
+        while not started.join():
+            pass
+    finally:
+        for process in started.processes:
+            process.kill()  # one that has ended does not mind
+            process.join()
+
+
+def _not_started() -> str:
+    """Why a process most likely could not start: it imports the main module first."""
+    if hasattr(sys.modules.get("__main__"), "__file__"):
+        return (
+            'each imports the script first, so start training below `if __name__ == "__main__":`, '
+            "and define what travels to them at the top of a module"
+        )
+    return "what is defined in a notebook's cell cannot travel to them, put it into a module"
 
 
 class _Address(NamedTuple):

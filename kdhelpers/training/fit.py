@@ -14,7 +14,6 @@ from kdhelpers.data.split import Split
 from kdhelpers.objectives.objective import Objective
 from kdhelpers.training.devices import Place, in_processes, of_fabric, place_for, placed
 from kdhelpers.training.loop import History, OnEpoch, TrainingError, train_student
-from kdhelpers.training.many import check_no_dropout
 from kdhelpers.training.recipe import Recipe, check_student, file_of_run
 
 
@@ -76,7 +75,6 @@ def fit(
     recipe = recipe_of(recipe, settings)
     check_type(objective, Objective, name="objective")
     check_student(student, train, validation)
-    check_no_dropout(student)
     if on_epoch is not None:
         check_callable(on_epoch, name="on_epoch", called="on_epoch(row)")
     work = partial(
@@ -115,8 +113,7 @@ def _fit_in_processes(
             learned = in_processes(alone, student, objective, **place)  # type: ignore[arg-type]
     except ChildProcessError as error:
         raise TrainingError(
-            "training with several devices failed in one of its processes; what is defined in a "
-            f"notebook's cell cannot travel to them, put it into a module ({error})."
+            f"training with several devices failed in one of its processes: {error}"
         ) from error
     student.load_state_dict(learned["student"])
     objective.load_state_dict(learned["objective"])

@@ -6,6 +6,7 @@ Whatever is learned is the objective's business, where it is computed the place'
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -17,14 +18,18 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from kdhelpers._random import mixed_seed, random_state_kept, seed_all
+from kdhelpers._values import is_number, short_repr
 from kdhelpers.data.batching import Batch, batches, steps_per_epoch
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import accuracy, predict
 from kdhelpers.objectives.objective import Objective, Terms, describe
 from kdhelpers.objectives.teacher import fingerprint
 from kdhelpers.training import checkpoint as checkpoints
-from kdhelpers.training.devices import Place, placed
+from kdhelpers.training.checkpoint import plain
+from kdhelpers.training.devices import Place, placed, unwrapped
+from kdhelpers.training.own_code import own_code
 from kdhelpers.training.recipe import Recipe
+from kdhelpers.training.threads import end_if_stopped, no_random_numbers
 
 Row = dict[str, float]
 History = list[Row]
@@ -62,8 +67,11 @@ def train_student(
         random_state_kept([place.device.index or 0] if place.device.type == "cuda" else []),
     ):
         train = train.to(place.device)
-        objective.prepare(train, recipe.views, epochs)  # first: its settings may name the epochs
+        code = own_code(student, objective, recipe.optimizer, recipe.schedule) if path else {}
+        with no_random_numbers(objective):
+            objective.prepare(train, recipe.views, epochs)  # now its settings may name the epochs
         settings = _settings(place, student, objective, train, recipe, epochs, seed)
+        settings |= {f"code of {name}": digest for name, digest in code.items()}
         steps = steps_per_epoch(len(train), recipe.batch_size, place.world_size)
 
         model = cast(nn.Module, torch.compile(student)) if recipe.compile else student
@@ -72,12 +80,11 @@ def train_student(
         schedule = recipe.schedule(optimizer, epochs * steps) if recipe.schedule else None
         average = _average(student, recipe.ema) if recipe.ema else None
         result = average.module if average else student
-        kept: dict[str, Any] = dict(student=student, objective=objective, optimizer=optimizer)
+        kept: dict[str, Any] = dict(student=unwrapped(student))
+        kept |= dict(objective=objective, optimizer=optimizer)
         kept |= {"schedule": schedule} if schedule else {}
         kept |= {"average": average} if average else {}
-        history = []
-        if path and path.exists():
-            history = checkpoints.load(path, kept, settings, epochs)
+        history = checkpoints.load(path, kept, settings, epochs) if path else []
         step, optimizer = place.setup(step, optimizer)
 
         ended = bool([row for row in history if on_epoch and on_epoch(dict(row))])
@@ -101,7 +108,9 @@ def train_student(
                     channels_last=recipe.channels_last, rank=place.global_rank,
                     world_size=place.world_size,
                 ):  # fmt: skip
-                    terms: Terms = step(batch)
+                    end_if_stopped()
+                    with nullcontext() if means.sizes else no_random_numbers(step):
+                        terms: Terms = step(batch)
                     loss = reduce(add, terms.values())
                     place.backward(loss if batch.share == 1.0 else loss * batch.share)
                     optimizer.step()
@@ -114,9 +123,9 @@ def train_student(
                     bar.update()
 
                 row: Row = {"epoch": epoch + 1, "seconds": 0.0, **means.row(epoch, recipe.lr)}
-                row |= {"seconds": time.perf_counter() - started, **objective.figures()}
+                row |= {"seconds": time.perf_counter() - started, **_figures(objective)}
                 if validation is not None:
-                    row |= (validate or _validation_accuracy)(result, validation)
+                    row |= (validate or _validated)(result, validation)
                 history.append(row)
                 ended = bool(on_epoch and on_epoch(dict(row))) or epoch + 1 == epochs
                 due = time.perf_counter() - written >= recipe.checkpoint_interval
@@ -175,8 +184,32 @@ def _average(student: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
-def _validation_accuracy(student: nn.Module, split: Split) -> Row:
-    return {"validation_accuracy": accuracy(predict(student, split), split.labels)}
+def _figures(objective: Objective) -> Row:
+    figures = plain(objective.figures())
+    for name, value in figures.items():
+        if not is_number(value):
+            kind = type(objective).__name__
+            raise ValueError(f"figures of {kind}: {name} must be a number, got {short_repr(value)}")
+    return cast(Row, figures)
+
+
+def _validated(student: nn.Module, split: Split) -> Row:
+    return {"validation_accuracy": validation_accuracy(student, split)}
+
+
+def validation_accuracy(student: nn.Module, split: Split) -> float:
+    """The accuracy of a student whose logits are numbers.
+
+    Raises:
+        TrainingError: they are not, though its loss was finite.
+    """
+    logits = predict(student, split)
+    if not bool(logits.isfinite().all()):
+        raise TrainingError(
+            "the student answers the validation images with NaN or infinite logits; lower lr, or "
+            "look for layers that behave differently in eval mode."
+        )
+    return accuracy(logits, split.labels)
 
 
 def _settings(
@@ -191,7 +224,7 @@ def _settings(
     """What a run must share with the checkpoint that it goes on from."""
     schedule = recipe.schedule
     return {
-        "student": fingerprint(student),
+        "student": fingerprint(unwrapped(student)),
         "data": train.fingerprint,
         "batch_size": int(recipe.batch_size),
         "lr": float(recipe.lr),

@@ -1,15 +1,12 @@
 """Several students at once: a small network leaves much of a processor idle.
 
-`run_arms` calls the runs of an experiment in threads (PyTorch computes outside of Python's lock; a
-process would have to import it first). `fit_many` trains students side by side as one network
-where they can lie so, and one by one in threads where not.
+`run_arms` calls the runs of an experiment in threads. `fit_many` trains students side by side as
+one network where they can lie so, and one by one in threads where not.
 """
 
 import copy
 import hashlib
-import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -17,22 +14,19 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from kdhelpers._random import random_state_kept
 from kdhelpers._values import check_callable, check_int, check_list, short_repr
 from kdhelpers.data.batching import Batch, Views, batches
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import accuracy, predict
 from kdhelpers.objectives.distillation import Distillation, Faded
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
 from kdhelpers.training.devices import place_for
-from kdhelpers.training.loop import History, Row, train_student
+from kdhelpers.training.loop import History, Row, train_student, validation_accuracy
 from kdhelpers.training.recipe import Recipe, check_student, file_of_run
 from kdhelpers.training.side_by_side import SideBySide, refusal
+from kdhelpers.training.threads import in_threads
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
-
-_this_thread = threading.local()
 
 
 def run_arms(
@@ -52,52 +46,24 @@ def run_arms(
 
     Raises:
         ValueError: `workers` is not a whole number of at least 1, an arm is no function or `seeds`
-            no list of whole numbers; or, from `fit` with more than one worker, a student with
-            dropout, whose random numbers the others would mix up.
+            no list of whole numbers; or, from `fit` with more than one worker, a student that
+            draws random numbers (dropout), which the others would mix up.
         Exception: whatever a run raised; those that have not started are given up.
+        KeyboardInterrupt: Ctrl-C ends every run after the training step in progress; what its
+            checkpoint holds is kept.
     """
     check_int(workers, name="workers", least=1)
     check_list(seeds, int, name="seeds")
     for arm, run in arms.items():
         check_callable(run, name=f"the arm {short_repr(arm)}", called="run(seed)")
     runs = [partial(_with_seed, run, seed) for run in arms.values() for seed in seeds]
-    results = iter(_in_threads(runs, workers))
+    results = iter(in_threads(runs, workers))
     return {arm: [next(results) for _ in seeds] for arm in arms}
 
 
 def _with_seed(run: Callable[[int], Any], seed: int) -> Any:
     figures = run(seed)
     return figures | {"seed": seed} if isinstance(figures, dict) else figures
-
-
-def _in_threads(runs: Sequence[Callable[[], T]], workers: int) -> list[T]:
-    """What the runs return, so many at a time."""
-    if workers == 1:
-        return [run() for run in runs]
-    threads = max(1, torch.get_num_threads() // workers)
-    pool = ThreadPoolExecutor(workers, initializer=_share_the_processor, initargs=(threads,))
-    with random_state_kept():
-        try:
-            return [each.result() for each in [pool.submit(run) for run in runs]]
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _share_the_processor(threads: int) -> None:
-    _this_thread.shared = True
-    torch.set_num_threads(threads)
-
-
-def check_no_dropout(student: nn.Module) -> None:
-    """Raise ValueError if `student` draws random numbers while others train beside it."""
-    if not getattr(_this_thread, "shared", False):
-        return
-    for name, module in student.named_modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
-            raise ValueError(
-                f"the layer '{name}' is dropout, and students that train at the same time would "
-                "mix up its random numbers; use workers=1."
-            )
 
 
 def fit_many(
@@ -153,7 +119,7 @@ def fit_many(
     if not _can_lie_side_by_side(students, objectives, trains, recipe):
         each = zip(students, objectives, trains, seeds, strict=True)
         names = [f"{run}-{number}" if run else "" for number in range(len(students))]
-        return _in_threads(
+        return in_threads(
             [
                 partial(fit, student, objective, train, recipe, seed=seed, run=name, **common)
                 for name, (student, objective, train, seed) in zip(names, each, strict=True)
@@ -170,7 +136,7 @@ def fit_many(
         for part in parts
     ]  # fmt: skip
     histories: list[History] = [[] for _ in students]
-    for part, own in zip(parts, _in_threads(runs, len(parts)), strict=True):
+    for part, own in zip(parts, in_threads(runs, len(parts)), strict=True):
         histories[part] = own
     return histories
 
@@ -322,7 +288,7 @@ def _validated(student: nn.Module, stack: SideBySide, split: Split) -> Row:
     network, figures = copy.deepcopy(student), {}
     for number in range(stack.count):
         network.load_state_dict(stack.state_of(number))
-        figures[f"validation_accuracy.{number}"] = accuracy(predict(network, split), split.labels)
+        figures[f"validation_accuracy.{number}"] = validation_accuracy(network, split)
     return figures
 
 

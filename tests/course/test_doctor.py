@@ -109,3 +109,13 @@ def test_a_check_that_breaks_is_a_line_like_any_other(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(psutil, "virtual_memory", broken)
     assert problems() == [f"memory: OSError: libfoo.so is missing; {doctor.REINSTALL}"]
+
+
+@pytest.mark.usefixtures("in_slurm")
+def test_a_cluster_is_told_and_many_ranks_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [check for check in doctor.examine() if "SLURM" in check.text]
+    assert [check.ok for check in told] == [True]
+    assert "SLURM job 1, tasks: 4; a lesson needs one" in told[0].text
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert problems() == ["torchrun started 2 processes: start one, without torchrun"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from small_data import same, split, weights
+from small_data import interrupted_at, may_be_interrupted, same, split, weights
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -82,14 +82,12 @@ class Counted:
 class Spy(nn.Module):
     """A hint loss that keeps what it was given, and can end a run at a chosen call."""
 
-    def __init__(self, *, stop_at: int | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.stop_at = stop_at
         self.seen: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
-        if len(self.seen) == self.stop_at:
-            raise KeyboardInterrupt
+        may_be_interrupted(len(self.seen), "hint")
         self.seen.append((student_features, teacher_features))
         return hint_loss(student_features, teacher_features)
 
@@ -473,25 +471,22 @@ def test_what_cannot_be_is_refused(make: Callable[[], Any], message: str) -> Non
 class SoftSpy:
     """`kd_loss` that can end a run at a chosen call."""
 
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.stop_at, self.calls = stop_at, 0
+    def __init__(self) -> None:
+        self.calls = 0
 
     def __call__(self, own: Tensor, guides: Tensor, *, temperature: float) -> Tensor:
-        if self.calls == self.stop_at:
-            raise KeyboardInterrupt
+        may_be_interrupted(self.calls, "soft")
         self.calls += 1
         return kd_loss(own, guides, temperature=temperature)
 
 
-def two_stages(
-    folder: Path | None, *, hint_stop: int | None = None, soft_stop: int | None = None
-) -> tuple[FitNet, list[float]]:
+def two_stages(folder: Path | None) -> tuple[FitNet, list[float]]:
     """Both stages, three epochs of three steps each, started from nothing but their files."""
     files = [folder and folder / name for name in ("stage1.pt", "stage2.pt")]
     common: dict[str, Any] = {"epochs": 3, "batch_size": 16, "views": Views(flip=True), "lr": 1e-2}
     taught, guide = student(), teacher()
-    first = Hint(guide, pair(loss=Spy(stop_at=hint_stop)))
-    second = Faded(Distillation(guide, soft_loss=SoftSpy(soft_stop)))
+    first = Hint(guide, pair(loss=Spy()))
+    second = Faded(Distillation(guide, soft_loss=SoftSpy()))
     told = fit(taught, first, split(), checkpoint=files[0], seed=3, **common)
     told += fit(taught, second, split(), checkpoint=files[1], seed=4, **common)
     return taught, [row["loss"] for row in told]
@@ -500,22 +495,22 @@ def two_stages(
 @pytest.mark.parametrize(
     "stops",
     [
-        [{"hint_stop": 0}],
-        [{"hint_stop": 4}],
-        [{"hint_stop": 8}],
-        [{"soft_stop": 0}],  # between the stages
-        [{"soft_stop": 4}],
-        [{"hint_stop": 7}, {"soft_stop": 0}, {"soft_stop": 5}, {}],
+        [(0, "hint")],
+        [(4, "hint")],
+        [(8, "hint")],
+        [(0, "soft")],  # between the stages
+        [(4, "soft")],
+        [(7, "hint"), (0, "soft"), (5, "soft"), ()],
     ],
 )
 def test_interrupted_and_resumed_ends_with_the_same_bits(
-    tmp_path: Path, stops: list[dict[str, int]]
+    tmp_path: Path, stops: list[tuple[Any, ...]]
 ) -> None:
     straight, expected = two_stages(None)
     for stop in stops:
         if stop:
-            with pytest.raises(KeyboardInterrupt):
-                two_stages(tmp_path, **stop)
+            with interrupted_at(*stop):
+                two_stages(tmp_path)
         else:  # a run that is complete, started once more
             two_stages(tmp_path)
     resumed, told = two_stages(tmp_path)
@@ -523,17 +518,17 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(
     assert told == expected
 
 
-def joint(folder: Path | None, *, stop: int | None = None) -> FitNet:
+def joint(folder: Path | None) -> FitNet:
     taught, guide = student(), teacher()
-    inner = WithFeatures(Distillation(guide), guide, hint=pair(loss=Spy(stop_at=stop)))
+    inner = WithFeatures(Distillation(guide), guide, hint=pair(loss=Spy()))
     objective = Faded(inner, term="hint")
     fit(taught, objective, split(), epochs=3, batch_size=16, checkpoint=folder and folder / "j.pt")
     return taught
 
 
 def test_joint_training_resumes_with_its_regressor(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        joint(tmp_path, stop=5)
+    with interrupted_at(5, "hint"):
+        joint(tmp_path)
     assert same(weights(joint(None)), weights(joint(tmp_path)))
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from forked import forked, forks
-from small_data import Small, same, split, weights
+from small_data import Small, interrupted_at, may_be_interrupted, same, split, weights
 from torch import nn
 
 from kdhelpers.data.batching import Batch, Views
@@ -33,15 +33,13 @@ fit = partial(training.fit, device="cpu", progress=False)
 class Scaled(Objective):
     """An objective with a parameter of its own, and an interruption at a chosen step."""
 
-    def __init__(self, *, stop_at: int | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
-        self.stop_at = stop_at
         self.step = 0
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        if self.step == self.stop_at:
-            raise KeyboardInterrupt
+        may_be_interrupted(self.step)
         self.step += 1
         return {"hard": F.cross_entropy(student(batch.inputs) * self.scale, batch.labels)}
 
@@ -64,8 +62,8 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(
     expected = fit(straight, objective, split(), **arguments)
 
     arguments |= {"checkpoint": tmp_path / "run.pt"}
-    with pytest.raises(KeyboardInterrupt):
-        fit(Small(), Scaled(stop_at=stop_at), split(), **arguments)
+    with interrupted_at(stop_at):
+        fit(Small(), Scaled(), split(), **arguments)
     for steps in (9 - stop_at // 3 * 3, 0):  # three an epoch, whole ones are kept; then none
         resumed, again = Small(), Scaled()
         history = fit(resumed, again, split(), **arguments)
@@ -222,7 +220,7 @@ def test_a_damaged_or_hostile_checkpoint_is_refused_by_name(
     if damage == "pickle":
         torch.save({"format": 1, "settings": Payload()}, path)
     elif damage == "no checkpoint":
-        torch.save({"weights": torch.ones(2)}, path)
+        torch.save({"epoch": 3}, path)
     else:
         cut = {"truncated": content[:-500], "garbage": b"x" * 900, "empty": b""}
         path.write_bytes(cut.get(damage, flipped))

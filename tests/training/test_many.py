@@ -183,7 +183,9 @@ def test_dropout_trains_alone_only() -> None:
         fit(Small(seed=seed), Supervised(), POOL, epochs=1)
 
     run_arms({"alone": train}, [0])
-    with pytest.raises(ValueError, match=r"the layer 'drop' is dropout.*use workers=1"):
+    with pytest.raises(
+        ValueError, match=r"'student.drop' draws random numbers \(bernoulli_\).*use workers=1"
+    ):
         run_arms({"alone": train}, [0], workers=2)
 
 
@@ -235,7 +237,7 @@ def test_side_by_side_each_ends_as_alone_up_to_rounding(
     options: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(many, "_in_threads", partial(side_by_side_only, many._in_threads))
+    monkeypatch.setattr(many, "in_threads", partial(side_by_side_only, many.in_threads))
     check_against_fit(objectives, **options)
 
 
@@ -253,7 +255,7 @@ def test_what_cannot_lie_side_by_side_is_trained_by_fit_bit_for_bit() -> None:
     exactly(hints)
     exactly(supervised, ema=0.5)
     check_against_fit(supervised, lambda seed: Small(seed=seed), exact=True)  # dropout
-    with pytest.raises(ValueError, match="the layer 'drop' is dropout"):
+    with pytest.raises(ValueError, match=r"'student\.drop' draws"):
         exactly(supervised, lambda seed: Small(seed=seed))
 
 

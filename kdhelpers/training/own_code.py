@@ -1,0 +1,270 @@
+"""Digests of code that is neither this package's nor an installed one's.
+
+A name tells which loss of an installed package a checkpoint was made with. Of a function in a
+notebook's cell it tells nothing: the cell may have been edited since. What is told here is what
+runs: bytecode and constants, defaults, closures, the globals that are read, classes with their
+methods, and the attributes of objects; not where it stands, and no comment or docstring.
+"""
+
+import dis
+import hashlib
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import is_dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path, PurePath
+from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kdhelpers.objectives.objective import module_of
+
+PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), np.generic, PurePath)
+PLAIN_OF_TORCH = (torch.dtype, torch.device, torch.Size)
+OF_EVERY_MODULE = vars(nn.Module()).keys()
+OF_EVERY_CLASS = {
+    "__module__",
+    "__doc__",
+    "__dict__",
+    "__weakref__",
+    "__annotations__",
+    "__firstlineno__",
+}
+OF_EVERY_CLASS |= {"__static_attributes__", "__annotate_func__", "__annotations_cache__"}
+CALLED_IN_TRAINING = ("forward", "__call__", "prepare", "start_epoch", "figures")
+
+
+def own_code(*roots: Any) -> dict[str, str]:
+    """Name and digest of each own function, and each object of an own class, that `roots` hold.
+
+    The digest is the same in another process and where a cell has merely been run again; another
+    Python compiles to other bytecode, so its version goes before.
+    """
+    digests: dict[str, list[str]] = {}
+    for value in _own_values(roots, {}):
+        thing = value if isinstance(value, FunctionType | type) else type(value)
+        content = _Content()
+        if isinstance(value, nn.Module):
+            content.add_module(value, whole=False)
+        else:
+            content.add(value)
+        name = f"{module_of(thing)}.{thing.__qualname__}"
+        digests.setdefault(name, []).append(content.digest.hexdigest())
+    version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+    return {name: f"{version} {' '.join(found)}" for name, found in digests.items()}
+
+
+def _is_own(thing: Any) -> bool:
+    return _is_own_module(module_of(thing))
+
+
+def _is_own_module(name: str) -> bool:
+    top = name.partition(".")[0]
+    if top == __name__.partition(".")[0] or top in sys.stdlib_module_names:
+        return False
+    file = getattr(sys.modules.get(name), "__file__", None) if name != "__main__" else None
+    return not file or not {"site-packages", "dist-packages"} & set(Path(file).parts)
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _own_values(value: Any, seen: dict[int, Any]) -> Iterator[Any]:
+    """What is own among all that `value` leads to, without looking into it."""
+    if id(value) in seen:
+        return
+    seen[id(value)] = value
+    thing = value if isinstance(value, FunctionType | type) else type(value)
+    if _is_own(thing):
+        yield value
+    elif not isinstance(value, FunctionType | type):
+        for part in _parts(value):
+            yield from _own_values(part, seen)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, MethodType):
+        return value.__func__, value.__self__
+    if isinstance(value, partial):
+        return value.func, value.args, value.keywords
+    if isinstance(value, dict):
+        return value.values()
+    if isinstance(value, list | tuple | set | frozenset):
+        return value
+    if isinstance(value, nn.Module):
+        return *_attributes(value).values(), *value.children(), *_hooks(value)
+    return _attributes(value).values()
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """The attributes that an object was given, without those that it keeps its state in."""
+    kind, own = type(value), getattr(value, "__dict__", {})
+    told = isinstance(value, nn.Module | SimpleNamespace | Namespace) or is_dataclass(kind)
+    if not (told or _is_own(kind) or _is_ours(kind)):
+        return {}
+    hidden = _state_of(kind) | (OF_EVERY_MODULE if isinstance(value, nn.Module) else set())
+    return {
+        name: own[name]
+        for name in own
+        if name not in hidden and (_is_own(kind) or not name.startswith("_"))
+    }
+
+
+def _state_of(kind: type) -> set[str]:
+    """The attributes that change in training: its methods that are called there set them."""
+    codes: dict[str, list[CodeType]] = {}
+    for each in kind.__mro__:
+        if _is_own(each) or _is_ours(each):
+            for name, method in vars(each).items():
+                if isinstance(method, FunctionType):
+                    codes.setdefault(name, []).extend(_nested(method.__code__))
+    stored: set[str] = set()
+    reached, left = set(CALLED_IN_TRAINING), list(CALLED_IN_TRAINING)
+    while left:
+        for code in codes.get(left.pop(), []):
+            steps = list(dis.get_instructions(code))
+            for before, step in pairwise(steps):
+                if step.opname == "STORE_ATTR" and before.opname != "LOAD_ATTR":  # self.x.y = …
+                    stored.add(step.argval)
+            left += codes.keys() & set(code.co_names) - reached
+            reached |= set(code.co_names)
+    return stored
+
+
+def _hooks(module: nn.Module) -> list[Any]:
+    return [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _nested(constant)
+
+
+def _names(code: CodeType, *operations: str) -> set[str]:
+    return {step.argval for step in dis.get_instructions(code) if step.opname in operations}
+
+
+class _Content:
+    """Collects all that a value consists of; what is met again is told by its number."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+        self.seen: dict[int, tuple[int, Any]] = {}
+
+    def _tell(self, *words: object) -> None:
+        self.digest.update(f"{words!r}\n".encode())
+
+    def add(self, value: Any) -> None:
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, PLAIN + PLAIN_OF_TORCH):
+            return self._tell(type(value).__name__, value)
+        if isinstance(value, CodeType):
+            return self._add_code(value)
+        if isinstance(value, tuple):  # the compiler may share equal ones
+            return self._add_all("tuple", value)
+        if isinstance(value, set | frozenset):
+            return self._tell("set", sorted(map(_digest, value)))
+        if id(value) in self.seen:
+            return self._tell("again", self.seen[id(value)][0])
+        self.seen[id(value)] = len(self.seen), value
+        for kind, add in self._kinds():
+            if isinstance(value, kind):
+                return add(value)
+        self._tell("object")
+        self.add(type(value))
+        self.add(_attributes(value))
+
+    def _kinds(self) -> Iterator[tuple[Any, Callable[[Any], None]]]:
+        yield FunctionType, self._add_function
+        yield type, self._add_class
+        yield ModuleType, lambda module: self._tell("module", module.__name__)
+        yield staticmethod | classmethod, lambda method: self.add(method.__func__)
+        yield property, lambda own: self._add_all("property", (own.fget, own.fset))
+        yield MethodType | partial, lambda call: self._add_all("call", tuple(_parts(call)))
+        yield list, lambda values: self._add_all("list", values)
+        yield dict, lambda values: self._add_all("dict", values.items())
+        yield Tensor, self._add_tensor
+        yield np.ndarray, lambda array: self._tell(str(array.dtype), array.shape, array.tobytes())
+        yield nn.Module, self.add_module
+
+    def _add_all(self, kind: str, values: Iterable[Any]) -> None:
+        values = list(values)
+        self._tell(kind, len(values))
+        for value in values:
+            self.add(value)
+
+    def _add_code(self, code: CodeType, doc: str | None = None) -> None:
+        self._tell(code.co_code, code.co_exceptiontable, code.co_flags)
+        self._tell(code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
+        self._tell(code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+        self._add_all("constants", [c for c in code.co_consts if doc is None or c != doc])
+
+    def _add_function(self, function: FunctionType) -> None:
+        if not _is_own(function):
+            return self._tell("function", function.__module__, function.__qualname__)
+        code, around = function.__code__, function.__globals__
+        self._add_code(code, function.__doc__)
+        self._add_all("defaults", (function.__defaults__, function.__kwdefaults__))
+        for cell in function.__closure__ or ():
+            self._add_all("cell", [cell.cell_contents] if _is_filled(cell) else [])
+        for each in _nested(code):
+            for name in sorted(_names(each, "LOAD_GLOBAL", "LOAD_NAME") & around.keys()):
+                self._tell("global", name)
+                self.add(around[name])
+                if isinstance(around[name], ModuleType) and _is_own_module(around[name].__name__):
+                    self._add_used(around[name], each)
+
+    def _add_used(self, module: ModuleType, code: CodeType) -> None:
+        """Of a module what the code may read: `losses.soft` reads `soft`."""
+        for name in sorted(vars(module).keys() & set(code.co_names)):
+            self._tell("of module", name)
+            self.add(vars(module)[name])
+
+    def _add_class(self, kind: type) -> None:
+        self._tell("class", module_of(kind), kind.__qualname__)
+        if _is_own(kind):
+            content = vars(kind)
+            for name in sorted(content.keys() - OF_EVERY_CLASS):
+                self._tell("of class", name)
+                self.add(content[name])
+            self._add_all("bases", kind.__bases__)
+
+    def _add_tensor(self, tensor: Tensor) -> None:
+        self._tell(str(tensor.dtype), tuple(tensor.shape))
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        self.digest.update(values.numpy().tobytes())
+
+    def add_module(self, module: nn.Module, *, whole: bool = True) -> None:
+        """A network, `whole` or without what is trained of it: its first values may be random."""
+        self.add(type(module))
+        self._add_all("attributes", sorted(_attributes(module).items()))
+        self._add_all("hooks", _hooks(module))
+        tensors = [*module._parameters.items(), *module._buffers.items()]
+        kept = [(name, t) for name, t in tensors if t is not None]
+        self._add_all("tensors", [each for each in kept if whole or not each[1].requires_grad])
+        for name, layer in module.named_children():
+            self._tell("layer", name)
+            self.add_module(layer, whole=whole)
+
+
+def _digest(value: Any) -> str:
+    content = _Content()
+    content.add(value)
+    return content.digest.hexdigest()
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
