@@ -82,15 +82,26 @@ def downloaded(name: str, root: str | Path | None = None) -> Arrays:
     """MNIST or CIFAR-10, from the data root if it is there and from the network if not.
 
     Looks for `<name>.pt` (our packed file), then for what other programs leave behind
-    (`MNIST/raw/`, `cifar10.npz`), then downloads with torchvision. Whatever is found is checked
-    against a SHA-256 before it is used, then packed for the next time.
+    (`MNIST/raw/`, `cifar10.npz`, `cifar-10-batches-py/`), then downloads with torchvision.
+    Whatever is found is checked against a SHA-256 before it is used, then packed for the next time.
 
     Raises:
         ValueError: another name, or as for `data_root`.
-        DataError: a file is damaged (it is named), or the data are neither there nor reachable.
+        DataError: a file is damaged or may not be read (it is named), or the data are neither there
+            nor reachable.
     """
     check_choice(name, _FOUND, name="name")
     folder = data_root(root)
+    try:
+        return _downloaded(name, folder)
+    except PermissionError as error:  # what may not be read can be whole
+        raise DataError(
+            f"{short_path(error.filename or folder)} may not be read by you: change its "
+            "permissions, or set KDHELPERS_DATA to another folder."
+        ) from error
+
+
+def _downloaded(name: str, folder: Path) -> Arrays:
     packed = folder / f"{name}.pt"
     try:
         known = packed.exists()
@@ -122,8 +133,13 @@ def content_sha256(arrays: Arrays) -> str:
 
 def _read_packed(name: str, path: Path) -> Arrays:
     try:
+        _check_file(path)
         tensors = torch.load(path, weights_only=True)
+        # A view of one byte can claim to be as large as it likes.
+        assert all(tensor.is_contiguous() for tensor in tensors.values())
         arrays = Arrays(**{k: v.numpy() for k, v in tensors.items()})
+    except PermissionError:
+        raise
     except Exception as error:
         raise _damaged(path, f"it cannot be read ({type(error).__name__})") from error
     return _checked(name, arrays, path)
@@ -133,6 +149,11 @@ def _checked(name: str, arrays: Arrays, source: Path) -> Arrays:
     if content_sha256(arrays) != CONTENT_SHA256[name]:
         raise _damaged(source, "its SHA-256 is not that of the published data set")
     return arrays
+
+
+def _check_file(path: Path) -> None:
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise OSError(f"{path} is no file")
 
 
 def _damaged(path: Path, reason: str) -> DataError:
@@ -178,6 +199,7 @@ def _read_mnist(raw: Path) -> Arrays:
 def _read_cifar10(path: Path) -> Arrays:
     """`cifar10.npz`: images uint8 [N, 32, 32, 3] and labels, as train_* and test_*."""
     try:
+        _check_file(path)
         with np.load(path, allow_pickle=False) as file:
             arrays = _in_canonical_order(
                 file["train_images"],
@@ -185,6 +207,8 @@ def _read_cifar10(path: Path) -> Arrays:
                 file["test_images"],
                 file["test_labels"],
             )
+    except PermissionError:
+        raise
     except Exception as error:
         raise _damaged(path, f"it cannot be read ({type(error).__name__})") from error
     return _checked("cifar10", arrays, path)
@@ -211,8 +235,16 @@ def _find_mnist(folder: Path) -> Arrays | None:
 
 
 def _find_cifar10(folder: Path) -> Arrays | None:
-    path = folder / "cifar10.npz"
-    return _read_cifar10(path) if path.exists() else None
+    path, pickles = folder / "cifar10.npz", folder / "cifar-10-batches-py"
+    if path.exists():
+        return _read_cifar10(path)
+    if not pickles.is_dir():
+        return None
+    try:  # torchvision opens these pickles only when their checksums are those published
+        arrays = _torchvision_cifar10(folder, download=False)
+    except RuntimeError as error:
+        raise _damaged(pickles, "its files are not those published") from error
+    return _checked("cifar10", arrays, pickles)
 
 
 _FOUND: dict[str, Callable[[Path], Arrays | None]] = {
@@ -257,16 +289,19 @@ def _fetch_mnist(folder: str) -> Arrays:
     return _read_mnist(Path(folder) / "MNIST" / "raw")
 
 
-def _fetch_cifar10(folder: str) -> Arrays:
+def _torchvision_cifar10(folder: str | Path, *, download: bool = True) -> Arrays:
     from torchvision.datasets import CIFAR10
 
-    train, test = (CIFAR10(folder, train=part, download=True) for part in (True, False))
+    train, test = (CIFAR10(folder, train=part, download=download) for part in (True, False))
     return _in_canonical_order(
         train.data, np.asarray(train.targets), test.data, np.asarray(test.targets)
     )
 
 
-_FETCH: dict[str, Callable[[str], Arrays]] = {"mnist": _fetch_mnist, "cifar10": _fetch_cifar10}
+_FETCH: dict[str, Callable[[str], Arrays]] = {
+    "mnist": _fetch_mnist,
+    "cifar10": _torchvision_cifar10,
+}
 
 
 @contextmanager
