@@ -366,8 +366,7 @@ def lesson(name: str, values: Mapping[str, Any]) -> Lesson:
         # What nothing takes before the teacher is trained: told now, and not hours later.
         if key.endswith("seeds") and (len(set(value)) < len(value) or min(value, default=0) < 0):
             raise CourseError(f"{key} must be different whole numbers from 0, got {value}")
-        if key == "seeds" and not value:
-            raise CourseError("seeds needs at least one value, got []")
+        require(value or key != "seeds", "seeds needs at least one value, got []", CourseError)
         if key == "workers" and value < 1:
             raise CourseError(f"workers must be at least 1, got {value}")
     return Lesson(name, checked, checked.pop(RECORD_FILE, ""))

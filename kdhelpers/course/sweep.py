@@ -89,8 +89,7 @@ def expand(
             value that does not fit, or holds one twice.
     """
     wanted(grid, Mapping, name="the grid")
-    if not grid:
-        raise CourseError("the grid is empty; give at least one parameter with its values")
+    require(grid, "the grid is empty; give at least one parameter with its values", CourseError)
     targets = {name: _target(plan, name) for name in grid}
     for name, target in targets.items():
         if target in fixed:
@@ -141,8 +140,7 @@ def _items(plan: Plan, name: str, values: Iterable[Any]) -> list[Any]:
             items.append(value)
         if len(items) > MOST_POINTS:
             raise CourseError(f"the grid's {name!r} has more than {MOST_POINTS:,} values")
-    if not items:
-        raise CourseError(f"the grid has no value for {name!r}")
+    require(items, f"the grid has no value for {name!r}", CourseError)
     return items
 
 

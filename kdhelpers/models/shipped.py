@@ -42,10 +42,8 @@ def teacher_for(dataset: str) -> nn.Module:
     except OSError as error:
         raise OSError(f"the teacher's weights '{FILE}' are missing; install again.") from error
     if hashlib.sha256(content).hexdigest() != SHA256:
-        raise OSError(
-            f"the teacher's weights '{FILE}' were altered; install again, or in a checkout "
-            "`git restore kdhelpers/models/weights`."
-        )
+        told = f"the teacher's weights '{FILE}' were altered; install again, or in a checkout"
+        raise OSError(f"{told} `git restore kdhelpers/models/weights`.")
     model = build("vgg16", width=WIDTH)
     weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})

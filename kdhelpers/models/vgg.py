@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from kdhelpers._values import check_choice
+from kdhelpers._values import check_choice, check_int
 from kdhelpers.models.classifier import Classifier, groups, scaled
 
 MOST_BLOCKS = 10  # each halves the image
@@ -46,8 +46,7 @@ class VGG(Classifier):
         num_classes: int = 10,
     ) -> None:
         blocks = groups(blocks, name="blocks")
-        if len(blocks) > MOST_BLOCKS:
-            raise ValueError(f"blocks must be at most {MOST_BLOCKS}, got {len(blocks)}.")
+        check_int(len(blocks), name="blocks", most=MOST_BLOCKS)
         super().__init__(in_channels, image_size, num_classes, multiple_of=2 ** len(blocks))
         check_choice(head, ("linear", "mlp"), name="head")
         self.blocks = nn.Sequential()
