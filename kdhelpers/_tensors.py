@@ -47,7 +47,9 @@ def check_readable(tensor: Any, *, name: str) -> None:
 def check_network(model: object, *, name: str = "model") -> None:
     """A network with weights: those on PyTorch's "meta" device have none."""
     check_type(model, nn.Module, name=name)
-    if any(tensor.is_meta for tensor in model.state_dict().values()):  # type: ignore[attr-defined]
+    # Among the values of a quantised network are some that are no tensors.
+    state = model.state_dict().values()  # type: ignore[attr-defined]
+    if any(isinstance(value, Tensor) and value.is_meta for value in state):
         raise ValueError(f"{name} is on the device meta, where weights have no values; move it.")
 
 

@@ -2,9 +2,9 @@
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,13 +35,46 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     """
     check_type(model, nn.Module, name="model")
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    set_to_eval(model)
     try:
         with torch.no_grad():
             yield
     finally:
         for module, training in modes:
             module.training = training
+
+
+def set_to_eval(model: nn.Module) -> None:
+    """Eval mode; an exported program has the mode that it was exported in, for good."""
+    with suppress(NotImplementedError):
+        model.eval()
+
+
+def precision_of(model: nn.Module) -> torch.dtype:
+    """What a network computes in: the type of its first weights, float32 if it has none."""
+    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+
+
+def logits_of(answer: Any) -> Tensor:
+    """The logits in the answer of any network.
+
+    The answer itself, its entry or attribute `logits`, or the first of several: as torchvision's,
+    timm's and Hugging Face's networks have them.
+
+    Raises:
+        ValueError: none of these is a tensor.
+    """
+    if isinstance(answer, Tensor):
+        return answer
+    found = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
+    if found is None and isinstance(answer, tuple | list) and answer:
+        found = answer[0]
+    told = "a network must return logits, alone, first of several, or as 'logits'"
+    require(
+        isinstance(found, Tensor), f"{told}, got {short_repr(answer)}; wrap it in one that does."
+    )
+    logits: Tensor = found
+    return logits
 
 
 @contextmanager
@@ -59,16 +92,14 @@ def taking(model: nn.Module, inputs: Tensor) -> Iterator[None]:
 
 
 def ask(model: nn.Module, inputs: Tensor) -> Tensor:
-    """The answer of a network in eval mode to images that it may not take.
+    """The logits of a network in eval mode for images that it may not take.
 
     Raises:
-        ValueError: it takes other images, or answers with something else than a tensor.
+        ValueError: it takes other images, or answers with something else than logits.
     """
     with evaluating(model), taking(model, inputs):
         answer = model(inputs)
-    if not isinstance(answer, Tensor):
-        raise ValueError(f"{type(model).__name__} must return a tensor, got {short_repr(answer)}.")
-    return answer
+    return logits_of(answer)
 
 
 def predict(
@@ -81,7 +112,7 @@ def predict(
 ) -> Tensor:
     """Logits float32 [N, classes] of `model` for all images of `split`, in their order.
 
-    Runs on the device of the model's parameters, in single precision; the result lies there too.
+    Runs on the device of the model's parameters and in their precision; the result lies there.
 
     Args:
         views: if given, every image is shown in view number `view` of them.
@@ -102,14 +133,16 @@ def predict(
     if batch_size is None:
         batch_size = CPU_BATCH if device.type == "cpu" else ACCELERATOR_BATCH
     size = check_int(batch_size, name="batch_size", least=1)
+    dtype = precision_of(model)
     logits: list[Tensor] = []
     with evaluating(model):
         for images in split.images.split(size):
             images = images.to(device)
             if views is not None:
                 images = views(images, torch.full((len(images),), view, device=device))
-            inputs = split.normalise(images)
-            logits.append((model(inputs) if logits else ask(model, inputs)).float())
+            inputs = split.normalise(images).to(dtype)
+            answer = logits_of(model(inputs)) if logits else ask(model, inputs)
+            logits.append(answer.float())
     return torch.cat(logits)
 
 

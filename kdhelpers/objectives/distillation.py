@@ -5,6 +5,7 @@ terms whose sum is minimised. Its own parameters (a regressor, a learned tempera
 along with the student; its teacher is not among them.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from functools import partial
@@ -14,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._values import check_callable, check_number, check_type
+from kdhelpers._values import check_callable, check_number, check_type, short_repr
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
+from kdhelpers.evaluation import logits_of
 from kdhelpers.losses.logits import kd_loss
 from kdhelpers.objectives.objective import Objective, Terms, describe
 from kdhelpers.objectives.teacher import AskTeacher, Teacher, fingerprint
@@ -39,7 +41,8 @@ class Distillation(Objective):
             and a checkpoint goes on with the same number of epochs only.
         alpha: the weight of the soft term, in [0, 1], default 0.9.
         soft_loss: called as `soft_loss(student_logits, teacher_logits, temperature=T)`, a
-            scalar; default `kd_loss`.
+            scalar; default `kd_loss`. A loss that takes `labels` gets those of the batch, and
+            one without `temperature` none.
 
     Raises:
         ValueError: `temperature` or `alpha` is outside of its range, `teacher` is no network, or
@@ -57,11 +60,11 @@ class Distillation(Objective):
         super().__init__()
         check_temperature(temperature)
         check_number(alpha, 0, 1, name="alpha")
-        check_callable(soft_loss, name="soft_loss", called="loss(student, teacher, temperature=T)")
         self.teacher = Teacher.of(teacher)
         self.temperature = temperature
         self.alpha = alpha
         self.soft_loss = soft_loss
+        self._takes = _taken_by(soft_loss)
         self._teacher_logits: AskTeacher | None = None
         self._epoch, self._epochs = 0, 1
 
@@ -83,10 +86,12 @@ class Distillation(Objective):
             return {"temperature": float(self.temperature_now())}
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        student_logits = student(batch.inputs)
+        student_logits = logits_of(student(batch.inputs))
         ask = self._teacher_logits or partial(Teacher.ask, self.teacher.frozen(batch.inputs.device))
         teacher_logits = ask(batch)
-        soft = self.soft_loss(student_logits, teacher_logits, temperature=self.temperature_now())
+        given = {"temperature": self.temperature_now(), "labels": batch.labels}
+        taken = {name: given[name] for name in self._takes}
+        soft = self.soft_loss(student_logits, teacher_logits, **taken)
         hard = F.cross_entropy(student_logits, batch.labels)
         return {"soft": self.alpha * soft, "hard": (1 - self.alpha) * hard}
 
@@ -106,6 +111,26 @@ class Distillation(Objective):
         shows_values = is_dataclass(schedule) or isinstance(schedule, nn.Module)
         name = repr(schedule) if shows_values else describe(schedule)
         return {"temperature": name, "temperature_epochs": self._epochs}
+
+
+def _taken_by(soft_loss: SoftLoss) -> list[str]:
+    """Which of temperature and labels a loss takes besides the logits of both."""
+    called = "loss(student, teacher, temperature=T), with labels=… if it takes them"
+    check_callable(soft_loss, name="soft_loss", called=called)
+    try:
+        signature = inspect.signature(soft_loss)
+    except ValueError:  # built into Python or PyTorch
+        return ["temperature"]
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    taken = [name for name in ("temperature", "labels") if name in signature.parameters]
+    if inspect.Parameter.VAR_KEYWORD in kinds and "temperature" not in taken:
+        taken.append("temperature")
+    try:
+        signature.bind(None, None, **dict.fromkeys(taken))
+    except TypeError as error:
+        told = f"soft_loss must be a function, called as {called}, got {short_repr(soft_loss)}"
+        raise ValueError(f"{told}: {error}.") from error
+    return taken
 
 
 class Faded(Objective):

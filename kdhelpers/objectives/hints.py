@@ -137,6 +137,7 @@ class Hint(Objective):
         return partial(_outputs, self.teacher.frozen(device), [self.pair.teacher_layer])
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
+        student = uncompiled(student)
         with capture(student, self.pair.student_layer, stop_at_deepest=True) as own:
             student(batch.inputs)
         guides = (self._guides or self._guides_on(batch.inputs.device))(batch.inputs)
@@ -195,7 +196,7 @@ class WithFeatures(Objective):
         self.objective.start_epoch(epoch, epochs)
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        pairs = self.pairs
+        pairs, student = self.pairs, uncompiled(student)
         with capture(student, *(pair.student_layer for pair in pairs.values())) as own:
             terms: Terms = self.objective(student, batch)
         if taken := terms.keys() & pairs.keys():
@@ -260,8 +261,15 @@ def regressor_between(
         )
 
 
+def uncompiled(network: nn.Module) -> nn.Module:
+    """The network that `torch.compile` wrapped: compiled code does not call hooks."""
+    inner: nn.Module = getattr(network, "_orig_mod", network)
+    return inner
+
+
 def _outputs(network: nn.Module, layers: Iterable[str], inputs: Tensor) -> dict[str, Tensor]:
     """What these layers of a network in eval mode put out; it runs no further than the deepest."""
+    network = uncompiled(network)
     device = next((p.device for p in network.parameters()), inputs.device)
     with evaluating(network), capture(network, *layers, stop_at_deepest=True) as features:
         network(inputs.to(device))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from kdhelpers._values import check_callable, check_number
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
+from kdhelpers.evaluation import logits_of
 
 Terms = dict[str, Tensor]
 
@@ -60,7 +61,7 @@ class Supervised(Objective):
         self.label_smoothing = label_smoothing
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        logits = student(batch.inputs)
+        logits = logits_of(student(batch.inputs))
         smoothing = self.label_smoothing
         return {"hard": F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)}
 

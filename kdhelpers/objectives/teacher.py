@@ -15,7 +15,7 @@ from kdhelpers._random import generator, mixed_seed
 from kdhelpers._values import check_type
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import predict
+from kdhelpers.evaluation import logits_of, precision_of, predict, set_to_eval
 
 AskTeacher = Callable[[Batch], Tensor]
 
@@ -90,8 +90,11 @@ class Teacher:
         with self._lock:
             key = (weights or fingerprint(self.model), device)
             if getattr(self._copies, "key", None) != key:
-                model = copy.deepcopy(self.model).eval().requires_grad_(False)
+                model = copy.deepcopy(self.model).requires_grad_(False)
+                set_to_eval(model)
                 model.to(device).to(memory_format=torch.channels_last)
+                if (dtype := precision_of(model)) is not torch.float32:
+                    model.register_forward_pre_hook(partial(_cast, dtype))
                 self._copies.key, self._copies.model = key, model
             found: nn.Module = self._copies.model
             return found
@@ -100,8 +103,11 @@ class Teacher:
     def ask(model: nn.Module, batch: Batch) -> Tensor:
         """The logits [B, C] of a frozen network for a batch."""
         with torch.no_grad():
-            logits: Tensor = model(batch.inputs)
-        return logits
+            return logits_of(model(batch.inputs)).float()
+
+
+def _cast(dtype: torch.dtype, _model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(tensor.to(dtype) for tensor in inputs)
 
 
 def _every_view(model: nn.Module, train: Split, views: Views) -> Tensor:
@@ -124,10 +130,22 @@ def fingerprint(model: nn.Module) -> str:
     """
     _tensors.check_network(model)
     digest = hashlib.sha256(f"{type(model).__qualname__} {model!r}".encode())
-    for name, tensor in model.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    for name, value in model.state_dict().items():
+        _add(digest, name, value)
     return digest.hexdigest()
+
+
+def _add(digest: Any, name: str, value: Any) -> None:
+    """A value of a `state_dict`; those of quantised layers are tuples, and types, too."""
+    if isinstance(value, tuple):
+        for number, each in enumerate(value):
+            _add(digest, f"{name}.{number}", each)
+    elif isinstance(value, Tensor):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        tensor = value.dequantize() if value.is_quantized else value.detach()
+        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    else:
+        digest.update(f"{name} {value!r}".encode())
 
 
 class ShuffledTeacher(Teacher):

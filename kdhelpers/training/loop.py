@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from kdhelpers._random import mixed_seed, random_state_kept, seed_all
-from kdhelpers._values import is_number, short_repr
+from kdhelpers._values import is_number, require, short_repr
 from kdhelpers.data.batching import Batch, batches, steps_per_epoch
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import accuracy, predict
@@ -111,6 +111,8 @@ def train_student(
                     end_if_stopped()
                     with nullcontext() if means.sizes else no_random_numbers(step):
                         terms: Terms = step(batch)
+                    if not means.sizes:
+                        _check_terms(terms, objective)
                     loss = reduce(add, terms.values())
                     place.backward(loss if batch.share == 1.0 else loss * batch.share)
                     optimizer.step()
@@ -151,6 +153,18 @@ class _Step(nn.Module):
     def forward(self, batch: Batch) -> Terms:
         terms: Terms = self.objective(self.student, batch)
         return terms
+
+
+def _check_terms(terms: Any, objective: Objective) -> None:
+    """Scalars by name; seen in the first step of an epoch."""
+    name = type(objective).__name__
+    told = f"{name} must return a dict of terms by name, got {short_repr(terms)}."
+    require(isinstance(terms, dict) and terms, told)
+    for term, value in terms.items():
+        what = f"the term {term!r} of {name}"
+        require(isinstance(value, Tensor), f"{what} must be a tensor, got {short_repr(value)}.")
+        shape = f"a scalar, but has the shape {list(value.shape)}"
+        require(value.ndim == 0, f"{what} must be {shape}; take its mean.")
 
 
 class _Means:
