@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from small_data import interrupted_at, may_be_interrupted, same, split, weights
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from kdhelpers.data.batching import Batch, Views, batches
 from kdhelpers.data.split import Split
@@ -22,7 +21,7 @@ from kdhelpers.losses.features import (
 )
 from kdhelpers.losses.logits import kd_loss
 from kdhelpers.models.features import Regressor, capture
-from kdhelpers.models.fitnets import NETWORKS, FitNet
+from kdhelpers.models.fitnets import FitNet
 from kdhelpers.objectives.distillation import Distillation, Faded
 from kdhelpers.objectives.hints import Hint, LayerPair, WithFeatures, regressor_between
 from kdhelpers.objectives.objective import Supervised
@@ -164,30 +163,6 @@ def test_the_exported_student_is_a_plain_one(tmp_path: Path) -> None:
     assert repr(taught) == repr(plain)
     plain.load_state_dict(torch.load(tmp_path / "student.pt", weights_only=True), strict=True)
     assert fingerprint(plain) == fingerprint(taught)
-    operations = [executed(model) for model in (taught, plain, student())]
-    assert operations[0] == operations[1] == operations[2]
-
-
-def executed(model: nn.Module, path: str | None = None, inputs: Tensor | None = None) -> int:
-    """The multiply-accumulates that a forward pass executes, up to a layer if one is given."""
-    inputs = torch.zeros(1, 1, 8, 8) if inputs is None else inputs
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        if path is None:
-            model.eval()(inputs)
-        else:
-            with capture(model.eval(), path, stop_at_deepest=True):
-                model(inputs)
-    return counter.get_total_flops() // 2
-
-
-def test_stopping_at_the_hint_saves_the_teachers_later_layers() -> None:
-    guide = NETWORKS[0].make()
-    shallow = 3 * 25 * 128 * 32**2 + 128 * 25 * 256 * 16**2
-    deep = 256 * 25 * 256 * 8**2 + 256 * 16 * 1600 + 1600 * 10
-    inputs = torch.zeros(1, 3, 32, 32)
-    assert executed(guide, guide.hint_layer, inputs) == shallow
-    assert executed(guide, None, inputs) == shallow + deep
-    assert shallow / (shallow + deep) == pytest.approx(0.6633, abs=1e-4)
 
 
 # -- stage 2 --------------------------------------------------------------------------------------
@@ -402,21 +377,11 @@ def run(guided: LayerPair) -> None:
     ("guided", "message"),
     [
         (LayerPair("stage2.3", GUIDE), "FitNet has no layer 'stage2.3'; did you mean"),
-        (LayerPair(GUIDED, "stage4.0"), "FitNet has no layer 'stage4.0'; did you mean"),
         (LayerPair(GUIDE, GUIDED), "FitNet has no layer 'stage2.2'; did you mean"),
         (LayerPair(GUIDED, GUIDE), "student's shape .* differs from the teacher's .* Regressor"),
         (
             LayerPair(GUIDED, GUIDE, regressor=Regressor(12, 6)),
             "student_features have 6 channels, but the regressor was made for 12",
-        ),
-        (
-            LayerPair(GUIDED, GUIDE, regressor=Regressor(5, 12)),
-            "student_features have 6 channels, but the regressor was made for 5",
-        ),
-        (
-            LayerPair(GUIDED, GUIDE, regressor=Regressor(6, 10)),
-            r"turns 'stage2.2' into \(16, 10, 4, 4\), but the teacher's 'stage2.0' is "
-            r"\(16, 12, 4, 4\)",
         ),
         (
             LayerPair("stage1.1", GUIDE, regressor=Regressor(4, 12)),
@@ -430,10 +395,6 @@ def run(guided: LayerPair) -> None:
         (
             LayerPair(GUIDED, "head", regressor=Regressor(6, 3)),
             r"turns 'stage2.2' into \(16, 3, 4, 4\), but the teacher's 'head' is \(16, 3\)",
-        ),
-        (
-            LayerPair("head", GUIDE, loss=attention_transfer_loss),
-            r"student_features must have the shape \(batch, channels, height, width\)",
         ),
     ],
 )
@@ -495,12 +456,8 @@ def two_stages(folder: Path | None) -> tuple[FitNet, list[float]]:
 @pytest.mark.parametrize(
     "stops",
     [
-        [(0, "hint")],
         [(4, "hint")],
-        [(8, "hint")],
-        [(0, "soft")],  # between the stages
-        [(4, "soft")],
-        [(7, "hint"), (0, "soft"), (5, "soft"), ()],
+        [(7, "hint"), (0, "soft"), (5, "soft"), ()],  # 0: between the stages
     ],
 )
 def test_interrupted_and_resumed_ends_with_the_same_bits(

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from kdhelpers.data.batching import Batch, Views, batches
 from kdhelpers.evaluation import evaluating, predict
 from kdhelpers.objectives.distillation import Distillation
-from kdhelpers.objectives.objective import Supervised
 from kdhelpers.objectives.teacher import ShuffledTeacher, Teacher, fingerprint
 from kdhelpers.training.fit import fit
 
@@ -147,16 +146,3 @@ def test_the_view_is_that_of_the_batch() -> None:
     for batch in batches(train, 7, seed=1, views=views):
         for logits, view in zip(ask(batch), batch.view, strict=True):
             assert torch.isclose(tables[view], logits).all(1).any()
-
-
-def test_a_student_learns_less_from_it_than_from_the_true_teacher() -> None:
-    train, teacher = split(200), Small(width=8)
-    options: dict[str, Any] = dict(epochs=5, batch_size=20, lr=0.01, **RUN)
-    fit(teacher, Supervised(), train, **options)
-    losses = []
-    for kind in (Teacher, ShuffledTeacher):
-        student = Small(seed=1)
-        fit(student, Distillation(kind(teacher), alpha=1.0), train, **options)
-        logits = predict(student, train)
-        losses.append(torch.nn.functional.cross_entropy(logits, train.labels).item())
-    assert losses[0] < 0.5 * losses[1]

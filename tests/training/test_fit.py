@@ -1,7 +1,6 @@
 """The one loop: it learns, gives the same bits again, and tells what it does."""
 
 import ctypes
-import math
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -306,25 +305,19 @@ def test_steps_are_rounded_to_whole_epochs(steps: int, epochs: int) -> None:
     ("change", "message"),
     [
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"epochs": 1.5}, "epochs must be a whole number, got 1.5"),
         ({"steps": 3}, "give epochs or steps, not both: 1 and 3"),
         ({"epochs": 0, "steps": -3}, "steps must be at least 0, got -3|epochs must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"batch_size": 32.0}, "batch_size must be a whole number, got 32.0"),
-        *(({"lr": lr}, "lr must be a number from 1e-30 to") for lr in (0, math.nan, math.inf, "1")),
-        *(({"ema": ema}, "ema must be a number from 0 to 0.99") for ema in (-0.1, 1, math.nan)),
+        ({"lr": 0}, "lr must be a number from 1e-30 to"),
+        ({"ema": 1}, "ema must be a number from 0 to 0.99"),
         ({"optimizer": "sgd"}, "optimizer must be a function, called as optimizer"),
         ({"schedule": 3}, "schedule must be a function, called as schedule"),
-        ({"views": 3}, "views must be a Views, got 3"),
         ({"checkpoint_interval": -1}, "checkpoint_interval must be a number from 0"),
-        ({"checkpoint_dir": 3}, "checkpoint_dir must be a str or Path, got 3"),
         ({"device": "gpu"}, "device must be auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
-        ({"device": "cuda:x"}, "device must be"),
         ({"device": "cuda:99"}, "this machine has no device 'cuda:99'"),
         ({"precision": "fp16"}, "precision 'fp16' needs a GPU"),
         ({"precision": "fp8"}, "precision must be one of fp32, bf16, fp16, got 'fp8'"),
         ({"devices": 0}, "devices must be at least 1, got 0"),
-        ({"devices": 1.5}, "devices must be a whole number, got 1.5"),
         ({"devices": 10**6}, "devices=1000000, but this machine has .* processor cores"),
     ],
 )
@@ -357,11 +350,7 @@ class Flat(Small):
         (Small(), {"fabric": 3}, "fabric must be a launched Fabric, got 3"),
         (Small().requires_grad_(False), {}, "no parameter to train"),
         (Small(classes=2), {}, "labels run from 0 to 2, but the student has 2 classes"),
-        (
-            Small(),
-            {"validation": split(classes=4)},
-            "labels run from 0 to 3, but",
-        ),
+        (Small(), {"validation": split(classes=4)}, "labels run from 0 to 3, but"),
         (Small(), {"train": replace(split(), labels=split().labels - 1)}, "start at 0, got -1"),
         (Small(classes=4), {"objective": Distillation(Small())}, "shape"),
         (kd.build("mnist_cnn_student"), {}, r"takes images \[B, 1, 28, 28\], got \[2, 1, 8"),
