@@ -66,15 +66,15 @@ def logits_of(answer: Any) -> Tensor:
     """
     if isinstance(answer, Tensor):
         return answer
-    found = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
-    if found is None and isinstance(answer, tuple | list) and answer:
+    found: Any = getattr(answer, "logits", None)
+    if isinstance(answer, Mapping):
+        found = answer.get("logits")
+    elif found is None and isinstance(answer, tuple | list) and answer:
         found = answer[0]
+    if isinstance(found, Tensor):
+        return found
     told = "a network must return logits, alone, first of several, or as 'logits'"
-    require(
-        isinstance(found, Tensor), f"{told}, got {short_repr(answer)}; wrap it in one that does."
-    )
-    logits: Tensor = found
-    return logits
+    raise ValueError(f"{told}, got {short_repr(answer)}; wrap it in one that does.")
 
 
 @contextmanager
