@@ -135,7 +135,7 @@ def test_a_hostile_checkpoint_is_refused_is_not_run_and_changes_nothing(what: st
     before = weights(student)
     with pytest.raises(CheckpointError) as refused:
         trained(student, epochs=2)
-    reason = ("cannot be read as a checkpoint", "delete it") if what in UNREADABLE else ()
+    reason = ("cannot be read as a checkpoint", "move the file away") if what in UNREADABLE else ()
     assert_one_sentence(str(refused.value), "'run.pt'", *reason)
     assert nothing_ran()
     assert same(before, weights(student))
