@@ -135,10 +135,11 @@ def misleading_bars(values: Mapping[str, float], *, title: str = "") -> tuple[Fi
     axes = figure.subplots()
     colours = [DISTILLED if height == high else NEUTRAL for height in heights]
     axes.bar(list(values), heights, color=colours, width=0.65)
-    axes.set(ylim=(low - 0.1 * span, high + 0.08 * span), xlabel="method", ylabel="accuracy (%)")
+    bottom, top = low - 0.1 * span, high + 0.08 * span
+    axes.set(ylim=(bottom, top), xlabel="method", ylabel="accuracy (%)")
     axes.set_title(title)
     named = [f"{name} {height:.2f}" for name, height in zip(values, heights, strict=True)]
-    return figure, (
-        f"{title + ': ' if title else ''}Bars of accuracy in %, {listed(named)}, on an axis that "
-        f"begins just below the smallest, at {low - 0.1 * span:.2f}, so that their lengths mislead."
+    return figure, (  # as much as the eye sees: the flaw is for the reader to find
+        f"{title + ': ' if title else ''}Bars of accuracy in %, {listed(named)}, on an axis from "
+        f"{bottom:.2f} to {top:.2f}."
     )

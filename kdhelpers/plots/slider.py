@@ -65,23 +65,18 @@ class Slider:
             description=self.label,
             continuous_update=False,
         )
-        image = ipywidgets.Image(format="png")
-        # As wide as it was drawn: a box would stretch it to the cell's width, which blurs it.
-        image.layout = ipywidgets.Layout(max_width="100%", height="auto", align_self="flex-start")
+        shown = ipywidgets.HTML()  # an ipywidgets.Image would have no alternative text
 
         def redraw(change: dict[str, Any]) -> None:
-            png = self._picture(change["new"]).png
-            image.layout.width = f"{int.from_bytes(png[16:20])}px"  # from the header of the PNG
-            image.value = png
+            shown.value = self._picture(change["new"]).html
 
         redraw({"new": self.value})
         slider.observe(redraw, names="value")
-        return ipywidgets.VBox([slider, image])
+        return ipywidgets.VBox([slider, shown])
 
-    def _repr_mimebundle_(self, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        still, metadata = self._picture(self.value)._repr_mimebundle_()
+    def _repr_mimebundle_(self, **arguments: Any) -> dict[str, Any]:
         try:
             alive = self.widget()._repr_mimebundle_(**arguments)
         except Exception:  # no ipywidgets, or no kernel to talk to: the figure says it too
             alive = {}
-        return {**alive, **still}, metadata
+        return {**alive, **self._picture(self.value)._repr_mimebundle_()}

@@ -163,5 +163,5 @@ WORDS = {
     "power_curve": "0.3 points 10 % to 90 %, 80 % with 32 pairs or more; 0.1 points 5 % to 20 %, "
     "80 % with none",
     "misleading_bars": "Dynamic temperature wins: | fixed T 98.01, dynamic T 98.12 and linear "
-    "98.03 | 98.00,",
+    "98.03, on an axis from 98.00 to 98.13.",
 }

@@ -245,6 +245,7 @@ def test_the_misleading_bars_mislead() -> None:
     best = [to_hex(bar.get_facecolor()).upper() == plots.DISTILLED for bar in axes.patches]
     assert best == [False, True, False]
     assert axes.get_title() == "Dynamic temperature wins"
+    assert "mislead" not in shown.DRAW["misleading_bars"]().alt, "it would give the answer away"
 
 
 def test_a_fourth_line_is_drawn_like_the_first() -> None:

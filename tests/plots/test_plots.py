@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Callable
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -140,14 +141,20 @@ def test_gains_of_zero_equal_bars_and_perfect_matrices_are_drawn() -> None:
 # -- a picture ------------------------------------------------------------------------------------
 
 
-def test_jupyter_gets_a_png_with_alternative_text() -> None:
-    for picture in (plots.alpha_temperature_grid(GAINS), plots.Picture(Figure(), "an empty sheet")):
-        shown, metadata = DisplayFormatter().format(picture)
-        content = shown["image/png"]
-        png = base64.b64decode(content) if isinstance(content, str) else content
-        assert Image.open(io.BytesIO(png)).format == "PNG"
-        assert metadata["image/png"]["alt"] == picture.alt
+def test_jupyter_gets_the_same_image_twice_with_the_alternative_text() -> None:
+    quoted = plots.Picture(Figure(), 'an "empty" sheet, 0 < 1')
+    for picture in (plots.alpha_temperature_grid(GAINS), quoted):
+        shown, _ = DisplayFormatter().format(picture)
         assert shown["text/plain"] == picture.alt == repr(picture)
+        (image,) = ElementTree.fromstring(f"<p>{shown['text/html'][:-1]}/></p>")
+        assert image.get("alt") == picture.alt
+        kind, _, content = image.get("src").partition(",")
+        assert kind == "data:image/webp;base64"
+        pixels = [
+            np.asarray(Image.open(io.BytesIO(base64.b64decode(each))).convert("RGB"))
+            for each in (shown["image/png"], content)
+        ]
+        assert np.array_equal(*pixels)
 
 
 WRONG = (
