@@ -31,7 +31,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -215,7 +214,7 @@ def main() -> None:
     if len(split) < BATCH_SIZE:
         parser.error(f"--images {arguments.images} do not fill one batch of {BATCH_SIZE}")
     used = len(split) // BATCH_SIZE * BATCH_SIZE  # whole batches only: all loops do the same steps
-    split = replace(split, images=split.images[:used], labels=split.labels[:used])
+    split = split.select(range(used))
     teacher = Teacher(models.build("cnn_teacher", seed=1), cache=True)
     loops: dict[str, Callable[[], float]] = {
         "tutorial": lambda: tutorial(name, split, device, arguments.workers),

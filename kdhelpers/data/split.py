@@ -1,8 +1,10 @@
 """Images and labels in memory, in the order that their indices name for good."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,16 +17,49 @@ from kdhelpers._values import check_int, is_number, require, short_repr
 LARGEST_MEAN = 1e6
 
 
+class _Source:
+    """The images that the indices of a split and of its subsets count in."""
+
+    def __init__(self, images: Tensor) -> None:
+        self.images: Tensor | None = images
+
+    @cached_property
+    def fingerprint(self) -> str:
+        assert self.images is not None
+        _tensors.check_readable(self.images, name="images")
+        digest = hashlib.sha256(f"{self.images.dtype} {tuple(self.images.shape)}".encode())
+        digest.update(np.ascontiguousarray(self.images.cpu().numpy()).data)
+        return digest.hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another process with a few of many images: not the many."""
+        told = (
+            {} if self.images is None or self.images.is_meta else {"fingerprint": self.fingerprint}
+        )
+        return self.__dict__ | told | {"images": None}
+
+
+class _Rows(NamedTuple):
+    """Where the images of a split come from; it holds for these very images only."""
+
+    images: Tensor
+    indices: Tensor
+    source: _Source
+    at: Tensor | None  # rows of the source's images; None for all of them
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Images uint8 [N, C, H, W] with labels int64 [N], and how their pixels are normalised.
 
     `mean` and `std` (one value a channel, pixels scaled to 0..1) come from the training images,
-    also in the validation and test splits. `classes` names the labels.
+    also in the validation and test splits. `classes` names the labels. `indices`, int64 [N], is
+    each sample's place in the data set that it comes from (default 0 to N - 1): `take` and `select`
+    keep it, and `replace(split, images=…)` makes a data set of its own, counted anew.
 
     Raises:
-        ValueError: other tensors, images and labels that differ in number or device, or a mean
-            and deviation that are no finite numbers.
+        ValueError: other tensors, images, labels and indices that differ in number or device, or a
+            mean and deviation that are no finite numbers.
     """
 
     images: Tensor
@@ -32,6 +67,8 @@ class Split:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     classes: tuple[str, ...]
+    indices: Tensor = None  # type: ignore[assignment]  # always a tensor once it is made
+    _rows: _Rows | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _tensors.check_dense(self.images, name="images")
@@ -54,6 +91,23 @@ class Split:
             fits = isinstance(values, tuple | list) and all(map(right, values))
             fits = fits and (name == "classes" or len(values) == self.images.shape[1])
             require(fits, f"{name} must be {what}, got {short_repr(values)}.")
+        self._count()
+
+    def _count(self) -> None:
+        """Set `indices` and where they count."""
+        rows, indices, count = self._rows, self.indices, len(self.images)
+        replaced = rows is not None and rows.images is not self.images
+        if indices is None or (replaced and rows is not None and indices is rows.indices):
+            indices = torch.arange(count, device=self.images.device)
+            object.__setattr__(self, "indices", indices)
+        _tensors.check_dense(indices, name="indices")
+        fits = indices.dtype == torch.int64 and indices.shape == (count,)
+        told = f"indices must be int64 [{count}], one for each image"
+        require(fits, f"{told}, got {indices.dtype} {list(indices.shape)}.")
+        _tensors.check_same_device(indices, self.images, name="indices")
+        if rows is None or replaced:
+            rows = _Rows(self.images, indices, _Source(self.images), None)
+        object.__setattr__(self, "_rows", rows._replace(indices=indices))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -65,10 +119,41 @@ class Split:
             ValueError: this machine has no such device.
         """
         device = _tensors.check_device(device, meta=True)
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+        images, labels, indices = (
+            each.to(device) for each in (self.images, self.labels, self.indices)
+        )
+        rows = self._come_from._replace(images=images, indices=indices)
+        kept = rows if rows.at is not None else None  # a whole split looks at its images again
+        return replace(self, images=images, labels=labels, indices=indices, _rows=kept)
+
+    def select(self, rows: Tensor | Sequence[int]) -> "Split":
+        """The samples at `rows`, positions [M] or a mask [N], with their `indices`.
+
+        Raises:
+            ValueError: `rows` is neither, or beyond the split.
+        """
+        try:
+            at = torch.arange(len(self))[torch.as_tensor(rows).cpu()]
+            require(at.ndim == 1, "it has other dimensions")
+        except (IndexError, TypeError, RuntimeError, ValueError) as error:
+            wanted = f"positions from 0 to {len(self) - 1} or a mask [{len(self)}]"
+            raise ValueError(f"rows must be {wanted}, got {short_repr(rows)}: {error}.") from error
+        chosen = at.to(self.images.device)
+        images, indices = self.images[chosen], self.indices[chosen]
+        mine = self._come_from
+        at = at if mine.at is None else mine.at[at]
+        return replace(
+            self, images=images, labels=self.labels[chosen], indices=indices,
+            _rows=_Rows(images, indices, mine.source, at),
+        )  # fmt: skip
+
+    @property
+    def _come_from(self) -> _Rows:
+        assert self._rows is not None
+        return self._rows
 
     def take(self, count: int, *, seed: int = 0) -> "Split":
-        """`count` samples, as evenly over the classes as they come; `take(50)` lies in `take(100)`.
+        """`count` samples, as evenly over the labels as they come; `take(50)` lies in `take(100)`.
 
         Raises:
             ValueError: `count` is not between 1 and the size of the split, or `seed` is no whole
@@ -78,11 +163,10 @@ class Split:
         order = torch.randperm(len(self), generator=generator(seed))
         shuffled = self.labels.cpu()[order]
         rank = torch.zeros_like(shuffled)  # how many of its class came before it
-        for label in range(len(self.classes)):
+        for label in shuffled.unique():
             members = shuffled == label
             rank[members] = torch.arange(int(members.sum()))
-        chosen = order[torch.argsort(rank, stable=True)[:count]].to(self.images.device)
-        return replace(self, images=self.images[chosen], labels=self.labels[chosen])
+        return self.select(order[torch.argsort(rank, stable=True)[:count]])
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 images [B, C, H, W] as float32, each channel with mean 0 and deviation 1."""
@@ -102,3 +186,20 @@ class Split:
         digest.update(np.ascontiguousarray(self.images.cpu().numpy()).data)
         digest.update(np.ascontiguousarray(self.labels.cpu().numpy()).data)
         return digest.hexdigest()
+
+    @cached_property
+    def source_fingerprint(self) -> str:
+        """SHA-256 of all images that `indices` count in: the same for a split and its subsets.
+
+        It is of the pixels alone, so it is the same on every machine; labels, mean and deviation
+        may change.
+
+        Raises:
+            ValueError: the images were changed in place since the subset was taken.
+        """
+        images, _, source, at = self._come_from
+        if at is not None and source.images is not None:
+            unchanged = torch.equal(source.images[at.to(source.images.device)].cpu(), images.cpu())
+            told = "the images were changed in place after this subset was taken"
+            require(unchanged, f"{told}; take it again, or replace(split, images=…).")
+        return source.fingerprint

@@ -1,5 +1,6 @@
 """Data sets in memory: splits, statistics, enlarging, views and batches."""
 
+import pickle
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -161,7 +162,65 @@ def test_transfer_sets_are_balanced_and_smaller_ones_lie_in_larger_ones(
 
 def test_a_rare_class_is_taken_whole_and_the_others_share_the_rest() -> None:
     split = replace(random_split(40), labels=torch.tensor([0] * 3 + [1] * 37))
-    assert torch.bincount(split.take(20).labels).tolist() == [3, 17]
+    for classes in (split.classes, (), ("a",)):  # names say nothing about the labels
+        taken = replace(split, classes=classes).take(20)
+        assert torch.bincount(taken.labels).tolist() == [3, 17]
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_every_subset_knows_where_each_image_comes_from(given_data: st.DataObject) -> None:
+    """Whatever is selected from what: the indices find each image and label in the first split."""
+    whole = random_split(12)
+    part, told = whole, {whole.source_fingerprint}
+    for _ in range(given_data.draw(st.integers(1, 3))):
+        way = given_data.draw(st.sampled_from(["take", "positions", "mask", "to", "replace"]))
+        if way == "take":
+            part = part.take(given_data.draw(st.integers(1, len(part))), seed=1)
+        elif way == "positions":
+            places = st.lists(st.integers(0, len(part) - 1), min_size=1, max_size=5)
+            part = part.select(given_data.draw(places))
+        elif way == "mask":
+            part = part.select(torch.arange(len(part)) % 3 != 1)
+        elif way == "to":
+            part = part.to("cpu")
+        else:
+            part = replace(part, labels=part.labels.clone(), std=part.std, mean=(0.1, 0.2, 0.3))
+        told |= {part.source_fingerprint, pickle.loads(pickle.dumps(part)).source_fingerprint}
+    assert torch.equal(part.images, whole.images[part.indices])
+    assert torch.equal(part.labels, whole.labels[part.indices])
+    assert len(told) == 1
+
+
+def test_other_images_are_a_data_set_of_their_own() -> None:
+    whole = random_split(12)
+    part = whole.take(5)
+    for changed in (
+        replace(part, images=part.images.flip(0)),
+        replace(part, images=part.images[:3], labels=part.labels[:3]),
+        replace(whole, images=255 - whole.images),
+    ):
+        assert torch.equal(changed.indices, torch.arange(len(changed)))
+        assert changed.source_fingerprint != whole.source_fingerprint
+        assert changed.select([1, 0]).source_fingerprint == changed.source_fingerprint
+    part.images[0] ^= 1
+    with pytest.raises(ValueError, match="changed in place"):
+        _ = part.to("cpu").source_fingerprint
+    counted = replace(whole, indices=torch.arange(12) + 7)
+    assert counted.select([3]).indices.tolist() == [10]
+    for wrong in (torch.arange(11), torch.arange(12.0), [0] * 12):
+        with pytest.raises(ValueError, match=r"indices must be"):
+            replace(whole, indices=wrong)
+    for rows in ([12], torch.ones(3, dtype=torch.bool), [[0, 1]], [0.5], "all"):
+        with pytest.raises(ValueError, match=r"rows must be positions from 0 to 11 or a mask"):
+            whole.select(rows)
+
+
+def test_a_subset_travels_without_the_images_that_it_was_taken_from() -> None:
+    whole = random_split(400)
+    part = whole.take(4)
+    assert len(pickle.dumps(part)) < whole.images.nbytes / 2
+    assert pickle.loads(pickle.dumps(part)).select([1]).indices.item() == part.indices[1]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -198,7 +257,10 @@ def test_the_fingerprint_changes_with_any_pixel_label_or_statistic_and_nothing_e
 
 def test_a_split_moves_to_a_device_with_all_its_tensors() -> None:
     moved = random_split(5).to("meta")
-    assert {moved.images.device.type, moved.labels.device.type} == {"meta"}
+    tensors = (moved.images, moved.labels, moved.indices)
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    with pytest.raises(ValueError, match="meta"):
+        _ = moved.source_fingerprint
     assert moved.classes == ("a", "b", "c", "d")
 
 
