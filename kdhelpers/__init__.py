@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kdhelpers.objectives.distillation import Distillation, Faded
     from kdhelpers.objectives.hints import Hint, LayerPair, WithFeatures, regressor_between
     from kdhelpers.objectives.objective import Objective, Supervised
+    from kdhelpers.objectives.recorded import RecordedTeacher
     from kdhelpers.objectives.teacher import ShuffledTeacher, Teacher
     from kdhelpers.stats import tables
     from kdhelpers.training import optimizers
@@ -43,6 +44,7 @@ __all__ = [
     "LayerPair",
     "Objective",
     "Recipe",
+    "RecordedTeacher",
     "ShuffledTeacher",
     "Supervised",
 ]
@@ -68,6 +70,7 @@ _WHERE = {
     "objectives.distillation": ("Distillation", "Faded"),
     "objectives.hints": ("Hint", "LayerPair", "WithFeatures", "regressor_between"),
     "objectives.objective": ("Objective", "Supervised"),
+    "objectives.recorded": ("RecordedTeacher",),
     "objectives.teacher": ("ShuffledTeacher", "Teacher"),
     "training.fit": ("fit",),
     "training.many": ("fit_many", "run_arms"),

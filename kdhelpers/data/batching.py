@@ -60,6 +60,34 @@ class Views:
         ].permute(0, 3, 1, 2)
 
 
+class Origin:
+    """Which pictures the samples and views of a batch name, and what they are made from.
+
+    Knows the tensor and its version, which counts changes in place: to see that nothing was
+    changed costs a step nothing. What is another tensor is compared with the pictures made anew.
+    """
+
+    def __init__(self, inputs: Tensor, split: Split | None = None, views: Views | None = None):
+        self.inputs, self.version = inputs, _version(inputs)
+        self.split, self.views = split, views
+
+    def shown(self, batch: "Batch") -> bool:
+        inputs = batch.inputs
+        if inputs is self.inputs and _version(inputs) == self.version:
+            return True
+        if self.split is None or not inputs.is_floating_point():
+            return False
+        images = self.split.images[batch.sample]
+        images = self.views(images, batch.view) if self.views is not None else images
+        made, rounding = self.split.normalise(images).to(inputs), torch.finfo(inputs.dtype).eps
+        same = made.shape == inputs.shape
+        return same and torch.allclose(inputs, made, rtol=4 * rounding, atol=4 * rounding)
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
 class Batch(NamedTuple):
     """What a step sees: inputs float32 [B, C, H, W] and, each [B], labels, sample and view.
 
@@ -72,6 +100,11 @@ class Batch(NamedTuple):
     sample: Tensor
     view: Tensor
     share: float = 1.0
+    origin: Origin | None = None
+
+    def is_as_made(self) -> bool:
+        """Whether `inputs` are the pictures of these samples and views, not mixed or changed."""
+        return self.origin is not None and self.origin.shown(self)
 
 
 def batches(
@@ -119,12 +152,12 @@ def batches(
         inputs = inputs.contiguous(memory_format=layout)  # a view comes out channels-last
         parts = (inputs, split.labels[chunk], chunk, chunk_view)
         for whole_batch in zip(*(part.split(batch_size) for part in parts), strict=True):
-            if world_size == 1:
-                yield Batch(*whole_batch)
-            else:
-                own = [tensor[rank::world_size] for tensor in whole_batch]
+            own, share = whole_batch, 1.0
+            if world_size > 1:
+                own = tuple(tensor[rank::world_size] for tensor in whole_batch)
                 share = len(own[0]) * world_size / len(whole_batch[0])
-                yield Batch(*own)._replace(share=share)
+            shown, labels, samples, numbers = own
+            yield Batch(shown, labels, samples, numbers, share, Origin(shown, split, views))
 
 
 def steps_per_epoch(count: int, batch_size: int, world_size: int = 1) -> int:

@@ -21,7 +21,7 @@ from kdhelpers.data.split import Split
 from kdhelpers.evaluation import logits_of
 from kdhelpers.losses.logits import kd_loss
 from kdhelpers.objectives.objective import Objective, Terms, describe
-from kdhelpers.objectives.teacher import AskTeacher, Teacher, fingerprint
+from kdhelpers.objectives.teacher import AskTeacher, Teacher, as_teacher
 from kdhelpers.temperature import Schedule, at
 from kdhelpers.temperature import check as check_temperature
 
@@ -60,7 +60,7 @@ class Distillation(Objective):
         super().__init__()
         check_temperature(temperature)
         check_number(alpha, 0, 1, name="alpha")
-        self.teacher = Teacher.of(teacher)
+        self.teacher = as_teacher(teacher)
         self.temperature = temperature
         self.alpha = alpha
         self.soft_loss = soft_loss
@@ -86,9 +86,9 @@ class Distillation(Objective):
             return {"temperature": float(self.temperature_now())}
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        student_logits = logits_of(student(batch.inputs))
         ask = self._teacher_logits or partial(Teacher.ask, self.teacher.frozen(batch.inputs.device))
-        teacher_logits = ask(batch)
+        teacher_logits = ask(batch)  # first: a student may change its inputs in place
+        student_logits = logits_of(student(batch.inputs))
         given = {"temperature": self.temperature_now(), "labels": batch.labels}
         taken = {name: given[name] for name in self._takes}
         soft = self.soft_loss(student_logits, teacher_logits, **taken)
@@ -100,7 +100,7 @@ class Distillation(Objective):
             **self._temperature_settings(),
             "alpha": float(self.alpha),
             "soft_loss": describe(self.soft_loss),
-            "teacher": fingerprint(self.teacher.model),
+            "teacher": self.teacher.identity(),
         }
 
     def _temperature_settings(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from kdhelpers.evaluation import evaluating, taking
 from kdhelpers.losses.features import hint_loss
 from kdhelpers.models.features import Regressor, capture
 from kdhelpers.objectives.objective import Objective, Terms, describe
-from kdhelpers.objectives.teacher import Teacher, fingerprint
+from kdhelpers.objectives.teacher import Teacher, as_teacher, fingerprint
 
 __all__ = ["Hint", "LayerPair", "WithFeatures", "regressor_between"]
 
@@ -117,7 +117,7 @@ class Hint(Objective):
         pair: the layers, the regressor and the loss.
 
     Raises:
-        ValueError: a teacher that is no network, or a pair that is none.
+        ValueError: a teacher that is or has no network, or a pair that is none.
     Source: Romero et al. 2014, arXiv 1412.6550. Their second stage is
     `Faded(Distillation(teacher, temperature=3, alpha=4 / 13), last=0.25)`: without the T² of our
     soft term, theirs weighs 4 times the hard one at first and as much as it at last.
@@ -126,7 +126,7 @@ class Hint(Objective):
     def __init__(self, teacher: nn.Module | Teacher, pair: LayerPair) -> None:
         super().__init__()
         check_type(pair, LayerPair, name="pair")
-        self.teacher = Teacher.of(teacher)
+        self.teacher = with_layers(teacher)
         self.pair = pair
         self._guides: Guides | None = None
 
@@ -138,18 +138,16 @@ class Hint(Objective):
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
         student = uncompiled(student)
+        guides = (self._guides or self._guides_on(batch.inputs.device))(batch.inputs)
         with capture(student, self.pair.student_layer, stop_at_deepest=True) as own:
             student(batch.inputs)
-        guides = (self._guides or self._guides_on(batch.inputs.device))(batch.inputs)
         return {"hint": self.pair(own[self.pair.student_layer], guides[self.pair.teacher_layer])}
 
     def figures(self) -> dict[str, float]:
         return self.pair.figures()
 
     def settings(self) -> dict[str, Any]:
-        return (
-            super().settings() | self.pair.settings() | {"teacher": fingerprint(self.teacher.model)}
-        )
+        return super().settings() | self.pair.settings() | {"teacher": self.teacher.identity()}
 
 
 class WithFeatures(Objective):
@@ -179,7 +177,7 @@ class WithFeatures(Objective):
         for name, pair in pairs.items():
             check_type(pair, LayerPair, name=name)
         self.objective = objective
-        self.teacher = Teacher.of(teacher)
+        self.teacher = with_layers(teacher)
         self.pairs = pairs
         self._registered = nn.ModuleList(pairs.values())
         self._guides: Guides | None = None
@@ -197,11 +195,11 @@ class WithFeatures(Objective):
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
         pairs, student = self.pairs, uncompiled(student)
+        guides = (self._guides or self._guides_on(batch.inputs.device))(batch.inputs)
         with capture(student, *(pair.student_layer for pair in pairs.values())) as own:
             terms: Terms = self.objective(student, batch)
         if taken := terms.keys() & pairs.keys():
             raise ValueError(f"the objective already has a term {min(taken)!r}; rename the pair.")
-        guides = (self._guides or self._guides_on(batch.inputs.device))(batch.inputs)
         return terms | {
             name: pair(own[pair.student_layer], guides[pair.teacher_layer])
             for name, pair in pairs.items()
@@ -216,7 +214,7 @@ class WithFeatures(Objective):
     def settings(self) -> dict[str, Any]:
         inner = self.objective.settings()
         mine = {"objective": f"{inner['objective']} with features"}
-        mine["features_of"] = fingerprint(self.teacher.model)
+        mine["features_of"] = self.teacher.identity()
         for name, pair in self.pairs.items():
             mine |= {f"{name} {key}": value for key, value in pair.settings().items()}
         return inner | mine
@@ -261,6 +259,14 @@ def regressor_between(
         )
 
 
+def with_layers(teacher: nn.Module | Teacher) -> Teacher:
+    """A teacher that has hidden layers."""
+    found = as_teacher(teacher)
+    told = "recorded answers have no hidden layers to learn from; give the teacher's network"
+    require(found.model is not None, f"{told}.")
+    return found
+
+
 def uncompiled(network: nn.Module) -> nn.Module:
     """The network that `torch.compile` wrapped: compiled code does not call hooks."""
     inner: nn.Module = getattr(network, "_orig_mod", network)
@@ -272,5 +278,5 @@ def _outputs(network: nn.Module, layers: Iterable[str], inputs: Tensor) -> dict[
     network = uncompiled(network)
     device = next((p.device for p in network.parameters()), inputs.device)
     with evaluating(network), capture(network, *layers, stop_at_deepest=True) as features:
-        network(inputs.to(device))
+        network(inputs.to(device, copy=True))  # which a network may change in place
     return features

@@ -3,8 +3,10 @@
 import copy
 import hashlib
 import threading
+import warnings
 from collections.abc import Callable
 from functools import partial
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import torch
@@ -12,12 +14,13 @@ from torch import Tensor, nn
 
 from kdhelpers import _tensors
 from kdhelpers._random import generator, mixed_seed
-from kdhelpers._values import check_type
+from kdhelpers._values import check_type, require, short_repr
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import logits_of, precision_of, predict, set_to_eval
 
 AskTeacher = Callable[[Batch], Tensor]
+ASKED = 8  # images that tell teachers apart whose weights cannot be seen
 
 
 class Teacher:
@@ -27,10 +30,12 @@ class Teacher:
     does the work (one for each thread, so students that train at the same time may share a
     `Teacher`). Logits are kept for every (sample, view) of a split, under a key made of the
     teacher's weights, the data and the views, so neither shuffling nor another data set nor
-    further training of the teacher can misalign them.
+    further training of the teacher can misalign them. Pictures that an objective has mixed or
+    changed are not looked up: the network is asked about them.
 
     Args:
-        model: the network, logits [B, C] from images [B, channels, H, W].
+        model: the network, logits [B, C] from images [B, channels, H, W]. It may hold what is no
+            weight, such as a session of ONNX Runtime, which then is not copied.
         cache: True keeps logits, False asks the network at every step, None (default) keeps
             them where it saves work: if there are no more views than epochs.
 
@@ -38,8 +43,12 @@ class Teacher:
         ValueError: `model` is no network, or `cache` none of the three.
     """
 
+    model: nn.Module | None  # None: there are answers only
+
     def __init__(self, model: nn.Module, *, cache: bool | None = None) -> None:
-        check_type(model, nn.Module, name="the teacher")
+        remedy = "wrap a function or a session in one, and several networks in one that averages"
+        told = f"the teacher must be a Module, got {short_repr(model)}; {remedy}."
+        require(isinstance(model, nn.Module), told)
         check_type(cache, bool, type(None), name="cache")
         self.model = model
         self.cache = cache
@@ -53,13 +62,19 @@ class Teacher:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state | {"_lock": threading.RLock(), "_copies": threading.local()}
 
-    @classmethod
-    def of(cls, teacher: "nn.Module | Teacher") -> "Teacher":
-        """`teacher` itself where it is one, else a new one around the network.
+    def identity(self, train: Split | None = None) -> str:
+        """SHA-256 of what makes this teacher: the network's structure and weights.
 
-        It is no module, so its weights are not among those of an objective that holds it.
+        Where it has none, or holds what is neither weight nor setting (a session, an array), its
+        rounded answers to a few images of `train` are told, too.
         """
-        return teacher if isinstance(teacher, Teacher) else cls(teacher)
+        weights = fingerprint(self._network())
+        if train is None or not _is_opaque(self._network()):
+            return weights
+        few = train.select(range(min(ASKED, len(train))))
+        answers = self.logits(few)
+        rounded = (100 * answers / answers.abs().max().clamp(min=1e-30)).round().cpu()
+        return hashlib.sha256(f"{weights} {rounded.tolist()}".encode()).hexdigest()
 
     def prepare(self, train: Split, views: Views, epochs: int) -> "AskTeacher":
         """The function that gives the logits [B, C] of each batch of `train`, on its device.
@@ -69,28 +84,43 @@ class Teacher:
         each other's logits.
 
         Raises:
-            ValueError: a network without weights, or one that does not take the images.
+            ValueError: a network that does not take the images, or answers that lack some of them.
         """
-        device = train.images.device
         wanted = len(views) <= epochs if self.cache is None else self.cache
         if not wanted:
-            return partial(self.ask, self.frozen(device))
-        with self._lock:
-            weights = fingerprint(self.model)
-            key = (weights, train.fingerprint, views)
-            if key not in self._tables:
-                self._tables[key] = _every_view(self.frozen(device, weights), train, views)
-            return partial(_look_up, self._tables[key].to(device))
+            return partial(self.ask, self.frozen(train.images.device))
+        return LookUp(self.table(train, views), self)
 
-    def frozen(self, device: torch.device, weights: str = "") -> nn.Module:
+    def table(self, train: Split, views: Views) -> Tensor:
+        """The logits [views, N, C] of every sample in every view, on the device of `train`."""
+        device = train.images.device
+        with self._lock:
+            key = (self.identity(train), train.fingerprint, views)
+            if key not in self._tables:
+                network = self.frozen(device)
+                each = [predict(network, train, views=views, view=v) for v in range(len(views))]
+                self._tables[key] = torch.stack(each)
+            return self._tables[key].to(device)
+
+    def logits(self, split: Split, *, views: Views | None = None, view: int = 0) -> Tensor:
+        """The logits [N, C] of all images of a split, in view number `view` of `views`.
+
+        Raises:
+            ValueError: as for `prepare`, or views that have no such view.
+        """
+        return predict(self.frozen(split.images.device), split, views=views, view=view)
+
+    def frozen(self, device: torch.device) -> nn.Module:
         """This thread's copy of the network as it is now: on the device, in eval mode.
 
-        `weights` is its fingerprint, from whoever has it already.
+        Raises:
+            ValueError: there is no network.
         """
+        network = self._network()
         with self._lock:
-            key = (weights or fingerprint(self.model), device)
-            if getattr(self._copies, "key", None) != key:
-                model = copy.deepcopy(self.model).requires_grad_(False)
+            key = (fingerprint(network), device)
+            if getattr(self._copies, "key", None) != key or _is_opaque(network):
+                model = _copied(network).requires_grad_(False)
                 set_to_eval(model)
                 model.to(device).to(memory_format=torch.channels_last)
                 if (dtype := precision_of(model)) is not torch.float32:
@@ -99,25 +129,102 @@ class Teacher:
             found: nn.Module = self._copies.model
             return found
 
+    def _network(self) -> nn.Module:
+        told = "recorded answers have no network to ask or to look into; give the network itself."
+        require(self.model is not None, told)
+        assert self.model is not None
+        return self.model
+
     @staticmethod
     def ask(model: nn.Module, batch: Batch) -> Tensor:
         """The logits [B, C] of a frozen network for a batch."""
-        with torch.no_grad():
-            return logits_of(model(batch.inputs)).float()
+        with torch.no_grad():  # a copy: networks may change their inputs in place
+            logits = logits_of(model(batch.inputs.clone()))
+        return logits.float().to(batch.inputs.device)
+
+
+def as_teacher(teacher: nn.Module | Teacher) -> Teacher:
+    """`teacher` itself where it is one, else a new one around the network.
+
+    It is no module, so its weights are not among those of an objective that holds it.
+    """
+    return teacher if isinstance(teacher, Teacher) else Teacher(teacher)
+
+
+class LookUp:
+    """The logits of each batch from a table [views, N, C].
+
+    Pictures that are not as `batches` made them are not those of the table.
+    """
+
+    def __init__(self, table: Tensor, teacher: Teacher) -> None:
+        self.table, self.teacher = table, teacher
+        self.network: nn.Module | None = None
+
+    def __call__(self, batch: Batch) -> Tensor:
+        if batch.is_as_made():
+            return self.table[batch.view, batch.sample]
+        if self.network is None:
+            told = "the pictures of this batch were mixed, changed or made by hand"
+            remedy = "mix the answers, or let a Teacher ask its network"
+            known = self.teacher.model is not None
+            require(known, f"{told}, and recorded answers know only the others; {remedy}.")
+            remedy = "Teacher(network, cache=False) saves the table and this warning"
+            told = f"{told}: the teacher's network is asked about them at every step"
+            warnings.warn(f"{told}; {remedy}.", stacklevel=2)
+            self.network = self.teacher.frozen(batch.inputs.device)
+        return Teacher.ask(self.network, batch)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"network": None}
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """A copy that shares what cannot be copied: sessions, handles, locks."""
+    try:
+        return copy.deepcopy(model)
+    except Exception:  # whatever the objects in it raise
+        shared: dict[int, Any] = {}
+        for value in _attributes(model):
+            try:
+                copy.deepcopy(value)
+            except Exception:
+                shared[id(value)] = value
+        return copy.deepcopy(model, shared)
+
+
+_OF_EVERY_MODULE = vars(nn.Module()).keys()
+_TOLD: tuple[type, ...] = (type(None), bool, int, float, complex, str, bytes, nn.Module, type)
+_TOLD += (torch.dtype, torch.device, torch.Size, BuiltinFunctionType)
+
+
+def _attributes(model: nn.Module) -> list[Any]:
+    """What the layers of a network hold besides weights and layers."""
+    return [
+        value
+        for module in model.modules()
+        for name, value in vars(module).items()
+        if name not in _OF_EVERY_MODULE
+    ]
+
+
+def _is_opaque(model: nn.Module) -> bool:
+    """Whether `fingerprint` cannot tell all that the answers depend on."""
+    return not model.state_dict() or not all(map(_is_told, _attributes(model)))
+
+
+def _is_told(value: Any) -> bool:
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(_is_told, value))
+    if isinstance(value, dict):
+        return all(map(_is_told, value.values()))
+    if isinstance(value, FunctionType):
+        return not value.__closure__
+    return isinstance(value, _TOLD)
 
 
 def _cast(dtype: torch.dtype, _model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(tensor.to(dtype) for tensor in inputs)
-
-
-def _every_view(model: nn.Module, train: Split, views: Views) -> Tensor:
-    """Logits [views, N, C] of all samples, in a fixed order and batch size."""
-    each = [predict(model, train, views=views, view=view) for view in range(len(views))]
-    return torch.stack(each)
-
-
-def _look_up(table: Tensor, batch: Batch) -> Tensor:
-    return table[batch.view, batch.sample]
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -163,26 +270,34 @@ class ShuffledTeacher(Teacher):
         ValueError: no network, or a seed that is no whole number from 0.
     """
 
-    def __init__(self, teacher: torch.nn.Module | Teacher, *, seed: int = 0) -> None:
-        super().__init__(teacher.model if isinstance(teacher, Teacher) else teacher, cache=True)
-        if isinstance(teacher, Teacher):
-            self._tables, self._lock = teacher._tables, teacher._lock
+    def __init__(self, teacher: nn.Module | Teacher, *, seed: int = 0) -> None:
         mixed_seed(seed)  # refuses what is none
-        self.seed = seed
+        self.teacher, self.seed = as_teacher(teacher), seed
+        self.model, self.cache = self.teacher.model, True
+
+    def identity(self, train: Split | None = None) -> str:
+        return f"shuffled {self.seed} {self.teacher.identity(train)}"
 
     def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
-        order = torch.randperm(len(train), generator=generator(self.seed, len(train)))
+        return partial(_row, self.table(train, views))  # also for pictures that were changed
+
+    def table(self, train: Split, views: Views) -> Tensor:
+        table = self.teacher.table(train, views)
+        return table[:, self._other(train).to(table.device)]
+
+    def logits(self, split: Split, *, views: Views | None = None, view: int = 0) -> Tensor:
+        logits = self.teacher.logits(split, views=views, view=view)
+        return logits[self._other(split).to(logits.device)]
+
+    def frozen(self, device: torch.device) -> nn.Module:
+        return self.teacher.frozen(device)
+
+    def _other(self, split: Split) -> Tensor:
+        order = torch.randperm(len(split), generator=generator(self.seed, len(split)))
         other = torch.empty_like(order)
         other[order] = order.roll(1)  # one long cycle: no image keeps its own logits
-        return _Elsewhere(super().prepare(train, views, epochs), other.to(train.images.device))
+        return other
 
 
-class _Elsewhere:
-    """Looks up the logits of another image; a class, so that it can travel to other processes."""
-
-    def __init__(self, ask: AskTeacher, other: torch.Tensor) -> None:
-        self.ask = ask
-        self.other = other
-
-    def __call__(self, batch: Batch) -> torch.Tensor:
-        return self.ask(batch._replace(sample=self.other[batch.sample]))
+def _row(table: Tensor, batch: Batch) -> Tensor:
+    return table[batch.view, batch.sample]

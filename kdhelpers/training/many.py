@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kdhelpers._values import check_callable, check_int, check_list, short_repr
-from kdhelpers.data.batching import Batch, Views, batches
+from kdhelpers.data.batching import Batch, Origin, Views, batches
 from kdhelpers.data.split import Split
 from kdhelpers.objectives.distillation import Distillation, Faded
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
@@ -238,7 +238,8 @@ class _Each(Objective):
         logits = stack(batch.inputs).unbind(1)
         images = batch.inputs.chunk(len(logits), 1)
         parts = zip(images, *(tensor.unbind(1) for tensor in batch[1:4]), strict=True)
-        answers = zip(self._all(), logits, (Batch(*part) for part in parts), strict=True)
+        own = (Batch(*part)._replace(origin=Origin(part[0])) for part in parts)
+        answers = zip(self._all(), logits, own, strict=True)
         return _numbered(objective(_Answer(answer), own) for objective, answer, own in answers)
 
     def settings(self) -> dict[str, Any]:

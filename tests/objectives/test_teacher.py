@@ -9,6 +9,7 @@ from small_data import Small, split
 from torch import Tensor, nn
 
 from kdhelpers.data.batching import Batch, Views, batches
+from kdhelpers.data.split import Split
 from kdhelpers.evaluation import evaluating, predict
 from kdhelpers.objectives.distillation import Distillation
 from kdhelpers.objectives.teacher import ShuffledTeacher, Teacher, fingerprint
@@ -35,9 +36,8 @@ class Counting(Small):
         return super().forward(inputs)
 
 
-def whole(count: int) -> Batch:
-    sample = torch.arange(count)
-    return Batch(torch.zeros(count, 1, 8, 8), sample, sample, torch.zeros_like(sample))
+def whole(train: Split) -> Batch:
+    return next(batches(train, len(train)))
 
 
 @pytest.mark.parametrize("views", [Views(), VIEWS])
@@ -126,9 +126,9 @@ def test_the_fingerprint_follows_weights_buffers_and_structure() -> None:
 
 
 def test_every_image_gets_the_logits_of_another_one_by_the_seed() -> None:
-    teacher = Teacher(Small(), cache=True)
+    teacher, train = Teacher(Small(), cache=True), split(30)
     right, wrong, again, other = (
-        each.prepare(split(30), Views(), 5)(whole(30))
+        each.prepare(train, Views(), 5)(whole(train))
         for each in (teacher, *(ShuffledTeacher(teacher, seed=seed) for seed in (0, 0, 1)))
     )
     places = (wrong[:, None] == right[None]).all(2)

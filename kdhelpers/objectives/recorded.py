@@ -1,0 +1,242 @@
+"""A teacher without a network: what it answered before, in a file or in memory."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kdhelpers._files import atomic
+from kdhelpers._values import check_type, require, short_path, short_repr
+from kdhelpers.data.batching import Views
+from kdhelpers.data.split import Split
+from kdhelpers.objectives.teacher import AskTeacher, LookUp, Teacher, as_teacher
+
+FORMAT = 1
+REMEDY = "record them with RecordedTeacher.of(network, split, views=…)"
+
+
+class _Rows(NamedTuple):
+    """Logits float32 [views, M, C] of the samples `indices` [M], ascending, of a data set."""
+
+    indices: Tensor
+    logits: Tensor
+
+
+class RecordedTeacher(Teacher):
+    """A `Teacher` from logits that were computed before, by whatever network or service.
+
+        recorded = RecordedTeacher.of(teacher, digits.train, digits.test)
+        recorded.save("teacher.npz", network="mnist_cnn_teacher")
+        objective = Distillation(RecordedTeacher.load("teacher.npz"))
+
+    It knows pictures by their content and place (`Split.source_fingerprint` and `indices`), so it
+    serves every subset of a split that it holds, in any order. It has no network: hidden layers
+    and pictures that an objective changes are refused.
+
+    Args:
+        logits: for each split its logits, [N, C] or [views, N, C], as a tensor, a NumPy array or
+            lists; all of the same classes. Log-probabilities are logits, too.
+        views: those that the answers are for (see `Views`); default the pictures as they are.
+
+    Raises:
+        ValueError: logits of another shape or that are not finite numbers, or no split.
+    """
+
+    def __init__(self, logits: Mapping[Split, Any], *, views: Views | None = None) -> None:
+        check_type(logits, Mapping, name="the logits by split")
+        check_type(views, Views, type(None), name="views")
+        require(logits, "there are no answers; give at least one split.")
+        self.model, self.cache, self.views = None, True, views or Views()
+        self.provenance: dict[str, Any] = {}
+        self._rows: dict[str, _Rows] = {}
+        for split, answers in logits.items():
+            check_type(split, Split, name="split")
+            values = _logits(answers, views=len(self.views), count=len(split))
+            self._add(split.source_fingerprint, split.indices.cpu(), values)
+
+    @classmethod
+    def from_logits(cls, logits: Any, split: Split, *, views: Views | None = None) -> Self:
+        """The answers for one split: `RecordedTeacher({split: logits})`."""
+        check_type(split, Split, name="split")
+        return cls({split: logits}, views=views)
+
+    @classmethod
+    def of(cls, teacher: nn.Module | Teacher, *splits: Split, views: Views | None = None) -> Self:
+        """Ask a network, or another `Teacher`, about all images of some splits.
+
+        Raises:
+            ValueError: no network, no split, or images that the network does not take.
+        """
+        asked, wanted = as_teacher(teacher), views or Views()
+        for split in splits:
+            check_type(split, Split, name="split")
+        numbers = range(len(wanted))
+        answers = {
+            split: torch.stack([asked.logits(split, views=wanted, view=v) for v in numbers])
+            for split in splits
+        }
+        return cls(answers, views=views)
+
+    def save(self, path: str | Path, **provenance: Any) -> None:
+        """Write all answers, rounded to half precision, as one compressed file of NumPy's (.npz).
+
+        Args:
+            provenance: what a reader should know of the teacher, kept as JSON; a loaded teacher
+                has it as its attribute `provenance`.
+
+        Raises:
+            ValueError: logits beyond 65,504, or provenance that is no JSON.
+            OSError: the file cannot be written.
+        """
+        check_type(path, str, Path, name="path")
+        arrays: dict[str, np.ndarray] = {}
+        for number, (indices, logits) in enumerate(self._rows.values()):
+            half = logits.half()
+            require(half.isfinite().all(), "half precision ends at 65,504: scale the logits.")
+            arrays[f"indices_{number}"] = np.diff(indices.numpy(), prepend=0)  # packs to nothing
+            arrays[f"logits_{number}"] = half.numpy()
+        views = {"flip": self.views.flip, "shift": self.views.shift}
+        about = {"format": FORMAT, "views": views, "splits": list(self._rows)}
+        try:
+            text = json.dumps(about | {"provenance": self.provenance | provenance})
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"provenance must be plain values for JSON: {error}.") from error
+        with atomic(Path(path)) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, about=np.array(text), **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: str | Path, *, sha256: str = "") -> Self:
+        """The teacher that `save` wrote.
+
+        Args:
+            sha256: its `identity()`, if it must be this one and no other.
+
+        Raises:
+            ValueError: the file is damaged, was not written by `save`, or holds other answers.
+            OSError: it is missing or may not be read.
+        """
+        check_type(path, str, Path, name="path")
+        told = short_path(path)
+        require(not Path(path).exists() or Path(path).is_file(), f"{told} is no file.")
+        loaded = cls.__new__(cls)
+        try:
+            loaded._read(Path(path))
+        except OSError:
+            raise
+        except Exception as error:
+            reason = error if type(error) is ValueError else type(error).__name__
+            told = f"{told} cannot be read as recorded answers ({reason})"
+            raise ValueError(f"{told}; get it, or record it, anew.") from error
+        found = loaded.identity()
+        require(sha256 in ("", found), f"{told} holds the answers {found}, not {sha256}.")
+        return loaded
+
+    def _read(self, path: Path) -> None:
+        with np.load(path, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            require(about["format"] == FORMAT, "written by another version")
+            self.views, self.provenance = Views(**about["views"]), dict(about["provenance"])
+            self.model, self.cache, self._rows = None, True, {}
+            for number, source in enumerate(about["splits"]):
+                steps = torch.from_numpy(file[f"indices_{number}"])
+                require(steps.dtype == torch.int64 and steps.ndim == 1, "its indices are not whole")
+                values = file[f"logits_{number}"]
+                logits = _logits(values, views=len(self.views), count=len(steps))
+                self._add(str(source), steps.cumsum(0), logits)
+            require(self._rows, "it holds no split")
+
+    def _add(self, source: str, indices: Tensor, logits: Tensor) -> None:
+        if source in self._rows:
+            indices = torch.cat([self._rows[source].indices, indices])
+            logits = torch.cat([self._rows[source].logits, logits], 1)
+        classes = {logits.shape[2], *(rows.logits.shape[2] for rows in self._rows.values())}
+        told = f"the answers must be for the same classes, got {sorted(classes)} of them"
+        require(len(classes) == 1, f"{told}; give all splits the columns of all classes.")
+        distinct, first = np.unique(indices.numpy(), return_index=True)
+        self._rows[source] = _Rows(torch.from_numpy(distinct), logits[:, first].contiguous())
+
+    @cached_property
+    def _identity(self) -> str:
+        digest = hashlib.sha256(repr(self.views).encode())
+        for source in sorted(self._rows):
+            indices, logits = self._rows[source]
+            digest.update(f"{source} {tuple(logits.shape)}".encode())
+            digest.update(indices.numpy().tobytes())
+            digest.update(logits.numpy().tobytes())
+        return digest.hexdigest()
+
+    def identity(self, train: Split | None = None) -> str:
+        """SHA-256 of all answers, and of what they are for."""
+        return self._identity
+
+    def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
+        return LookUp(self.table(train, views), self)
+
+    def table(self, train: Split, views: Views) -> Tensor:
+        """The logits [views, N, C] of every sample in every view, on the device of `train`.
+
+        Raises:
+            ValueError: a split, a view or a sample that they lack.
+        """
+        check_type(train, Split, name="split")
+        rows = self._rows.get(train.source_fingerprint)
+        held = ", ".join(f"{each.logits.shape[1]:,}" for each in self._rows.values())
+        told = f"the recorded answers are for other pictures ({held} of them) than this split's"
+        require(rows is not None, f"{told}; {REMEDY}.")
+        assert rows is not None
+        numbers = [self._number_of(views, view) for view in range(len(views))]
+        wanted = train.indices.cpu()
+        at = torch.searchsorted(rows.indices, wanted).clamp(max=len(rows.indices) - 1)
+        missing = wanted[rows.indices[at] != wanted].tolist()
+        told = f"the recorded answers lack {len(missing):,} of these {len(wanted):,} pictures"
+        require(not missing, f"{told}, such as number {missing[:1]}; {REMEDY}.")
+        return rows.logits[numbers][:, at].to(train.images.device)
+
+    def _number_of(self, views: Views, view: int) -> int:
+        """The number that a view has among those held."""
+        side, mine = 2 * views.shift + 1, 2 * self.views.shift + 1
+        mirrored, place = divmod(view, side**2)
+        down, right = divmod((place + side**2 // 2) % side**2, side)
+        down, right = down - views.shift + self.views.shift, right - views.shift + self.views.shift
+        held = mirrored <= self.views.flip and 0 <= down < mine and 0 <= right < mine
+        require(held, f"the recorded answers are for {self.views}, not for {views}; {REMEDY}.")
+        place = (down * mine + right - mine**2 // 2) % mine**2
+        return mirrored * mine**2 + place
+
+    def logits(self, split: Split, *, views: Views | None = None, view: int = 0) -> Tensor:
+        """The logits [N, C] of all images of a split, in view number `view` of `views`.
+
+        Default for `views`: those that it holds.
+
+        Raises:
+            ValueError: as for `table`, or views that have no such view.
+        """
+        views = self.views if views is None else views
+        require(view in range(len(views)), f"{views} has no view {short_repr(view)}.")
+        return self.table(split, views)[view]
+
+
+def _logits(values: Any, *, views: int, count: int) -> Tensor:
+    """Finite logits float32 [views, N, C] from whatever holds them."""
+    shape = f"[{count}, C] or [{views}, {count}, C]" if views == 1 else f"[{views}, {count}, C]"
+    try:
+        if isinstance(values, Tensor):
+            values = values.detach().cpu()
+        logits = torch.as_tensor(values if isinstance(values, Tensor) else np.asarray(values))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"logits must be numbers {shape}, got {short_repr(values)}.") from error
+    if logits.ndim == 2 and views == 1:
+        logits = logits[None]
+    fits = logits.ndim == 3 and logits.shape[:2] == (views, count) and logits.shape[2] > 1
+    told = f"logits must be floating point {shape}, got {logits.dtype} {list(logits.shape)}"
+    require(fits and logits.is_floating_point(), f"{told}.")
+    logits = logits.float().clone(memory_format=torch.contiguous_format)
+    remedy = "for a probability of 0 give a logit such as -100"
+    require(logits.isfinite().all(), f"logits must be finite numbers; {remedy}.")
+    return logits
