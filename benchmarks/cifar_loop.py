@@ -4,10 +4,12 @@
   `RandomHorizontalFlip`, `ToTensor` and `Normalize` for each image, `.item()` after every step;
 - the bare loop: what one would write by hand over uint8 tensors on the device, augmented a batch
   at a time, without any package;
-- `fit`, supervised, and as distillation with the teacher's logits kept for all 50 views.
+- `fit`, supervised, in fp32 and in precision "auto", and as distillation with the teacher's logits
+  kept for all 50 views.
 
-Same network, batch size, optimiser, precision and kind of augmentation. All are measured in turn,
-several times, and medians are compared: what else the machine does meets all of them.
+Same network, batch size, optimiser and kind of augmentation; all but `fit` with "auto" compute in
+fp32 on a CPU and in bf16 on a GPU. All are measured in turn, several times, and medians are
+compared: what else the machine does meets all of them.
 
     python benchmarks/cifar_loop.py                         # small_cnn on a CPU, VGG16 on a GPU
     python benchmarks/cifar_loop.py --dataset photodigits --images 1000 --rounds 1    # a smoke test
@@ -155,12 +157,14 @@ def bare(name: str, split: Split, device: str) -> float:
     return (time.perf_counter() - started) / steps
 
 
-def fitted(name: str, split: Split, device: str, teacher: Teacher | None = None) -> float:
+def fitted(
+    name: str, split: Split, device: str, teacher: Teacher | None = None, precision: str = "auto"
+) -> float:
     objective = Supervised() if teacher is None else Distillation(teacher)
     (epoch,) = fit(
         models.build(name, seed=0), objective, split, epochs=1, batch_size=BATCH_SIZE,
         lr=LEARNING_RATE / (10 if teacher else 1), optimizer=nesterov, views=VIEWS, device=device,
-        precision="bf16" if device == "cuda" else "fp32", progress=False,
+        precision=precision, progress=False,
     )  # fmt: skip
     return epoch["seconds"] / data.steps_per_epoch(len(split), BATCH_SIZE)
 
@@ -219,8 +223,9 @@ def main() -> None:
     loops: dict[str, Callable[[], float]] = {
         "tutorial": lambda: tutorial(name, split, device, arguments.workers),
         "bare": lambda: bare(name, split, device),
-        "fit": lambda: fitted(name, split, device),
-        "fit_distillation_cached": lambda: fitted(name, split, device, teacher),
+        "fit": lambda: fitted(name, split, device, precision="bf16" if gpu else "fp32"),
+        "fit_auto": lambda: fitted(name, split, device),
+        "fit_distillation_cached": lambda: fitted(name, split, device, teacher),  # "auto"
     }
     print(f"{name} on {arguments.dataset}, {len(split):,} images, batch {BATCH_SIZE}, {device}, "
           f"{torch.get_num_threads()} threads, torch {torch.__version__}")  # fmt: skip
@@ -233,8 +238,10 @@ def main() -> None:
     median = {loop: statistics.median(each) for loop, each in seconds.items()}
     ratios = {
         "fit_over_tutorial": median["tutorial"] / median["fit"],
+        "fit_auto_over_tutorial": median["tutorial"] / median["fit_auto"],
+        "fit_auto_over_fp32": median["fit"] / median["fit_auto"],
         "fit_over_bare": median["bare"] / median["fit"],
-        "distillation_step_over_supervised": median["fit_distillation_cached"] / median["fit"],
+        "distillation_step_over_supervised": median["fit_distillation_cached"] / median["fit_auto"],
     }
     if device == "cuda":
         macs = 3 * evaluation.size(models.build(name), tuple(split.images.shape[1:])).macs

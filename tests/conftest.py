@@ -38,3 +38,9 @@ def in_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
     job = dict(NTASKS=4, JOB_NAME="kd", JOB_ID=1, PROCID=1, LOCALID=1, NODEID=0)
     for name, value in job.items():
         monkeypatch.setenv(f"SLURM_{name}", str(value))
+
+
+@pytest.fixture(autouse=True)
+def the_same_precision_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Precision "auto" goes by the hardware; a test of it says which."""
+    monkeypatch.setattr("kdhelpers.training.devices.computes_in_bf16", lambda device: False)

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from kdhelpers._files import atomic
 from kdhelpers._values import is_number, short_path, short_repr
+from kdhelpers.training.devices import PRECISION_NAMES
 
 FORMAT = 1
 READABLE: tuple[type, ...] = (type(None), bool, int, float, complex, str, bytes, set)
@@ -147,6 +148,15 @@ def load(
         reason = error if type(error) is ValueError else type(error).__name__
         raise CheckpointError(f"{told} does not fit this run ({reason}); {ASIDE}.") from error
     return rows
+
+
+def precision_of(path: Path) -> str | None:
+    """The precision in which the run at `path` began; None where none can be read, see `load`."""
+    try:
+        kept = _read(path)["settings"]["precision"]
+    except Exception:
+        return None
+    return PRECISION_NAMES.get(kept)
 
 
 def _read(path: Path) -> Any:

@@ -6,6 +6,7 @@ needs none of it, and it takes longer to import than the rest together.
 
 import copy
 import os
+import platform
 import socket
 import sys
 import tempfile
@@ -27,6 +28,10 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
+PRECISION_NAMES: dict[str, str] = {fabric: name for name, fabric in PRECISIONS.items()}
+WORTH_IT = (
+    1e9  # multiply-accumulates of a step from which bf16 was seen to pay (benchmarks/precision.py)
+)
 
 
 class Place(Protocol):
@@ -88,6 +93,37 @@ def place_for(device: str, precision: str) -> Place:
         return OneDevice(torch.device(kind, index) if kind == "cuda" else torch.device(kind))
     chosen: list[int] | int = [index] if kind == "cuda" else 1
     return of_fabric(_fabric(accelerator=kind, devices=chosen, precision=PRECISIONS[precision]))
+
+
+def precision_for(device: str, macs: Callable[[], float]) -> str:
+    """What precision "auto" stands for: "bf16" where the hardware is made for it and a step of so
+    many multiply-accumulates gains by it, else "fp32". Never found by timing: the same every time.
+    """
+    return "bf16" if computes_in_bf16(device) and macs() >= WORTH_IT else "fp32"
+
+
+def computes_in_bf16(device: str) -> bool:
+    """Whether products of bfloat16 numbers are faster there than those of float32.
+
+    GPUs from NVIDIA's compute capability 8, processors with AMX, and AMD's with AVX512-BF16
+    (Intel's without AMX know the instruction, but do it at half the rate: measured, slower).
+    """
+    kind, index = kind_and_index(device)
+    if kind == "cuda":
+        return torch.cuda.get_device_capability(index) >= (8, 0)
+    if kind != "cpu":
+        return False
+    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    has_avx = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return has_amx() or (has_avx() and "AuthenticAMD" in _processor())
+
+
+def _processor() -> str:
+    """What Linux tells of the processor; elsewhere its name."""
+    try:
+        return Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return platform.processor()
 
 
 def of_fabric(fabric: Any) -> Place:
@@ -262,7 +298,7 @@ def check_place(device: str, precision: str, devices: int) -> None:
     Raises:
         ValueError: an unknown precision, or devices that this machine does not have.
     """
-    check_choice(precision, PRECISIONS, name="precision")
+    check_choice(precision, ["auto", *PRECISIONS], name="precision")
     kind, _ = kind_and_index(device)
     if precision == "fp16" and kind == "cpu":
         raise ValueError("precision 'fp16' needs a GPU; use 'bf16' or 'fp32' on a CPU.")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from kdhelpers.data.split import Split
 from kdhelpers.objectives.objective import Objective
 from kdhelpers.training.devices import Place, in_processes, of_fabric, place_for, placed
 from kdhelpers.training.loop import History, OnEpoch, TrainingError, train_student
-from kdhelpers.training.recipe import Recipe, check_student, file_of_run
+from kdhelpers.training.recipe import Recipe, check_student, file_of_run, with_precision
 
 
 def fit(
@@ -77,9 +77,11 @@ def fit(
     check_student(student, train, validation)
     if on_epoch is not None:
         check_callable(on_epoch, name="on_epoch", called="on_epoch(row)")
+    path = file_of_run(recipe, run, checkpoint)
+    recipe = with_precision(recipe, student, train, path)
     work = partial(
         train_student, recipe=recipe, seed=check_int(seed, name="seed"), validation=validation,
-        path=file_of_run(recipe, run, checkpoint), on_epoch=on_epoch, progress=progress,
+        path=path, on_epoch=on_epoch, progress=progress,
     )  # fmt: skip
     if fabric is None and recipe.devices > 1:
         return _fit_in_processes(work, student, objective, train, recipe)
@@ -117,7 +119,7 @@ def _fit_in_processes(
         ) from error
     student.load_state_dict(learned["student"])
     objective.load_state_dict(learned["objective"])
-    return cast(History, learned["history"])
+    return History(learned["history"], precision=recipe.precision)
 
 
 def _in_one_process(
@@ -129,4 +131,4 @@ def _in_one_process(
 ) -> dict[str, Any]:
     history = work(place, student, objective, train)
     states = {"student": student.state_dict(), "objective": objective.state_dict()}
-    return {"history": history, **states}
+    return {"history": list(history), **states}

@@ -5,7 +5,7 @@ Whatever is learned is the objective's business, where it is computed the place'
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from functools import reduce
 from operator import add
@@ -26,14 +26,21 @@ from kdhelpers.objectives.objective import Objective, Terms, describe
 from kdhelpers.objectives.teacher import fingerprint
 from kdhelpers.training import checkpoint as checkpoints
 from kdhelpers.training.checkpoint import plain
-from kdhelpers.training.devices import Place, placed, unwrapped
+from kdhelpers.training.devices import PRECISION_NAMES, Place, placed, unwrapped
 from kdhelpers.training.own_code import own_code
 from kdhelpers.training.recipe import Recipe
 from kdhelpers.training.threads import end_if_stopped, no_random_numbers
 
 Row = dict[str, float]
-History = list[Row]
 OnEpoch = Callable[[Row], bool | None]
+
+
+class History(list[Row]):
+    """The figures of each epoch, and the `precision` that its steps were computed in."""
+
+    def __init__(self, rows: Iterable[Row] = (), *, precision: str = "fp32") -> None:
+        super().__init__(rows)
+        self.precision = precision
 
 
 class TrainingError(RuntimeError):
@@ -84,7 +91,8 @@ def train_student(
         kept |= dict(objective=objective, optimizer=optimizer)
         kept |= {"schedule": schedule} if schedule else {}
         kept |= {"average": average} if average else {}
-        history = checkpoints.load(path, kept, settings, epochs) if path else []
+        begun = checkpoints.load(path, kept, settings, epochs) if path else []
+        history = History(begun, precision=PRECISION_NAMES.get(place.precision, place.precision))
         step, optimizer = place.setup(step, optimizer)
 
         ended = bool([row for row in history if on_epoch and on_epoch(dict(row))])

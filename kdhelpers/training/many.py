@@ -21,7 +21,7 @@ from kdhelpers.objectives.distillation import Distillation, Faded
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
 from kdhelpers.training.devices import place_for
 from kdhelpers.training.loop import History, Row, train_student, validation_accuracy
-from kdhelpers.training.recipe import Recipe, check_student, file_of_run
+from kdhelpers.training.recipe import Recipe, check_student, file_of_run, with_precision
 from kdhelpers.training.side_by_side import SideBySide, refusal
 from kdhelpers.training.threads import in_threads
 
@@ -135,7 +135,7 @@ def fit_many(
         )
         for part in parts
     ]  # fmt: skip
-    histories: list[History] = [[] for _ in students]
+    histories = [History() for _ in students]
     for part, own in zip(parts, in_threads(runs, len(parts)), strict=True):
         histories[part] = own
     return histories
@@ -147,6 +147,7 @@ def _can_lie_side_by_side(
     trains: Sequence[Split],
     recipe: Recipe,
 ) -> bool:
+    recipe = with_precision(recipe, students[0], trains[0], None)
     plain = recipe.precision == "fp32" and recipe.devices == 1
     plain &= not recipe.ema and not recipe.compile and recipe.channels_last
     return (
@@ -174,7 +175,7 @@ def _fit_side_by_side(
     validation: Split | None,
     progress: bool,
 ) -> list[History]:
-    place = place_for(str(recipe.device), recipe.precision)
+    place = place_for(str(recipe.device), "fp32")
     stack, stacked = SideBySide(students), _Each(objectives, seeds)
     history = train_student(
         place, stack, stacked, cast(Split, _Splits(tuple(trains))), recipe, seed=seeds[0],
@@ -184,7 +185,8 @@ def _fit_side_by_side(
     )  # fmt: skip
     for number, student in enumerate(students):
         student.load_state_dict(stack.state_of(number))
-    return [[stacked.row_of(number, row) for row in history] for number in range(len(students))]
+    rows_of = [partial(stacked.row_of, number) for number in range(len(students))]
+    return [History(map(row_of, history)) for row_of in rows_of]
 
 
 @dataclass(frozen=True)

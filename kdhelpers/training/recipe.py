@@ -1,6 +1,7 @@
 """How students are trained, apart from what they learn: `Recipe`, the settings that runs share."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,7 +12,8 @@ from kdhelpers._values import check_callable, check_int, check_number, check_typ
 from kdhelpers.data.batching import Views, steps_per_epoch
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import ask
-from kdhelpers.training.devices import check_place
+from kdhelpers.training import checkpoint as checkpoints
+from kdhelpers.training.devices import check_place, precision_for, unwrapped
 from kdhelpers.training.optimizers import MakeOptimizer, MakeSchedule, adam
 
 LONGEST = 1_000_000_000  # epochs or steps
@@ -33,7 +35,10 @@ class Recipe:
         device: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1" or "mps".
         devices: how many of them; above 1, as many processes start, each takes its share of every
             batch, and gradients are averaged. Batch normalisation then sees one share at a time.
-        precision: "fp32", or "bf16" / "fp16" for automatic mixed precision.
+        precision: "fp32", or "bf16" / "fp16" for automatic mixed precision; default "auto": bf16
+            where the hardware is made for it and the network is large enough to gain, else fp32.
+            It goes by the hardware and the multiply-accumulates of a step, so it is the same every
+            time; a checkpoint goes on in the precision that it began with. The history tells it.
         channels_last: lay out image tensors channel by channel within a pixel, which speeds up
             convolution and pooling on most devices; the numbers stay the same up to rounding.
         ema: decay per step of an exponential moving average of the weights and buffers, in
@@ -59,7 +64,7 @@ class Recipe:
     views: Views = field(default_factory=Views)
     device: str = "auto"
     devices: int = 1
-    precision: str = "fp32"
+    precision: str = "auto"
     channels_last: bool = True
     ema: float = 0.0
     compile: bool = False
@@ -111,6 +116,25 @@ def file_of_run(recipe: Recipe, run: str, checkpoint: str | Path | None) -> Path
             f"checkpoint {short_path(checkpoint)} cannot be written: {reason}; give another path."
         ) from error
     return path
+
+
+def with_precision(recipe: Recipe, student: nn.Module, train: Split, path: Path | None) -> Recipe:
+    """The recipe with what "auto" stands for in the run of a checked student."""
+    if recipe.precision != "auto":
+        return recipe
+    begun = checkpoints.precision_of(path) if path else None
+    macs = partial(_macs_of_a_step, student, train, recipe.batch_size)
+    return replace(recipe, precision=begun or precision_for(str(recipe.device), macs))
+
+
+def _macs_of_a_step(student: nn.Module, train: Split, batch_size: int) -> float:
+    """Forward and backward, which costs twice as much as forward."""
+    from torch.utils.flop_counter import FlopCounterMode  # imports much, for few machines
+
+    images = train.normalise(train.images[:1].to(next(student.parameters()).device))
+    with FlopCounterMode(display=False) as counter:
+        ask(unwrapped(student), images)
+    return 3 * batch_size * float(counter.get_total_flops()) / 2
 
 
 def check_student(student: nn.Module, train: Split, validation: Split | None = None) -> None:

@@ -316,7 +316,7 @@ def test_steps_are_rounded_to_whole_epochs(steps: int, epochs: int) -> None:
         ({"device": "gpu"}, "device must be auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
         ({"device": "cuda:99"}, "this machine has no device 'cuda:99'"),
         ({"precision": "fp16"}, "precision 'fp16' needs a GPU"),
-        ({"precision": "fp8"}, "precision must be one of fp32, bf16, fp16, got 'fp8'"),
+        ({"precision": "fp8"}, "precision must be one of auto, fp32, bf16, fp16, got 'fp8'"),
         ({"devices": 0}, "devices must be at least 1, got 0"),
         ({"devices": 10**6}, "devices=1000000, but this machine has .* processor cores"),
     ],
