@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cases", type=int, default=len(CASES), help="only the first so many")
     arguments = parser.parse_args()
-    rows = []
+    rows, ratios = [], {}
     for name, width, batch_size in CASES[: arguments.cases]:
         macs = 3 * batch_size * evaluation.size(models.build(name, width=width), SHAPE).macs
         steps = max(2, min(40, round(2e10 / macs)))
@@ -63,10 +63,11 @@ def main() -> None:
         case = f"{name} x {width}, batch {batch_size}"
         chosen = precision_for("cpu", lambda macs=macs: macs)
         rows.append({"case": case, "macs": macs, "auto": chosen, **fastest})
-        gain = fastest["fp32"] / fastest["bf16"]
+        ratios[case] = gain = fastest["fp32"] / fastest["bf16"]
         times = "  ".join(f"{precision} {each:7.1f} ms" for precision, each in fastest.items())
         print(f"{case:28} {macs / 1e9:6.2f} G  {times}  {gain:5.2f} x  auto: {chosen}")
-    print(json.dumps({"benchmark": "precision", "threads": torch.get_num_threads(), "rows": rows}))
+    told = {"benchmark": "precision", "threads": torch.get_num_threads(), "rows": rows}
+    print(json.dumps(told | {"ratios": ratios}))
 
 
 if __name__ == "__main__":
