@@ -25,7 +25,7 @@ endef
 
 # Both commands install into the same folder.
 .NOTPARALLEL:
-.PHONY: run test lab notebooks clean
+.PHONY: run test lab notebooks site clean
 
 run: $(VENV)/.installed
 	$(BIN)/kdhelpers run
@@ -43,6 +43,10 @@ lab: $(VENV)/.installed
 notebooks: $(VENV)/.installed-test
 	$(BIN)/python tools/refresh.py
 
+# The course as pages for a browser, in build/site: needs no network once it is installed.
+site: $(VENV)/.installed-site
+	$(BIN)/python tools/site.py
+
 clean:
 	rm -rf $(VENV)
 
@@ -52,4 +56,8 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-test: pyproject.toml
 	$(call install,.[test])
+	touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-site: pyproject.toml
+	$(call install,.[site])
 	touch $@ $(VENV)/.installed

@@ -99,7 +99,7 @@ def test_formulas_survive_markdown(page: Path) -> None:
 
 # -- glossary -------------------------------------------------------------------------------------
 
-ENTRIES = dict(re.findall(r"^### (.+)\n\n([^#]+)", text_of(ROOT / "docs" / "glossary.md"), re.M))
+ENTRIES = dict(re.findall(r"^## (.+)\n\n([^#]+)", text_of(ROOT / "docs" / "glossary.md"), re.M))
 # A word of the lesson where it is not a word of the heading.
 SAID = {
     "Cached logits": "looked up", "Capacity gap": "teacher's accuracy", "Fading": "fade",
