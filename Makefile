@@ -25,7 +25,7 @@ endef
 
 # Both commands install into the same folder.
 .NOTPARALLEL:
-.PHONY: run test lab notebooks site clean
+.PHONY: run test lab notebooks site links clean
 
 run: $(VENV)/.installed
 	$(BIN)/kdhelpers run
@@ -46,6 +46,10 @@ notebooks: $(VENV)/.installed-test
 # The course as pages for a browser, in build/site: needs no network once it is installed.
 site: $(VENV)/.installed-site
 	$(BIN)/python tools/site.py
+
+# Ask every address that the pages name whether it still answers.
+links: $(VENV)/.installed-site
+	$(BIN)/python tools/site.py --links
 
 clean:
 	rm -rf $(VENV)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kdhelpers.training.many import fit_many, run_arms
     from kdhelpers.training.recipe import Recipe
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Distillation",

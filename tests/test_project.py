@@ -1,6 +1,7 @@
 """The project's own files agree with each other."""
 
 import ast
+import json
 import re
 import tomllib
 from collections import defaultdict
@@ -15,6 +16,7 @@ from tools import readme
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").iterdir())
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -60,8 +62,12 @@ def test_the_conda_environment_has_what_pyproject_asks_for() -> None:
     assert packages == PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
 
 
-def test_the_version_is_told_once() -> None:
+def test_the_version_is_told_once_and_what_changed_in_it() -> None:
     assert PROJECT["version"] == kdhelpers.__version__
+    newest = re.search(r"^## (\S+) · (\S+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert newest is not None
+    assert newest.groups() == (kdhelpers.__version__, str(citation["date-released"]))
 
 
 def test_ci_runs_the_readmes_test_command_and_nothing_else() -> None:
@@ -73,6 +79,32 @@ def test_ci_runs_the_readmes_test_command_and_nothing_else() -> None:
         step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step
     }
     assert commands == {"make test", "make run"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / ".github" / "workflows").iterdir()), ids=lambda path: path.stem
+)
+def test_a_workflow_may_do_no_more_than_it_must(path: Path) -> None:
+    """Actions by the hash of their code, reading alone unless a job asks for more, a time limit."""
+    text = path.read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all(job["timeout-minutes"] <= 60 for job in workflow["jobs"].values())
+    used = re.findall(r"uses: (.+)", text)
+    assert all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", one) for one in used)
+    assert "secrets." not in text
+    targets = set(re.findall(r"run: make (\w+)", text))
+    assert targets <= set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+
+
+def test_the_issue_form_asks_for_the_doctor_and_the_container_can_be_read() -> None:
+    form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / "problem.yml").read_text("utf-8"))
+    asked = {field["id"]: field for field in form["body"] if "id" in field}
+    assert "kdhelpers doctor" in asked["doctor"]["attributes"]["label"]
+    assert asked["doctor"]["validations"]["required"]
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
+    target = container["postCreateCommand"].removeprefix("make .venv/")
+    assert f"$(VENV)/{target}:" in (ROOT / "Makefile").read_text()
 
 
 def test_the_readme_shows_every_plain_command_of_the_makefile() -> None:

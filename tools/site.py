@@ -38,7 +38,7 @@ MENU = {
     "Your own": ["docs/own_data", "docs/beyond", "runs", "docs/package"],
     "Teaching": ["docs/workshop"],
     "Reference": ["results", "api/index"],
-    "Project": ["CHANGELOG", "CONTRIBUTING", "about"],
+    "Project": ["CHANGELOG", "CONTRIBUTING", "CODE_OF_CONDUCT", "about"],
     "More": ["docs/*"],
 }
 
