@@ -59,20 +59,22 @@ def logits_of(answer: Any) -> Tensor:
     """The logits in the answer of any network.
 
     The answer itself, its entry or attribute `logits`, or the first of several: as torchvision's,
-    timm's and Hugging Face's networks have them.
+    timm's and Hugging Face's networks have them, and ONNX Runtime's sessions as NumPy arrays.
 
     Raises:
         ValueError: none of these is a tensor.
     """
     if isinstance(answer, Tensor):
         return answer
+    if isinstance(answer, np.ndarray) and answer.dtype.kind == "f":
+        return torch.tensor(answer)
     found: Any = getattr(answer, "logits", None)
     if isinstance(answer, Mapping):
         found = answer.get("logits")
     elif found is None and isinstance(answer, tuple | list) and answer:
         found = answer[0]
-    if isinstance(found, Tensor):
-        return found
+    if isinstance(found, Tensor | np.ndarray):
+        return logits_of(found)
     told = "a network must return logits, alone, first of several, or as 'logits'"
     raise ValueError(f"{told}, got {short_repr(answer)}; wrap it in one that does.")
 

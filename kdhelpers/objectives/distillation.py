@@ -32,7 +32,8 @@ class Distillation(Objective):
     """Soft targets from a teacher and hard labels (Hinton et al. 2015, arXiv 1503.02531).
 
     Terms, means over the batch: `soft` = alpha · T² · KL(teacher ‖ student) at temperature T, and
-    `hard` = (1 − alpha) · cross-entropy with the labels.
+    `hard` = (1 − alpha) · cross-entropy with the labels. Where the teacher's logits are kept, the
+    history tells its accuracy on the transfer set, too, as `teacher_accuracy`.
 
     Args:
         teacher: a network, or a `Teacher` shared by several runs.
@@ -66,10 +67,17 @@ class Distillation(Objective):
         self.soft_loss = soft_loss
         self._takes = _taken_by(soft_loss)
         self._teacher_logits: AskTeacher | None = None
+        self._teacher_accuracy: dict[str, float] = {}
+        self._teacher_id = ""
         self._epoch, self._epochs = 0, 1
+
+    def check(self, student: nn.Module, train: Split) -> None:
+        self.teacher.check(student, train)
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
         self._teacher_logits = self.teacher.prepare(train, views, epochs)
+        self._teacher_accuracy = self.teacher.judge(self._teacher_logits, train)
+        self._teacher_id = self.teacher.identity(train)
         self.start_epoch(0, epochs)
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
@@ -81,9 +89,9 @@ class Distillation(Objective):
 
     def figures(self) -> dict[str, float]:
         if not callable(self.temperature):
-            return {}
+            return self._teacher_accuracy
         with torch.no_grad():
-            return {"temperature": float(self.temperature_now())}
+            return self._teacher_accuracy | {"temperature": float(self.temperature_now())}
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
         ask = self._teacher_logits or partial(Teacher.ask, self.teacher.frozen(batch.inputs.device))
@@ -100,7 +108,7 @@ class Distillation(Objective):
             **self._temperature_settings(),
             "alpha": float(self.alpha),
             "soft_loss": describe(self.soft_loss),
-            "teacher": self.teacher.identity(),
+            "teacher": self._teacher_id or self.teacher.identity(),
         }
 
     def _temperature_settings(self) -> dict[str, Any]:
@@ -162,6 +170,9 @@ class Faded(Objective):
         self.term = term
         self.first, self.last = float(first), float(last)
         self.factor, self.epochs = self.first, 1
+
+    def check(self, student: nn.Module, train: Split) -> None:
+        self.objective.check(student, train)
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
         self.epochs = epochs

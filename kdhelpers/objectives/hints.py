@@ -182,6 +182,9 @@ class WithFeatures(Objective):
         self._registered = nn.ModuleList(pairs.values())
         self._guides: Guides | None = None
 
+    def check(self, student: nn.Module, train: Split) -> None:
+        self.objective.check(student, train)
+
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
         self._guides = self._guides_on(train.images.device)
         self.objective.prepare(train, views, epochs)

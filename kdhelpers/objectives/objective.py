@@ -26,6 +26,9 @@ class Objective(nn.Module):
     `forward(student, batch)` returns the weighted terms, scalars, by name.
     """
 
+    def check(self, student: nn.Module, train: Split) -> None:
+        """Called once, before `prepare`: refuse what does not fit the student."""
+
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
         """Called once before training, with the split on its device: remember what can be."""
 

@@ -55,6 +55,7 @@ class RecordedTeacher(Teacher):
         self.model, self.cache, self.views = None, True, views or Views()
         self.provenance: dict[str, Any] = {}
         self._rows: dict[str, _Rows] = {}
+        self._classes = {}
         for split, answers in logits.items():
             check_type(split, Split, name="split")
             values = _logits(answers, views=len(self.views), count=len(split))
@@ -143,6 +144,7 @@ class RecordedTeacher(Teacher):
             require(about["format"] == FORMAT, "written by another version")
             self.views, self.provenance = Views(**about["views"]), dict(about["provenance"])
             self.model, self.cache, self._rows = None, True, {}
+            self._classes = {}
             for number, source in enumerate(about["splits"]):
                 steps = torch.from_numpy(file[f"indices_{number}"])
                 require(steps.dtype == torch.int64 and steps.ndim == 1, "its indices are not whole")

@@ -17,7 +17,7 @@ from kdhelpers._random import generator, mixed_seed
 from kdhelpers._values import check_type, require, short_repr
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import logits_of, precision_of, predict, set_to_eval
+from kdhelpers.evaluation import accuracy, ask, logits_of, precision_of, predict, set_to_eval
 
 AskTeacher = Callable[[Batch], Tensor]
 ASKED = 8  # images that tell teachers apart whose weights cannot be seen
@@ -53,6 +53,7 @@ class Teacher:
         self.model = model
         self.cache = cache
         self._tables: dict[tuple[str, str, Views], Tensor] = {}
+        self._classes: dict[tuple[str, tuple[int, ...]], list[int]] = {}
         self._lock, self._copies = threading.RLock(), threading.local()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -73,8 +74,51 @@ class Teacher:
             return weights
         few = train.select(range(min(ASKED, len(train))))
         answers = self.logits(few)
-        rounded = (100 * answers / answers.abs().max().clamp(min=1e-30)).round().cpu()
-        return hashlib.sha256(f"{weights} {rounded.tolist()}".encode()).hexdigest()
+        largest = float(answers.abs().max())
+        rounded = (100 * answers / max(largest, 1e-30)).round().tolist()
+        told = f"{weights} {largest:.2e} {rounded}"
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    def check(self, student: nn.Module, train: Split) -> None:
+        """Refuse a teacher that cannot teach this student, and warn of one that hardly can.
+
+        A few images tell, asked about once.
+
+        Raises:
+            ValueError: it has other classes, or does not take the images.
+        """
+        if self.model is not None:
+            _warn_if_shared(student, self.model)
+        key = (self.identity(), tuple(train.images.shape[1:]))
+        if key not in self._classes:
+            few = train.select(range(min(ASKED, len(train))))
+            answers = self.logits(few)
+            _warn_if_odd(answers, self.logits(few))
+            self._classes[key] = list(answers.shape[1:])
+        images = train.normalise(train.images[:2]).to(next(student.parameters()).device)
+        found, wanted = self._classes[key], list(ask(student, images).shape[1:])
+        remedy = "give both the same classes, or keep the columns that the student has"
+        told = f"the teacher answers an image with logits {found}, the student with {wanted}"
+        require(found == wanted, f"{told}; {remedy}.")
+
+    def judge(self, answers: "AskTeacher", train: Split) -> dict[str, float]:
+        """`teacher_accuracy` on the labelled images as they are, if there is a table.
+
+        Warns of one below chance, for which there are few reasons.
+        """
+        known = train.labels >= 0
+        if not isinstance(answers, LookUp) or not bool(known.any()):
+            return {}
+        logits, count = answers.table[0][known], int(known.sum())
+        right, chance = accuracy(logits, train.labels[known]), 1 / logits.shape[1]
+        if right < chance - 2 * (chance * (1 - chance) / count) ** 0.5 and not answers.always:
+            warnings.warn(
+                f"the teacher is right on {right:.1%} of the transfer set, less than chance "
+                f"({chance:.1%}): is it trained, with this order of classes, and on images "
+                "normalised like these?",
+                stacklevel=2,
+            )
+        return {"teacher_accuracy": right}
 
     def prepare(self, train: Split, views: Views, epochs: int) -> "AskTeacher":
         """The function that gives the logits [B, C] of each batch of `train`, on its device.
@@ -154,15 +198,16 @@ def as_teacher(teacher: nn.Module | Teacher) -> Teacher:
 class LookUp:
     """The logits of each batch from a table [views, N, C].
 
-    Pictures that are not as `batches` made them are not those of the table.
+    Pictures that are not as `batches` made them are not those of the table; they are looked up
+    `always` only where that does not matter.
     """
 
-    def __init__(self, table: Tensor, teacher: Teacher) -> None:
-        self.table, self.teacher = table, teacher
+    def __init__(self, table: Tensor, teacher: Teacher, *, always: bool = False) -> None:
+        self.table, self.teacher, self.always = table, teacher, always
         self.network: nn.Module | None = None
 
     def __call__(self, batch: Batch) -> Tensor:
-        if batch.is_as_made():
+        if self.always or batch.is_as_made():
             return self.table[batch.view, batch.sample]
         if self.network is None:
             told = "the pictures of this batch were mixed, changed or made by hand"
@@ -223,6 +268,27 @@ def _is_told(value: Any) -> bool:
     return isinstance(value, _TOLD)
 
 
+def _warn_if_shared(student: nn.Module, teacher: nn.Module) -> None:
+    """Training must not change the teacher of whoever comes next; this run asks a copy."""
+    trained = {id(p) for p in student.parameters() if p.requires_grad}
+    if shared := [name for name, p in teacher.named_parameters() if id(p) in trained]:
+        told = f"student and teacher share {len(shared)} parameters ({shared[0]} …)"
+        remedy = "training changes both, so the next run has another teacher; use copy.deepcopy"
+        warnings.warn(f"{told}: {remedy}.", stacklevel=2)
+
+
+def _warn_if_odd(answers: Tensor, again: Tensor) -> None:
+    """Of answers [n, C] to a few images, asked for twice, what only a mistake explains."""
+    if not torch.allclose(answers, again, rtol=1e-3, atol=1e-3 * float(answers.abs().max())):
+        told = "the teacher answers the same images differently each time, in eval mode"
+        remedy = "look for dropout that is always on, or noise"
+        warnings.warn(f"{told}; {remedy}.", stacklevel=2)
+    sums = answers.sum(1)
+    if bool((answers >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+        told = "the teacher answers with probabilities (each row sums to 1) where logits are needed"
+        warnings.warn(f"{told}; leave out its last softmax, or take .log().", stacklevel=2)
+
+
 def _cast(dtype: torch.dtype, _model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(tensor.to(dtype) for tensor in inputs)
 
@@ -275,11 +341,14 @@ class ShuffledTeacher(Teacher):
         self.teacher, self.seed = as_teacher(teacher), seed
         self.model, self.cache = self.teacher.model, True
 
+    def check(self, student: nn.Module, train: Split) -> None:
+        self.teacher.check(student, train)
+
     def identity(self, train: Split | None = None) -> str:
         return f"shuffled {self.seed} {self.teacher.identity(train)}"
 
     def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
-        return partial(_row, self.table(train, views))  # also for pictures that were changed
+        return LookUp(self.table(train, views), self, always=True)
 
     def table(self, train: Split, views: Views) -> Tensor:
         table = self.teacher.table(train, views)
@@ -297,7 +366,3 @@ class ShuffledTeacher(Teacher):
         other = torch.empty_like(order)
         other[order] = order.roll(1)  # one long cycle: no image keeps its own logits
         return other
-
-
-def _row(table: Tensor, batch: Batch) -> Tensor:
-    return table[batch.view, batch.sample]

@@ -76,6 +76,7 @@ def train_student(
         train = train.to(place.device)
         code = own_code(student, objective, recipe.optimizer, recipe.schedule) if path else {}
         with no_random_numbers(objective):
+            objective.check(student, train)
             objective.prepare(train, recipe.views, epochs)  # now its settings may name the epochs
         settings = _settings(place, student, objective, train, recipe, epochs, seed)
         settings |= {f"code of {name}": digest for name, digest in code.items()}

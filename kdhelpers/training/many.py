@@ -176,7 +176,7 @@ def _fit_side_by_side(
     progress: bool,
 ) -> list[History]:
     place = place_for(str(recipe.device), "fp32")
-    stack, stacked = SideBySide(students), _Each(objectives, seeds)
+    stack, stacked = SideBySide(students), _Each(objectives, seeds, students)
     history = train_student(
         place, stack, stacked, cast(Split, _Splits(tuple(trains))), recipe, seed=seeds[0],
         validation=validation, path=file_of_run(recipe, run, None), on_epoch=None,
@@ -212,10 +212,15 @@ class _Each(Objective):
     No student's term depends on another's weights, so the gradients are those of each alone.
     """
 
-    def __init__(self, objectives: Sequence[Objective], seeds: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        objectives: Sequence[Objective],
+        seeds: tuple[int, ...],
+        students: Sequence[nn.Module],
+    ) -> None:
         super().__init__()
         self.objectives = nn.ModuleList(objectives)
-        self.seeds = seeds
+        self.seeds, self._students = seeds, tuple(students)
 
     def row_of(self, number: int, row: Row) -> Row:
         """The figures of one student from a row of the common history."""
@@ -224,6 +229,10 @@ class _Each(Objective):
         not_terms = {"validation_accuracy", *self._all()[number].figures()}
         loss = sum(own[name] for name in own.keys() - not_terms)
         return {"epoch": row["epoch"], "seconds": row["seconds"], "loss": loss, **own}
+
+    def check(self, student: nn.Module, train: Any) -> None:
+        for objective, each, split in zip(self._all(), self._students, train.each, strict=True):
+            objective.check(each, split)
 
     def prepare(self, train: Any, views: Views, epochs: int) -> None:
         for objective, split in zip(self._all(), train.each, strict=True):

@@ -1,0 +1,270 @@
+"""Teachers that hold more than weights, and teachers that no student should have."""
+
+import copy
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_data import Small, same, split, weights
+from torch import Tensor, nn
+
+import kdhelpers as kd
+from kdhelpers.data.batching import Views, batches
+from kdhelpers.evaluation import accuracy, predict
+from kdhelpers.objectives.teacher import Teacher
+from kdhelpers.training.checkpoint import CheckpointError
+from kdhelpers.training.fit import fit
+
+TRAIN = split()
+RUN: dict[str, Any] = dict(device="cpu", progress=False, epochs=2, batch_size=16)
+
+
+# -- weights that no `state_dict` tells -----------------------------------------------------------
+
+
+class Session:
+    """As ONNX Runtime has it: answers with a list of arrays, and cannot be copied."""
+
+    def __init__(self, scale: float) -> None:
+        self.weight = scale * np.linspace(-1, 1, 64 * 3).reshape(64, 3).astype(np.float32)
+        self.lock = threading.Lock()
+
+    def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        (images,) = inputs.values()
+        assert images.dtype == np.float32
+        return [images.reshape(len(images), -1) @ self.weight]
+
+
+class FromSession(nn.Module):
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.session = Session(scale)
+
+    def forward(self, images: Tensor) -> Any:
+        return self.session.run(None, {"images": images.cpu().numpy()})
+
+
+class FromArray(nn.Module):
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.array = Session(scale).weight
+
+    def forward(self, images: Tensor) -> np.ndarray:
+        return images.flatten(1).numpy() @ self.array
+
+
+class FromFunction(nn.Module):
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        array = Session(scale).weight
+        self.function = lambda images: torch.from_numpy(images.flatten(1).numpy() @ array)
+
+    def forward(self, images: Tensor) -> Any:
+        return {"logits": self.function(images)}
+
+
+class OnTop(nn.Module):
+    """Weights of its own behind those of a session."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.below = FromSession(scale)
+        self.head = nn.Linear(3, 3)
+        nn.init.eye_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, images: Tensor) -> Any:
+        return self.head(torch.from_numpy(self.below(images)[0]))
+
+
+class SameInWeights(nn.Module):
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.head = nn.Linear(64, 3, bias=False)
+        self.head.weight.data = torch.from_numpy(Session(scale).weight.T.copy())
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(images.flatten(1))
+
+
+def student_of(teacher: nn.Module, cache: bool = True, **options: Any) -> dict[str, Tensor]:
+    student = Small(seed=1)
+    with warnings.catch_warnings(action="ignore"):
+        fit(student, kd.Distillation(Teacher(teacher, cache=cache)), TRAIN, **RUN | options)
+    return weights(student)
+
+
+KINDS = [FromSession, FromArray, FromFunction, OnTop]
+
+
+@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_answers_can_teach(kind: Callable[[], nn.Module], cache: bool) -> None:
+    teacher = kind().train()
+    torch.testing.assert_close(
+        student_of(teacher, cache), student_of(SameInWeights(), cache), atol=1e-4, rtol=1e-4
+    )
+    assert all(module.training for module in teacher.modules())
+    assert all(p.requires_grad for p in teacher.parameters())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_tells_teachers_apart_by_their_answers(
+    kind: Callable[..., nn.Module], tmp_path: Path
+) -> None:
+    path = tmp_path / "run.pt"
+    end = student_of(kind(1.0), checkpoint=path)
+    assert same(student_of(kind(1.0), checkpoint=path), end)
+    for scale in (0.5, -1.0):
+        with pytest.raises(CheckpointError, match="belongs to another run"):
+            student_of(kind(scale), checkpoint=path)
+        identities = {Teacher(kind(each)).identity(TRAIN) for each in (1.0, 1.0, scale)}
+        assert len(identities) == 2
+
+
+def test_a_session_that_was_replaced_answers_anew() -> None:
+    network = FromSession(1.0)
+    for cache in (True, False):
+        teacher, batch = Teacher(network, cache=cache), next(batches(TRAIN, 8, seed=1))
+        first = teacher.prepare(TRAIN, Views(), 1)(batch)
+        network.session = Session(-2.0)
+        torch.testing.assert_close(teacher.prepare(TRAIN, Views(), 1)(batch), -2 * first)
+        network.session = Session(1.0)
+
+
+def test_weights_are_copied_though_a_session_cannot_be() -> None:
+    network = OnTop()
+    frozen = Teacher(network).frozen(torch.device("cpu"))
+    assert frozen.below.session is network.below.session  # type: ignore[union-attr]
+    assert frozen.head.weight is not network.head.weight  # type: ignore[union-attr]
+
+
+# -- what is judged before the first step, or told by the history ---------------------------------
+
+
+class Answering(nn.Module):
+    """The network of another, with its answers changed."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor], *, classes: int = 3) -> None:
+        super().__init__()
+        self.network, self.change, self.shown = trained(classes), change, list[int]()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.shown.append(len(inputs))
+        return self.change(self.network(inputs))
+
+    def __deepcopy__(self, memo: Any) -> "Answering":
+        return self
+
+
+def trained(classes: int = 3) -> nn.Module:
+    network = Small(classes, seed=2)
+    fit(network, kd.Supervised(), TRAIN, **RUN | {"epochs": 20})
+    return network
+
+
+def told(teacher: nn.Module, student: nn.Module | None = None) -> list[str]:
+    with warnings.catch_warnings(record=True, action="always") as found:
+        fit(student or Small(seed=1), kd.Distillation(teacher), TRAIN, **RUN)
+    return [str(each.message) for each in found]
+
+
+def test_a_good_teacher_is_judged_in_silence() -> None:
+    network = trained()
+    assert told(network) == []
+    right = accuracy(predict(network, TRAIN), TRAIN.labels)
+    assert right > 0.9
+    for objective in (kd.Distillation(network), kd.Faded(kd.Distillation(network)),
+                      kd.WithFeatures(kd.Distillation(network), network,
+                                      own=kd.LayerPair("conv", "conv"))):  # fmt: skip
+        for row in fit(Small(seed=1), objective, TRAIN, **RUN):
+            assert row["teacher_accuracy"] == right
+    shuffled = kd.ShuffledTeacher(network)
+    row = fit(Small(seed=1), kd.Distillation(shuffled), TRAIN, **RUN)[-1]
+    assert row["teacher_accuracy"] == accuracy(shuffled.logits(TRAIN), TRAIN.labels) < 0.7
+    live = Teacher(network, cache=False)
+    assert "teacher_accuracy" not in fit(Small(), kd.Distillation(live), TRAIN, **RUN)[-1]
+
+
+def test_side_by_side_each_history_tells_its_teacher() -> None:
+    teachers = [trained(), Small(seed=5)]
+    students = [nn.Sequential(nn.Flatten(), nn.Linear(64, 3)) for _ in teachers]
+    objectives = [kd.Distillation(teacher) for teacher in teachers]
+    with warnings.catch_warnings(action="ignore"):
+        rows = kd.fit_many(students, objectives, [TRAIN] * 2, seeds=[0, 1], **RUN)
+    for history, teacher in zip(rows, teachers, strict=True):
+        right = accuracy(predict(teacher, TRAIN), TRAIN.labels)
+        assert history[-1]["teacher_accuracy"] == right
+        assert history[-1]["loss"] == pytest.approx(history[-1]["soft"] + history[-1]["hard"])
+
+
+def test_unlabelled_images_judge_nobody() -> None:
+    network, labels = trained(), TRAIN.labels.clone()
+    labels[::2] = 3  # wrong where there is one
+    teacher = Teacher(network, cache=True)
+    ask = teacher.prepare(TRAIN, Views(), 1)
+    judged = copy.copy(TRAIN)
+    object.__setattr__(judged, "labels", labels.where(labels < 3, -1))
+    right = accuracy(predict(network, TRAIN)[1::2], TRAIN.labels[1::2])
+    assert teacher.judge(ask, judged) == {"teacher_accuracy": right}
+    object.__setattr__(judged, "labels", torch.full_like(labels, -1))
+    assert teacher.judge(ask, judged) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda z: z.roll(1, 1), "less than chance (33.3%): is it trained, with this order"),
+        (lambda z: z.softmax(1), "probabilities (each row sums to 1) where logits are needed"),
+        (lambda z: nn.functional.dropout(z, 0.5), "differently each time, in eval mode; look for"),
+    ],
+)
+def test_a_teacher_that_can_only_be_a_mistake_is_told_once(change: Any, message: str) -> None:
+    found = told(Answering(change))
+    assert [message in each for each in found] == [True]
+
+
+@pytest.mark.parametrize("change", [lambda z: z.log_softmax(1), lambda z: z * 30, lambda z: z - 9])
+def test_logits_in_other_words_are_logits(change: Any) -> None:
+    assert told(Answering(change)) == []
+
+
+@pytest.mark.parametrize("cache", [True, False, None])
+def test_other_classes_are_refused_before_the_transfer_set_is_asked(cache: bool | None) -> None:
+    network, student = Answering(lambda z: z, classes=5), Small(seed=1)
+    with pytest.raises(ValueError, match=r"image with logits \[5\], the student with \[3\]"):
+        fit(student, kd.Distillation(Teacher(network, cache=cache)), TRAIN, **RUN)
+    assert network.shown == [8, 8]
+    recorded = kd.RecordedTeacher.from_logits(torch.randn(40, 4), TRAIN)
+    for teacher in (recorded, kd.ShuffledTeacher(recorded)):
+        with pytest.raises(ValueError, match=r"answers an image with logits \[4\]"):
+            fit(student, kd.Faded(kd.Distillation(teacher)), TRAIN, **RUN)
+    students = [nn.Sequential(nn.Flatten(), nn.Linear(64, 3)) for _ in range(2)]
+    objectives = [kd.Distillation(recorded) for _ in students]
+    with pytest.raises(ValueError, match=r"answers an image with logits \[4\]"):
+        kd.fit_many(students, objectives, [TRAIN] * 2, seeds=[0, 1], **RUN)
+    assert same(weights(student), weights(Small(seed=1)))
+
+
+def test_layers_that_student_and_teacher_share_are_told() -> None:
+    teacher = trained()
+    shared, frozen = Small(seed=1), Small(seed=1)
+    shared.head = frozen.head = teacher.head  # type: ignore[assignment]
+    assert ["share 2 parameters (head.weight …)" in each for each in told(teacher, shared)] == [
+        True
+    ]
+    frozen.head.requires_grad_(False)
+    assert told(teacher, frozen) == []
+    assert told(copy.deepcopy(teacher), teacher) == []
+
+
+def test_several_networks_are_one_that_averages() -> None:
+    with pytest.raises(ValueError, match="several networks in one that averages"):
+        kd.Distillation([Small(), Small()])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="wrap a function or a session in one"):
+        kd.Distillation(lambda images: images)  # type: ignore[arg-type]
