@@ -5,12 +5,19 @@ in one step, so an interrupted program or a full disk never leaves half a file u
 """
 
 import os
+import re
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kdhelpers._values import short_repr
+
+try:
+    import fcntl
+except ImportError:  # Windows, where what is open cannot be removed, nor renamed
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["atomic", "write_bytes", "write_text"]
 
@@ -21,6 +28,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
     The folder is created if need be. If the block raises, the temporary file is removed and
     whatever stood at ``path`` stays as it was. Two writers at once do not mix: the last wins.
+    What writers that were killed have left in the folder is removed first.
 
     Raises:
         OSError: the folder cannot be written, the disk is full, or the block wrote no file.
@@ -30,13 +38,13 @@ def atomic(path: Path) -> Iterator[Path]:
         raise ValueError(f"a file must be named by a path, got {short_repr(path)}.")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
     # The name keeps the suffix: some writers (numpy, torchvision) choose the format by it.
     # A fixed prefix: the file's own name plus ours could pass the system's limit for a name.
     # Never without a suffix: torch.save refuses a name that is nothing but a suffix.
     suffix = path.suffix or ".part"
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary, held = Path(name), _held(handle)
     try:
         temporary.chmod(_usual_mode(path))
         yield temporary
@@ -44,7 +52,29 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _flush_folder(path.parent)
     finally:
+        if held:
+            os.close(handle)
         temporary.unlink(missing_ok=True)
+
+
+def _held(handle: int) -> bool:
+    """Show the others, as long as the file is open, that its writer lives; else close it."""
+    if fcntl is None:
+        os.close(handle)
+        return False
+    with suppress(OSError):  # some network disks have no locks
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    return True
+
+
+def _sweep(folder: Path) -> None:
+    for left in folder.glob(".part-*") if fcntl is not None else ():
+        ours = re.fullmatch(r"\.part-\w{8}(\..*)?", left.name) and left.is_file()
+        with suppress(OSError):  # somebody writes it, or has removed it
+            if ours and time.time() - left.stat().st_mtime > 2:  # not made just now, and not held
+                with left.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    left.unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

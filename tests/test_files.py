@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -43,6 +44,39 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(
         raise error
     assert target.read_text() == "old"
     assert names(tmp_path) == ["record.json"]
+
+
+KILLED = """
+import os, sys
+from kdhelpers import _files
+with _files.atomic(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os.utime(temporary, (0, 0))
+    print(temporary, flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there, nothing tells whether a writer lives")
+def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".part-list.txt").write_text("of somebody")
+    (tmp_path / ".part-abcdefgh").mkdir()
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "run.pt")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as writer:
+        assert writer.stdout is not None
+        left = Path(writer.stdout.readline().strip())
+        _files.write_text(tmp_path / "other.txt", "whole")
+        assert left.read_text() == "half"
+        writer.kill()
+    _files.write_text(tmp_path / "other.txt", "whole")
+    assert names(tmp_path) == [".part-abcdefgh", ".part-list.txt", "other.txt"]
+    with _files.atomic(tmp_path / "mine") as temporary:  # in one process, too
+        os.utime(temporary, (0, 0))
+        _files.write_text(tmp_path / "other.txt", "whole")
+        assert temporary.exists()
 
 
 def test_a_file_that_was_removed_and_a_full_disk_are_errors_and_leave_nothing(
