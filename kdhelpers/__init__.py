@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kdhelpers.objectives.hints import Hint, LayerPair, WithFeatures, regressor_between
     from kdhelpers.objectives.objective import Objective, Supervised
     from kdhelpers.objectives.recorded import RecordedTeacher
+    from kdhelpers.objectives.shipped import shipped_teacher
     from kdhelpers.objectives.teacher import ShuffledTeacher, Teacher
     from kdhelpers.stats import tables
     from kdhelpers.training import optimizers
@@ -59,7 +60,15 @@ __all__ += [
     "evaluation",
 ]
 __all__ += ["fit", "fit_many", "load", "losses", "models", "optimizers", "plots", "predict"]
-__all__ += ["lesson", "regressor_between", "run_arms", "stats", "tables", "temperature"]
+__all__ += [
+    "lesson",
+    "regressor_between",
+    "run_arms",
+    "shipped_teacher",
+    "stats",
+    "tables",
+    "temperature",
+]
 
 _WHERE = {
     "course.lesson": ("lesson",),
@@ -71,6 +80,7 @@ _WHERE = {
     "objectives.hints": ("Hint", "LayerPair", "WithFeatures", "regressor_between"),
     "objectives.objective": ("Objective", "Supervised"),
     "objectives.recorded": ("RecordedTeacher",),
+    "objectives.shipped": ("shipped_teacher",),
     "objectives.teacher": ("ShuffledTeacher", "Teacher"),
     "training.fit": ("fit",),
     "training.many": ("fit_many", "run_arms"),

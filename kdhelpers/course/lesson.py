@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdhelpers._values import require, short_repr
 from kdhelpers.course import records
+from kdhelpers.course.parts import K, Parts, Run
 from kdhelpers.course.records import LESSONS, RECORD_FILE, CourseError, find_root, plain, wanted
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TYPES", "Lesson", "Notebook", "Parameter", "convert", "did_you_mean", "find_lessons"]
 __all__ += ["lesson"]
+
+PARTS = "parts_dir"  # the parameter that says where finished runs are kept
 
 # What a person is told who gave something else.
 TYPES = {
@@ -284,6 +287,21 @@ class Lesson:
     def __init__(self, name: str, parameters: dict[str, Any], record_file: str) -> None:
         self.name, self.parameters = name, parameters
         self._record_file, self._started = record_file, time.perf_counter()
+        self._device = _device(parameters.get("device"))
+        folder = parameters.get(PARTS)
+        self._parts = Parts(Path(folder), name, parameters, self._device) if folder else None
+
+    def kept(self, arms: "Mapping[K, Run]", group: str = "") -> "Mapping[K, Run]":
+        """The arms for `run_arms`, each run kept as a file in `parts_dir` as soon as it ends.
+
+        A run that is there already is read, not repeated. With no such parameter, or "", nothing
+        is kept.
+
+        Args:
+            arms: functions of a seed that return figures: numbers, text, lists, mappings.
+            group: tells arms of one name apart.
+        """
+        return self._parts.kept(arms, group) if self._parts else arms
 
     def record(
         self,
@@ -315,13 +333,16 @@ class Lesson:
             self._record_file,
             notebook=self.name,
             parameters=self.parameters,
-            metrics={"headline": headline, **_named(metrics)},
-            device=_device(self.parameters.get("device")) if device is None else device,
+            metrics={"headline": headline, **_named(metrics), **self._joined()},
+            device=self._device if device is None else device,
             started=self._started,
             tables=None if tables is None else shown,
         )
         print(f"{headline} ({record['seconds']:.0f} s)")
         return record
+
+    def _joined(self) -> dict[str, Any]:
+        return {"parts": self._parts.summary()} if self._parts else {}
 
     def recorded(self) -> "Recorded":
         """The recorded runs of this lesson, those in `results/` of the course, to be shown.

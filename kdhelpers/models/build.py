@@ -15,7 +15,7 @@ from torch import nn
 from kdhelpers._random import initial_weights
 from kdhelpers._values import check_int, check_type, require, short_repr
 from kdhelpers.models.classifier import MOST_CLASSES
-from kdhelpers.models.convnets import MNISTCNN, LeNet, PlainCNN
+from kdhelpers.models.convnets import MNISTCNN, LeNet, NormCNN, PlainCNN
 from kdhelpers.models.fitnets import NETWORKS as FITNETS
 from kdhelpers.models.resnet import ResNet18
 from kdhelpers.models.vgg import VGG, VGG16, VGG_SMALL
@@ -51,6 +51,7 @@ _RECIPES = {
     "vgg_small": _Recipe(VGG, {"blocks": VGG_SMALL}, 32, 3),
     "resnet18": _Recipe(ResNet18, {}, 32, 3),
     "small_cnn": _two_convolutions(32, 64, hidden=128, padding=1),
+    "norm_cnn": _Recipe(NormCNN, {"channels": (32, 64, 128), "hidden": 128}, 32, 3),
     "cnn_teacher": _two_convolutions(64, 128, hidden=512, padding=0),
     "cnn_student": _two_convolutions(32, 64, hidden=256, padding=0),
     **{n.name: _Recipe(n.make, {}, n.image_size, n.in_channels) for n in FITNETS},
@@ -92,6 +93,7 @@ def build(
     | `vgg_small`             | 2,147,402  | 96.1 million  | 3×32×32 | `blocks`, `width`, `head` |
     | `resnet18`              | 11,173,962 | 555.4 million | 3×32×32 | `width`, `stem` |
     | `small_cnn`             | 545,098    | 6.2 million   | 3×32×32 | `channels`, `hidden`, `padding`, `width` |
+    | `norm_cnn`              | 357,514    | 10.6 million  | 3×32×32 | `channels`, `hidden`, `dropout`, `width` |
     | `cnn_teacher`           | 2,440,586  | 16.5 million  | 3×32×32 | as `small_cnn` |
     | `cnn_student`           | 612,042    | 4.5 million   | 3×32×32 | as `small_cnn` |
     | `fitnet_teacher`        | 9,039,690  | 331.0 million | 3×32×32 | `hidden`, `kernel_size`, `grid`, `batch_norm`, `width` |

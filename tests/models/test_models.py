@@ -24,6 +24,7 @@ SIZES = {
     "vgg_small": (2_147_402, 96_148_874),
     "resnet18": (11_173_962, 555_432_330),
     "small_cnn": (545_098, 6_178_186),
+    "norm_cnn": (357_514, 10_643_530),
     "cnn_teacher": (2_440_586, 16_459_402),
     "cnn_student": (612_042, 4_524_874),
     "fitnet_teacher": (9_039_690, 330_975_690),
@@ -68,8 +69,8 @@ def test_parameters_and_macs_are_exact_and_documented(name: str) -> None:
 
 
 def test_a_network_is_for_the_images_it_was_designed_for() -> None:
-    assert [image_size(name) for name in names()] == [28, 28, *[32] * 13, 28, 28, 32, 32]
-    assert [build(name).input_shape[0] for name in names()] == [*[1] * 4, *[3] * 11, 1, 1, 3, 3]
+    assert [image_size(name) for name in names()] == [28, 28, *[32] * 14, 28, 28, 32, 32]
+    assert [build(name).input_shape[0] for name in names()] == [*[1] * 4, *[3] * 12, 1, 1, 3, 3]
 
 
 @pytest.mark.parametrize("name", names())
@@ -84,6 +85,14 @@ def test_logits_are_one_row_an_image_not_clipped_and_use_every_parameter(
     assert logits.min() < 0 < logits.max()
     logits.square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_the_cnn_with_batch_norm_draws_random_numbers_only_with_dropout() -> None:
+    plain, dropping = (build("norm_cnn", width=0.25, dropout=p, seed=0) for p in (0.0, 0.5))
+    x = images(16, 3, 32, 32)
+    for network, same in ((plain, True), (dropping, False)):
+        assert torch.equal(network(x), network(x)) is same
+    assert torch.equal(plain.eval()(x), dropping.load_state_dict(plain.state_dict()) and plain(x))
 
 
 @pytest.mark.parametrize("size", [4, 8, 32])
