@@ -45,11 +45,11 @@ notebooks: $(VENV)/.installed-test
 
 # The course as pages for a browser, in build/site: needs no network once it is installed.
 site: $(VENV)/.installed-site
-	$(BIN)/python tools/site.py
+	$(BIN)/python tools/website.py
 
 # Ask every address that the pages name whether it still answers.
 links: $(VENV)/.installed-site
-	$(BIN)/python tools/site.py --links
+	$(BIN)/python tools/website.py --links
 
 clean:
 	rm -rf $(VENV)

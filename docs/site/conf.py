@@ -1,4 +1,4 @@
-"""Sphinx's settings for the site that `tools/site.py` builds; it says where the pages come from."""
+"""Sphinx's settings for the site; `tools/website.py` says where the pages come from and builds it."""
 
 import re
 

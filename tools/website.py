@@ -1,7 +1,7 @@
 """The course as a site: the same notebooks and pages, for a browser.
 
-    python tools/site.py              builds build/site, with what the extra `site` installs
-    python tools/site.py --links      asks every address outside of the site whether it answers
+    python tools/website.py              builds build/site, with what the extra `site` installs
+    python tools/website.py --links      asks every address outside of the site whether it answers
 
 `stage` lays the pages out in a folder of their own: README.md becomes the first page, with those of
 its sections that are long as pages beside it; everything else keeps its place, so that links go on
@@ -38,6 +38,7 @@ MENU = {
     "Your own": ["docs/own_data", "docs/beyond", "runs", "docs/package"],
     "Teaching": ["docs/workshop"],
     "Reference": ["results", "api/index"],
+    "In other languages": ["docs/zh", "docs/vi"],
     "Project": ["CHANGELOG", "CONTRIBUTING", "CODE_OF_CONDUCT", "about"],
     "More": ["docs/*"],
 }
@@ -222,6 +223,8 @@ def mend(site: Path) -> None:
         text = page.read_text(encoding="utf-8")
         for found, better in MENDED.items():
             text = re.sub(found, better, text)
+        if page.stem in ("zh", "vi"):
+            text = text.replace(' lang="en"', f' lang="{page.stem}"', 1)
         page.write_text(text, encoding="utf-8")
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tools import site
+from tools import website
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
 def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return site.stage(tmp_path_factory.mktemp("site") / "pages")
+    return website.stage(tmp_path_factory.mktemp("site") / "pages")
 
 
 def test_every_page_is_on_the_menu_once(staged: Path) -> None:
@@ -27,7 +27,7 @@ def test_every_page_is_on_the_menu_once(staged: Path) -> None:
 
 def test_every_section_of_the_readme_is_on_one_page(staged: Path) -> None:
     headings = re.findall(r"^## (.+)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
-    pages = [staged / f"{name}.md" for name in ("index", *site.SECTIONS)]
+    pages = [staged / f"{name}.md" for name in ("index", *website.SECTIONS)]
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     found = re.findall(r"^##? (.+)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
     assert [found.count(heading) for heading in headings] == [1] * len(headings)
@@ -35,7 +35,7 @@ def test_every_section_of_the_readme_is_on_one_page(staged: Path) -> None:
 
 def test_links_to_the_readme_lead_to_the_page_of_the_section() -> None:
     text = "[a](../README.md#sweeps) [b](README.md#results) [c](../README.md#lessons) [d](results)"
-    assert site.relinked(text) == (
+    assert website.relinked(text) == (
         "[a](../runs.md#sweeps) [b](results.md) [c](../index.md#lessons) [d](results.md)"
     )
 
@@ -61,7 +61,7 @@ def test_the_check_of_the_site_finds_what_leads_nowhere(tmp_path: Path) -> None:
         '<a href="https://example.org">4</a><img src="data:image/png;base64,AA">'
         '<script src="https://cdn.example.org/x.js"></script></p>'
     )
-    assert [fault.partition(" ")[2] for fault in site.check(tmp_path)] == [
+    assert [fault.partition(" ")[2] for fault in website.check(tmp_path)] == [
         "loads https://cdn.example.org/x.js",
         "links to #gone, a place that is not there",
         "links to b.html, which is not there",
@@ -74,7 +74,7 @@ def test_what_a_screen_reader_misses_is_mended(tmp_path: Path) -> None:
         '<p class="caption" role="heading">Lessons</p><aside class="toc-drawer"></aside><pre></pre>'
         '<table><thead>\n<tr class="row-odd"><th class="head"><p></p></th>\n</tr>\n</thead></table>'
     )
-    site.mend(tmp_path)
+    website.mend(tmp_path)
     assert page.read_text() == (
         '<p class="caption" role="heading" aria-level="2">Lessons</p>'
         '<aside aria-label="toc" class="toc-drawer"></aside><pre tabindex="0"></pre><table></table>'
