@@ -1,4 +1,4 @@
-"""Sphinx's settings for the site; `tools/website.py` says where the pages come from and builds it."""
+"""Sphinx's settings for the site that `tools/website.py` lays out and builds."""
 
 import re
 
