@@ -181,8 +181,10 @@ class Teacher:
 
     @staticmethod
     def ask(model: nn.Module, batch: Batch) -> Tensor:
-        """The logits [B, C] of a frozen network for a batch."""
-        with torch.no_grad():  # a copy: networks may change their inputs in place
+        """The logits [B, C] of a frozen network for a batch, in its precision as for a table."""
+        kind = batch.inputs.device.type
+        with torch.no_grad(), torch.autocast(kind, enabled=False):
+            # A copy: networks may change their inputs in place.
             logits = logits_of(model(batch.inputs.clone()))
         return logits.float().to(batch.inputs.device)
 

@@ -268,3 +268,12 @@ def test_several_networks_are_one_that_averages() -> None:
         kd.Distillation([Small(), Small()])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="wrap a function or a session in one"):
         kd.Distillation(lambda images: images)  # type: ignore[arg-type]
+
+
+def test_a_live_teacher_answers_in_the_precision_of_its_weights_in_a_mixed_step_too() -> None:
+    network, batch = trained(), next(batches(TRAIN, 8, seed=1))
+    live, kept = (
+        Teacher(network, cache=cache).prepare(TRAIN, Views(), 1) for cache in (False, True)
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(live(batch), kept(batch))
