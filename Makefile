@@ -25,7 +25,7 @@ endef
 
 # Both commands install into the same folder.
 .NOTPARALLEL:
-.PHONY: run test lab notebooks site links clean
+.PHONY: run test lab notebooks site links slides clean
 
 run: $(VENV)/.installed
 	$(BIN)/kdhelpers run
@@ -50,6 +50,10 @@ site: $(VENV)/.installed-site
 # Ask every address that the pages name whether it still answers.
 links: $(VENV)/.installed-site
 	$(BIN)/python tools/website.py --links
+
+# Decks of the lessons and of the half day, in build/slides: build/slides/workshop.html.
+slides: $(VENV)/.installed-site
+	$(BIN)/python tools/slides.py
 
 clean:
 	rm -rf $(VENV)

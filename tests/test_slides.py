@@ -1,0 +1,78 @@
+"""Slides: what the room sees of a lesson, and what the speaker reads."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tools import slides
+
+ROOT = Path(__file__).parent.parent
+LESSONS = {path.name[:2]: path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
+PROSE = (
+    "## Choosing (T)\n\nFirst [words](../docs/a.md).\n\nMore words.\n\n- a list\n\n"
+    "> **Predict.** How?\n\n<details><summary>Hint</summary>\n\nThink.\n\n</details>"
+)
+
+
+def test_prose_is_cut_into_what_is_seen_and_what_is_said(tmp_path: Path) -> None:
+    new = nbformat.v4
+    figure = new.new_output("display_data", {"image/png": "AA", "text/html": '<img alt="bars">'})
+    number = new.new_output("execute_result", {"text/plain": "1 < 2"})
+    cells = [
+        new.new_markdown_cell(PROSE),
+        new.new_code_cell("plots.draw()", outputs=[figure]),
+        new.new_code_cell("print(1)", outputs=[number]),
+    ]
+    nbformat.write(new.new_notebook(cells=cells), tmp_path / "01.ipynb")
+    (section,) = slides.sections(tmp_path / "01.ipynb")
+    first, prediction, drawn, printed = section.slides
+    assert (section.title, section.level) == ("Choosing", 2)
+    assert "First words." in "".join(first.shown)
+    assert "<li>a list" in "".join(first.shown)
+    assert "More words" in "".join(first.notes)
+    assert "Predict" in "".join(prediction.shown)
+    assert "Think." in "".join(prediction.notes)
+    assert drawn.shown == ['<img alt="bars">']
+    assert "print" in printed.shown[0]
+    assert "1 &lt; 2" in printed.shown[1]
+
+
+@pytest.mark.parametrize("number", LESSONS)
+def test_a_deck_shows_every_heading_and_figure_and_no_solution(number: str) -> None:
+    deck = slides.with_plan(number, slides.sections(LESSONS[number]))
+    cells = nbformat.read(LESSONS[number], as_version=4).cells
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    headings = re.findall(r"^#+ .+$", re.sub(r"```.*?```", "", prose, flags=re.S), re.M)
+    assert len(deck) == len(headings)
+    shown = "".join(part for section in deck for slide in section.slides for part in slide.shown)
+    notes = "".join(part for section in deck for slide in section.slides for part in slide.notes)
+    assert "<summary>" not in shown
+    assert notes.count("Solution") >= prose.count("<summary>Solution</summary>") > 0
+    assert shown.count("<img alt=") == str(cells).count("image/png")
+    assert "plots." not in re.sub(r"<[^>]+>", "", shown).partition("import")[0]
+
+
+def test_the_half_day_is_the_timetable_with_its_words_in_the_notes() -> None:
+    lessons = {
+        number: slides.with_plan(number, slides.sections(path)) for number, path in LESSONS.items()
+    }
+    deck, left = slides.half_day(lessons), [row[3] for row in slides.plan() if row[2] != "–"]
+    for section in deck:
+        if left and section.title == left[0]:
+            assert "Half day, " in section.slides[0].notes[0]
+            left.pop(0)
+    assert not left, "a row of the timetable without slides"
+    asked = "".join(note for section in deck for slide in section.slides for note in slide.notes)
+    text = (ROOT / "docs" / "workshop.md").read_text(encoding="utf-8")
+    questions = text.partition("## Questions")[2].partition("\n## ")[0]
+    assert asked.count("Ask:") >= len(re.findall(r"^- ", questions, re.M))
+
+
+def test_a_page_loads_nothing_from_elsewhere_and_keeps_what_it_is_given() -> None:
+    slide = slides.Slide(["<p>a</p>"], ["<p>b</p>"])
+    page = slides.page("1 < 2", [slides.Section("T", 2, [slide])])
+    assert "<title>1 &lt; 2</title>" in page
+    assert '<p>a</p><aside class="notes"><p>b</p></aside></section></section>' in page
+    assert not re.search(r"(?:src|href)=\"https?:", page)

@@ -1,0 +1,211 @@
+"""Lessons as slides, for a room: cut at their headings, with what to say in the speaker's notes.
+
+    python tools/slides.py                 build/slides: a deck a lesson, and one for the half day
+    python tools/slides.py 02 workshop     those alone
+
+A slide keeps what is to be seen: headings, lists, tables, formulas, the first paragraph, code, and
+of a cell that draws a figure the figure alone. A prediction has a slide of its own before the one
+that answers it. What is left of the prose, hints and solutions become notes (press S), with the
+minutes and the questions of docs/workshop.md. reveal.js and MathJax lie beside the decks, so that
+no network is needed.
+"""
+
+import html
+import importlib.util
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+from nbconvert.filters import Highlight2HTML, markdown2html
+from pygments.formatters import HtmlFormatter
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCK = re.compile(
+    r"(?s:```.*?```)|(?s:\$\$.*?\$\$)|(?s:<details>.*?</details>)|#+ .*|(?:[^#\n].*\n?)+"
+)
+SHOWN = ("-", "*", "1.", "|", "$$", "```", ">")  # how a block begins that is no paragraph
+ROW = re.compile(r"^\| (\d:\d\d) \| (\d+) \| (\S+) \| (\S.*?) \| (.+) \|$", re.M)
+STYLE = """
+.reveal { font-size: 30px; } .reveal .anchor-link { display: none; }
+.reveal .slides { text-align: left; }
+.reveal .slides section:not(.stack) { max-height: 680px; overflow-y: auto; outline: 0; }
+.reveal h1 { font-size: 1.9em; } .reveal h2 { font-size: 1.4em; }
+.reveal h1, .reveal h2 { text-transform: none; }
+.reveal pre { white-space: pre-wrap; font-size: 0.6em; box-shadow: none; padding: 0.5em; }
+.reveal pre { border: 1px solid #ddd; }
+.reveal pre, .reveal blockquote { width: auto; margin: 0.5em 0; }
+.reveal img { display: block; margin: 0.4em auto; max-height: 560px; }
+.reveal table { font-size: 0.75em; } .reveal blockquote { padding: 0.4em 1em; }
+.reveal .slide-number { background: #fff; } .reveal .slide-number a { color: #333; }
+.reveal .where { color: #555; font-size: 0.7em; margin: 0; }
+"""
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="reveal/dist/reveal.css">
+<link rel="stylesheet" href="reveal/dist/theme/white.css">
+<style>{style}</style>
+<script>MathJax = {{tex: {{inlineMath: [["$", "$"]]}}, options: {{enableMenu: false}}}};</script>
+<script src="tex-svg.js" defer></script>
+</head><body><main class="reveal"><div class="slides">
+{slides}
+</div></main>
+<script src="reveal/dist/reveal.js"></script><script src="reveal/plugin/notes/notes.js"></script>
+<script>Reveal.initialize({{hash: true, slideNumber: "c/t", center: false, width: 1100, height: 720,
+transition: "none", plugins: [RevealNotes]}});</script>
+</body></html>
+"""
+
+
+@dataclass
+class Slide:
+    """What the room sees and what the speaker reads, both in HTML."""
+
+    shown: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Section:
+    """A heading of a lesson and the slides under it."""
+
+    title: str
+    level: int
+    slides: list[Slide] = field(default_factory=list)
+
+
+def sections(path: Path) -> list[Section]:
+    """A lesson, cut at its headings."""
+    made: list[Section] = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            _read(cell.source, made)
+        elif shown := list(_code(cell)):
+            made[-1].slides.append(Slide(shown))
+    return made
+
+
+def _read(source: str, made: list[Section]) -> None:
+    slide, told = None, False
+    linked = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", source)  # not to other files
+    for block in BLOCK.findall(linked):
+        if heading := re.match(r"(#+) (.*)", block):
+            title = re.sub(r" \(.*\)$|\$", "", heading[2])
+            big = f"{'#' * min(2, len(heading[1]))} {heading[2]}"
+            slide, told = Slide([markdown2html(big)]), False
+            made.append(Section(title, len(heading[1]), [slide]))
+            continue
+        if slide is None or block.startswith("> **Predict"):
+            slide, told = Slide(), False
+            made[-1].slides.append(slide)
+        if block.startswith("<details>"):
+            slide.notes.append(markdown2html(re.sub(r"</?(details|summary)>", "\n\n", block)))
+        elif block.startswith(SHOWN) or not told:
+            told = told or not block.startswith(SHOWN)
+            slide.shown.append(markdown2html(block))
+        else:
+            slide.notes.append(markdown2html(block))
+
+
+def _code(cell: nbformat.NotebookNode) -> Iterator[str]:
+    """The code of a cell and what it put out; of one with a figure, the figure."""
+    tags, figure = cell.metadata.get("tags", []), "image/png" in str(cell.outputs)
+    if not figure and "parameters" not in tags:
+        source = cell.source.replace("# NBVAL_CHECK_OUTPUT\n", "")
+        yield Highlight2HTML(pygments_lexer="ipython3")(source)
+    for output in cell.outputs:
+        data = output.get("data", {})
+        if "text/html" in data:
+            yield data["text/html"]
+        elif "text/markdown" in data:
+            yield markdown2html(data["text/markdown"])
+        elif text := output.get("text") or data.get("text/plain"):
+            yield f"<pre>{html.escape(text)}</pre>"
+
+
+# -- the workshop ---------------------------------------------------------------------------------
+
+
+def plan() -> list[tuple[str, str, str, str, str]]:
+    """The rows of the timetable: start, minutes, lesson, section, what happens and what to ask."""
+    text = (ROOT / "docs" / "workshop.md").read_text(encoding="utf-8")
+    asked = text.partition("## Questions")[2].partition("\n## ")[0]
+    rows = []
+    for start, minutes, lesson, section, happens in ROW.findall(text):
+        title = section.strip("*")
+        questions = re.findall(rf"^- \*{re.escape(title)}\*: ((?:.+\n)(?:  .+\n)*)", asked, re.M)
+        said = "".join(f"\n\n**Ask:** {' '.join(each.split())}" for each in questions)
+        rows.append((start, minutes, lesson, title, happens + said))
+    return rows
+
+
+def with_plan(lesson: str, cut: list[Section]) -> list[Section]:
+    """The sections of a lesson; those of the half day tell their minutes in the notes."""
+    for start, minutes, number, title, said in plan():
+        for section in cut:
+            if (number, title) == (lesson, section.title):
+                words = f"**Half day, {start}, {minutes} minutes.** {said}"
+                section.slides[0].notes.insert(0, markdown2html(words))
+    return cut
+
+
+def half_day(lessons: dict[str, list[Section]]) -> list[Section]:
+    """The timetable as a deck: what it takes of each lesson, in its order."""
+    made = [Section("A half day", 1, [Slide(["<h1>Knowledge distillation, hands on</h1>"])])]
+    for start, minutes, number, title, said in plan():
+        if number not in lessons:
+            words = f"## {said.partition('.')[0]}\n\n{start}, {minutes} minutes"
+            made.append(Section(said, 2, [Slide([markdown2html(words)], [markdown2html(said)])]))
+            continue
+        cut = lessons[number]
+        first = next(place for place, each in enumerate(cut) if each.title == title)
+        last = first + 1
+        while last < len(cut) and cut[last].level > cut[first].level:
+            last += 1
+        made += cut[first:last]
+    return made
+
+
+# -- the page -------------------------------------------------------------------------------------
+
+
+def page(title: str, deck: list[Section]) -> str:
+    """The deck as one HTML file: a section to the right, its slides downwards."""
+    stacks = []
+    for section in deck:
+        slides = []
+        for number, slide in enumerate(section.slides):
+            where = f'<p class="where">{html.escape(section.title)}</p>' if number else ""
+            notes = f'<aside class="notes">{"".join(slide.notes)}</aside>' if slide.notes else ""
+            slides.append(f'<section tabindex="0">{where}{"".join(slide.shown)}{notes}</section>')
+        stacks.append(f"<section>{''.join(slides)}</section>")
+    style = STYLE + HtmlFormatter(style="default").get_style_defs(".highlight")
+    return PAGE.format(title=html.escape(title), style=style, slides="\n".join(stacks))
+
+
+def main(arguments: list[str]) -> None:
+    folder = ROOT / "build" / "slides"
+    shutil.rmtree(folder, ignore_errors=True)
+    for package, inside, target in (
+        ("sphinx_revealjs", "_static/revealjs", folder / "reveal"),
+        ("sphinx-mathjax-offline", "static/mathjax/tex-svg.js", folder / "tex-svg.js"),
+    ):
+        (found,) = importlib.util.find_spec(package).submodule_search_locations
+        copy = shutil.copytree if "." not in target.name else shutil.copy
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy(Path(found) / inside, target)
+    paths = {path.name[:2]: path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
+    lessons = {number: with_plan(number, sections(path)) for number, path in paths.items()}
+    decks = {**lessons, "workshop": half_day(lessons)}
+    for name in arguments or decks:
+        path = folder / f"{name}.html"
+        path.write_text(page(decks[name][0].title, decks[name]), encoding="utf-8")
+        print(f"{path}: {sum(len(section.slides) for section in decks[name])} slides")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
