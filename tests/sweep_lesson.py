@@ -8,7 +8,7 @@ from tiny_course import write_lesson
 
 from kdhelpers import course
 from kdhelpers.course import records
-from kdhelpers.course.run import Plan
+from kdhelpers.course.plans import Plan
 
 PARAMETERS = """\
 temperature: float = 4.0  # softness

@@ -24,7 +24,7 @@ from small_data import Small, same, split, weights
 from tiny_course import write_lesson
 
 from kdhelpers import data
-from kdhelpers.course import cli, records, run
+from kdhelpers.course import cli, environment, run
 from kdhelpers.data.sources import DataError, downloaded
 from kdhelpers.models import shipped as pretrained
 from kdhelpers.objectives.objective import Supervised
@@ -45,7 +45,7 @@ class Payload:
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_lesson(tmp_path, "01_first")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(records, "_commit", lambda: None)
+    monkeypatch.setattr(environment, "_commit", lambda: None)
     return tmp_path
 
 

@@ -15,7 +15,7 @@ from tiny_course import write_lesson
 
 from kdhelpers import course, plots
 from kdhelpers.course import run
-from kdhelpers.course.records import CourseError
+from kdhelpers.course.root import CourseError
 from tools import readme
 
 ROOT = Path(__file__).parent.parent

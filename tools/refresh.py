@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from kdhelpers._files import write_text
-from kdhelpers.course.lesson import find_root
+from kdhelpers.course import find_root
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 QUIET = Config({"KernelManager": {"transport_encryption": "auto"}})  # no warning about TCP

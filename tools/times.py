@@ -17,8 +17,8 @@ from readme import QUICK_TIMES
 from kdhelpers import course
 from kdhelpers._files import write_text
 from kdhelpers.course import run
-from kdhelpers.course.lesson import CourseError
 from kdhelpers.course.records import belongs_to, read_record
+from kdhelpers.course.root import CourseError
 
 
 def times(folder: Path) -> dict[str, Any]:

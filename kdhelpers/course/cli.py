@@ -2,34 +2,30 @@
 
 import argparse
 import io
+import itertools
 import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
-from queue import Empty, SimpleQueue
+from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kdhelpers import __version__
-from kdhelpers.course.lesson import find_lessons
-from kdhelpers.course.records import RECORD_FILE, CourseError
+from kdhelpers.course.notebook import find_lessons
+from kdhelpers.course.records import RECORD_FILE
+from kdhelpers.course.root import CourseError
 
 if TYPE_CHECKING:
-    from kdhelpers.course.run import Outcome
-    from kdhelpers.course.sweep import Row
 
-__all__ = ["main"]
+    from kdhelpers.course.run import Outcome
+    from kdhelpers.course.table import Row
 
 FAILED, BAD_ARGUMENTS, INTERRUPTED = 1, 2, 130
 ANSWER = 30  # seconds that a scheduler of dask may take
-# A value that begins with "-" is a number or a range; anything else of the kind is an option.
-NEGATIVE = re.compile(r"-\.?\d.*", flags=re.ASCII)
 EXTRA = "install the extra: python -m pip install --editable '.[sweep]'"
-
-Given = list[tuple[str, list[str]]]  # the values behind each -p
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,10 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     # An interrupt may arrive inside a callback of the kernel's channels; its log is no news.
     logging.getLogger("tornado").addHandler(logging.NullHandler())
-    rest, given = _set_parameters_aside(sys.argv[1:] if arguments is None else arguments)
-    options = _parser().parse_args(rest)
+    options = _parser().parse_args(_apart(sys.argv[1:] if arguments is None else arguments))
     try:
-        done = options.command(options, given)
+        done = options.command(options)
         sys.stdout.flush()
         return 0 if done else FAILED
     except BrokenPipeError:  # `kdhelpers list | head -1`: whoever reads has seen enough
@@ -56,57 +51,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _set_parameters_aside(arguments: Sequence[str]) -> tuple[list[str], Given]:
-    """Take out every `-p NAME VALUE …`: argparse would take a value such as -1e-3 for an option.
-
-    `-p NAME=VALUE` will do, too. What is left behind has too few values, and argparse says so.
-    """
-    rest, given, at = list(arguments), Given(), 0
-    most = {"run": 1, "sweep": len(rest)}.get(rest[0] if rest else "", 0)
-    while most and "-p" in rest[at:]:
-        at = rest.index("-p", at)
-        name, equals, value = rest[at + 1].partition("=") if at + 1 < len(rest) else ("", "", "")
-        values = [value] if equals and name.isidentifier() else []
-        more = rest[at + 2 :][: most - len(values)]
-        if most > 1:
-            more = more[: next((i for i, word in enumerate(more) if _is_option(word)), len(more))]
-        if at + 1 == len(rest) or (most == 1 and not values + more):
-            break
-        given.append((name if values else rest[at + 1], values + more))
-        del rest[at : at + 2 + len(more)]
-    return rest, given
-
-
-def _is_option(value: str) -> bool:
-    return value.startswith("-") and value != "-" and not NEGATIVE.fullmatch(value)
+def _shared(options: argparse.Namespace) -> dict[str, Any]:
+    """What `run` and `sweep` have in common."""
+    names = ("profile", "parameter_file", "cell_timeout", "start_timeout")
+    return {name: value for name, value in vars(options).items() if name in names}
 
 
 # -- run ------------------------------------------------------------------------------------------
 
 
-def _run(options: argparse.Namespace, given: Given) -> bool:
+def _run(options: argparse.Namespace) -> bool:
     from kdhelpers.course import run
+    from kdhelpers.course.plans import plan
 
-    plans = run.plan(
-        options.lessons,
-        profile=options.profile,
-        parameters={name: value for name, (value,) in given},
-        parameter_file=options.parameter_file,
-    )
-    run.prepare_folder(options.out, plans, options.cell_timeout)
+    plans = plan(options.lessons, parameters=dict(options.p), **_shared(options))
+    run.prepare_folder(options.out, plans)
     outcomes: list[Outcome] = []
     try:
-        for plan in plans:
-            outcome = run.execute(plan, options.out, cell_timeout=options.cell_timeout)
+        for each in plans:
+            outcome = run.execute(each, options.out)
             outcomes.append(outcome)
             if outcome.failure:
                 failed = f"\n{outcome.lesson} failed: {outcome.failure}\n"
                 print(failed, file=sys.stderr, flush=True)
     except KeyboardInterrupt:
-        _show_table(outcomes, options.out)
         left = len(plans) - len(outcomes)
         raise KeyboardInterrupt(f": {left} of {len(plans)} lessons not finished") from None
-    _show_table(outcomes, options.out)
+    finally:
+        _show_table(outcomes, options.out)
     return all(outcome.ok for outcome in outcomes)
 
 
@@ -123,10 +95,10 @@ def _show_table(outcomes: "list[Outcome]", out: str) -> None:
     print(f"\nExecuted notebooks and their records: {out}")
 
 
-# -- list, doctor ---------------------------------------------------------------------------------
+# -- list, doctor, report -------------------------------------------------------------------------
 
 
-def _list(options: argparse.Namespace, _: Given) -> bool:
+def _list(options: argparse.Namespace) -> bool:
     lessons = find_lessons(options.lessons)
     width = max(len(lesson.name) for lesson in lessons)
     for lesson in lessons:
@@ -138,7 +110,7 @@ def _list(options: argparse.Namespace, _: Given) -> bool:
     return True
 
 
-def _doctor(_: argparse.Namespace, __: Given) -> bool:
+def _doctor(_: argparse.Namespace) -> bool:
     from kdhelpers.course import doctor
 
     healthy = True
@@ -148,16 +120,23 @@ def _doctor(_: argparse.Namespace, __: Given) -> bool:
     return healthy
 
 
-# -- sweep, report --------------------------------------------------------------------------------
+def _report(options: argparse.Namespace) -> bool:
+    from kdhelpers.course.report import report
+
+    print(report(options.folder, options.out, metric=options.metric))
+    return True
 
 
-def _sweep(options: argparse.Namespace, given: Given) -> bool:
-    names = [name for name, _ in given]
+# -- sweep ----------------------------------------------------------------------------------------
+
+
+def _sweep(options: argparse.Namespace) -> bool:
+    names = [name for name, *_ in options.p]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise CourseError(f"-p {twice} is given twice; write all its values behind one -p")
     from tqdm import tqdm
 
-    from kdhelpers.course import report, sweep
+    from kdhelpers.course import figures, sweep
 
     def show_failure(row: "Row") -> None:
         values = ", ".join(f"{name} = {value}" for name, value in row.values.items())
@@ -167,23 +146,21 @@ def _sweep(options: argparse.Namespace, given: Given) -> bool:
         with _executor(options.dask) as executor:
             result = sweep.sweep(
                 options.lesson,
-                dict(given),
+                {name: values for name, *values in options.p},
                 executor=executor,
                 workers=options.workers,
-                profile=options.profile,
-                parameter_file=options.parameter_file,
                 out_dir=options.out,
-                cell_timeout=options.cell_timeout,
                 on_failure=show_failure,
+                **_shared(options),
             )
     except OSError as error:
         raise CourseError(f"the sweep stopped, its finished points are kept: {error}") from error
     except KeyboardInterrupt:
         print("what is finished is kept: the same command goes on from there", file=sys.stderr)
         raise
-    if metric := report.chosen(result.rows):
+    if metric := figures.chosen(result.rows):
         print(f"{metric}, mean ± half of the 95 % interval:\n")
-        print(report.summary(*report.series(result.rows, metric)), end="\n\n")
+        print(figures.summary(*figures.series(result.rows, metric)), end="\n\n")
     failed = sum(row.status != "ok" for row in result.rows)
     print(
         f"{len(result.rows)} point{'s' * (len(result.rows) != 1)}, {result.ran} run now"
@@ -206,30 +183,19 @@ def _executor(address: str | None) -> Iterator[Executor | None]:
         from distributed import Client
     except ImportError:
         raise CourseError(f"--dask needs the package 'distributed'; {EXTRA}") from None
-    answers: SimpleQueue[Any] = SimpleQueue()
+    clients: list[Client] = []
 
     def connect() -> None:
-        try:
-            answers.put(Client(address, timeout=ANSWER))
-        except Exception as error:
-            answers.put(error)
+        with suppress(Exception):  # told below: there is none
+            clients.append(Client(address, timeout=ANSWER))
 
-    Thread(target=connect, daemon=True).start()
-    try:
-        client = answers.get(timeout=ANSWER)
-    except Empty:
-        client = None
-    if not isinstance(client, Client):
+    connecting = Thread(target=connect, daemon=True)
+    connecting.start()
+    connecting.join(ANSWER)
+    if not clients:
         raise CourseError(f"no dask scheduler answers at {address!r}")
-    with client:
+    with clients[0] as client:
         yield client.get_executor()
-
-
-def _report(options: argparse.Namespace, _: Given) -> bool:
-    from kdhelpers.course.report import report
-
-    print(report(options.folder, options.out, metric=options.metric))
-    return True
 
 
 # -- what may be asked for ------------------------------------------------------------------------
@@ -238,8 +204,20 @@ def _report(options: argparse.Namespace, _: Given) -> bool:
 class _Parser(argparse.ArgumentParser):
     """Bad arguments are answered with one sentence, without the whole usage."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # A value such as -1e-3 or -2:1 is no option; argparse knows -1 and -0.5 only.
+        self._negative_number_matcher = re.compile(r"-\.?\d", flags=re.ASCII)
+
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_ARGUMENTS, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _apart(arguments: Sequence[str]) -> Iterator[str]:
+    """The arguments with `-p NAME=VALUE` as `-p NAME VALUE`."""
+    for before, word in itertools.pairwise(["", *arguments]):
+        name, equals, value = word.partition("=")
+        yield from (name, value) if before == "-p" and equals and name.isidentifier() else (word,)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -247,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"kdhelpers {__version__}")
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
-    def command(name: str, function: Any, what: str) -> argparse.ArgumentParser:
+    def command(name: str, function: Callable[[argparse.Namespace], bool], what: str) -> Any:
         added = commands.add_parser(name, help=what)
         added.set_defaults(command=function)
         return added
@@ -255,30 +233,24 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", _run, "execute lessons, all of them by default")
     run.add_argument("lessons", nargs="*", metavar="LESSON", help='"01", "01_mnist_kd" or a path')
     run.add_argument(
-        "-p",
-        nargs=2,
-        metavar=("NAME", "VALUE"),
+        "-p", nargs=2, metavar=("NAME", "VALUE"), action="append", default=[],
         help="set a parameter (repeatable), also as NAME=VALUE; goes before -f, which goes before "
         "the profile",
-    )
+    )  # fmt: skip
     run.add_argument(
-        "--out",
-        default="runs",
-        metavar="DIR",
+        "--out", default="runs", metavar="DIR",
         help="where executed notebooks and records go (default: runs)",
-    )
+    )  # fmt: skip
 
     sweep = command(
         "sweep", _sweep, "run a lesson over a grid of parameter values; finished points are kept"
     )
     sweep.add_argument("lesson", metavar="LESSON", help='"05", "05_dynamic_temperature" or a path')
     sweep.add_argument(
-        "-p",
-        nargs="+",
-        metavar=("NAME", "VALUE"),
+        "-p", nargs="+", metavar=("NAME", "VALUE"), action="append", default=[],
         help="the values of one parameter (repeatable); 0:10 stands for the whole numbers 0 … 9; "
         "seed also sets a lesson's list of seeds to one value at a time",
-    )
+    )  # fmt: skip
     sweep.add_argument(
         "--out", metavar="DIR", help="where everything goes (default: runs/sweeps/LESSON)"
     )
@@ -294,18 +266,18 @@ def _parser() -> argparse.ArgumentParser:
             "-f", dest="parameter_file", metavar="FILE", help="parameters (of all points) in YAML"
         )
         each.add_argument(
-            "--profile",
-            default="quick",
-            metavar="NAME",
-            help="quick: the notebook's own parameters; full: those in "
-            "notebooks/profiles/full/NN_name.yaml; and so for every folder in notebooks/profiles",
-        )
-        each.add_argument(
-            "--cell-timeout",
-            type=float,
-            metavar="SECONDS",
-            help="a cell that takes longer fails (default: no limit)",
-        )
+            "--profile", default="quick", metavar="NAME",
+            help="quick: the notebook's own parameters; full: those in notebooks/profiles/full/"
+            "NN_name.yaml; and so for every folder in notebooks/profiles",
+        )  # fmt: skip
+        for what, told in (
+            ("cell", "a cell that takes longer fails (default: no limit)"),
+            ("start", "a lesson whose kernel takes longer to start fails (default: 120)"),
+        ):
+            each.add_argument(
+                f"--{what}-timeout", type=float, default=argparse.SUPPRESS, metavar="SECONDS",
+                help=told,
+            )  # fmt: skip
 
     report = command("report", _report, "render all records in a folder as one HTML file")
     report.add_argument("folder", metavar="DIR")

@@ -17,10 +17,8 @@ import psutil
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 
-from kdhelpers.course.lesson import find_lessons
-from kdhelpers.course.records import CourseError, find_root
-
-__all__ = ["Check", "examine"]
+from kdhelpers.course.notebook import find_lessons
+from kdhelpers.course.root import CourseError, find_root
 
 GIB = 1024**3
 LEAST_MEMORY, LEAST_DISK = 1.4, 0.2  # GiB; the quick profile stays below
@@ -42,20 +40,10 @@ class Check:
 
 def examine() -> Iterator[Check]:
     """All checks, one after the other; none of them raises."""
-    checks: tuple[Callable[[], list[Check]], ...] = (
-        *(
-            _python,
-            _packages,
-            _torch,
-            _torchvision,
-            _launcher,
-            _memory,
-            _disk,
-            _kernel,
-            _data,
-            _lessons,
-        ),
-    )
+    checks: list[Callable[[], list[Check]]] = [
+        _python, _packages, _torch, _torchvision, _launcher, _memory, _disk, _kernel, _data,
+        _lessons,
+    ]  # fmt: skip
     for check in checks:
         try:
             yield from check()

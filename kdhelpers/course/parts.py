@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kdhelpers._files import write_text
-from kdhelpers.course import records
-from kdhelpers.course.records import CourseError, plain, read_json
+from kdhelpers.course.environment import environment
+from kdhelpers.course.records import plain, read_json
+from kdhelpers.course.root import CourseError
 
 K = TypeVar("K", bound=Hashable)
 Run = Callable[[int], dict[str, Any]]
@@ -61,7 +62,7 @@ class Parts:
                 "seed": seed,
                 "figures": plain(run(seed), f"the figures of {name}"),
                 "seconds": time.perf_counter() - started,
-                "environment": records.environment(self.device),
+                "environment": environment(self.device),
             }
             write_text(path, json.dumps(part, indent=1) + "\n")
         self.used.append(part)
@@ -69,7 +70,7 @@ class Parts:
         return figures
 
     def _read(self, path: Path, name: str, seed: int) -> dict[str, Any]:
-        part = read_json(path, str(path))
+        part = read_json(path)
         right = isinstance(part, dict) and all(
             part.get(key) == value
             for key, value in (("lesson", self.lesson), ("run", name), ("seed", seed))

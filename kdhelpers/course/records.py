@@ -7,45 +7,18 @@ made from it (`load_records`, `results`). It names no folder, host or user of th
 import glob
 import json
 import math
-import os
-import platform
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kdhelpers._files import write_text
-from kdhelpers._values import check_type, is_number, require, short_path, short_repr
+from kdhelpers._values import check_type, is_number, short_path, short_repr
+from kdhelpers.course.environment import environment
+from kdhelpers.course.root import CourseError, find_root, unless_lost
 
-__all__ = [
-    "LESSONS",
-    "RECORD_FILE",
-    "CourseError",
-    "as_course_error",
-    "belongs_to",
-    "complete",
-    "find_root",
-]
-__all__ += [
-    "load_records",
-    "plain",
-    "read_json",
-    "read_record",
-    "unless_lost",
-    "wanted",
-    "without_folders",
-]
-__all__ += ["write_record"]
-
-LESSONS = "[0-9][0-9]_*.ipynb"  # in notebooks/
 # The lesson's parameter that says where to write; it is no setting of the experiment.
 RECORD_FILE = "record_file"
-LONGEST = 1e15  # seconds of a run, or since the clock began
-PACKAGES = ("kdhelpers", "torch", "torchvision", "numpy", "scikit-learn", "papermill", "ipykernel")
 
 # `profile` is None when plain papermill ran the lesson.
 FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -57,53 +30,6 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "seconds": (int, float),
 }
 TABLES = "tables"  # a seventh field: the tables to be shown, by title; older records have none
-
-
-class CourseError(ValueError):
-    """What was asked for cannot be done; the message is one sentence for the person who asked."""
-
-
-@contextmanager
-def as_course_error() -> Iterator[None]:
-    """What a check inside says, as a CourseError."""
-    try:
-        yield
-    except ValueError as error:
-        raise CourseError(str(error).rstrip(".")) from error
-
-
-@contextmanager
-def unless_lost(told: str, remedy: str = "") -> Iterator[None]:
-    """What the disk or a path that is none stops inside, as a CourseError with the reason."""
-    try:
-        yield
-    except (OSError, ValueError) as error:  # longer than a path can be, or with a NUL
-        reason = getattr(error, "strerror", None) or "it is no path"
-        raise CourseError(f"{told}: {reason}{remedy}") from error
-
-
-def wanted(value: object, *kinds: type, name: str) -> None:
-    """Raise CourseError unless the value is of one of the types."""
-    with as_course_error():
-        check_type(value, *kinds, name=name)
-
-
-def find_root(start: Path | None = None) -> Path:
-    """The folder of the course: the nearest one, from `start` (default: here) upwards, whose
-    `notebooks/` holds lessons; else the one above the package, if it was installed editable.
-
-    Raises:
-        CourseError: there is none, or `start` is no path.
-    """
-    wanted(start, Path, type(None), name="start")
-    here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
-        if any((folder / "notebooks").glob(LESSONS)):
-            return folder
-    raise CourseError(
-        f"no lessons found at or above {here}; change to the folder of the course, the one that "
-        "holds notebooks/"
-    )
 
 
 # -- writing --------------------------------------------------------------------------------------
@@ -131,15 +57,15 @@ def write_record(
         tables: what to show of it: for each title {"headers": […], "rows": [[…], …]}, all text.
 
     Raises:
-        CourseError: a value is not plain JSON (NaN, an array, …), and the message names its key;
-            or an argument is of another type.
+        CourseError: a value is not plain JSON (NaN, an array, …), and the message names its key.
         OSError: the file cannot be written.
     """
-    wanted(record_file, str, Path, name=RECORD_FILE)
-    wanted(parameters, Mapping, name="parameters")
-    wanted(metrics, Mapping, name="metrics")
-    told = f"started must be the time of time.perf_counter(), not {short_repr(started)}"
-    require(is_number(started) and abs(started) < LONGEST, told, CourseError)
+    check_type(record_file, str, Path, name=RECORD_FILE)
+    check_type(parameters, Mapping, name="parameters")
+    check_type(metrics, Mapping, name="metrics")
+    if not is_number(started):
+        told = "started must be the time of time.perf_counter()"
+        raise CourseError(f"{told}, not {short_repr(started)}")
     record: dict[str, Any] = {
         "notebook": notebook,
         "profile": None,
@@ -150,8 +76,10 @@ def write_record(
     }
     if tables is not None:
         record[TABLES] = tables
-    with as_course_error():
+    try:
         record = {key: without_folders(value) for key, value in _checked(record).items()}
+    except ValueError as error:
+        raise CourseError(str(error).rstrip(".")) from error
     if record_file:
         _write(Path(record_file), record)
     return record
@@ -169,13 +97,9 @@ def complete(path: Path, run: Mapping[str, Any], seconds: float) -> dict[str, An
         OSError: the file cannot be written.
     """
     record = read_record(path)
-    record |= {
-        "notebook": run["notebook"],
-        "profile": run["profile"],
-        "parameters": without_folders(dict(run["parameters"])),
-        "environment": record["environment"] | {"lesson": run["lesson"]},
-        "seconds": round(float(seconds), 2),
-    }
+    told = without_folders(dict(run))
+    record["environment"]["lesson"] = told.pop("lesson")
+    record |= told | {"seconds": round(float(seconds), 2)}
     _write(Path(path), record)
     return record
 
@@ -184,7 +108,7 @@ def belongs_to(record: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
     """Whether `complete` made this record of that very run; it is as there."""
     found = {key: record[key] for key in ("notebook", "profile", "parameters")}
     found["lesson"] = record["environment"].get("lesson")
-    return found == {**run, "parameters": without_folders(dict(run["parameters"]))}
+    return bool(found == without_folders(dict(run)))
 
 
 def plain(value: Any, name: str) -> Any:
@@ -260,21 +184,18 @@ def load_records(notebook: str, folder: Path | None = None) -> list[dict[str, An
     """The records `<notebook>*.json` of one lesson in `folder` (the course's `results/`), by name.
 
     Raises:
-        CourseError: a file is not a record of this lesson, and the message names the file; or an
-            argument is of another type.
+        CourseError: a file is not a record of this lesson, and the message names the file.
     """
-    wanted(notebook, str, name="notebook")
-    wanted(folder, Path, str, type(None), name="folder")
-    if not notebook or "/" in notebook or "\0" in notebook:
-        raise CourseError(f"a lesson's name is no path, but this is {short_repr(notebook)}")
+    check_type(notebook, str, name="notebook")
+    check_type(folder, Path, str, type(None), name="folder")
     folder = find_root() / "results" if folder is None else Path(folder)
     with unless_lost(f"{short_path(folder)} cannot be read"):
         paths = sorted(folder.glob(f"{glob.escape(notebook)}*.json"))
-    records = [read_record(path) for path in paths]
-    for path, record in zip(paths, records, strict=True):
+    records = {path: read_record(path) for path in paths}
+    for path, record in records.items():
         if record["notebook"] != notebook:
             raise CourseError(f"{path} is a record of {record['notebook']!r}, not of {notebook!r}")
-    return records
+    return list(records.values())
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -283,25 +204,24 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         CourseError: the file cannot be read or is not a record; the message names the file.
     """
-    wanted(path, str, Path, name="the file of a record")
-    where = short_path(path)[1:-1]
-    record = read_json(Path(path), where)
+    check_type(path, str, Path, name="the file of a record")
+    record = read_json(Path(path))
     try:
         return _checked(record)
     except ValueError as error:
-        raise CourseError(f"{where} is not a record: {error}") from error
+        raise CourseError(f"{short_path(path)[1:-1]} is not a record: {error}") from error
 
 
-def read_json(path: Path, where: str) -> Any:
-    """What a JSON file holds: neither NaN nor a key twice; `where` names the file in a message.
+def read_json(path: Path) -> Any:
+    """What a JSON file holds: neither NaN nor a key twice.
 
     Raises:
-        CourseError: the file cannot be read or is not JSON.
+        CourseError: the file cannot be read or is not JSON; the message names the file.
     """
+    where = short_path(path)[1:-1]
     try:
-        return json.loads(
-            path.read_text(encoding="utf-8"), parse_constant=_refuse, object_pairs_hook=_once
-        )
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_constant=_refuse, object_pairs_hook=_once)
     except OSError as error:
         raise CourseError(f"{where} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -350,67 +270,3 @@ def _is_table(table: Any) -> bool:
     return bool(lines[0]) and all(
         len(line) == len(lines[0]) and all(isinstance(cell, str) for cell in line) for line in lines
     )
-
-
-# -- what the numbers depend on besides the parameters --------------------------------------------
-
-
-def environment(device: object) -> dict[str, Any]:
-    """Versions, machine, commit, date (UTC); `device` is a `torch.device` or its name."""
-    name = device if isinstance(device, str) else short_path(device)[1:-1]
-    torch = sys.modules.get("torch")  # no tensors here, but the lesson may have loaded it
-    if torch and "cuda" in name:
-        with suppress(Exception):  # a name that is none: the record tells it as it is
-            name = f"{name} ({torch.cuda.get_device_name(name)})"
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "device": name,
-        "threads": int(torch.get_num_threads()) if torch else os.cpu_count() or 1,
-        "versions": _versions(),
-        "commit": _commit(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
-
-
-def _versions() -> dict[str, str]:
-    import importlib.metadata  # `kdhelpers list` need not wait for it
-
-    versions = {}
-    for package in PACKAGES:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return versions
-
-
-def _commit() -> str | None:
-    """The course's commit, "-dirty" if tracked files differ; None if it is no repository."""
-    try:
-        root = find_root()
-    except CourseError:
-        return None
-    if not (root / ".git").exists():  # a copy inside some other repository is not at its commit
-        return None
-    commit = _git(root, "rev-parse", "HEAD")
-    changes = _git(root, "status", "--porcelain", "--untracked-files=no")
-    return f"{commit}-dirty" if commit and changes else commit
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=20
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

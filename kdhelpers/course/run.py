@@ -1,39 +1,25 @@
-"""Run the lessons: plan them, with every parameter checked, and execute them with papermill.
-
-A value comes from four places, the later before the earlier: the notebook's own, the profile's, a
-file's and the caller's. Nothing is executed before everything asked for has been checked.
-"""
+"""Execute the lessons with papermill, and tell in a few lines why one failed."""
 
 import glob
-import hashlib
-import json
+import math
 import re
 import shutil
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
-from kdhelpers._values import is_number, require, short_path, short_repr
+from kdhelpers._values import check_type, short_path
 from kdhelpers.course import records
-from kdhelpers.course.lesson import Notebook, convert, did_you_mean, find_lessons
-from kdhelpers.course.records import RECORD_FILE, CourseError, unless_lost, wanted
-
-__all__ = ["Outcome", "Plan", "execute", "folder_name", "plan", "prepare_folder", "refine", "run"]
-
-CHECKPOINTS = "checkpoint_dir"
-WHERE = ("data_root", "device", "devices", "workers")  # where networks train, not which
-DEEPEST = 50  # values inside of values in YAML
+from kdhelpers.course.plans import START, Plan, plan
+from kdhelpers.course.records import RECORD_FILE
+from kdhelpers.course.root import CourseError, unless_lost
 
 KERNEL = "python3"  # whatever name an editor stored in the notebook
-START = 120  # seconds that a kernel may take to start, on a crowded machine
 STARTS = 3  # at once two kernels may be given one port, and the second of them does not start
 # The kernel's own log would go to the terminal: a warning about TCP at every start (since
 # ipykernel 7.3), now and then an error about being stopped, which it may also log as Tornado's.
@@ -42,209 +28,13 @@ QUIET = (
     "--log-level=CRITICAL",
     "--IPKernelApp.exec_lines=__import__('logging').getLogger('tornado').setLevel('CRITICAL')",
 )
+LATE = "Kernel didn't respond"  # what Jupyter says of it
 CONTEXT, MESSAGE_LINES = 2, 3  # lines of a failed cell on each side, lines of its error
 DIED = "the kernel died (killed, out of memory, or a crash in compiled code)"
+SLOW = "stopped: this cell took longer than it may (--cell-timeout)"
+DOCTOR = "`kdhelpers doctor` looks for the reason"
+TOO_LATE = f"the kernel did not start in time; give it longer (--start-timeout), or {DOCTOR}"
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
-
-# -- what is to be run ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A lesson with checked parameters: `values` are those that differ from the notebook's own."""
-
-    lesson: Notebook
-    profile: str
-    values: dict[str, Any]
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """All parameters, the notebook's defaults included; `record_file` is the runner's own."""
-        declared = self.lesson.parameters.values()
-        return {p.name: p.default for p in declared if p.name != RECORD_FILE} | self.values
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What makes two runs the same: records tell it, and `records.belongs_to` compares it."""
-        lesson = self.lesson
-        return {"notebook": lesson.name, "profile": self.profile, "lesson": lesson.digest,
-                "parameters": self.parameters}  # fmt: skip
-
-
-def plan(
-    lessons: str | Path | Sequence[str | Path] = (),
-    *,
-    profile: str = "quick",
-    parameters: Mapping[str, Any] | None = None,
-    parameter_file: str | Path | None = None,
-) -> list[Plan]:
-    """Find the lessons and check every parameter by name and type; arguments as for `run`.
-
-    Raises:
-        CourseError: a lesson, profile, file or parameter does not exist, a value does not fit, or
-            an argument is of another type.
-    """
-    wanted(profile, str, name="profile")
-    wanted(parameters, Mapping, type(None), name="parameters")
-    wanted(parameter_file, str, Path, type(None), name="parameter_file")
-    chosen = find_lessons(lessons)
-    layers = [_from_file(Path(parameter_file))] if parameter_file else []
-    layers.append(("", dict(parameters or {})))
-    known = {name for lesson in chosen for name in lesson.parameters}
-    for layer in layers:
-        _check_names(layer, known)
-    planned = []
-    for lesson in chosen:
-        hint = did_you_mean(profile[:100], lesson.profiles)
-        told = f"{lesson.name} has no profile {short_repr(profile)}{hint}"
-        require(profile in lesson.profiles, told, CourseError)
-        one = Plan(lesson, profile, {})
-        if profile != "quick":
-            source, own = _from_file(lesson.profile(profile))
-            one = refine(one, own, source)
-        for layer in layers:
-            one = _with(one, layer)
-        planned.append(one)
-    return planned
-
-
-def refine(plan: Plan, parameters: Mapping[str, Any], source: str = "") -> Plan:
-    """The plan with further values, checked in the same way, that go before its own.
-
-    `source` begins what is said of them: a file.
-
-    Raises:
-        CourseError: the lesson has no such parameter, or a value does not fit.
-    """
-    layer = (source, dict(parameters))
-    _check_names(layer, set(plan.lesson.parameters))
-    return _with(plan, layer)
-
-
-# Parameters from one source; its name begins the error message: a file, or nothing.
-_Layer = tuple[str, dict[str, Any]]
-
-
-def _check_names(layer: _Layer, known: set[str]) -> None:
-    source, values = layer
-    own = f"{source}{RECORD_FILE!r} is set by the runner; choose the folder of the records with"
-    require(RECORD_FILE not in values, f"{own} --out (out_dir)", CourseError)
-    if unknown := [name for name in values if name not in known]:
-        hint = did_you_mean(short_repr(unknown[0]).strip("'"), sorted(known - {RECORD_FILE}))
-        raise CourseError(f"{source}unknown parameter {short_repr(unknown[0])}{hint}")
-
-
-def _with(plan: Plan, layer: _Layer) -> Plan:
-    """The plan with those values of a layer that its lesson has."""
-    source, given = layer
-    values = {}
-    for name, declared in plan.lesson.parameters.items():
-        if name not in given:
-            continue
-        value = given[name]
-        try:
-            if isinstance(value, str) and declared.type not in ("int", "float", "bool", "str"):
-                with suppress(ValueError):  # then text is what does not fit
-                    value = _parse(value)
-            values[name] = convert(value, declared.type)
-        except ValueError as error:
-            where = f"{source}parameter {name!r} of {plan.lesson.name}"
-            raise CourseError(f"{where} {error}") from error
-    return replace(plan, values=plan.values | _checkpoints_apart(plan.parameters, values))
-
-
-def _checkpoints_apart(before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """The values, with a folder of their own for checkpoints if other networks come of them.
-
-    A checkpoint goes on with the settings that it was made with, and its file is named after the
-    network alone: a student of T = 8 would find that of T = 4. Files do tell seeds apart.
-    """
-    others = {
-        name: value
-        for name, value in values.items()
-        if value != before.get(name) and not name.endswith(("seed", "seeds")) and name not in WHERE
-    }
-    folder = before.get(CHECKPOINTS)
-    if not folder or not others or CHECKPOINTS in values:
-        return values
-    return values | {CHECKPOINTS: f"{folder}/{folder_name(others, others)}"}
-
-
-def folder_name(values: Mapping[str, Any], identity: object) -> str:
-    """A folder's name that tells some values, made unique by a hash of what it stands for."""
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    words = ",".join(
-        f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in values.items()
-    )
-    return f"{re.sub(r'[^A-Za-z0-9._=,+-]+', '_', words)[:60]}-{digest[:12]}"
-
-
-def _from_file(path: Path) -> _Layer:
-    """The parameters in a YAML file; an empty file has none, as with `papermill -f`."""
-    told = short_path(path)[1:-1]
-    try:
-        content = _parse(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CourseError(f"{told} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CourseError(f"{told} is not UTF-8 text") from error
-    except ValueError as error:
-        raise CourseError(f"{told} is not valid YAML ({error})") from error
-    content = {} if content is None else content
-    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
-        raise CourseError(f"{told} must map parameter names to values, one 'name: value' a line")
-    return f"{told}: ", content
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as papermill reads it (dates stay text), without aliases, which can grow endlessly, and
-    without a key that stands twice, of which one would be lost unseen.
-    """
-
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise ValueError("aliases such as *name are not supported")
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise ValueError("it is nested too deeply")
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        counted = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        if twice := [key for key, count in counted.items() if count > 1]:
-            raise ValueError(f"the key {short_repr(twice[0])} stands twice")
-        return node
-
-
-_Loader.yaml_implicit_resolvers = {
-    letter: [rule for rule in rules if not rule[0].endswith(":timestamp")]
-    for letter, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _parse(text: str) -> Any:
-    """What YAML holds.
-
-    Raises:
-        ValueError: in a few words, why this is none.
-    """
-    try:
-        return yaml.load(text, _Loader)  # it is a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ValueError(f"{line}{error.problem}") from error
-    except Exception as error:  # a tag that does not fit (!!int x) raises whatever it likes
-        raise ValueError(str(error).partition("\n")[0]) from error
-
-
-# -- running it -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -282,6 +72,7 @@ def run(
     out_dir: str | Path = "runs",
     progress: bool = True,
     cell_timeout: float | None = None,
+    start_timeout: float = START,
 ) -> list[Outcome]:
     """Execute lessons one after the other; one that fails does not stop the others.
 
@@ -298,54 +89,49 @@ def run(
             run that fails, which leaves an older result alone; created if need be.
         progress: show a progress bar for each lesson on stderr.
         cell_timeout: seconds after which a cell that is still running fails; default: never.
+        start_timeout: seconds that a kernel may take to start.
 
     Raises:
         CourseError: something asked for does not exist or does not fit; nothing has been run.
     """
-    plans = plan(lessons, profile=profile, parameters=parameters, parameter_file=parameter_file)
-    prepare_folder(out_dir, plans, cell_timeout)
-    return [execute(each, out_dir, progress=progress, cell_timeout=cell_timeout) for each in plans]
+    plans = plan(
+        lessons, profile=profile, parameters=parameters, parameter_file=parameter_file,
+        cell_timeout=cell_timeout, start_timeout=start_timeout,
+    )  # fmt: skip
+    prepare_folder(out_dir, plans)
+    return [execute(each, out_dir, progress=progress) for each in plans]
 
 
-def prepare_folder(
-    out_dir: str | Path, plans: Sequence[Plan], cell_timeout: float | None = None
-) -> None:
+def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
     """Create the folder of the results, and make sure that they can be written there.
 
     Raises:
         CourseError: they cannot, or would replace the lessons themselves, or a quick run those of
-            another profile; or `cell_timeout` is no number of seconds.
+            another profile.
     """
-    wanted(out_dir, str, Path, name="out_dir")
-    fits = cell_timeout is None or (is_number(cell_timeout) and 0 < cell_timeout < 1e9)
-    told = f"the limit of a cell is a number of seconds, not {short_repr(cell_timeout)}"
-    require(fits, told, CourseError)
+    check_type(out_dir, str, Path, name="out_dir")
     folder = Path(out_dir)
-    another = "; choose another --out (out_dir)"
-    with unless_lost(f"cannot write to {short_path(folder)}", another):
+    told = short_path(folder)
+    with unless_lost(f"cannot write to {told}", "; choose another --out (out_dir)"):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     for each in plans:
         target = folder / each.lesson.path.name
         if target.exists() and target.samefile(each.lesson.path):
-            raise CourseError(f"{short_path(folder)} holds the lesson itself; choose another --out")
+            raise CourseError(f"{told} holds the lesson itself; choose another --out")
         try:
             other = records.read_record(target.with_suffix(".json"))["profile"]
         except CourseError:  # there is none
             continue
-        told = f"{short_path(folder)} holds a {other} run of {each.lesson.name}, which a quick one"
-        advice = "would replace; choose another --out, or delete it"
-        fits = each.profile != "quick" or other in ("quick", None)
-        require(fits, f"{told} {advice}", CourseError)
+        if each.profile == "quick" and other not in ("quick", None):
+            raise CourseError(
+                f"{told} holds a {other} run of {each.lesson.name}, which a quick one would "
+                "replace; choose another --out, or delete it"
+            )
 
 
 def execute(
-    plan: Plan,
-    out_dir: str | Path = "runs",
-    *,
-    progress: bool = True,
-    patience: float = 0.0,
-    cell_timeout: float | None = None,
+    plan: Plan, out_dir: str | Path = "runs", *, progress: bool = True, patience: float = 0.0
 ) -> Outcome:
     """Execute one lesson into a prepared folder. Whatever goes wrong in it is in the outcome.
 
@@ -364,7 +150,7 @@ def execute(
             with tempfile.TemporaryDirectory(
                 dir=folder.resolve(), prefix=f".{name}-run-", ignore_cleanup_errors=True
             ) as aside:
-                return _execute(plan, folder, Path(aside), progress, cell_timeout)
+                return _execute(plan, folder, Path(aside), progress)
     except Timeout:
         reason = f"another run is writing to {str(out_dir)!r}; choose another --out"
     except OSError as error:
@@ -372,36 +158,17 @@ def execute(
     return Outcome(name, plan.profile, 0.0, folder / f"{name}.ipynb", None, reason)
 
 
-def _execute(
-    plan: Plan, folder: Path, aside: Path, progress: bool, cell_timeout: float | None
-) -> Outcome:
-    import papermill  # slow to import, and a lesson's kernel imports this module without need
-
+def _execute(plan: Plan, folder: Path, aside: Path, progress: bool) -> Outcome:
+    """Execute the lesson `aside`; what comes of it goes to the folder at the end."""
     lesson = plan.lesson
     notebook, record_file = aside / f"{lesson.name}.ipynb", aside / f"{lesson.name}.json"
-    writes_record = RECORD_FILE in lesson.parameters
-    injected = plan.values | ({RECORD_FILE: str(record_file)} if writes_record else {})
     kept = folder / f"{lesson.name}.unfinished.ipynb"
     record, failure, died = None, None, False
     started = time.perf_counter()
     try:
         identity = plan.identity  # of what is executed, should the file change meanwhile
-        for left in reversed(range(STARTS)):
-            try:
-                executed = papermill.execute_notebook(
-                    _for_papermill(lesson.path),
-                    _for_papermill(notebook),
-                    parameters=injected,
-                    kernel_name=KERNEL,
-                    progress_bar={"desc": lesson.name} if progress else False,
-                    start_timeout=START,
-                    execution_timeout=cell_timeout,
-                    extra_arguments=[*QUIET],
-                )
-                break
-            except RuntimeError:
-                if not left or _started_cells(notebook):
-                    raise
+        executed = _papermill(plan, notebook, record_file, progress)
+        writes_record = RECORD_FILE in lesson.parameters
         failure = _stopped_early(executed, record_file if writes_record else None)
         if failure is None:
             if writes_record:
@@ -419,6 +186,30 @@ def _execute(
     return Outcome(lesson.name, plan.profile, seconds, kept, record, failure, died)
 
 
+def _papermill(plan: Plan, notebook: Path, record_file: Path, progress: bool) -> Any:
+    """The executed notebook; a kernel that dies as it starts gets another attempt."""
+    import papermill  # slow to import, and a lesson's kernel imports this module without need
+
+    own = {RECORD_FILE: str(record_file)} if RECORD_FILE in plan.lesson.parameters else {}
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return papermill.execute_notebook(
+                _for_papermill(plan.lesson.path),
+                _for_papermill(notebook),
+                parameters=plan.values | own,
+                kernel_name=KERNEL,
+                progress_bar={"desc": plan.lesson.name} if progress else False,
+                start_timeout=math.ceil(plan.start_timeout),
+                execution_timeout=plan.cell_timeout,
+                extra_arguments=[*QUIET],
+            )
+        except RuntimeError as error:
+            if attempt == STARTS or LATE in str(error) or _started_cells(notebook):
+                raise
+
+
 def _for_papermill(path: Path) -> str:
     """papermill fills in `{fields}` in its paths; a brace in the name of a folder is none."""
     return str(path).replace("{", "{{").replace("}", "}}")
@@ -427,35 +218,36 @@ def _for_papermill(path: Path) -> str:
 # -- where and why a notebook failed, in a few lines ----------------------------------------------
 
 
-def describe(error: Exception, notebook: Path | None = None) -> tuple[str, bool]:
-    """The failing cell, the line at fault and the error; and whether the kernel died.
-
-    Args:
-        notebook: the executed copy, for errors that do not know the cell (a dead kernel).
-    """
+def describe(error: Exception, notebook: Path) -> tuple[str, bool]:
+    """The failing cell, the line at fault and the error; and whether the kernel died."""
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    died = isinstance(error, DeadKernelError)
     if isinstance(error, PapermillExecutionError):
-        traceback = COLOURS.sub("", "\n".join(error.traceback))
-        lines = re.findall(rf"Cell In\[{error.exec_count}\], line (\d+)", traceback)
         # papermill's own word for a cell that stopped and left no error
         died = error.ename == "CellExecutionError" and not error.evalue
         message = DIED if died else _first_lines(f"{error.ename}: {error.evalue}")
+        traceback = COLOURS.sub("", "\n".join(error.traceback))
+        lines = re.findall(rf"Cell In\[{error.exec_count}\], line (\d+)", traceback)
         at = int(lines[-1]) if lines else None
         return _excerpt(error.exec_count, error.source, message, line=at), died
-    message = _first_lines(f"{type(error).__name__}: {error}" if str(error) else repr(error))
-    started = _started_cells(notebook) if notebook else []
+    died, message, started = (
+        isinstance(error, DeadKernelError),
+        in_words(error),
+        _started_cells(notebook),
+    )
     if started and (died or isinstance(error, CellTimeoutError)):
         # A kernel may die before it has told the cell's number, so count.
-        number, source = len(started), started[-1]["source"]
-        late = "stopped: this cell took longer than it may (--cell-timeout)"
-        return _excerpt(number, source, DIED if died else late), died
-    if notebook and not started and isinstance(error, RuntimeError | NoSuchKernel):
-        message += "\nthe kernel did not start; `kdhelpers doctor` looks for the reason"
+        return _excerpt(len(started), started[-1]["source"], DIED if died else SLOW), died
+    if not started and isinstance(error, RuntimeError | NoSuchKernel):
+        message = TOO_LATE if LATE in message else f"{message}\nthe kernel did not start; {DOCTOR}"
     return message, died
+
+
+def in_words(error: BaseException) -> str:
+    """The error's type and the first lines of what it says."""
+    return _first_lines(f"{type(error).__name__}: {error}" if str(error) else repr(error))
 
 
 def _stopped_early(executed: Any, record_file: Path | None) -> str | None:

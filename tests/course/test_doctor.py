@@ -11,7 +11,8 @@ import psutil
 import pytest
 from tiny_course import write_lesson
 
-from kdhelpers.course import doctor, records
+from kdhelpers.course import doctor
+from kdhelpers.course import root as roots
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +98,7 @@ def test_a_machine_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_lessons(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "__file__", str(root / "a" / "b" / "c" / "d.py"))
+    monkeypatch.setattr(roots, "__file__", str(root / "a" / "b" / "c" / "d.py"))
     shutil.rmtree(root / "notebooks")
     assert len(problems()) == 1
     assert problems()[0].startswith("no lessons found at or above")

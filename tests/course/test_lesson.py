@@ -11,8 +11,9 @@ from tiny_course import PARAMETERS, write_lesson
 
 from kdhelpers.course import lesson as lessons
 from kdhelpers.course import records
-from kdhelpers.course.lesson import Notebook
-from kdhelpers.course.records import CourseError
+from kdhelpers.course import root as roots
+from kdhelpers.course.notebook import Notebook, Parameter, find_lessons
+from kdhelpers.course.root import CourseError, find_root
 from kdhelpers.stats.tables import Table
 
 
@@ -34,23 +35,23 @@ def names(found: list[Notebook]) -> list[str]:
 def test_the_root_is_the_nearest_folder_with_lessons_or_that_of_an_editable_installation(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert records.find_root(root / "notebooks" / "profiles") == root
+    assert find_root(root / "notebooks" / "profiles") == root
     write_lesson(root / "inner", "01_other")
-    assert records.find_root(root / "inner") == root / "inner"
-    monkeypatch.setattr(records, "__file__", str(root / "kdhelpers" / "course" / "lessons.py"))
-    assert records.find_root(tmp_path) == root
-    monkeypatch.setattr(records, "__file__", str(tmp_path / "site" / "kdhelpers" / "a" / "b.py"))
+    assert find_root(root / "inner") == root / "inner"
+    monkeypatch.setattr(roots, "__file__", str(root / "kdhelpers" / "course" / "lessons.py"))
+    assert find_root(tmp_path) == root
+    monkeypatch.setattr(roots, "__file__", str(tmp_path / "site" / "kdhelpers" / "a" / "b.py"))
     with pytest.raises(CourseError, match=r"no lessons found at or above .*the one that holds"):
-        records.find_root(tmp_path)
+        find_root(tmp_path)
 
 
 def test_a_lesson_has_many_names_and_counts_once_and_no_name_means_all(root: Path) -> None:
     for name in ("01", "1", "01_mnist_kd", "notebooks/01_mnist_kd.ipynb"):
-        assert names(lessons.find_lessons([name])) == ["01_mnist_kd"]
-    assert names(lessons.find_lessons()) == ["01_mnist_kd", "02_temperature", "10_capstone"]
+        assert names(find_lessons([name])) == ["01_mnist_kd"]
+    assert names(find_lessons()) == ["01_mnist_kd", "02_temperature", "10_capstone"]
     twice = ["02", "1", root / "notebooks" / "02_temperature.ipynb", "2"]
-    assert names(lessons.find_lessons(twice)) == ["02_temperature", "01_mnist_kd"]
-    assert names(lessons.find_lessons("10")) == ["10_capstone"]
+    assert names(find_lessons(twice)) == ["02_temperature", "01_mnist_kd"]
+    assert names(find_lessons("10")) == ["10_capstone"]
 
 
 @pytest.mark.parametrize(
@@ -65,27 +66,25 @@ def test_a_lesson_has_many_names_and_counts_once_and_no_name_means_all(root: Pat
 )
 def test_unknown_lessons(root: Path, name: str, message: str) -> None:
     with pytest.raises(CourseError) as caught:
-        lessons.find_lessons([name])
+        find_lessons([name])
     assert str(caught.value) == message
 
 
 def test_a_number_must_be_unique_and_so_must_the_name_of_the_results(root: Path) -> None:
     write_lesson(root, "01_again")
     with pytest.raises(CourseError, match="'1' may be 01_again or 01_mnist_kd"):
-        lessons.find_lessons(["1"])
+        find_lessons(["1"])
     other = write_lesson(root / "inner", "02_temperature")
     with pytest.raises(CourseError, match="have the same name"):
-        lessons.find_lessons(["2", other])
+        find_lessons(["2", other])
 
 
 def test_title_and_parameters(root: Path) -> None:
-    lesson = lessons.find_lessons(["1"])[0]
+    lesson = find_lessons(["1"])[0]
     assert lesson.title == "Distil *MNIST*"
     declared = lesson.parameters
     assert " ".join(declared) == "epochs rate seeds name verbose weights record_file"
-    assert declared["epochs"] == lessons.Parameter(
-        "epochs", "int", 3, "passes over the training images"
-    )
+    assert declared["epochs"] == Parameter("epochs", "int", 3, "passes over the training images")
     assert declared["weights"].default == {"a": 1}
     assert declared["verbose"].default is False
     # a comment may hold anything, and a value several lines
@@ -229,6 +228,6 @@ def test_a_lesson_shows_its_recorded_runs(
     assert "**All &lt;i&gt;arms&lt;/i&gt;**\n\n| arm | accuracy |" in shown
     assert "<b>" not in shown
     assert "All <i>arms</i>\narm           accuracy\n<b>alone</b>  0.5" in repr(recorded)
-    monkeypatch.setattr(records, "__file__", str(tmp_path / "a" / "b" / "c.py"))
+    monkeypatch.setattr(roots, "__file__", str(tmp_path / "a" / "b" / "c.py"))
     monkeypatch.chdir(tmp_path)  # a notebook alone
     assert repr(lesson.recorded()) == nothing

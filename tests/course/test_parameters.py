@@ -8,7 +8,8 @@ import pytest
 from tiny_course import write_lesson
 
 from kdhelpers.course import run
-from kdhelpers.course.records import CourseError, plain
+from kdhelpers.course.records import plain
+from kdhelpers.course.root import CourseError
 
 EMPTY = {"int": 0, "float": 0.0, "bool": False, "str": "", "dict": {}}
 WANTED = {

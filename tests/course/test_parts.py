@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kdhelpers.course.lesson import Lesson
-from kdhelpers.course.records import CourseError
+from kdhelpers.course.root import CourseError
 from kdhelpers.training.many import run_arms
 
 made: list[tuple[str, int]] = []

@@ -17,7 +17,7 @@ import pytest
 from tiny_course import write_lesson
 
 from kdhelpers.course import records
-from kdhelpers.course.records import CourseError
+from kdhelpers.course.root import CourseError
 
 KEYS = ["notebook", "profile", "parameters", "metrics", "environment", "seconds"]
 

@@ -12,8 +12,10 @@ import pytest
 import sweep_lesson
 
 from kdhelpers import course
-from kdhelpers.course import cli, records, report, run, sweep
-from kdhelpers.course.records import CourseError
+from kdhelpers.course import cli, records, report, run
+from kdhelpers.course.grid import expand
+from kdhelpers.course.root import CourseError
+from kdhelpers.course.table import place_of, rows, write_failure, write_list
 
 EVIL = "</td><script>alert('1')</script><img src=x onerror=\"alert(2)\">&amp;{{ 7 * 7 }}{% raw %}"
 OURS = "html head meta title style body h1 h2 h3 section p img div table caption thead tbody tr th"
@@ -51,12 +53,12 @@ def write_sweep(root: Path, name: str = "mine", **grid: list[Any]) -> Path:
     grid = grid or {"temperature": [1, 4], "seed": [0, 1]}
     plan = run.plan([sweep_lesson.write(root)])[0]
     folder = root / "runs" / name
-    points = sweep.expand(plan, grid)
-    sweep.write_list(folder, points)
+    points = expand(plan, grid)
+    write_list(folder, points)
     for point in points[:2]:
-        place = sweep._place(folder, point.folder)
+        place = place_of(folder, point.folder)
         sweep_lesson.record(point.plan, str(place), plan.lesson.digest)
-    sweep.write_failure(folder, points[2], f"ValueError: {EVIL}")
+    write_failure(folder, points[2], f"ValueError: {EVIL}")
     return folder
 
 
@@ -116,7 +118,7 @@ def test_one_file_with_everything_nothing_from_elsewhere_and_no_text_that_is_a_t
 
 
 def test_a_sweep_shows_a_summary_every_point_and_the_failures(runs: Path) -> None:
-    section = report.of_sweep(sweep.rows(runs / "mine"), name="mine")
+    section = report.of_sweep(rows(runs / "mine"), name="mine")
     assert section.heading == "Sweep mine"
     assert section.lines == ["4 points: 2 ok, 1 failed, 1 missing"]
     summary = section.tables["accuracy, mean ± half of the 95 % interval"]
@@ -138,7 +140,7 @@ def test_a_sweep_without_a_number_has_no_figure(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path)
     for record in folder.rglob("05_tiny.json"):
         record.unlink()
-    section = report.of_sweep(sweep.rows(folder))
+    section = report.of_sweep(rows(folder))
     assert section.pictures == []
     assert section.lines == ["4 points: 1 failed, 3 missing"]
 
@@ -172,18 +174,18 @@ def test_groups_share_a_figure_where_their_keys_agree() -> None:
         "mixed": {"own": [1, 2], "text": "x", "long": [1, 2, 3], "flags": [True, False]},
         "empty": {},
     }
-    groups = report._groups(metrics, 2)
-    assert {title: [line.label for line in lines] for title, lines in groups.items()} == {
+    groups = {title: lines for lines, title in report._groups(metrics, 2)}
+    assert {title: list(lines) for title, lines in groups.items()} == {
         "sweep: small, tiny": ["small", "tiny"],
         "mixed": [""],
         "twice": ["twice"],
         "sizes": ["sizes"],
     }
-    assert groups["sweep: small, tiny"][1].results == {"1": [5, 6], "a": [7, 8]}
-    assert groups["sizes"][0].results == {1.0: [1, 2], 8.0: [3, 4]}
-    assert groups["twice"][0].results == {"1": [1, 2], "1.0": [3, 4]}
-    assert groups["mixed"][0].results == {"own": [1, 2]}
-    assert report._groups({"a": {"b": [1]}}, 1) == {}
+    assert groups["sweep: small, tiny"]["tiny"] == {"1": [5, 6], "a": [7, 8]}
+    assert groups["sizes"]["sizes"] == {1.0: [1, 2], 8.0: [3, 4]}
+    assert groups["twice"]["twice"] == {"1": [1, 2], "1.0": [3, 4]}
+    assert groups["mixed"][""] == {"own": [1, 2]}
+    assert list(report._groups({"a": {"b": [1]}}, 1)) == []
 
 
 def test_a_record_that_says_little(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from filelock import FileLock
 from tiny_course import RECORD, START, write_lesson
 
 from kdhelpers import _files, course
-from kdhelpers.course import run, sweep
-from kdhelpers.course.records import CourseError
+from kdhelpers.course import run
+from kdhelpers.course.grid import expand
+from kdhelpers.course.root import CourseError
 
 KEYS = ["notebook", "profile", "parameters", "metrics", "environment", "seconds"]
 DEFAULTS = {
@@ -121,7 +122,7 @@ def test_checkpoints_of_other_values_go_to_a_folder_of_their_own(root: Path) -> 
     assert kept("quick", temperature=8, checkpoint_dir="mine") == "mine"
     assert kept("quick", temperature=8) == ""
     (plan,) = run.plan(["3"], profile="full")
-    points = sweep.expand(plan, {"temperature": [3, 8], "seed": [0, 1]})
+    points = expand(plan, {"temperature": [3, 8], "seed": [0, 1]})
     folders = [point.plan.parameters["checkpoint_dir"] for point in points]
     assert folders == ["runs/kept", "runs/kept", hot, hot]
 

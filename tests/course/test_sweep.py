@@ -24,9 +24,11 @@ from sweep_lesson import Inline, accuracy
 from tiny_course import COMMAND, call, write_lesson
 
 from kdhelpers.course import cli, sweep
-from kdhelpers.course.records import CourseError
-from kdhelpers.course.run import Plan
-from kdhelpers.course.sweep import Row, SweepResult
+from kdhelpers.course.plans import Plan
+from kdhelpers.course.root import CourseError
+from kdhelpers.course.sweep import SweepResult
+from kdhelpers.course.table import Row
+from kdhelpers.course.table import rows as rows_of
 
 GRID = {"temperature": [1, 4], "seed": ["0:2"]}
 SWEEP = [*COMMAND, "sweep", "05"]
@@ -128,7 +130,7 @@ def test_a_point_runs_again_if_anything_about_it_has_changed(
         json.dumps(good | {"parameters": good["parameters"] | {"temperature": 2.0}}),
     ):
         record.write_text(damage)
-        assert [row.status for row in sweep.rows(place)] == ["missing", "ok"]
+        assert [row.status for row in rows_of(place)] == ["missing", "ok"]
         assert (again(), again()) == (1, 0)
     record.unlink()
     assert (again(), again()) == (1, 0)
@@ -373,7 +375,7 @@ def test_two_kernels_at_a_time_and_one_is_killed(
     assert "Traceback" not in err
     assert {threads for _, threads in sweep_lesson.kernels(Path("out"))} == {"1"}
     folder = Path("out")
-    found, paths = sweep.rows(folder), [folder / f"sweep.{s}" for s in ("csv", "png")]
+    found, paths = rows_of(folder), [folder / f"sweep.{s}" for s in ("csv", "png")]
     assert list(folder.glob("points/temperature=1.0,seed=0-*/05_tiny.ipynb"))
     check_trouble(SweepResult(folder, found, 3, paths[0], None, paths[1]))
 

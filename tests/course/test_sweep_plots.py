@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 from matplotlib.container import ErrorbarContainer
 
-from kdhelpers.course import report
-from kdhelpers.course.records import CourseError
-from kdhelpers.course.report import Series
-from kdhelpers.course.sweep import Row
+from kdhelpers.course import figures
+from kdhelpers.course.root import CourseError
+from kdhelpers.course.table import Row
 from kdhelpers.stats.intervals import mean_interval
 
 
@@ -28,38 +27,38 @@ def test_the_metric_of_interest_comes_first() -> None:
         row({"headline": "x", "good": True, "teacher.accuracy": 0.99, "n": n, "Accuracy": n / 9})
         for n in (1, 2)
     ]
-    assert report.chosen(rows) == "Accuracy"
-    assert report.chosen(rows, "n") == "n"
-    assert report.chosen([], "n") == ""
+    assert figures.chosen(rows) == "Accuracy"
+    assert figures.chosen(rows, "n") == "n"
+    assert figures.chosen([], "n") == ""
     with pytest.raises(CourseError, match="no point has the number 'acuracy'; did you mean 'Acc"):
-        report.chosen(rows, "acuracy")
+        figures.chosen(rows, "acuracy")
 
 
 def test_seeds_are_repetitions_the_first_parameter_is_x_and_the_others_are_lines() -> None:
-    x, lines = report.series(ROWS, "y")
+    x, lines = figures.series(ROWS, "y")
     assert x == "mode"
-    assert [line.label for line in lines] == ["t = 1", "t = 8"]
-    assert lines[1].results == {"a": [8, 18, 28], "b": [108, 118, 128]}
-    x, lines = report.series([row({"y": 1}, seed=0), row({"y": 3}, seed=1)], "y")
-    assert (x, lines) == ("", [Series("", {"all points": [1, 3]})])
-    assert report.series([], "y") == ("", [])
+    assert list(lines) == ["t = 1", "t = 8"]
+    assert lines["t = 8"] == {"a": [8, 18, 28], "b": [108, 118, 128]}
+    x, lines = figures.series([row({"y": 1}, seed=0), row({"y": 3}, seed=1)], "y")
+    assert (x, lines) == ("", {"": {"all points": [1, 3]}})
+    assert figures.series([], "y") == ("", {})
 
 
 def test_a_point_may_have_a_result_of_each_of_its_seeds() -> None:
     rows = [row({"alone": [1, 2], "KD": [t, 3.0], "who": ["a"]}, t=t) for t in (1.0, 8.0)]
-    assert report.chosen(rows) == "KD"
-    assert report.series(rows, "KD")[1] == [Series("", {1.0: [1, 3], 8.0: [8, 3]})]
+    assert figures.chosen(rows) == "KD"
+    assert figures.series(rows, "KD")[1] == {"": {1.0: [1, 3], 8.0: [8, 3]}}
 
 
 def test_points_without_the_number_are_left_out() -> None:
     rows = [row({"y": value}, t=t) for t, value in enumerate([1, None, "2", True])]
     rows.append(row({}, t=9))
-    assert report.series(rows, "y") == ("t", [Series("", {0: [1]})])
+    assert figures.series(rows, "y") == ("t", {"": {0: [1]}})
 
 
 def test_means_and_intervals_are_where_they_belong() -> None:
-    lines = [Series("a", {1.0: [1, 2, 3], 8.0: [5.0]}), Series("b", {8.0: [2, 4], 1.0: [0, 0]})]
-    figure = report.draw("t", lines, ylabel="y")
+    lines = {"a": {1.0: [1, 2, 3], 8.0: [5.0]}, "b": {8.0: [2, 4], 1.0: [0, 0]}}
+    figure = figures.picture("t", lines, "y").figure
     axes = figure.axes[0]
     bars = [each for each in axes.containers if isinstance(each, ErrorbarContainer)]
     assert [bar.lines[0].get_xydata().tolist() for bar in bars] == [
@@ -80,30 +79,30 @@ def test_means_and_intervals_are_where_they_belong() -> None:
 
 
 def test_words_and_narrow_ranges_have_plain_axes() -> None:
-    words = report.draw("", [Series("", {"b": [1, 2], "a": [3]})], ylabel="y").axes[0]
+    words = figures.picture("", {"": {"b": [1, 2], "a": [3]}}, "y").figure.axes[0]
     assert [label.get_text() for label in words.get_xticklabels()] == ["b", "a"]
     assert words.get_legend() is None
     assert words.get_xlabel().startswith("mean")
     for places in (range(1, 8), range(0, 99), range(1, 99)):
-        axes = report.draw("t", [Series("", {at: [at] for at in places})], ylabel="y").axes[0]
+        axes = figures.picture("t", {"": {at: [at] for at in places}}, "y").figure.axes[0]
         assert axes.get_xscale() == ("log" if places == range(1, 99) else "linear")
 
 
 def test_the_same_in_words_and_as_a_table() -> None:
-    lines = [Series("a", {1.0: [0.5, 0.7], 2.0: [0.25]}), Series("", {1.0: [1]})]
-    assert report.describe("t", lines, ylabel="y") == (
+    lines = {"a": {1.0: [0.5, 0.7], 2.0: [0.25]}, "": {1.0: [1]}}
+    assert figures.picture("t", lines, "y").alt == (
         "y against t, mean and half of the 95 % interval over the seeds. "
         "a: 1: 0.6 ± 1.3 (2 seeds); 2: 0.25. 1: 1."
     )
-    assert report.describe("", lines[1:], ylabel="y").startswith("y, mean")
-    table = report.summary("t", lines)
+    assert figures.picture("", {"": {1.0: [1]}}, "y").alt.startswith("y, mean")
+    table = figures.summary("t", lines)
     assert table.headers == ["t", "a", "result"]
     assert table.rows == [["1", "0.6 ± 1.3 (2 seeds)", "1"], ["2", "0.25", ""]]
 
 
 def test_the_file(tmp_path: Path) -> None:
     path = tmp_path / "sweep.png"
-    assert report.write_figure(path, ROWS) == path
+    assert figures.write_figure(path, ROWS) == path
     assert path.read_bytes().startswith(b"\x89PNG")
-    assert report.write_figure(path, [row({"headline": "no number"}, t=1)]) is None
+    assert figures.write_figure(path, [row({"headline": "no number"}, t=1)]) is None
     assert not path.exists()

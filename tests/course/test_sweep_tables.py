@@ -9,9 +9,10 @@ import pytest
 import sweep_lesson
 from pyarrow import parquet
 
-from kdhelpers.course import run, sweep
-from kdhelpers.course.records import CourseError
-from kdhelpers.course.sweep import Row
+from kdhelpers.course import run, table
+from kdhelpers.course.grid import expand
+from kdhelpers.course.root import CourseError
+from kdhelpers.course.table import Row
 
 
 def row(metrics: dict[str, Any] | None = None, **values: Any) -> Row:
@@ -31,7 +32,7 @@ def test_metrics_have_dotted_names_and_one_value_in_a_list_is_that_value() -> No
         "good": True,
         "unknown": None,
     }
-    assert sweep._flat(metrics, seeds=2) == {
+    assert table._flat(metrics, seeds=2) == {
         "headline": "9 points",
         "accuracy.student": 0.5,
         "accuracy.teacher": 1,
@@ -43,17 +44,17 @@ def test_metrics_have_dotted_names_and_one_value_in_a_list_is_that_value() -> No
 
 
 def test_the_cell_of_several_seeds_is_their_mean() -> None:
-    table = [row({"KD": [0.5, 1.0]}), row({"KD": 0.25}), row()]
-    assert sweep.columns(table)["KD"] == [0.75, 0.25, None]
+    found_rows = [row({"KD": [0.5, 1.0]}), row({"KD": 0.25}), row()]
+    assert table.columns(found_rows)["KD"] == [0.75, 0.25, None]
 
 
 def test_columns() -> None:
-    table = [
+    found_rows = [
         row(None, layers=["a", "b"], temperature=1.0),
         row({"loss": 0.5, "seconds": 3}, layers=["é"], temperature=2.0),
         row({"loss": 0.25, "late": 1}, layers=[], temperature=4.0),
     ]
-    assert sweep.columns(table) == {
+    assert table.columns(found_rows) == {
         "layers": ['["a", "b"]', '["é"]', "[]"],
         "temperature": [1.0, 2.0, 4.0],
         "status": ["missing", "ok", "ok"],
@@ -62,12 +63,12 @@ def test_columns() -> None:
         "metrics.seconds": [None, 3, None],
         "late": [None, None, 1],
     }
-    assert sweep.columns([]) == {"status": [], "seconds": []}
+    assert table.columns([]) == {"status": [], "seconds": []}
 
 
 def test_no_text_starts_a_formula(tmp_path: Path) -> None:
-    table = [row({"=a()": "@b", "n": -1, "minus": "-1+1"}, mode="=cmd|' /C calc'!A0")]
-    path, _ = sweep.write_tables(tmp_path, table)
+    found_rows = [row({"=a()": "@b", "n": -1, "minus": "-1+1"}, mode="=cmd|' /C calc'!A0")]
+    path, _ = table.write_tables(tmp_path, found_rows)
     with path.open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [
             ["mode", "status", "seconds", "'=a()", "n", "minus"],
@@ -76,12 +77,12 @@ def test_no_text_starts_a_formula(tmp_path: Path) -> None:
 
 
 def test_both_files_hold_the_same(tmp_path: Path) -> None:
-    table = [
+    found_rows = [
         row({"a": 1, "mixed": 1, "big": 2**64 - 1, "text": 'x,"y"\nz'}, seed=0),
         row({"a": 0.1 + 0.2, "mixed": "one", "big": -1, "empty": None}, seed=1),
         row(None, seed=2),
     ]
-    paths = sweep.write_tables(tmp_path, table)
+    paths = table.write_tables(tmp_path, found_rows)
     assert paths == (tmp_path / "sweep.csv", tmp_path / "sweep.parquet")
     with (tmp_path / "sweep.csv").open(encoding="utf-8", newline="") as file:
         head, *lines = list(csv.reader(file))
@@ -101,21 +102,21 @@ def test_both_files_hold_the_same(tmp_path: Path) -> None:
 
 def test_no_list_of_points(tmp_path: Path) -> None:
     with pytest.raises(CourseError, match=r"sweep.json cannot be read: No such file"):
-        sweep.rows(tmp_path)
+        table.rows(tmp_path)
 
 
 def test_the_list_names_no_folder_of_the_machine(tmp_path: Path) -> None:
     lesson = sweep_lesson.write(tmp_path)
     plan = run.plan([lesson], parameters={"mode": str(tmp_path / "data")})[0]
-    points = sweep.expand(plan, {"layers": [[str(tmp_path / "a")], ["b"]]})
-    sweep.write_list(tmp_path, points)
+    points = expand(plan, {"layers": [[str(tmp_path / "a")], ["b"]]})
+    table.write_list(tmp_path, points)
     assert str(tmp_path) not in (tmp_path / "sweep.json").read_text()
     for point in points:
-        assert not sweep.finished(tmp_path, point)
-        place = sweep._place(tmp_path, point.folder)
+        assert not table.finished(tmp_path, point)
+        place = table.place_of(tmp_path, point.folder)
         sweep_lesson.record(point.plan, str(place), plan.lesson.digest)
-        assert sweep.finished(tmp_path, point)
-    found = [(row.values, row.status) for row in sweep.rows(tmp_path)]
+        assert table.finished(tmp_path, point)
+    found = [(row.values, row.status) for row in table.rows(tmp_path)]
     assert found == [({"layers": ["a"]}, "ok"), ({"layers": ["b"]}, "ok")]
     listed = json.loads((tmp_path / "sweep.json").read_text())["points"]
     assert [each["parameters"]["mode"] for each in listed] == ["data", "data"]

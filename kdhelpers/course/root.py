@@ -1,0 +1,41 @@
+"""Where the course lies, and how a person is told that something cannot be done."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kdhelpers._values import check_type
+
+LESSONS = "[0-9][0-9]_*.ipynb"  # in notebooks/
+
+
+class CourseError(ValueError):
+    """What was asked for cannot be done; the message is one sentence for the person who asked."""
+
+
+@contextmanager
+def unless_lost(told: str, remedy: str = "") -> Iterator[None]:
+    """What the disk or a path that is none stops inside, as a CourseError with the reason."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # longer than a path can be, or with a NUL
+        reason = getattr(error, "strerror", None) or "it is no path"
+        raise CourseError(f"{told}: {reason}{remedy}") from error
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The folder of the course: the nearest one, from `start` (default: here) upwards, whose
+    `notebooks/` holds lessons; else the one above the package, if it was installed editable.
+
+    Raises:
+        CourseError: there is none.
+    """
+    check_type(start, Path, type(None), name="start")
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        if any((folder / "notebooks").glob(LESSONS)):
+            return folder
+    raise CourseError(
+        f"no lessons found at or above {here}; change to the folder of the course, the one that "
+        "holds notebooks/"
+    )
