@@ -19,7 +19,6 @@ from kdhelpers.course.records import RECORD_FILE
 from kdhelpers.course.root import CourseError
 
 if TYPE_CHECKING:
-
     from kdhelpers.course.run import Outcome
     from kdhelpers.course.table import Row
 
@@ -166,9 +165,10 @@ def _sweep(options: argparse.Namespace) -> bool:
         f"{len(result.rows)} point{'s' * (len(result.rows) != 1)}, {result.ran} run now"
         + f", {failed} failed (the same command tries them again)" * bool(failed)
     )
-    files = [path.name for path in (result.csv, result.parquet, result.figure) if path]
-    print(f"In {result.folder}: {', '.join(files)}")
-    if result.parquet is None:
+    files = [f"sweep.{kind}" for kind in ("csv", "parquet", "png")]
+    there = [name for name in files if (result.folder / name).exists()]
+    print(f"In {result.folder}: {', '.join(there)}")
+    if "sweep.parquet" not in there:
         print(f"sweep.parquet needs the package 'pyarrow'; {EXTRA}", file=sys.stderr)
     return result.ok
 

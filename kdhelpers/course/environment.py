@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,29 @@ def environment(device: object) -> dict[str, Any]:
         "commit": _commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def provenance(record: Mapping[str, Any]) -> str:
+    """One sentence on where a record comes from: data, seeds, device, versions, date, commit.
+
+    It leaves out data and seeds where the record's parameters do not name them.
+    """
+    parameters, environment = record["parameters"], record["environment"]
+    versions = environment.get("versions")
+    torch = versions.get("torch") if isinstance(versions, Mapping) else None
+    seconds, seeds = record["seconds"], parameters.get("seeds")
+    threads, commit = environment.get("threads", "unknown"), str(environment.get("commit") or "")
+    told = [
+        str(parameters.get("dataset", "")),
+        f"{len(seeds)} seeds" if isinstance(seeds, list) else "",
+        str(environment.get("device", "unknown device")),
+        f"{threads} thread{'s' * (threads != 1)}",
+        f"PyTorch {torch or 'unknown'}",
+        f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds",
+        str(environment.get("date", "no date"))[:10],
+        f"commit {commit[:12] or 'unknown'}{' with changes' * commit.endswith('-dirty')}",
+    ]
+    return ", ".join(filter(None, told))
 
 
 def _processor() -> str:

@@ -134,18 +134,16 @@ def summary(x: str, lines: Lines) -> Table:
     return Table([x, *(label or "result" for label in lines)], cells)
 
 
-def write_figure(path: Path, points: Sequence[Row]) -> Path | None:
-    """Draw the metric that `chosen` names into a PNG file; None if there is nothing.
+def write_figure(path: Path, points: Sequence[Row]) -> None:
+    """Draw the metric that `chosen` names into a PNG file, if there is one.
 
     Raises:
         OSError: the file cannot be written.
     """
-    name = chosen(points)
-    if not name:
+    if name := chosen(points):
+        write_bytes(path, picture(*series(points, name), name).png)
+    else:
         path.unlink(missing_ok=True)  # of an earlier start
-        return None
-    write_bytes(path, picture(*series(points, name), name).png)
-    return path
 
 
 def in_text(value: Any) -> str:

@@ -15,6 +15,7 @@ import jinja2
 from kdhelpers._files import write_text
 from kdhelpers._values import check_type, short_path
 from kdhelpers.course import results
+from kdhelpers.course.environment import provenance
 from kdhelpers.course.figures import Lines, chosen, in_text, interval, picture, series, summary
 from kdhelpers.course.records import read_record
 from kdhelpers.course.root import CourseError, unless_lost
@@ -126,7 +127,7 @@ def of_record(record: dict[str, Any], name: str) -> Section:
     headline, profile = metrics.get("headline"), record["profile"] or "plain papermill"
     section = Section(
         f"{record['notebook']} ({name})",
-        [headline] * isinstance(headline, str) + [f"{profile}, {results.provenance(record)}"],
+        [headline] * isinstance(headline, str) + [f"{profile}, {provenance(record)}"],
     )
     with suppress(ValueError):  # an older record that only looks like one of the course's
         section.tables |= results.tables(record)

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kdhelpers._values import check_type
-
 LESSONS = "[0-9][0-9]_*.ipynb"  # in notebooks/
 
 
@@ -23,15 +21,14 @@ def unless_lost(told: str, remedy: str = "") -> Iterator[None]:
         raise CourseError(f"{told}: {reason}{remedy}") from error
 
 
-def find_root(start: Path | None = None) -> Path:
-    """The folder of the course: the nearest one, from `start` (default: here) upwards, whose
-    `notebooks/` holds lessons; else the one above the package, if it was installed editable.
+def find_root() -> Path:
+    """The folder of the course: the nearest one, from here upwards, whose `notebooks/` holds
+    lessons; else the one above the package, if it was installed editable.
 
     Raises:
         CourseError: there is none.
     """
-    check_type(start, Path, type(None), name="start")
-    here = (start or Path.cwd()).resolve()
+    here = Path.cwd().resolve()
     for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
         if any((folder / "notebooks").glob(LESSONS)):
             return folder

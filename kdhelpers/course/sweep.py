@@ -15,22 +15,13 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from kdhelpers._values import check_type, is_int, short_repr
-from kdhelpers.course import run
+from kdhelpers.course import run, table
 from kdhelpers.course.grid import Point, expand
 from kdhelpers.course.notebook import Notebook
 from kdhelpers.course.plans import START, Plan, plan
 from kdhelpers.course.records import RECORD_FILE
 from kdhelpers.course.root import CourseError
-from kdhelpers.course.table import (
-    FAILURE,
-    Row,
-    finished,
-    place_of,
-    rows,
-    write_failure,
-    write_list,
-    write_tables,
-)
+from kdhelpers.course.table import Row
 
 MOST_WORKERS = 256  # kernels that all load PyTorch
 ATTEMPTS = 3  # at a point whose kernel or process dies; what kills it may be the point itself
@@ -38,28 +29,21 @@ PATIENCE = 600.0  # seconds: a killed sweep may have left a worker of dask at th
 # Two kernels with two threads each on two cores wait for each other most of the time.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
+# Why a point failed or None, and whether its kernel or process died: worth another attempt.
+Failure = tuple[str | None, bool]
+
 
 @dataclass(frozen=True)
 class SweepResult:
-    """A sweep's folder: its table (`rows` as stored in `csv`), and how many points ran just now.
-
-    `parquet` is None where pyarrow is missing, `figure` where no point has a number to draw.
-    """
+    """A sweep's folder, its table (as stored in `sweep.csv`), and how many points ran just now."""
 
     folder: Path
     rows: list[Row]
     ran: int
-    csv: Path
-    parquet: Path | None
-    figure: Path | None
 
     @property
     def ok(self) -> bool:
         return all(row.status == "ok" for row in self.rows)
-
-
-class KernelDied(BrokenExecutor):
-    """A point's kernel died, perhaps for lack of memory: worth another attempt."""
 
 
 def sweep(
@@ -103,6 +87,8 @@ def sweep(
             writing to the folder; nothing has been run.
         KeyboardInterrupt: after the kernels have been stopped; what is done is kept.
     """
+    from kdhelpers.course.figures import write_figure  # matplotlib is slow to import
+
     check_type(notebook, str, Path, name="a lesson")
     check_type(out_dir, str, Path, type(None), name="out_dir")
     (shared,) = plan(
@@ -118,8 +104,8 @@ def sweep(
     folder = Path(out_dir) if out_dir else Path("runs") / "sweeps" / lesson.name
     run.prepare_folder(folder, [shared])
     with _alone_in(folder):
-        write_list(folder, points)
-        todo = [point for point in points if not finished(folder, point)]
+        table.write_list(folder, points)
+        todo = [point for point in points if not table.finished(folder, point)]
         bar = tqdm(total=len(points), initial=len(points) - len(todo), desc=lesson.name,
                    unit="point", disable=not progress)  # fmt: skip
         try:
@@ -129,9 +115,10 @@ def sweep(
                     if row:
                         on_failure(row)
         finally:
-            found = rows(folder)
-            table, parquet = write_tables(folder, found)
-        return SweepResult(folder, found, len(todo), table, parquet, _draw(folder, found))
+            found = table.rows(folder)
+            table.write_tables(folder, found)
+        write_figure(folder / "sweep.png", found)
+        return SweepResult(folder, found, len(todo))
 
 
 def _worker_count(workers: int | None, executor: Executor | None) -> int:
@@ -197,8 +184,8 @@ def _run(executor: Executor, folder: Path, todo: list[Point]) -> Iterator[Row | 
     Whatever goes wrong at a point is written into its folder.
     """
     for point in todo:  # what a failed or killed attempt has left, except for the notebook
-        place = place_of(folder, point.folder)
-        for left in [*place.glob(".part-*"), place / FAILURE]:
+        place = table.place_of(folder, point.folder)
+        for left in [*place.glob(".part-*"), place / table.FAILURE]:
             left.unlink(missing_ok=True)
     attempts = {_submit(executor, folder, each): (each, 1) for each in todo}
     try:
@@ -209,54 +196,41 @@ def _run(executor: Executor, folder: Path, todo: list[Point]) -> Iterator[Row | 
                 if died and attempt < ATTEMPTS:
                     attempts[_submit(executor, folder, point)] = (point, attempt + 1)
                 else:
-                    yield write_failure(folder, point, failure) if failure else None
+                    yield table.write_failure(folder, point, failure) if failure else None
     finally:
         for future in attempts:
             future.cancel()
 
 
-def _submit(executor: Executor, folder: Path, point: Point) -> Future[str | None]:
+def _submit(executor: Executor, folder: Path, point: Point) -> Future[Failure]:
     lesson = point.plan.lesson
     bare = replace(point.plan, lesson=Notebook(lesson.path))  # without the cells that were read
-    place = str(place_of(folder.absolute(), point.folder))
+    place = str(table.place_of(folder.absolute(), point.folder))
     try:
         return executor.submit(run_point, bare, place, lesson.digest)
     except Exception as error:  # it has been shut down, or a process of its pool was killed
-        failed: Future[str | None] = Future()
+        failed: Future[Failure] = Future()
         failed.set_exception(error)
         return failed
 
 
-def _failure(future: Future[str | None]) -> tuple[str | None, bool]:
-    """Why a point failed, and whether its process died, not the point alone."""
+def _failure(future: Future[Failure]) -> Failure:
     if future.cancelled():
         return "the executor gave it up", False
     try:
-        return future.result(), False
-    except KernelDied as error:
-        return f"{error}\n{ATTEMPTS} times", True
+        failure, died = future.result()
+        return f"{failure}\n{ATTEMPTS} times" if died else failure, died
     except BrokenExecutor:
         return f"the process that ran it died {ATTEMPTS} times (killed, or out of memory)", True
     except Exception as error:
         return run.in_words(error), False
 
 
-def run_point(plan: Plan, folder: str, digest: str) -> str | None:
-    """Run one point, in whatever process this is; return why it failed, or None.
-
-    Raises:
-        KernelDied: its kernel died.
-    """
+def run_point(plan: Plan, folder: str, digest: str) -> Failure:
+    """Run one point, in whatever process this is."""
     if plan.lesson.digest != digest:
-        return f"{plan.lesson.path.name} has changed since the sweep began; start the sweep again"
+        told = f"{plan.lesson.path.name} has changed since the sweep began; start the sweep again"
+        return told, False
     run.prepare_folder(folder, [plan])
     outcome = run.execute(plan, folder, progress=False, patience=PATIENCE)
-    if outcome.died:
-        raise KernelDied(outcome.failure)
-    return outcome.failure
-
-
-def _draw(folder: Path, rows: list[Row]) -> Path | None:
-    from kdhelpers.course import figures  # matplotlib is slow to import, and a worker needs none
-
-    return figures.write_figure(folder / "sweep.png", rows)
+    return outcome.failure, outcome.died

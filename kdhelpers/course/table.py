@@ -195,8 +195,8 @@ def _no_formula(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(tuple("=+-@\t\r")) else cell
 
 
-def write_tables(folder: Path, found: Sequence[Row]) -> tuple[Path, Path | None]:
-    """Write `sweep.csv` and, if pyarrow is installed, `sweep.parquet`; return their paths.
+def write_tables(folder: Path, found: Sequence[Row]) -> None:
+    """Write `sweep.csv` and, if pyarrow is installed, `sweep.parquet`.
 
     In the CSV file a text that begins like a formula (=, +, -, @) has a ' before it.
 
@@ -207,16 +207,16 @@ def write_tables(folder: Path, found: Sequence[Row]) -> tuple[Path, Path | None]
     lines = [table, *zip(*table.values(), strict=True)]
     csv.writer(text, lineterminator="\n").writerows(map(_no_formula, line) for line in lines)
     write_text(folder / "sweep.csv", text.getvalue())
-    return folder / "sweep.csv", _write_parquet(folder / "sweep.parquet", table)
+    _write_parquet(folder / "sweep.parquet", table)
 
 
-def _write_parquet(path: Path, table: Mapping[str, list[Any]]) -> Path | None:
+def _write_parquet(path: Path, table: Mapping[str, list[Any]]) -> None:
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
         path.unlink(missing_ok=True)  # of an earlier start: it would tell less than the CSV file
-        return None
+        return
 
     def array(values: list[Any]) -> Any:
         try:
@@ -227,4 +227,3 @@ def _write_parquet(path: Path, table: Mapping[str, list[Any]]) -> Path | None:
     with atomic(path) as temporary:
         content = {name: array(values) for name, values in table.items()}
         parquet.write_table(pyarrow.table(content), temporary)
-    return path

@@ -35,14 +35,17 @@ def names(found: list[Notebook]) -> list[str]:
 def test_the_root_is_the_nearest_folder_with_lessons_or_that_of_an_editable_installation(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert find_root(root / "notebooks" / "profiles") == root
+    monkeypatch.chdir(root / "notebooks" / "profiles")
+    assert find_root() == root
     write_lesson(root / "inner", "01_other")
-    assert find_root(root / "inner") == root / "inner"
-    monkeypatch.setattr(roots, "__file__", str(root / "kdhelpers" / "course" / "lessons.py"))
-    assert find_root(tmp_path) == root
+    monkeypatch.chdir(root / "inner")
+    assert find_root() == root / "inner"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(roots, "__file__", str(root / "kdhelpers" / "course" / "root.py"))
+    assert find_root() == root
     monkeypatch.setattr(roots, "__file__", str(tmp_path / "site" / "kdhelpers" / "a" / "b.py"))
     with pytest.raises(CourseError, match=r"no lessons found at or above .*the one that holds"):
-        find_root(tmp_path)
+        find_root()
 
 
 def test_a_lesson_has_many_names_and_counts_once_and_no_name_means_all(root: Path) -> None:
