@@ -22,7 +22,13 @@ from kdhelpers.course.records import RECORD_FILE
 from kdhelpers.course.root import CourseError
 
 CHECKPOINTS = "checkpoint_dir"
-WHERE = ("data_root", "device", "devices", "workers", "parts_dir")  # where networks train, not which
+WHERE = (
+    "data_root",
+    "device",
+    "devices",
+    "workers",
+    "parts_dir",
+)  # where networks train, not which
 START = 120.0  # seconds that a kernel may take to start, on a crowded machine
 
 # Parameters from one source; its name begins the error message: a file, or nothing.
