@@ -51,6 +51,8 @@ def check_network(model: object, *, name: str = "model") -> None:
     state = model.state_dict().values()  # type: ignore[attr-defined]
     if any(isinstance(value, Tensor) and value.is_meta for value in state):
         raise ValueError(f"{name} is on the device meta, where weights have no values; move it.")
+    if any(map(nn.parameter.is_lazy, state)):
+        raise ValueError(f"{name} has lazy layers without a shape; show it a few images first.")
 
 
 def check_device(value: Any, *, name: str = "device", meta: bool = False) -> torch.device:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kdhelpers import _tensors
 from kdhelpers._files import atomic
 from kdhelpers._values import check_type, require, short_path, short_repr
 from kdhelpers.data.batching import Views
@@ -227,12 +228,16 @@ class RecordedTeacher(Teacher):
 def _logits(values: Any, *, views: int, count: int) -> Tensor:
     """Finite logits float32 [views, N, C] from whatever holds them."""
     shape = f"[{count}, C] or [{views}, {count}, C]" if views == 1 else f"[{views}, {count}, C]"
-    try:
-        if isinstance(values, Tensor):
-            values = values.detach().cpu()
-        logits = torch.as_tensor(values if isinstance(values, Tensor) else np.asarray(values))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"logits must be numbers {shape}, got {short_repr(values)}.") from error
+    if isinstance(values, Tensor):
+        _tensors.check_readable(values, name="logits")
+        logits = values.detach().cpu()
+    else:
+        try:
+            array = np.array(values)  # a copy: of any layout, and of any order of bytes
+            logits = torch.from_numpy(array.astype("f4") if array.dtype.kind == "f" else array)
+        except (TypeError, ValueError) as error:
+            told = f"logits must be numbers {shape}, got {short_repr(values)}"
+            raise ValueError(f"{told}.") from error
     if logits.ndim == 2 and views == 1:
         logits = logits[None]
     fits = logits.ndim == 3 and logits.shape[:2] == (views, count) and logits.shape[2] > 1

@@ -4,7 +4,7 @@ import copy
 import hashlib
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -89,14 +89,18 @@ class Teacher:
         """
         if self.model is not None:
             _warn_if_shared(student, self.model)
-        key = (self.identity(), tuple(train.images.shape[1:]))
-        if key not in self._classes:
+        images = train.normalise(train.images[:2]).to(next(student.parameters()).device)
+        wanted = list(ask(student, images).shape[1:])
+        key = (self.identity(train), tuple(train.images.shape[1:]))
+        if (found := self._classes.get(key)) is None:
             few = train.select(range(min(ASKED, len(train))))
             answers = self.logits(few)
-            _warn_if_odd(answers, self.logits(few))
-            self._classes[key] = list(answers.shape[1:])
-        images = train.normalise(train.images[:2]).to(next(student.parameters()).device)
-        found, wanted = self._classes[key], list(ask(student, images).shape[1:])
+            told = "the teacher answers with NaN or infinity; look for weights that diverged"
+            require(answers.isfinite().all(), f"{told}.")
+            found = list(answers.shape[1:])
+            if found == wanted:
+                _warn_if_odd(answers, self.logits(few))
+                self._classes[key] = found
         remedy = "give both the same classes, or keep the columns that the student has"
         told = f"the teacher answers an image with logits {found}, the student with {wanted}"
         require(found == wanted, f"{told}; {remedy}.")
@@ -164,9 +168,13 @@ class Teacher:
         with self._lock:
             key = (fingerprint(network), device)
             if getattr(self._copies, "key", None) != key or _is_opaque(network):
-                model = _copied(network).requires_grad_(False)
+                model = _copied(network)
+                for parameter in model.parameters():
+                    parameter.detach_().requires_grad_(False)  # TorchScript copies no leaves
                 set_to_eval(model)
                 model.to(device).to(memory_format=torch.channels_last)
+                if "forward" not in vars(model) and not isinstance(model, torch.jit.ScriptModule):
+                    model.forward = _InALayout(model)
                 if (dtype := precision_of(model)) is not torch.float32:
                     model.register_forward_pre_hook(partial(_cast, dtype))
                 self._copies.key, self._copies.model = key, model
@@ -240,6 +248,40 @@ def _copied(model: nn.Module) -> nn.Module:
         return copy.deepcopy(model, shared)
 
 
+class _InALayout:
+    """A forward pass with channels last, the fast layout, or without if its code cannot (`view`).
+
+    The first images tell.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.known, self.plain = model, False, False
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        if not self.known:
+            try:
+                answer = self._forward(*map(_cloned, inputs), **options)
+                self.known = True
+                return answer
+            except RuntimeError as error:
+                if ".reshape(" not in str(error):
+                    raise
+            self.model.to(memory_format=torch.contiguous_format)
+            self.known = self.plain = True
+        return self._forward(*map(_contiguous, inputs) if self.plain else inputs, **options)
+
+    def _forward(self, *inputs: Any, **options: Any) -> Any:
+        return type(self.model).forward(self.model, *inputs, **options)
+
+
+def _cloned(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def _contiguous(value: Any) -> Any:
+    return value.contiguous() if isinstance(value, Tensor) else value
+
+
 _OF_EVERY_MODULE = vars(nn.Module()).keys()
 _TOLD: tuple[type, ...] = (type(None), bool, int, float, complex, str, bytes, nn.Module, type)
 _TOLD += (torch.dtype, torch.device, torch.Size, BuiltinFunctionType)
@@ -305,9 +347,15 @@ def fingerprint(model: nn.Module) -> str:
     """
     _tensors.check_network(model)
     digest = hashlib.sha256(f"{type(model).__qualname__} {model!r}".encode())
-    for name, value in model.state_dict().items():
+    state = model.state_dict()
+    for name, value in {**state, **_hidden_buffers(model, state.keys())}.items():
         _add(digest, name, value)
     return digest.hexdigest()
+
+
+def _hidden_buffers(model: nn.Module, known: Collection[str]) -> dict[str, Tensor]:
+    """Those that are not saved, but computed with."""
+    return {name: buffer for name, buffer in model.named_buffers() if name not in known}
 
 
 def _add(digest: Any, name: str, value: Any) -> None:

@@ -42,7 +42,9 @@ def test_students_are_bit_for_bit_those_of_the_network(views: Views) -> None:
     expected = distilled(Teacher(Small(seed=4), cache=True), views=views)
     assert same(distilled(recorded(views), views=views), expected)
     table = Teacher(Small(seed=4)).table(TRAIN, views)
-    for kind in (table, table.numpy(), table.tolist()):
+    array = table.numpy()
+    swapped = array.astype(">f8").transpose(2, 0, 1).copy().transpose(1, 2, 0)
+    for kind in (table, array, table.tolist(), swapped, table.requires_grad_()):
         asked = RecordedTeacher.from_logits(kind, TRAIN, views=views)
         assert same(distilled(asked, views=views), expected)
         assert asked.identity() == RecordedTeacher.of(Small(seed=4), TRAIN, views=views).identity()
