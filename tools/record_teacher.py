@@ -32,9 +32,9 @@ from kdhelpers._files import atomic
 from kdhelpers.data.batching import Views
 from kdhelpers.data.sets import DataSet
 from kdhelpers.evaluation import accuracy
+from kdhelpers.objectives.frozen import fingerprint
 from kdhelpers.objectives.objective import Supervised
 from kdhelpers.objectives.recorded import RecordedTeacher
-from kdhelpers.objectives.teacher import fingerprint
 from kdhelpers.training.fit import fit
 from kdhelpers.training.optimizers import cosine, nesterov, one_cycle
 

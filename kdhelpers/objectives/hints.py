@@ -27,8 +27,9 @@ from kdhelpers.data.split import Split
 from kdhelpers.evaluation import evaluating, taking
 from kdhelpers.losses.features import hint_loss
 from kdhelpers.models.features import Regressor, capture
+from kdhelpers.objectives.frozen import fingerprint
 from kdhelpers.objectives.objective import Objective, Terms, describe
-from kdhelpers.objectives.teacher import Teacher, as_teacher, fingerprint
+from kdhelpers.objectives.teacher import Teacher, as_teacher
 
 __all__ = ["Hint", "LayerPair", "WithFeatures", "regressor_between"]
 

@@ -22,8 +22,8 @@ from kdhelpers._values import is_number, require, short_repr
 from kdhelpers.data.batching import Batch, batches, steps_per_epoch
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import accuracy, predict
+from kdhelpers.objectives.frozen import fingerprint
 from kdhelpers.objectives.objective import Objective, Terms, describe
-from kdhelpers.objectives.teacher import fingerprint
 from kdhelpers.training import checkpoint as checkpoints
 from kdhelpers.training.checkpoint import plain
 from kdhelpers.training.devices import PRECISION_NAMES, Place, placed, unwrapped

@@ -23,9 +23,10 @@ from kdhelpers.losses.logits import kd_loss
 from kdhelpers.models.features import Regressor, capture
 from kdhelpers.models.fitnets import FitNet
 from kdhelpers.objectives.distillation import Distillation, Faded
+from kdhelpers.objectives.frozen import fingerprint
 from kdhelpers.objectives.hints import Hint, LayerPair, WithFeatures, regressor_between
 from kdhelpers.objectives.objective import Supervised
-from kdhelpers.objectives.teacher import Teacher, fingerprint
+from kdhelpers.objectives.teacher import Teacher
 from kdhelpers.training.checkpoint import CheckpointError
 from kdhelpers.training.fit import fit
 from kdhelpers.training.optimizers import adam

@@ -12,7 +12,8 @@ from kdhelpers.data.batching import Batch, Views, batches
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import evaluating, predict
 from kdhelpers.objectives.distillation import Distillation
-from kdhelpers.objectives.teacher import ASKED, ShuffledTeacher, Teacher, fingerprint
+from kdhelpers.objectives.frozen import fingerprint
+from kdhelpers.objectives.teacher import ASKED, ShuffledTeacher, Teacher
 from kdhelpers.training.fit import fit
 
 VIEWS = Views(flip=True, shift=1)

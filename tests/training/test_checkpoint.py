@@ -17,8 +17,8 @@ from torch import nn
 
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.objectives.distillation import Distillation
+from kdhelpers.objectives.frozen import fingerprint
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
-from kdhelpers.objectives.teacher import fingerprint
 from kdhelpers.training import checkpoint
 from kdhelpers.training import fit as training
 from kdhelpers.training.checkpoint import CheckpointError

@@ -1,0 +1,144 @@
+"""Frozen copies of networks of any kind, and what tells one network from another."""
+
+import copy
+import hashlib
+from collections.abc import Collection
+from functools import partial
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdhelpers import _tensors
+from kdhelpers.evaluation import precision_of, set_to_eval
+
+
+def frozen(network: nn.Module, device: torch.device) -> nn.Module:
+    """A copy on the device, in eval mode, without gradients, that takes images in float32."""
+    model = _copied(network)
+    for parameter in model.parameters():
+        parameter.detach_().requires_grad_(False)  # TorchScript copies no leaves
+    set_to_eval(model)
+    model.to(device).to(memory_format=torch.channels_last)
+    if "forward" not in vars(model) and not isinstance(model, torch.jit.ScriptModule):
+        model.forward = _InALayout(model)
+    if (dtype := precision_of(model)) is not torch.float32:
+        model.register_forward_pre_hook(partial(_cast, dtype))
+    return model
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """A copy that shares what cannot be copied: sessions, handles, locks."""
+    try:
+        return copy.deepcopy(model)
+    except Exception:  # whatever the objects in it raise
+        shared: dict[int, Any] = {}
+        for value in _attributes(model):
+            try:
+                copy.deepcopy(value)
+            except Exception:
+                shared[id(value)] = value
+        return copy.deepcopy(model, shared)
+
+
+class _InALayout:
+    """A forward pass with channels last, the fast layout, or without if its code cannot (`view`).
+
+    The first images tell.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.known, self.plain = model, False, False
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        if not self.known:
+            try:
+                answer = self._forward(*map(_cloned, inputs), **options)
+                self.known = True
+                return answer
+            except RuntimeError as error:
+                if ".reshape(" not in str(error):
+                    raise
+            self.model.to(memory_format=torch.contiguous_format)
+            self.known = self.plain = True
+        return self._forward(*map(_contiguous, inputs) if self.plain else inputs, **options)
+
+    def _forward(self, *inputs: Any, **options: Any) -> Any:
+        return type(self.model).forward(self.model, *inputs, **options)
+
+
+def _cloned(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def _contiguous(value: Any) -> Any:
+    return value.contiguous() if isinstance(value, Tensor) else value
+
+
+def _cast(dtype: torch.dtype, _model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(tensor.to(dtype) for tensor in inputs)
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 of a network's structure (its `repr`), weights and buffers.
+
+    Two networks with the same one compute the same, unless the code of a `forward` was edited.
+
+    Raises:
+        ValueError: no network, or one without weights, on the device "meta".
+    """
+    _tensors.check_network(model)
+    digest = hashlib.sha256(f"{type(model).__qualname__} {model!r}".encode())
+    state = model.state_dict()
+    for name, value in {**state, **_hidden_buffers(model, state.keys())}.items():
+        _add(digest, name, value)
+    return digest.hexdigest()
+
+
+def _hidden_buffers(model: nn.Module, known: Collection[str]) -> dict[str, Tensor]:
+    """Those that are not saved, but computed with."""
+    return {name: buffer for name, buffer in model.named_buffers() if name not in known}
+
+
+def _add(digest: Any, name: str, value: Any) -> None:
+    """A value of a `state_dict`; those of quantised layers are tuples, and types, too."""
+    if isinstance(value, tuple):
+        for number, each in enumerate(value):
+            _add(digest, f"{name}.{number}", each)
+    elif isinstance(value, Tensor):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        tensor = value.dequantize() if value.is_quantized else value.detach()
+        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    else:
+        digest.update(f"{name} {value!r}".encode())
+
+
+_OF_EVERY_MODULE = vars(nn.Module()).keys()
+_TOLD: tuple[type, ...] = (type(None), bool, int, float, complex, str, bytes, nn.Module, type)
+_TOLD += (torch.dtype, torch.device, torch.Size, BuiltinFunctionType)
+
+
+def _attributes(model: nn.Module) -> list[Any]:
+    """What the layers of a network hold besides weights and layers."""
+    return [
+        value
+        for module in model.modules()
+        for name, value in vars(module).items()
+        if name not in _OF_EVERY_MODULE
+    ]
+
+
+def is_opaque(model: nn.Module) -> bool:
+    """Whether `fingerprint` cannot tell all that the answers depend on."""
+    return not model.state_dict() or not all(map(_is_told, _attributes(model)))
+
+
+def _is_told(value: Any) -> bool:
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(_is_told, value))
+    if isinstance(value, dict):
+        return all(map(_is_told, value.values()))
+    if isinstance(value, FunctionType):
+        return not value.__closure__
+    return isinstance(value, _TOLD)
