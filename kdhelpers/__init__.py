@@ -20,6 +20,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 if TYPE_CHECKING:
     from kdhelpers import checks, data, evaluation, losses, models, plots, stats, temperature
     from kdhelpers.course.lesson import lesson
+    from kdhelpers.data.folder import load_folder
     from kdhelpers.data.sets import load
     from kdhelpers.evaluation import evaluate, predict
     from kdhelpers.models.build import build
@@ -59,9 +60,11 @@ __all__ += [
     "evaluate",
     "evaluation",
 ]
-__all__ += ["fit", "fit_many", "load", "losses", "models", "optimizers", "plots", "predict"]
+__all__ += ["fit", "fit_many", "load", "load_folder", "losses", "models", "optimizers"]
 __all__ += [
     "lesson",
+    "plots",
+    "predict",
     "regressor_between",
     "run_arms",
     "shipped_teacher",
@@ -72,6 +75,7 @@ __all__ += [
 
 _WHERE = {
     "course.lesson": ("lesson",),
+    "data.folder": ("load_folder",),
     "data.sets": ("load",),
     "evaluation": ("evaluate", "predict"),
     "models.build": ("build",),

@@ -267,17 +267,23 @@ def evaluate(
 ) -> dict[str, float]:
     """`accuracy` and `calibration_error` of `model` on `split`, with its `agreement` if asked.
 
+    The first two are over the images that have a label (other than −1).
+
     Args:
         teacher_logits: the teacher's logits [N, C] on the same split, in its order.
 
     Raises:
-        ValueError: as for `predict`, `accuracy` and `agreement`.
+        ValueError: as for `predict`, `accuracy` and `agreement`, or no image has a label.
     """
     logits = predict(model, split)
-    _check_rows(logits, split.labels)
+    judged = split.labels >= 0
+    nothing = "labels are −1 throughout: there is nothing to judge by; agreement() needs none."
+    require(judged.any(), nothing)
+    own, labels = logits[judged.to(logits.device)], split.labels[judged]
+    _check_rows(own, labels)
     figures = {
-        "accuracy": _accuracy(logits, split.labels),
-        "calibration_error": _calibration_error(logits, split.labels, BINS),
+        "accuracy": _accuracy(own, labels),
+        "calibration_error": _calibration_error(own, labels, BINS),
     }
     if teacher_logits is not None:
         figures["agreement"] = agreement(logits, torch.as_tensor(teacher_logits).to(logits.device))

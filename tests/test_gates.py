@@ -70,6 +70,13 @@ GATES = {
         kd.data.Split, images=torch.zeros(4, 1, 4, 4, dtype=torch.uint8), labels=LABELS["labels"],
         mean=(0.1,), std=(0.2,), classes=("a", "b", "c"),
     ),
+    "from_arrays": gate(
+        kd.data.from_arrays, images=np.zeros((4, 4, 4), np.uint8), labels=LABELS["labels"],
+        classes=("a", "b", "c"), mean=(0.1,), std=(0.2,), like=None,
+    ),
+    "from_dataset": gate(
+        kd.data.from_dataset, dataset=[(np.zeros((4, 4), np.uint8), 0)], size=8,
+    ),
     "Views": gate(kd.data.Views, flip=True, shift=1),
     "load": gate(kd.load, name="digits", root=None, image_size=None, validation=None, seed=0),
     "build": gate(

@@ -14,8 +14,6 @@ from kdhelpers import _tensors
 from kdhelpers._random import generator
 from kdhelpers._values import check_int, is_number, require, short_repr
 
-LARGEST_MEAN = 1e6
-
 
 class _Source:
     """The images that the indices of a split and of its subsets count in."""
@@ -52,14 +50,16 @@ class _Rows(NamedTuple):
 class Split:
     """Images uint8 [N, C, H, W] with labels int64 [N], and how their pixels are normalised.
 
+    A label of −1 is none: such an image can be distilled from, but not judged by.
+
     `mean` and `std` (one value a channel, pixels scaled to 0..1) come from the training images,
     also in the validation and test splits. `classes` names the labels. `indices`, int64 [N], is
     each sample's place in the data set that it comes from (default 0 to N - 1): `take` and `select`
     keep it, and `replace(split, images=…)` makes a data set of its own, counted anew.
 
     Raises:
-        ValueError: other tensors, images, labels and indices that differ in number or device, or a
-            mean and deviation that are no finite numbers.
+        ValueError: other tensors, images, labels and indices that differ in number or device,
+            labels without a class, or a mean and deviation outside of 0..1.
     """
 
     images: Tensor
@@ -77,21 +77,36 @@ class Split:
             f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}"
         )
         fits = self.images.dtype == torch.uint8 and self.images.ndim == 4
-        require(fits, f"{told}; multiply values in 0..1 by 255 and round.")
+        require(fits, f"{told}; data.from_arrays takes other layouts and types.")
         told = f"labels must be int64 [{len(self.images)}], one for each image"
         fits = self.labels.dtype == torch.int64 and self.labels.shape == self.images.shape[:1]
         require(fits, f"{told}, got {self.labels.dtype} {list(self.labels.shape)}.")
         _tensors.check_same_device(self.labels, self.images, name="labels")
         for name, values, right in (
-            ("mean", self.mean, lambda value: is_number(value) and abs(value) <= LARGEST_MEAN),
-            ("std", self.std, lambda value: is_number(value) and 0 <= value <= LARGEST_MEAN),
+            ("mean", self.mean, lambda value: is_number(value) and 0 <= value <= 1),
+            ("std", self.std, lambda value: is_number(value) and 0 <= value <= 1),
             ("classes", self.classes, lambda value: isinstance(value, str)),
         ):
-            what = "names" if name == "classes" else "finite numbers, one a channel"
+            what = "names" if name == "classes" else "numbers from 0 to 1, one a channel"
+            remedy = "" if name == "classes" else "; divide those of pixels 0..255 by 255"
+            if remedy and isinstance(values, tuple | list) and len(values) == self.images.shape[3]:
+                remedy = "; put the channels second: images.permute(0, 3, 1, 2)"
             fits = isinstance(values, tuple | list) and all(map(right, values))
             fits = fits and (name == "classes" or len(values) == self.images.shape[1])
-            require(fits, f"{name} must be {what}, got {short_repr(values)}.")
+            require(fits, f"{name} must be {what}, got {short_repr(values)}{remedy}.")
+        self._check_range()
         self._count()
+
+    def _check_range(self) -> None:
+        """Each label is −1 or that of a class."""
+        if self.labels.is_meta or not len(self.labels):
+            return
+        low, high = (int(bound) for bound in torch.aminmax(self.labels))
+        require(low >= -1, f"labels must start at 0, −1 where there is none, got {low}.")
+        known = len(self.classes) or high + 1
+        told = f"labels run from {low} to {high}, but classes names {known}, 0 to {known - 1}"
+        remedy = "subtract 1" if low == 1 and high == known else "name all of them"
+        require(high < known, f"{told}; {remedy}.")
 
     def _count(self) -> None:
         """Set `indices` and where they count."""
@@ -146,6 +161,16 @@ class Split:
             self, images=images, labels=self.labels[chosen], indices=indices,
             _rows=_Rows(images, indices, mine.source, at),
         )  # fmt: skip
+
+    def labelled(self) -> "Split":
+        """The samples that have a label: the split itself, if all have one."""
+        known = self.labels >= 0
+        return self if known.all() else self.select(known)
+
+    def class_name(self, label: int) -> str:
+        """What a label is called; its number, if nothing."""
+        known = 0 <= label < len(self.classes)
+        return self.classes[label] if known else "no label" if label < 0 else str(label)
 
     @property
     def _come_from(self) -> _Rows:

@@ -35,6 +35,9 @@ class Distillation(Objective):
     `hard` = (1 − alpha) · cross-entropy with the labels. Where the teacher's logits are kept, the
     history tells its accuracy on the transfer set, too, as `teacher_accuracy`.
 
+    With alpha = 1 there need not be any labels (−1 stands for none). With less, all images need
+    one: a mean over those of a batch that have one would weigh each by the company that it is in.
+
     Args:
         teacher: a network, or a `Teacher` shared by several runs.
         temperature: T > 0, default 4; or a schedule (see `kdhelpers.temperature`) that gives T
@@ -71,6 +74,10 @@ class Distillation(Objective):
         self._teacher_id = ""
         self._epoch, self._epochs = 0, 1
 
+    @property
+    def needs_labels(self) -> bool:  # type: ignore[override]
+        return self.alpha < 1 or "labels" in self._takes
+
     def check(self, student: nn.Module, train: Split) -> None:
         self.teacher.check(student, train)
 
@@ -100,6 +107,8 @@ class Distillation(Objective):
         given = {"temperature": self.temperature_now(), "labels": batch.labels}
         taken = {name: given[name] for name in self._takes}
         soft = self.soft_loss(student_logits, teacher_logits, **taken)
+        if self.alpha == 1:  # there may be no labels
+            return {"soft": soft, "hard": torch.zeros_like(soft)}
         hard = F.cross_entropy(student_logits, batch.labels)
         return {"soft": self.alpha * soft, "hard": (1 - self.alpha) * hard}
 
@@ -170,6 +179,10 @@ class Faded(Objective):
         self.term = term
         self.first, self.last = float(first), float(last)
         self.factor, self.epochs = self.first, 1
+
+    @property
+    def needs_labels(self) -> bool:  # type: ignore[override]
+        return self.objective.needs_labels
 
     def check(self, student: nn.Module, train: Split) -> None:
         self.objective.check(student, train)

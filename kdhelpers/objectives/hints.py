@@ -124,6 +124,8 @@ class Hint(Objective):
     soft term, theirs weighs 4 times the hard one at first and as much as it at last.
     """
 
+    needs_labels = False
+
     def __init__(self, teacher: nn.Module | Teacher, pair: LayerPair) -> None:
         super().__init__()
         check_type(pair, LayerPair, name="pair")
@@ -182,6 +184,10 @@ class WithFeatures(Objective):
         self.pairs = pairs
         self._registered = nn.ModuleList(pairs.values())
         self._guides: Guides | None = None
+
+    @property
+    def needs_labels(self) -> bool:  # type: ignore[override]
+        return self.objective.needs_labels
 
     def check(self, student: nn.Module, train: Split) -> None:
         self.objective.check(student, train)

@@ -23,8 +23,11 @@ Terms = dict[str, Tensor]
 class Objective(nn.Module):
     """The base of all objectives: nothing to prepare, nothing to tell.
 
-    `forward(student, batch)` returns the weighted terms, scalars, by name.
+    `forward(student, batch)` returns the weighted terms, scalars, by name. `needs_labels` says
+    whether images without one (label −1) are refused.
     """
+
+    needs_labels: bool = True
 
     def check(self, student: nn.Module, train: Split) -> None:
         """Called once, before `prepare`: refuse what does not fit the student."""

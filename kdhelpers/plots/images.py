@@ -34,8 +34,8 @@ def image_grid(split: Split, *, columns: int = 10, rows: int = 2) -> tuple[Figur
         grid, split.images[:shown].cpu(), split.labels[:shown], strict=False
     ):
         _draw(axes, image.numpy())
-        axes.set_title(split.classes[int(label)], fontsize=9)
-    named = [split.classes[int(label)] for label in split.labels[:shown]]
+        axes.set_title(split.class_name(int(label)), fontsize=9)
+    named = [split.class_name(int(label)) for label in split.labels[:shown]]
     return figure, f"{shown} images, each below its class: {listed(named)}."
 
 
@@ -62,7 +62,7 @@ def soft_target_bars(
         1, len(targets) + 1, width_ratios=[1.0, *[1.6] * len(targets)], squeeze=False
     )[0]
     _draw(panels[0], split.images[index].cpu().numpy())
-    panels[0].set_title(f"labelled {split.classes[int(split.labels[index])]}", fontsize=10)
+    panels[0].set_title(f"labelled {split.class_name(int(split.labels[index]))}", fontsize=10)
     said = []
     for axes, (title, values) in zip(panels[1:], shares.items(), strict=True):
         most = np.argsort(-values, kind="stable")[:3]
@@ -79,7 +79,7 @@ def soft_target_bars(
         axes.set(ylim=(0, 1.1), xlabel="class")
         axes.set_title(title, fontsize=10)
     panels[1].set_ylabel("probability")
-    label = split.classes[int(split.labels[index])]
+    label = split.class_name(int(split.labels[index]))
     return figure, (
         f"An image labelled {label} beside the probabilities of its {len(split.classes)} classes: "
         f"{'; '.join(said)}."

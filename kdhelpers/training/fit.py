@@ -45,7 +45,7 @@ def fit(
         train: uint8 images in memory; they are moved to the device once.
         recipe: the settings of training (see `Recipe`); or give them one by one, as `settings`,
             which go before the recipe's: epochs or steps, batch_size, lr, …
-        validation: if given, its accuracy is measured after each epoch.
+        validation: if given, its accuracy is measured after each epoch, over what has a label.
         seed: fixes the order, the views and the random numbers of each epoch (dropout); the
             global random state is left as it was.
         run: a name for this run: its checkpoint is `<run>.pt` in the recipe's `checkpoint_dir`,
@@ -74,13 +74,14 @@ def fit(
     """
     recipe = recipe_of(recipe, settings)
     check_type(objective, Objective, name="objective")
-    check_student(student, train, validation)
+    check_student(student, train, validation, objective.needs_labels)
     if on_epoch is not None:
         check_callable(on_epoch, name="on_epoch", called="on_epoch(row)")
     path = file_of_run(recipe, run, checkpoint)
     recipe = with_precision(recipe, student, train, path)
     work = partial(
-        train_student, recipe=recipe, seed=check_int(seed, name="seed"), validation=validation,
+        train_student, recipe=recipe, seed=check_int(seed, name="seed"),
+        validation=validation if validation is None else validation.labelled(),
         path=path, on_epoch=on_epoch, progress=progress,
     )  # fmt: skip
     if fabric is None and recipe.devices > 1:

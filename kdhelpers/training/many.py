@@ -113,9 +113,10 @@ def fit_many(
     recipe = recipe_of(recipe, settings)
     _check_each(students, objectives, trains, seeds)
     check_int(workers, name="workers", least=1)
-    for student, train in zip(students, trains, strict=True):
-        check_student(student, train, validation)
-    common: dict[str, Any] = dict(validation=validation, progress=progress)
+    for student, train, objective in zip(students, trains, objectives, strict=True):
+        check_student(student, train, validation, objective.needs_labels)
+    judged = validation if validation is None else validation.labelled()
+    common: dict[str, Any] = dict(validation=judged, progress=progress)
     if not _can_lie_side_by_side(students, objectives, trains, recipe):
         each = zip(students, objectives, trains, seeds, strict=True)
         names = [f"{run}-{number}" if run else "" for number in range(len(students))]

@@ -137,12 +137,15 @@ def _macs_of_a_step(student: nn.Module, train: Split, batch_size: int) -> float:
     return 3 * batch_size * float(counter.get_total_flops()) / 2
 
 
-def check_student(student: nn.Module, train: Split, validation: Split | None = None) -> None:
+def check_student(
+    student: nn.Module, train: Split, validation: Split | None = None, needs_labels: bool = True
+) -> None:
     """One forward pass of two images: shapes and labels that do not fit show now, not later."""
     _tensors.check_network(student, name="the student")
     if not any(p.requires_grad for p in student.parameters()):
         raise ValueError("the student has no parameter to train: none requires a gradient.")
-    for what, split in {"train": train, "validation": validation or train}.items():
+    given = {"train": train} if validation is None else {"train": train, "validation": validation}
+    for what, split in given.items():
         check_type(split, Split, name=what)
         _tensors.check_readable(split.images, name=f"the images of {what}")
         if len(split) == 0:
@@ -152,9 +155,17 @@ def check_student(student: nn.Module, train: Split, validation: Split | None = N
         if logits.ndim != 2:
             raise ValueError(f"the student must return logits [B, C], got {list(logits.shape)}.")
         lowest, highest = (int(bound) for bound in torch.aminmax(split.labels))
-        if lowest < 0:
-            raise ValueError(f"labels must start at 0, got {lowest}; number the classes from 0.")
         if highest >= (classes := logits.shape[1]):
             told = f"labels run from {lowest} to {highest}, but the student has {classes} classes"
             remedy = f"build it with num_classes={highest + 1}"
+            remedy = "subtract 1" if lowest == 1 and highest == classes else remedy
             raise ValueError(f"{told} (0 to {classes - 1}); {remedy}.")
+        without = int((split.labels < 0).sum())
+        if needs_labels and without and what == "train":
+            told = (
+                f"{without} of {len(split)} images have no label (−1), which this objective needs"
+            )
+            remedy = "take Distillation(alpha=1), which needs none, or train.labelled()"
+            raise ValueError(f"{told}; {remedy}.")
+        if without == len(split) and what == "validation":
+            raise ValueError("no image of validation has a label: there is nothing to judge by.")

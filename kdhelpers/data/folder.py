@@ -1,0 +1,194 @@
+"""A folder of pictures as a data set: one folder for each class, as torchvision's ImageFolder."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from unicodedata import normalize
+
+import torch
+from PIL import Image
+
+from kdhelpers._random import generator
+from kdhelpers._values import check_int, check_number, check_type, require, short_path, short_repr
+from kdhelpers.data.images import LARGEST_IMAGE, mean_std
+from kdhelpers.data.pictures import Array, drawn, stacked
+from kdhelpers.data.sets import DataSet
+from kdhelpers.data.sources import DataError
+from kdhelpers.data.split import Split
+
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+PARTS = {  # and what people call them
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+Classes = dict[str, list[Path]]  # the pictures of each class, in an order that all systems share
+
+
+def load_folder(
+    folder: str | Path,
+    *,
+    size: int | None = None,
+    validation: float | None = None,
+    test: float | None = None,
+    seed: int = 0,
+) -> DataSet:
+    """Pictures in folders named by their classes, as a data set in memory.
+
+    Either `folder` has `train/` with a folder for each class, and maybe `val/` and `test/` with the
+    same; or it holds the classes' folders itself. What has no folder of its own is set aside from
+    the training pictures, class by class: the same files on every machine. Mean and deviation
+    are those of the training pictures. Grey pictures get one channel, unless some are in colour;
+    they are turned as the camera noted down, and what is transparent becomes white. Files that are
+    no pictures by their names, or hidden, are left out.
+
+    Args:
+        size: cut to squares and scale to so many pixels a side, up to 512; needed unless all
+            pictures have one size.
+        validation, test: the shares to set aside, below 0.9; default 0.1 and 0.2 (0 sets none
+            aside), or all that lies in `val/` and `test/`.
+        seed: which pictures are set aside.
+
+    Raises:
+        ValueError: a size, a share or a seed out of range, or pictures of several sizes.
+        DataError: no such folder, another layout, a class without pictures, or a picture that
+            cannot be read; it is named.
+    """
+    check_type(folder, str, Path, name="folder")
+    size = size if size is None else check_int(size, name="size", least=1, most=LARGEST_IMAGE)
+    check_int(seed, name="seed")
+    try:
+        folder = Path(folder).expanduser()
+        found = _parts(folder)
+    except (OSError, RuntimeError, ValueError) as error:  # no permission, "~somebody", a NUL
+        if isinstance(error, DataError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"the folder {short_path(folder)} cannot be read: {reason}.") from error
+    shares: dict[str, float] = {}
+    for part, share, default in (("test", test, 0.2), ("validation", validation, 0.1)):
+        told = f"{part} must be left out, as the folder has its own, got {short_repr(share)}"
+        require(share is None or part not in found, f"{told}.")
+        share = default if share is None else check_number(share, 0, 0.9, name=part)
+        shares |= {} if part in found else {part: share}
+    names = tuple(found["train"])
+    files: dict[str, list[tuple[Path, int]]] = {part: [] for part in PARTS}
+    for part, classes in found.items():
+        for label, (name, paths) in enumerate(classes.items()):
+            dealt = _dealt(name, paths, shares, seed, label) if part == "train" else {part: paths}
+            for whose, own in dealt.items():
+                files[whose] += [(path, label) for path in own]
+    every = [file for part in files.values() for file in part]
+    with ThreadPoolExecutor() as pool:
+        read = pool.map(lambda file: _read(file[0], size), every)
+        pixels = torch.from_numpy(stacked(read, "give size=…, such as size=64"))
+    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.movedim(3, 1).contiguous()
+    rows = dict(
+        zip(files, torch.arange(len(every)).split([*map(len, files.values())]), strict=True)
+    )
+    labels = torch.tensor([label for _, label in every])
+    whole = Split(pixels, labels, *mean_std(pixels[rows["train"]]), names)
+    splits = (replace(whole, images=pixels[r], labels=labels[r]) for r in rows.values())
+    return DataSet(folder.resolve().name, *splits)
+
+
+def _parts(folder: Path) -> dict[str, Classes]:
+    """The training pictures, and those for validation and test that have folders of their own."""
+    _need(folder.is_dir(), folder, "is a file; unpack it" if folder.exists() else "is not there")
+    below = {each.name.lower(): each for each in _folders(folder)}
+    named = {part: [below[n] for n in names if n in below] for part, names in PARTS.items()}
+    apart = bool(named["train"]) and bool(_folders(named["train"][0]))
+    if not apart:  # a class may be called "train"
+        flat = named["train"] and len(below) == sum(map(len, named.values()))
+        told = "has pictures, but no folder for each class; make them"
+        _need(not flat, folder / "train", told)
+        return {"train": _classes(folder)}
+    for each in named.values():
+        told = f"has {' and '.join(path.name for path in each)}; put them together"
+        _need(len(each) < 2, folder, told)
+    found = {part: _classes(each[0]) for part, each in named.items() if each}
+    for part, classes in found.items():
+        differ = sorted(classes.keys() ^ found["train"].keys())
+        told = f"has other classes than that for training: {short_repr(differ)}; give both the same"
+        _need(not differ, named[part][0], told)
+    return found
+
+
+def _classes(folder: Path) -> Classes:
+    folders = _folders(folder)
+    names = [normalize("NFC", each.name) for each in folders]
+    remedy = "without labels: data.from_arrays([Image.open(path), …], None)"
+    _need(names, folder, f"has no folder for each class; {remedy}")
+    told = (
+        f"has one class only, {short_repr(names[0])}; give the folder that holds those of classes"
+    )
+    _need(len(names) > 1, folder, told)
+    inner = [[each.name for each in _folders(each)] for each in folders]
+    told = f"holds {short_repr(inner[0])} in each of {short_repr(names)}"
+    told = f"{told}; name these train, val and test, or give the folder that holds the classes"
+    _need(len(inner[0]) < 2 or any(each != inner[0] for each in inner), folder, told)
+    found = {name: _files(each) for name, each in zip(names, folders, strict=True)}
+    for name, files in found.items():
+        told = f"has no picture of the class {short_repr(name)} ({', '.join(ENDINGS)})"
+        _need(files, folder, told)
+    return found
+
+
+def _folders(folder: Path) -> list[Path]:
+    kept = (each for each in folder.iterdir() if not _hidden(each.name) and each.is_dir())
+    return sorted(kept, key=_place)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The pictures below a folder, at any depth."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    found: list[Path] = []
+    for where, folders, names in os.walk(folder, onerror=stop):
+        folders[:] = [name for name in folders if not _hidden(name)]
+        found += [Path(where, n) for n in names if not _hidden(n) and n.lower().endswith(ENDINGS)]
+    return sorted(found, key=_place)
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _place(path: Path) -> str:
+    """What to sort by: macOS writes an accent as a letter of its own."""
+    return normalize("NFC", path.as_posix())
+
+
+def _dealt(
+    name: str, paths: list[Path], shares: dict[str, float], seed: int, label: int
+) -> dict[str, list[Path]]:
+    """The pictures of one class, some of them set aside."""
+    order = torch.randperm(len(paths), generator=generator(seed, label)).tolist()
+    dealt = {}
+    for part, share in shares.items():
+        count = max(1, round(share * len(paths))) if share else 0
+        dealt[part], order = sorted(paths[n] for n in order[:count]), order[count:]
+    if not order:
+        told = f"the class {short_repr(name)} has {len(paths)}, too few pictures to set some aside"
+        raise DataError(f"{told}; add some, or give validation=0 and test=0.")
+    return dealt | {"train": sorted(paths[n] for n in order)}
+
+
+def _read(path: Path, size: int | None) -> tuple[str, Array]:
+    told = f"the picture {short_path(path)}"
+    try:
+        with Image.open(path) as picture:
+            return short_path(path), drawn(picture, size)
+    except PermissionError as error:
+        raise DataError(f"{told} may not be read by you: change its permissions.") from error
+    except Exception as error:  # it depends on the format what kind of error this is
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{told} cannot be read: {reason}; move it away, or replace it.") from error
+
+
+def _need(ok: object, folder: Path, told: str) -> None:
+    if not ok:
+        raise DataError(f"the folder {short_path(folder)} {told}.")

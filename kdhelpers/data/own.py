@@ -1,0 +1,213 @@
+"""Your own pictures as a split: from arrays, or from any data set of PyTorch."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from kdhelpers import _tensors
+from kdhelpers._values import check_type, require, short_repr
+from kdhelpers.data.images import CHUNK, mean_std
+from kdhelpers.data.pictures import Array, drawn, stacked
+from kdhelpers.data.split import Split
+
+MOST_CLASSES = 100_000
+SLACK = 1e-4  # beyond 0..1: what rounding leaves
+LOOKED_AT_AGAIN = 32  # samples of a data set, to see whether it answers the same
+
+
+def from_arrays(
+    images: Any,
+    labels: Any,
+    *,
+    classes: Iterable[str] | None = None,
+    mean: Any = None,
+    std: Any = None,
+    like: Split | None = None,
+) -> Split:
+    """A split from NumPy arrays, tensors, or lists of them or of PIL pictures, copied.
+
+    Args:
+        images: whole numbers 0..255 of any type, or floats 0..1 (× 255 and rounded); [N, H, W],
+            [N, C, H, W] or [N, H, W, C]. Of the last two, C is the one that is 1 or 3, else the
+            one that leaves square pictures.
+        labels: whole numbers [N] from 0, −1 for an image without one; None if none has one; or
+            names, which then have to be among `classes`.
+        classes: their names, in the labels' order; default the numbers from 0.
+        mean, std: one value a channel, for pixels of 0..1; default those of `images`.
+        like: the training split, for validation and test images: its classes, mean and deviation.
+
+    Raises:
+        ValueError: images in another range or layout, or labels that are no class indices.
+    """
+    check_type(like, Split, type(None), name="like")
+    if isinstance(images, list | tuple):
+        named = ((f"number {number}", _picture(each)) for number, each in enumerate(images))
+        images = stacked(named, "resize them first")
+    pixels = _pixels(_array(images, "images"))
+    if like is not None:
+        classes = like.classes if classes is None else classes
+        mean, std = like.mean if mean is None else mean, like.std if std is None else std
+    numbers, names = _class_indices(labels, len(pixels), classes)
+    whole = torch.from_numpy(pixels)
+    mean, std = (
+        own if given is None else tuple(_array(given, name).reshape(-1).tolist())
+        for name, given, own in zip(("mean", "std"), (mean, std), mean_std(whole), strict=True)
+    )  # fmt: skip
+    return Split(whole, torch.from_numpy(numbers), mean, std, names)
+
+
+def from_dataset(dataset: Any, *, size: int | None = None, **named: Any) -> Split:
+    """A split from a data set of PyTorch: whatever has a length and answers `dataset[i]`.
+
+    Each answer is a picture (PIL, array or tensor), a pair (picture, label), or a dict with
+    `image` (or `img`) and `label`; without a label it is −1. The classes' names are the data set's
+    `classes`, if it has them.
+
+    Args:
+        size: cut PIL pictures to squares and scale them to so many pixels a side, up to 512.
+        **named: classes, mean, std, like: as for `from_arrays`.
+
+    Raises:
+        ValueError: a loader or a stream, pictures of several sizes, other answers, or a random
+            transform (one random view of each picture would stay for good).
+    """
+    if isinstance(dataset, DataLoader):
+        raise ValueError("dataset is a DataLoader; give loader.dataset, which has an order.")
+    told = f"dataset must have a length and answer dataset[0], got {short_repr(dataset)}"
+    wrong = isinstance(dataset, IterableDataset | Mapping | str | bytes | type)
+    count, labels = -1, list[Any]()
+    with suppress(Exception):  # whatever an object of another kind answers
+        count = len(dataset) if hasattr(dataset, "__getitem__") and not wrong else -1
+    require(count >= 0, f"{told}; collect a stream first: list(itertools.islice(dataset, 10_000)).")
+
+    def pictures() -> Iterator[tuple[str, Array]]:
+        for number in range(count):
+            picture, label = _sample(dataset[number], size)
+            labels.append(-1 if label is None else label)
+            yield f"sample {number}", picture
+
+    remedy = "give size=… for PIL pictures, else resize in the data set's transform"
+    if named.get("classes") is None and named.get("like") is None:
+        named["classes"] = _classes_of(dataset)
+    split = from_arrays(stacked(pictures(), remedy), labels, **named)
+    for number in range(0, LOOKED_AT_AGAIN * count, count):
+        first, second = (_sample(dataset[number // LOOKED_AT_AGAIN], size) for _ in range(2))
+        told = "dataset answers otherwise when asked again: one random view would stay for good"
+        remedy = "leave random transforms to Recipe(views=Views(flip=True, shift=4))"
+        require(all(map(np.array_equal, first, second)), f"{told}; {remedy}.")
+    return split
+
+
+def _sample(answer: Any, size: int | None) -> tuple[Array, Any]:
+    """Picture and label, or None, in what a data set answers."""
+    label: Any = None
+    if isinstance(answer, Mapping):
+        told = f"images: a sample must have image (or img) and label, got {short_repr([*answer])}"
+        require("image" in answer or "img" in answer, f"{told}; make pairs of it: [(x, y), …].")
+        answer, label = answer.get("image", answer.get("img")), answer.get("label")
+    elif isinstance(answer, tuple | list) and answer:
+        answer, label = answer[0], answer[1] if len(answer) > 1 else None
+    if isinstance(label, np.ndarray | Tensor):
+        label = _array(label, "labels")
+        label = label.item() if label.size == 1 else label
+    return _picture(answer, size), label
+
+
+def _picture(picture: Any, size: int | None = None) -> Array:
+    return drawn(picture, size) if isinstance(picture, Image.Image) else _array(picture, "images")
+
+
+def _classes_of(dataset: Any) -> tuple[str, ...] | None:
+    """What torchvision's data sets call their classes, also below `Subset`."""
+    while not hasattr(dataset, "classes") and hasattr(dataset, "dataset"):
+        dataset = dataset.dataset
+    names = getattr(dataset, "classes", None)
+    known = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    return tuple(names) if known and names else None
+
+
+def _array(values: Any, name: str) -> Array:
+    """Tensors, pictures and lists as an array."""
+    if isinstance(values, Tensor):
+        _tensors.check_readable(values, name=name)
+        values = values.detach().cpu()
+        values = values.float() if values.dtype is torch.bfloat16 else values
+    try:
+        return np.asarray(values)
+    except Exception as error:  # whatever an object of another kind answers
+        told = f"{name} must be an array, got {short_repr(values)}"
+        raise ValueError(f"{told}: {' '.join(str(error).split())[:200]}.") from error
+
+
+def _pixels(images: Array) -> NDArray[np.uint8]:
+    """uint8 [N, C, H, W] from numbers in 0..255 or 0..1, in any layout."""
+    images = _channels_first(images)
+    require(images.size, f"images must hold a picture, got the shape {list(images.shape)}.")
+    kind = images.dtype.kind
+    require(kind in "buif", f"images must be numbers, got {images.dtype}.")
+    low, high = images.min(), images.max()
+    scale = 255 if kind == "b" or (kind == "f" and low >= -SLACK and high <= 1 + SLACK) else 1
+    fits, made = scale == 255 or (low >= 0 and high <= 255), np.empty(images.shape, np.uint8)
+    for start in range(0, len(images) if fits else 0, CHUNK):
+        part = images[start : start + CHUNK].astype(np.float64) * scale
+        whole = np.rint(part)
+        fits &= scale == 255 or bool((whole == part).all())
+        made[start : start + CHUNK] = whole.clip(0, 255)
+    told = "images must be whole numbers from 0 to 255 or floats from 0 to 1"
+    remedy = "give them before they are normalised; divide 16 bits by 257; round floats of 0..255"
+    require(fits, f"{told}, got {images.dtype} from {low:.6g} to {high:.6g}; {remedy}.")
+    return made
+
+
+def _channels_first(images: Array) -> Array:
+    """[N, C, H, W] from three layouts."""
+    shape = images.shape
+    if images.ndim == 3:
+        return images[:, None]
+    told = f"images must be [N, H, W], [N, C, H, W] or [N, H, W, C], got {list(shape)}"
+    require(images.ndim == 4, f"{told}; give flat ones back their sides: .reshape(-1, 28, 28).")
+    layouts = [shape[1] in (1, 3), shape[3] in (1, 3)]
+    if layouts[0] == layouts[1]:
+        layouts = [shape[2] == shape[3], shape[1] == shape[2]]
+    if layouts[0] == layouts[1] and shape[1] != 1:
+        raise ValueError(f"{told}, which could be both; make a data.Split of uint8 [N, C, H, W].")
+    return images if layouts[0] else np.moveaxis(images, 3, 1)
+
+
+def _class_indices(labels: Any, count: int, classes: Any) -> tuple[NDArray[np.int64], Any]:
+    """int64 [N], and what the classes are called."""
+    named = _array([] if classes is None else classes, "classes")
+    require(named.ndim == 1, f"classes must be names, got {short_repr(classes)}.")
+    classes = tuple(named.tolist())
+    found = np.full(count, -1) if labels is None else _array(labels, "labels")
+    if found.dtype.kind == "O":
+        found = _array(found.tolist(), "labels")
+    remedy = "from one-hot rows: labels.argmax(1); from a column: labels.reshape(-1)"
+    told = f"labels must be [{count}], one for each image, got {list(found.shape)}"
+    require(found.shape == (count,), f"{told}; {remedy}.")
+    if found.dtype.kind == "U":
+        remedy = "give classes=sorted(set(labels)), and for other splits like=train"
+        require(classes, f"labels are names, such as {short_repr(str(found[0]))}; {remedy}.")
+        strange = sorted({*found.tolist()} - {*classes})
+        require(not strange, f"labels must be among classes, got {short_repr(strange)}.")
+        found = np.array([classes.index(name) for name in found.tolist()])
+    told = f"labels must be whole numbers, −1 where there is none, got {found.dtype}"
+    require(found.dtype.kind in "iub", f"{told}; convert with .astype(int).")
+    found = found.astype(np.int64)
+    high = int(found.max())
+    low = int(found[found >= 0].min(initial=high))
+    if not classes:
+        got = f"got {low} to {high}"
+        none_is_0 = "subtract 1, or name all classes, also those without an image: classes=…"
+        require(low < 1, f"labels must start at 0, {got}; {none_is_0}.")
+        remedy = "number them with np.unique(labels, return_inverse=True)[1]"
+        require(high < MOST_CLASSES, f"labels must be below {MOST_CLASSES:,}, {got}; {remedy}.")
+        classes = tuple(map(str, range(high + 1)))
+    return found, classes
