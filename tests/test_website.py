@@ -40,6 +40,13 @@ def test_links_to_the_readme_lead_to_the_page_of_the_section() -> None:
     )
 
 
+def test_a_name_of_the_package_becomes_a_reference_but_not_in_longer_code() -> None:
+    text = "`kd.fit` and `kdhelpers.losses.kd_loss`, not `kd.fit(a)` or ``kd.fit``"
+    assert website.relinked(text) == (
+        "{py:obj}`kd.fit` and {py:obj}`kdhelpers.losses.kd_loss`, not `kd.fit(a)` or ``kd.fit``"
+    )
+
+
 def test_the_map_becomes_a_picture_that_tells_its_arrows(staged: Path) -> None:
     text = (staged / "docs" / "map.md").read_text(encoding="utf-8")
     assert "mermaid" not in text

@@ -22,6 +22,8 @@ from itertools import accumulate
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import kdhelpers
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 
@@ -89,7 +91,7 @@ def readme_pages() -> dict[str, str]:
 
 
 def relinked(text: str) -> str:
-    """Links to README.md lead to the page that its section is on."""
+    """Links to README.md lead to the page of its section, names of the package to their entry."""
     home = {anchor(title): page for page, titles in SECTIONS.items() for title in titles}
 
     def lead(link: re.Match[str]) -> str:
@@ -97,6 +99,7 @@ def relinked(text: str) -> str:
         page = home.get(place.removeprefix("#"), "index")
         return f"]({up}{page}.md{place if page not in TITLES or place != f'#{page}' else ''})"
 
+    text = re.sub(r"(?<!`)`(kd(?:helpers)?\.[\w.]+)`(?!`)", r"{py:obj}`\1`", text)
     text = re.sub(r"\]\(((?:\.\./)*)README\.md(#[\w-]+)?\)", lead, text)
     return text.replace("](results)", "](results.md)")
 
@@ -196,6 +199,9 @@ def api_pages() -> dict[str, str]:
     pages["api/index.rst"] = (
         "The package, room by room\n=========================\n\n"
         + "\n".join(rooms)
+        + "\nBy the names of ``import kdhelpers as kd``: "
+        + ", ".join(f":py:obj:`kd.{name}`" for name in sorted(kdhelpers.__all__, key=str.lower))
+        + ".\n"
         + f"\n.. toctree::\n   :hidden:\n\n{tree}"
     )
     return pages

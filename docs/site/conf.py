@@ -1,6 +1,9 @@
 """Sphinx's settings for the site that `tools/website.py` lays out and builds."""
 
+import pkgutil
 import re
+
+from sphinx.util.nodes import make_refnode
 
 import kdhelpers
 
@@ -78,5 +81,20 @@ def readable(app, what, name, obj, options, lines):
     lines[:] = made
 
 
+def defined(app, env, node, shown):
+    """A name of the package's face or of a room leads to where the thing is defined."""
+    if not re.match(r"kd(helpers)?\.", node["reftarget"]):
+        return None
+    try:
+        thing = pkgutil.resolve_name(re.sub(r"^kd\.", "kdhelpers.", node["reftarget"]))
+        name = f"{thing.__module__}.{thing.__qualname__}"
+    except (ImportError, AttributeError, ValueError):
+        return None
+    entry = env.get_domain("py").objects.get(name)
+    where = entry and (app.builder, node["refdoc"], entry.docname, entry.node_id)
+    return make_refnode(*where, shown, name) if where else None
+
+
 def setup(app):
+    app.connect("missing-reference", defined)
     app.connect("autodoc-process-docstring", readable, priority=400)  # before napoleon
