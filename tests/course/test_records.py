@@ -3,7 +3,6 @@
 import getpass
 import json
 import os
-import pickle
 import platform
 import subprocess
 import sys
@@ -47,14 +46,9 @@ def test_a_record_has_exactly_these_keys_and_comes_back_unchanged(tmp_path: Path
     assert record["environment"]["date"].endswith("+00:00")
 
 
-def test_without_a_file_nothing_is_written_and_scalars_of_numpy_become_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_file_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    metrics = {"accuracy": np.float32(0.5), "correct": np.int64(3), "all": (np.True_,)}
-    found = write("", metrics=metrics)["metrics"]
-    assert found == {"accuracy": 0.5, "correct": 3, "all": [True]}
-    assert [type(found["correct"]), type(found["all"][0])] == [int, bool]
+    assert write("")["metrics"] == {"accuracy": [0.9, None]}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -130,49 +124,37 @@ def test_the_lesson_s_torch_names_the_accelerator(monkeypatch: pytest.MonkeyPatc
     assert write(device="cpu")["environment"]["device"] == "cpu"
 
 
-def test_records_are_loaded_in_the_order_of_their_names(tmp_path: Path) -> None:
-    for name in ("01_mnist_kd-cpu", "01_mnist_kd", "01_mnist_kd-2gpu"):
-        write(tmp_path / f"{name}.json", metrics={"file": name})
-    write(tmp_path / "02_other.json", notebook="02_other")
-    loaded = records.load_records("01_mnist_kd", tmp_path)
-    assert [record["metrics"]["file"] for record in loaded] == [
-        *("01_mnist_kd-2gpu", "01_mnist_kd-cpu", "01_mnist_kd"),
-    ]
-    assert records.load_records("03_none", tmp_path) == []
-    assert records.load_records("01_mnist_kd", tmp_path / "missing") == []
-
-
-def test_the_records_of_the_course_lie_in_results(
+def test_the_records_of_a_lesson_lie_in_results_and_come_in_the_order_of_their_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_lesson(tmp_path, "01_mnist_kd")
     monkeypatch.chdir(tmp_path / "notebooks")
-    write(tmp_path / "results" / "01_mnist_kd.json")
-    assert len(records.load_records("01_mnist_kd")) == 1
+    results = tmp_path / "results"
+    assert records.load_records("01_mnist_kd") == []
+    for name in ("01_mnist_kd-cpu", "01_mnist_kd", "01_mnist_kd-2gpu"):
+        write(results / f"{name}.json", metrics={"file": name})
+    write(results / "02_other.json", notebook="02_other")
+    loaded = records.load_records("01_mnist_kd")
+    assert loaded == records.load_records("01_mnist_kd", results)
+    assert [record["metrics"]["file"] for record in loaded] == [
+        *("01_mnist_kd-2gpu", "01_mnist_kd-cpu", "01_mnist_kd"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (b"", "not valid JSON"),
-        (b"{", "not valid JSON"),
-        (b"\xff", "not valid JSON"),
         (b"[" * 200_000, "not valid JSON"),
         (b'{"seconds": ' + b"9" * 5000 + b"}", "not valid JSON"),
         (b'{"a": ' * 5000 + b"1" + b"}" * 5000, "not "),
         (b"\xef\xbb\xbf{}", "not valid JSON"),
-        ("{}".encode("utf-16"), "not valid JSON"),
         ('{"notebook": "Übung"}'.encode("latin-1"), "not valid JSON"),
-        (pickle.dumps({}), "not valid JSON"),
         (b'{"a": {"b": 1, "b": 2}}', "'b' twice"),
-        (b"[]", "not a record"),
         (b"{}", "not a record"),
         ({"metrics": []}, "'metrics' is of the wrong type"),
-        ({"parameters": "seeds"}, "'parameters' is of the wrong type"),
         ({"notebook": None}, "'notebook' is of the wrong type"),
-        ({"notebook": "\udcff"}, "not "),
         ({"profile": 1}, "'profile' is of the wrong type"),
-        ({"seconds": "1"}, "'seconds' is of the wrong type"),
         ({"seconds": True}, "'seconds' is of the wrong type"),
         ({"seconds": -1}, "'seconds' is negative"),
         ({"metrics": {"loss": float("nan")}}, "it contains NaN"),

@@ -136,21 +136,6 @@ def test_a_sweep_shows_a_summary_every_point_and_the_failures(runs: Path) -> Non
     assert list(section.failures.values()) == [f"ValueError: {EVIL}"]
 
 
-def test_a_sweep_without_a_number_has_no_figure(tmp_path: Path) -> None:
-    folder = write_sweep(tmp_path)
-    for record in folder.rglob("05_tiny.json"):
-        record.unlink()
-    section = report.of_sweep(rows(folder))
-    assert section.pictures == []
-    assert section.lines == ["4 points: 1 failed, 3 missing"]
-
-
-def test_the_metric_of_a_sweep(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["report", str(runs), "--metric", "acuracy"]) == 2
-    assert "no point has the number 'acuracy'; did you mean 'accuracy'?" in capsys.readouterr().err
-    assert not (runs / "report.html").exists()
-
-
 def test_a_record_shows_its_results_over_the_seeds(runs: Path) -> None:
     section = report.of_record(records.read_record(runs / "01_x.json"), "01_x.json")
     assert section.heading == "01_x (01_x.json)"
@@ -188,25 +173,29 @@ def test_groups_share_a_figure_where_their_keys_agree() -> None:
     assert list(report._groups({"a": {"b": [1]}}, 1)) == []
 
 
-def test_a_record_that_says_little(tmp_path: Path) -> None:
+def test_a_record_that_says_little_and_brings_its_table(tmp_path: Path) -> None:
     write_record(tmp_path / "a.json", {"loss": 1})
-    record = records.read_record(tmp_path / "a.json") | {"environment": {"versions": 3}}
-    section = report.of_record(record, "a.json")
+    shown = {"Arms": {"headers": ["arm"], "rows": [["alone"]]}}
+    record = records.read_record(tmp_path / "a.json")
+    section = report.of_record(record | {"environment": {"versions": 3}, "tables": shown}, "a.json")
     assert len(section.lines) == 1
     assert "unknown device, unknown threads, PyTorch unknown" in section.lines[0]
+    assert list(section.tables) == ["Arms", "Metrics"]
     assert section.pictures == []
 
 
-def test_where_the_file_goes(runs: Path, tmp_path: Path) -> None:
+def test_where_the_file_goes_and_what_is_told_without_records_or_metric(
+    runs: Path, tmp_path: Path
+) -> None:
     assert report.report(runs, tmp_path / "new" / "page.html").exists()
     with pytest.raises(CourseError, match=r"cannot write '.*mine': Is a directory"):
         report.report(runs, runs / "mine")
-
-
-def test_a_folder_without_records(tmp_path: Path) -> None:
-    (tmp_path / "x.json").write_text("[]")
+    with pytest.raises(CourseError, match="no point has the number 'acuracy'; did you mean 'acc"):
+        report.report(runs, metric="acuracy")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "x.json").write_text("[]")
     with pytest.raises(CourseError, match="has no records; `kdhelpers run` and `sweep` write them"):
-        report.report(tmp_path)
+        report.report(tmp_path / "empty")
 
 
 def test_a_damaged_sweep_and_a_pipe_stop_nothing(runs: Path) -> None:
@@ -216,10 +205,3 @@ def test_a_damaged_sweep_and_a_pipe_stop_nothing(runs: Path) -> None:
     page = report.report(runs).read_text(encoding="utf-8")
     assert "Left out, for they are no readable records: hurt/sweep.json, other.json" in page
     assert "Sweep mine" in page
-
-
-def test_a_record_s_own_tables_come_first(tmp_path: Path) -> None:
-    write_record(tmp_path / "a.json", {"loss": 1})
-    shown = {"Arms": {"headers": ["arm"], "rows": [["alone"]]}}
-    record = records.read_record(tmp_path / "a.json") | {"tables": shown}
-    assert list(report.of_record(record, "a.json").tables) == ["Arms", "Metrics"]

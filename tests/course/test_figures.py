@@ -42,18 +42,14 @@ def test_seeds_are_repetitions_the_first_parameter_is_x_and_the_others_are_lines
     x, lines = figures.series([row({"y": 1}, seed=0), row({"y": 3}, seed=1)], "y")
     assert (x, lines) == ("", {"": {"all points": [1, 3]}})
     assert figures.series([], "y") == ("", {})
+    rows = [row({"y": value}, t=t) for t, value in enumerate([1, None, "2", True])]
+    assert figures.series([*rows, row({}, t=9)], "y") == ("t", {"": {0: [1]}})
 
 
 def test_a_point_may_have_a_result_of_each_of_its_seeds() -> None:
     rows = [row({"alone": [1, 2], "KD": [t, 3.0], "who": ["a"]}, t=t) for t in (1.0, 8.0)]
     assert figures.chosen(rows) == "KD"
     assert figures.series(rows, "KD")[1] == {"": {1.0: [1, 3], 8.0: [8, 3]}}
-
-
-def test_points_without_the_number_are_left_out() -> None:
-    rows = [row({"y": value}, t=t) for t, value in enumerate([1, None, "2", True])]
-    rows.append(row({}, t=9))
-    assert figures.series(rows, "y") == ("t", {"": {0: [1]}})
 
 
 def test_means_and_intervals_are_where_they_belong() -> None:
