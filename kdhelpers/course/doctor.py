@@ -1,9 +1,9 @@
 """Can the course run on this machine? One line for each thing it needs, with the remedy."""
 
 import importlib.metadata
-import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -14,15 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from kdhelpers.course.notebook import find_lessons
 from kdhelpers.course.root import CourseError, find_root
 
 GIB = 1024**3
-LEAST_MEMORY, LEAST_DISK = 1.4, 0.2  # GiB; the quick profile stays below
-CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+# GiB of the quick profile, kernel and runner together: most lessons, and the largest.
+USUAL_MEMORY, LEAST_MEMORY, LEAST_DISK = 0.9, 1.4, 0.2
+SELF, CGROUPS = Path("/proc/self"), Path("/sys/fs/cgroup")
+# Limit, use, and the part of it that is given back at need, in version 2 and version 1.
+GROUP_FILES = {
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 NAMED = ("torch", "torchvision", "lightning-fabric", "papermill", "jupyterlab", "ipykernel")
 REINSTALL = "run `pip install -e .` (or `make run`) in the folder of the course"
 
@@ -38,9 +44,12 @@ class Check:
         return f"{'ok' if self.ok else '!!'}  {self.text}"
 
 
-def examine() -> Iterator[Check]:
+Checks = Iterator[Check]
+
+
+def examine() -> Checks:
     """All checks, one after the other; none of them raises."""
-    checks: list[Callable[[], list[Check]]] = [
+    checks: list[Callable[[], Checks]] = [
         _python, _packages, _torch, _torchvision, _launcher, _memory, _disk, _kernel, _data,
         _lessons,
     ]  # fmt: skip
@@ -52,40 +61,35 @@ def examine() -> Iterator[Check]:
             yield Check(False, f"{check.__name__[1:]}: {reason}; {REINSTALL}")
 
 
-def _python() -> list[Check]:
+def _python() -> Checks:
     wanted = importlib.metadata.metadata("kdhelpers")["Requires-Python"]
     found = platform.python_version()
-    if SpecifierSet(wanted).contains(found, prereleases=True):
-        return [Check(True, f"Python {found}")]
-    return [Check(False, f"Python {found}: install Python {wanted} and make the environment anew")]
+    fits = SpecifierSet(wanted).contains(found, prereleases=True)
+    advice = "" if fits else f": install Python {wanted} and make the environment anew"
+    yield Check(fits, f"Python {found}{advice}")
 
 
-def _packages() -> list[Check]:
-    """One line for all packages that fit, one for each that does not."""
-    problems, versions = [], {}
-    for line in importlib.metadata.requires("kdhelpers") or []:
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
-            continue
+def _packages() -> Checks:
+    """One line for each package that does not fit, one for all that do."""
+    versions = {}
+    for requirement in map(Requirement, importlib.metadata.requires("kdhelpers") or []):
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
         wanted = f"{requirement.name}{requirement.specifier}"
         try:
             found = importlib.metadata.version(requirement.name)
         except importlib.metadata.PackageNotFoundError:
-            problems.append(Check(False, f"{wanted} is not installed: {REINSTALL}"))
+            yield Check(False, f"{wanted} is not installed: {REINSTALL}")
             continue
         versions[requirement.name] = found
         if not requirement.specifier.contains(found, prereleases=True):
-            remedy = f"run `pip install '{wanted}'`"
-            problems.append(Check(False, f"{requirement.name} {found}: {remedy}"))
+            yield Check(False, f"{requirement.name} {found}: run `pip install '{wanted}'`")
     named = [f"{name} {versions.pop(name)}" for name in NAMED if name in versions]
-    summary = f"{', '.join(named)} and {len(versions)} more packages"
-    return [*problems, Check(True, summary)] if named else problems
+    if named:
+        yield Check(True, f"{', '.join(named)} and {len(versions)} more packages")
 
 
-def _torch() -> list[Check]:
+def _torch() -> Checks:
     import torch
 
     if torch.cuda.is_available():
@@ -94,10 +98,10 @@ def _torch() -> list[Check]:
         device = "mps"
     else:
         device = "cpu"
-    return [Check(True, f"device: {device}, {torch.get_num_threads()} CPU threads")]
+    yield Check(True, f"device: {device}, {torch.get_num_threads()} CPU threads")
 
 
-def _torchvision() -> list[Check]:
+def _torchvision() -> Checks:
     """Its compiled part: it breaks when torch and torchvision come from different builds."""
     try:
         import torch
@@ -107,55 +111,76 @@ def _torchvision() -> list[Check]:
     except Exception as error:
         reason = str(error).partition("\n")[0][:120]
         remedy = "install torch and torchvision together, from the same index"
-        return [Check(False, f"torchvision does not work with this torch ({reason}): {remedy}")]
-    return [Check(True, "torchvision works with this torch")]
+        yield Check(False, f"torchvision does not work with this torch ({reason}): {remedy}")
+    else:
+        yield Check(True, "torchvision works with this torch")
 
 
-def _launcher() -> list[Check]:
+def _launcher() -> Checks:
     """Who started this process: every task or rank of a cluster would run the whole lesson."""
     ranks, tasks = (os.environ.get(name, "1") for name in ("WORLD_SIZE", "SLURM_NTASKS"))
     if "TORCHELASTIC_RUN_ID" in os.environ and ranks != "1":
-        return [Check(False, f"torchrun started {ranks} processes: start one, without torchrun")]
-    if "SLURM_JOB_ID" not in os.environ:
-        return []
-    text = f"SLURM job {os.environ['SLURM_JOB_ID']}, tasks: {tasks}"
-    if tasks != "1":
-        text += "; a lesson needs one: under srun (-n 1) each would run and write all of it"
-    return [Check(True, text)]
+        yield Check(False, f"torchrun started {ranks} processes: start one, without torchrun")
+    elif job := os.environ.get("SLURM_JOB_ID"):
+        more = "; a lesson needs one: under srun (-n 1) each would run and write all of it"
+        yield Check(True, f"SLURM job {job}, tasks: {tasks}{more * (tasks != '1')}")
 
 
-def _memory() -> list[Check]:
+def _memory() -> Checks:
     memory = psutil.virtual_memory()
-    free, total = (min(size, _container_limit()) / GIB for size in (memory.available, memory.total))
+    rooms = [(memory.available, memory.total), *_of_groups()]
+    free, total = (min(sizes) / GIB for sizes in zip(*rooms, strict=True))
     text = f"memory: {free:.1f} of {total:.1f} GiB free"
     if free < LEAST_MEMORY:
-        text += f"; close other programs, the quick profile needs {LEAST_MEMORY:g} GiB"
-    return [Check(free >= LEAST_MEMORY, text)]
+        text += f"; close other programs, the quick profile needs {USUAL_MEMORY:g} GiB in most "
+        text += f"lessons, {LEAST_MEMORY:g} in the largest"
+    yield Check(free >= LEAST_MEMORY, text)
 
 
-def _container_limit() -> float:
-    """The limit of this container's memory in bytes; infinite without one."""
-    for file in CGROUPS:
-        with suppress(OSError, ValueError):  # "max" is no number
-            return int(Path(file).read_text(encoding="utf-8"))
-    return math.inf
+def _of_groups() -> Iterator[tuple[int, int]]:
+    """Free and whole memory of each control group with a limit around us: a container, a job."""
+    if not (SELF / "cgroup").exists():  # no Linux
+        return
+    for line in _read(SELF / "cgroup").splitlines():
+        _, kind, path = line.split(":", 2)
+        if kind not in ("", "memory"):
+            continue
+        most, used, cache = GROUP_FILES[kind]
+        inner = CGROUPS / kind / path.lstrip("/")
+        for place in (inner, *inner.parents):
+            with suppress(OSError, ValueError):  # there is none, or it is "max"
+                limit, use = int(_read(place / most)), int(_read(place / used))
+                found = re.search(rf"^{cache} (\d+)$", _read(place / "memory.stat"), flags=re.M)
+                yield limit - use + int(found.group(1) if found else 0), limit
 
 
-def _disk() -> list[Check]:
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _disk() -> Checks:
     here = Path.cwd()
     free = shutil.disk_usage(here).free / GIB
     text = f"disk: {free:.1f} GiB free in {here}"
     if free < LEAST_DISK:
-        return [Check(False, f"{text}; make room, a run needs {LEAST_DISK:g} GiB")]
+        yield Check(False, f"{text}; make room, a run needs {LEAST_DISK:g} GiB")
+    elif reason := _not_writable(here):
+        yield Check(False, f"{text}, but {reason}; change folder or use `run --out`")
+    else:
+        yield Check(True, text)
+
+
+def _not_writable(folder: Path) -> str:
+    """The reason, or "" where files can be made."""
     try:
-        tempfile.TemporaryFile(dir=here).close()
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        reason = error.strerror or str(error)
-        return [Check(False, f"{text}, but {reason}; change folder or use `run --out`")]
-    return [Check(True, text)]
+        return error.strerror or str(error)
+    return ""
 
 
-def _kernel() -> list[Check]:
+def _kernel() -> Checks:
     """A kernel `python3` of the user's own hides the environment's, and runs another Python."""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
     from jupyter_client.manager import KernelManager
@@ -166,18 +191,17 @@ def _kernel() -> list[Check]:
         folder = KernelSpecManager().get_kernel_spec("python3").resource_dir
     except NoSuchKernel:
         remedy = "run `python -m ipykernel install --sys-prefix`"
-        return [Check(False, f"there is no Jupyter kernel python3: {remedy}")]
+        yield Check(False, f"there is no Jupyter kernel python3: {remedy}")
+        return
+    runtime = Path(jupyter_runtime_dir())
     if not _is_this_interpreter(command):
         problem = f"the Jupyter kernel python3 starts {command}, not {sys.executable}"
-        return [Check(False, f"{problem}: remove or rename the folder {folder}")]
-    runtime = Path(jupyter_runtime_dir())
-    try:
-        runtime.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=runtime).close()
-    except OSError:
+        yield Check(False, f"{problem}: remove or rename the folder {folder}")
+    elif _not_writable(runtime):
         remedy = "set JUPYTER_RUNTIME_DIR to a folder of yours"
-        return [Check(False, f"Jupyter cannot write to {runtime}: {remedy}")]
-    return [Check(True, "the Jupyter kernel python3 starts this Python")]
+        yield Check(False, f"Jupyter cannot write to {runtime}: {remedy}")
+    else:
+        yield Check(True, "the Jupyter kernel python3 starts this Python")
 
 
 def _is_this_interpreter(command: str) -> bool:
@@ -192,26 +216,23 @@ def _is_this_interpreter(command: str) -> bool:
     return answer.strip() == f"{sys.prefix} {sys.version}".strip()
 
 
-def _data() -> list[Check]:
+def _data() -> Checks:
     from kdhelpers.data.sources import data_root
 
     root = data_root()
-    where = {
-        "MNIST": ("mnist.pt", "MNIST/raw/train-images-idx3-ubyte"),
-        "CIFAR-10": ("cifar10.pt", "cifar10.npz"),
-    }
-    return [
-        Check(True, f"{name} in {root}: {'present' if present else 'not there'}{note}")
-        for name, files in where.items()
-        for present in [any((root / file).exists() for file in files)]
-        for note in ["" if present else ": not needed for the quick profile"]
-    ]
+    for name, files in (
+        ("MNIST", ("mnist.pt", "MNIST/raw/train-images-idx3-ubyte")),
+        ("CIFAR-10", ("cifar10.pt", "cifar10.npz")),
+    ):
+        there = any((root / file).exists() for file in files)
+        told = "present" if there else "not there: not needed for the quick profile"
+        yield Check(True, f"{name} in {root}: {told}")
 
 
-def _lessons() -> list[Check]:
+def _lessons() -> Checks:
     try:
-        root = find_root()
-        found = find_lessons(root=root)
+        folder = find_root() / "notebooks"
     except CourseError as error:
-        return [Check(False, str(error))]
-    return [Check(True, f"lessons in {root / 'notebooks'}: {len(found)}")]
+        yield Check(False, str(error))
+    else:
+        yield Check(True, f"lessons in {folder}: {len(find_lessons())}")

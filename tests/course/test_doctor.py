@@ -97,6 +97,29 @@ def test_a_machine_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert low_disk.startswith("disk: 0.0 GiB free in ")
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_container_s_or_a_job_s_limit_counts(
+    root: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    kind, *names, cache = ("", "memory.max", "memory.current", "inactive_file")
+    if version == 1:
+        kind, *names, cache = ("memory", *doctor.GROUP_FILES["memory"])
+    outer = root / "groups" / kind / "job"
+    (outer / "inner").mkdir(parents=True)
+    for name, size in zip(names, (2 * 2**30, 2**30), strict=True):
+        (outer / name).write_text(f"{size}\n")
+    (outer / "memory.stat").write_text(f"anon 1\n{cache} {2**28}\n")
+    (outer / "inner" / "memory.max").write_text("max\n")
+    (root / "cgroup").write_text(f"7:cpu:/x\n0:{kind}:/job/inner\n")
+    monkeypatch.setattr(doctor, "SELF", root)
+    monkeypatch.setattr(doctor, "CGROUPS", root / "groups")
+    (found,) = doctor._memory()
+    assert found.text.startswith("memory: 1.2 of 2.0 GiB free; close other programs, the quick ")
+    assert found.text.endswith("needs 0.9 GiB in most lessons, 1.4 in the largest")
+    (outer / names[0]).write_text(str(3 * 2**30))
+    assert [check.ok for check in doctor._memory()] == [True]
+
+
 def test_no_lessons(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roots, "__file__", str(root / "a" / "b" / "c" / "d.py"))
     shutil.rmtree(root / "notebooks")

@@ -57,23 +57,18 @@ def test_ranges_of_whole_numbers(given: Any, expected: list[int]) -> None:
     assert all(type(point.values["shift"]) is int for point in expand(shift=given))
 
 
-def test_only_whole_numbers_have_ranges() -> None:
-    assert values(expand(mode=["0:3"])) == [("0:3",)]
-    with pytest.raises(CourseError, match="'temperature' of 05_tiny wants a finite number"):
-        expand(temperature=["0:3"])
-    with pytest.raises(CourseError, match="for a point per seed write seed 0:3"):
-        expand(seeds=["0:3"])
-
-
 def test_seed_is_one_value_of_seeds_unless_the_lesson_has_a_seed() -> None:
     assert [point.plan.values for point in expand(seed=[3])] == [{"seeds": [3]}]
     assert [point.plan.values for point in expand("06", seed=[3])] == [{"seed": 3}]
     assert values(expand(seeds=["[0, 1]", [2]])) == [([0, 1],), ([2],)]
+    assert values(expand(mode=["0:3"])) == [("0:3",)]  # only whole numbers have ranges
 
 
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
+        ({"temperature": ["0:3"]}, "'temperature' of 05_tiny wants a finite number"),
+        ({"seeds": ["0:3"]}, "for a point per seed write seed 0:3"),
         ({}, "the grid is empty; give at least one parameter"),
         ({"temperature": []}, "the grid has no value for 'temperature'"),
         ({"seed": ["5:5"]}, "the range '5:5' of 'seed' is empty"),

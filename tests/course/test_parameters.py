@@ -87,7 +87,10 @@ def test_values_that_do_not_fit(value: Any, kind: str) -> None:
     assert len(told) < 200
 
 
-def test_plain_data_names_the_key_that_is_not() -> None:
+def test_plain_data_takes_scalars_and_tuples_and_names_the_key_of_what_is_none() -> None:
+    found = plain({"a": np.float32(0.5), "b": (np.int64(1), np.bool_(True))}, "value")
+    assert found == {"a": 0.5, "b": [1, True]}
+    assert [type(item) for item in found["b"]] == [int, bool]
     endless: list[Any] = []
     endless.append(endless)
     for value, message in (
@@ -100,22 +103,13 @@ def test_plain_data_names_the_key_that_is_not() -> None:
             plain(value, "value")
 
 
-def test_plain_data_from_numpy_and_tuples() -> None:
-    value = {"a": np.float32(0.5), "b": (np.int64(1), np.bool_(True)), "c": np.array(2)}
-    found = plain(value, "value")
-    assert found == {"a": 0.5, "b": [1, True], "c": 2}
-    assert [type(item) for item in found["b"]] == [int, bool]
-
-
-def test_a_file_of_thousands_of_keys_is_read_at_once(root: Path) -> None:
+def test_files_of_thousands_of_keys_are_read_at_once_and_empty_or_missing_ones_told(
+    root: Path,
+) -> None:
     write_lesson(root, "01_x", parameters="x: dict = {}")
     (root / "mine.yaml").write_text("x:\n" + "".join(f"  k{n}: 1\n" for n in range(5000)))
     assert len(run.plan("1", parameter_file="mine.yaml")[0].values["x"]) == 5000
-
-
-def test_files_that_are_missing_or_empty(root: Path) -> None:
-    write_lesson(root, "01_x", parameters="x: int = 1")
+    (root / "mine.yaml").write_text("# nothing yet\n")
+    assert run.plan("1", parameter_file="mine.yaml")[0].values == {}
     with pytest.raises(CourseError, match="cannot be read: Is a directory"):
         run.plan("1", parameter_file=root)
-    (root / "values.yaml").write_text("# nothing yet\n")
-    assert run.plan("1", parameter_file="values.yaml")[0].values == {}

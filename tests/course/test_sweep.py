@@ -24,7 +24,7 @@ from sweep_lesson import Inline, accuracy
 from tiny_course import COMMAND, call, write_lesson
 
 from kdhelpers.course import cli, sweep
-from kdhelpers.course.plans import Plan
+from kdhelpers.course.plans import Plan, plan
 from kdhelpers.course.root import CourseError
 from kdhelpers.course.sweep import SweepResult
 from kdhelpers.course.table import Row
@@ -170,26 +170,21 @@ def test_nothing_runs_before_everything_is_checked(
     assert not Path("runs").exists()
 
 
-def test_a_failed_point_is_told_and_tried_again(ran: list[dict[str, Any]]) -> None:
+def test_a_failed_point_is_told_and_tried_again_and_a_mended_one_is_failed_no_more(
+    ran: list[dict[str, Any]],
+) -> None:
     told: list[Row] = []
     grid = {"mode": ["good", "bad", "fine"]}
     result = inline(grid, on_failure=told.append)
     assert not result.ok
     assert [row.status for row in result.rows] == ["ok", "failed", "ok"]
-    assert [(row.values, row.failure) for row in told] == [
-        ({"mode": "bad"}, "cell In [3]:\nit is bad")
-    ]
     assert told == result.rows[1:2]
-    assert inline(grid).ran == 1
-
-
-def test_a_mended_point_is_failed_no_more(ran: list[dict[str, Any]]) -> None:
-    result = inline({"temperature": [1]})
+    assert (told[0].values, told[0].failure) == ({"mode": "bad"}, "cell In [3]:\nit is bad")
     place = result.folder / "points" / result.rows[0].point
     (place / "05_tiny.json").unlink()
     for left in ("failure.txt", ".part-left.json"):
         (place / left).write_text("once")
-    assert inline({"temperature": [1]}).ok
+    assert inline(grid).ran == 2
     assert [path.name for path in place.iterdir()] == ["05_tiny.json"]
 
 
@@ -275,33 +270,8 @@ def test_two_sweeps_into_one_folder_are_refused(ran: list[dict[str, Any]]) -> No
     assert inline(GRID, out_dir="out").ok
 
 
-def test_without_pyarrow_there_is_no_parquet(
+def test_what_the_command_says_at_its_end_also_without_pyarrow(
     ran: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    inline(GRID)
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert cli.main(["sweep", "05", "-p", "temperature", "1", "4", "-p", "seed", "0:2"]) == 0
-    out, err = capsys.readouterr()
-    assert out.endswith("4 points, 0 run now\nIn runs/sweeps/05_tiny: sweep.csv, sweep.png\n")
-    assert "sweep.parquet needs the package 'pyarrow'; install the extra" in err
-    assert not Path("runs/sweeps/05_tiny/sweep.parquet").exists()
-
-
-def test_a_lesson_that_changes_meanwhile(root: Path) -> None:
-    class Editor(Inline):
-        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-            sweep_lesson.write(root, trouble="x = 1")
-            return super().submit(fn, *args, **kwargs)
-
-    result = sweep.sweep("05", {"temperature": [1]}, executor=Editor(), progress=False)
-    assert "05_tiny.ipynb has changed since the sweep began" in result.rows[0].failure
-
-
-# -- the command, without kernels -----------------------------------------------------------------
-
-
-def test_a_sweep_in_which_every_point_fails(
-    ran: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep, "ThreadPoolExecutor", lambda workers: Inline())
     assert call("sweep", "05", "-p", "mode", "bad", "--workers", "1") == 1
@@ -311,9 +281,27 @@ def test_a_sweep_in_which_every_point_fails(
         "In runs/sweeps/05_tiny: sweep.csv, sweep.parquet\n"
     )
     assert "mode = bad failed: cell In [3]:\nit is bad" in err
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert call("sweep", "05", "-p", "temperature", "1", "4", "-p", "seed", "0:2") == 0
+    out, err = capsys.readouterr()
+    assert out.endswith("4 points, 4 run now\nIn runs/sweeps/05_tiny: sweep.csv, sweep.png\n")
+    assert "sweep.parquet needs the package 'pyarrow'; install the extra" in err
 
 
-def test_a_server_that_is_no_scheduler(
+def test_a_lesson_that_changes_meanwhile(root: Path) -> None:
+    (planned,) = plan("05")
+    failure, died = sweep.run_point(planned, "out", "digest of another")
+    assert str(failure).startswith(
+        "05_tiny.ipynb has changed since the sweep began; start the swee"
+    )
+    assert not died
+    assert not Path("out").exists()
+
+
+# -- the command, without kernels -----------------------------------------------------------------
+
+
+def test_a_server_that_is_no_scheduler_and_dask_is_an_extra(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "ANSWER", 1)
@@ -321,13 +309,8 @@ def test_a_server_that_is_no_scheduler(
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         assert call("sweep", "05", "-p", "seed", "1", "--dask", address) == 2
     assert f"no dask scheduler answers at '{address}'" in capsys.readouterr().err
-
-
-def test_dask_is_an_extra(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    assert call("sweep", "05", "-p", "seed", "1", "--dask", "tcp://127.0.0.1:1") == 2
+    assert call("sweep", "05", "-p", "seed", "1", "--dask", address) == 2
     assert "--dask needs the package 'distributed'; install" in capsys.readouterr().err
 
 

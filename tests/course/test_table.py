@@ -43,15 +43,10 @@ def test_metrics_have_dotted_names_and_one_value_in_a_list_is_that_value() -> No
     }
 
 
-def test_the_cell_of_several_seeds_is_their_mean() -> None:
-    found_rows = [row({"KD": [0.5, 1.0]}), row({"KD": 0.25}), row()]
-    assert table.columns(found_rows)["KD"] == [0.75, 0.25, None]
-
-
-def test_columns() -> None:
+def test_a_column_holds_parameters_and_metrics_and_the_mean_of_several_seeds() -> None:
     found_rows = [
         row(None, layers=["a", "b"], temperature=1.0),
-        row({"loss": 0.5, "seconds": 3}, layers=["é"], temperature=2.0),
+        row({"loss": [0.25, 0.75], "seconds": 3}, layers=["é"], temperature=2.0),
         row({"loss": 0.25, "late": 1}, layers=[], temperature=4.0),
     ]
     assert table.columns(found_rows) == {
@@ -99,13 +94,10 @@ def test_both_files_hold_the_same(tmp_path: Path) -> None:
     assert stored.to_pydict()["mixed"] == ["1", "one", None]
 
 
-def test_no_list_of_points(tmp_path: Path) -> None:
-    with pytest.raises(CourseError, match=r"sweep.json cannot be read: No such file"):
-        table.rows(tmp_path)
-
-
 def test_the_list_names_no_folder_of_the_machine(tmp_path: Path) -> None:
     lesson = sweep_lesson.write(tmp_path)
+    with pytest.raises(CourseError, match=r"sweep.json cannot be read: No such file"):
+        table.rows(tmp_path)
     plan = run.plan([lesson], parameters={"mode": str(tmp_path / "data")})[0]
     points = expand(plan, {"layers": [[str(tmp_path / "a")], ["b"]]})
     table.write_list(tmp_path, points)
