@@ -22,6 +22,7 @@ from kdhelpers.course.records import RECORD_FILE
 from kdhelpers.course.root import CourseError
 
 CHECKPOINTS = "checkpoint_dir"
+KEPT = (CHECKPOINTS, "parts_dir")
 WHERE = (
     "data_root",
     "device",
@@ -53,6 +54,14 @@ class Plan:
         """All parameters, the notebook's defaults included; `record_file` is the runner's own."""
         declared = self.lesson.parameters.values()
         return {p.name: p.default for p in declared if p.name != RECORD_FILE} | self.values
+
+    def values_in(self, folder: Path) -> dict[str, Any]:
+        """The values for runs into the folder: what the profiles keep in `runs/` is kept there."""
+        own = self.parameters
+        kept = {name: Path(own[name]).parts for name in KEPT if own.get(name)}
+        moved = {name: str(folder.joinpath(*parts[1:])) for name, parts in kept.items()
+                 if parts[0] == "runs"}  # fmt: skip
+        return self.values | moved
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -31,6 +31,8 @@ QUIET = (
 LATE = "Kernel didn't respond"  # what Jupyter says of it
 CONTEXT, MESSAGE_LINES = 2, 3  # lines of a failed cell on each side, lines of its error
 DIED = "the kernel died (killed, out of memory, or a crash in compiled code)"
+SIGKILL = -9  # what a process leaves that was ended so: how Linux gets memory back
+KILLED = "the kernel was killed, most likely for want of memory; see `kdhelpers doctor`"
 SLOW = "stopped: this cell took longer than it may (--cell-timeout)"
 DOCTOR = "`kdhelpers doctor` looks for the reason"
 TOO_LATE = f"the kernel did not start in time; give it longer (--start-timeout), or {DOCTOR}"
@@ -131,17 +133,24 @@ def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
 
 
 def execute(
-    plan: Plan, out_dir: str | Path = "runs", *, progress: bool = True, patience: float = 0.0
+    plan: Plan,
+    out_dir: str | Path = "runs",
+    *,
+    home: Path | None = None,
+    progress: bool = True,
+    patience: float = 0.0,
 ) -> Outcome:
     """Execute one lesson into a prepared folder. Whatever goes wrong in it is in the outcome.
 
     Args:
+        home: the folder for what several runs share, their checkpoints; default: `out_dir`.
         patience: seconds to wait for another run of the lesson into this folder.
 
     Raises:
         KeyboardInterrupt: after the kernel has been stopped; the executed part is kept.
     """
     folder, name = Path(out_dir), plan.lesson.name
+    values = plan.values_in(home or folder)
     try:
         with FileLock(folder.resolve() / f".{name}.lock", timeout=patience):
             for left in folder.glob(f".{glob.escape(name)}-run-*"):  # by one that was killed
@@ -150,7 +159,7 @@ def execute(
             with tempfile.TemporaryDirectory(
                 dir=folder.resolve(), prefix=f".{name}-run-", ignore_cleanup_errors=True
             ) as aside:
-                return _execute(plan, folder, Path(aside), progress)
+                return _execute(plan, values, folder, Path(aside), progress)
     except Timeout:
         reason = f"another run is writing to {str(out_dir)!r}; choose another --out"
     except OSError as error:
@@ -158,17 +167,21 @@ def execute(
     return Outcome(name, plan.profile, 0.0, folder / f"{name}.ipynb", None, reason)
 
 
-def _execute(plan: Plan, folder: Path, aside: Path, progress: bool) -> Outcome:
+def _execute(
+    plan: Plan, values: dict[str, Any], folder: Path, aside: Path, progress: bool
+) -> Outcome:
     """Execute the lesson `aside`; what comes of it goes to the folder at the end."""
     lesson = plan.lesson
     notebook, record_file = aside / f"{lesson.name}.ipynb", aside / f"{lesson.name}.json"
     kept = folder / f"{lesson.name}.unfinished.ipynb"
     record, failure, died = None, None, False
+    ends: list[int | None] = []
     started = time.perf_counter()
     try:
         identity = plan.identity  # of what is executed, should the file change meanwhile
-        executed = _papermill(plan, notebook, record_file, progress)
         writes_record = RECORD_FILE in lesson.parameters
+        values |= {RECORD_FILE: str(record_file)} if writes_record else {}
+        executed = _papermill(plan, values, notebook, progress, ends)
         failure = _stopped_early(executed, record_file if writes_record else None)
         if failure is None:
             if writes_record:
@@ -178,7 +191,7 @@ def _execute(plan: Plan, folder: Path, aside: Path, progress: bool) -> Outcome:
             kept.unlink(missing_ok=True)  # of an earlier run
             kept = folder / notebook.name
     except Exception as error:  # a lesson may fail in any way, and the others still run
-        failure, died = describe(error, notebook)
+        failure, died = describe(error, notebook, killed=SIGKILL in ends)
     finally:  # after Ctrl-C, too
         if notebook.exists():
             notebook.replace(kept)
@@ -186,11 +199,12 @@ def _execute(plan: Plan, folder: Path, aside: Path, progress: bool) -> Outcome:
     return Outcome(lesson.name, plan.profile, seconds, kept, record, failure, died)
 
 
-def _papermill(plan: Plan, notebook: Path, record_file: Path, progress: bool) -> Any:
+def _papermill(
+    plan: Plan, values: dict[str, Any], notebook: Path, progress: bool, ends: list[int | None]
+) -> Any:
     """The executed notebook; a kernel that dies as it starts gets another attempt."""
     import papermill  # slow to import, and a lesson's kernel imports this module without need
 
-    own = {RECORD_FILE: str(record_file)} if RECORD_FILE in plan.lesson.parameters else {}
     attempt = 0
     while True:
         attempt += 1
@@ -198,16 +212,30 @@ def _papermill(plan: Plan, notebook: Path, record_file: Path, progress: bool) ->
             return papermill.execute_notebook(
                 _for_papermill(plan.lesson.path),
                 _for_papermill(notebook),
-                parameters=plan.values | own,
+                parameters=values,
                 kernel_name=KERNEL,
                 progress_bar={"desc": plan.lesson.name} if progress else False,
                 start_timeout=math.ceil(plan.start_timeout),
                 execution_timeout=plan.cell_timeout,
+                kernel_manager_class=_noting(ends),
                 extra_arguments=[*QUIET],
             )
         except RuntimeError as error:
             if attempt == STARTS or LATE in str(error) or _started_cells(notebook):
                 raise
+
+
+def _noting(ends: list[int | None]) -> type:
+    """A manager of a kernel that notes how its process ended, where it ended by itself."""
+    from jupyter_client.manager import AsyncKernelManager
+
+    class Noting(AsyncKernelManager):
+        async def cleanup_resources(self, restart: bool = False) -> None:  # type: ignore[override]
+            process = getattr(self.provisioner, "process", None)
+            ends.append(process.poll() if process else None)
+            await super().cleanup_resources(restart)
+
+    return Noting
 
 
 def _for_papermill(path: Path) -> str:
@@ -218,16 +246,17 @@ def _for_papermill(path: Path) -> str:
 # -- where and why a notebook failed, in a few lines ----------------------------------------------
 
 
-def describe(error: Exception, notebook: Path) -> tuple[str, bool]:
+def describe(error: Exception, notebook: Path, killed: bool = False) -> tuple[str, bool]:
     """The failing cell, the line at fault and the error; and whether the kernel died."""
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    dead = KILLED if killed else DIED
     if isinstance(error, PapermillExecutionError):
         # papermill's own word for a cell that stopped and left no error
         died = error.ename == "CellExecutionError" and not error.evalue
-        message = DIED if died else _first_lines(f"{error.ename}: {error.evalue}")
+        message = dead if died else _first_lines(f"{error.ename}: {error.evalue}")
         traceback = COLOURS.sub("", "\n".join(error.traceback))
         lines = re.findall(rf"Cell In\[{error.exec_count}\], line (\d+)", traceback)
         at = int(lines[-1]) if lines else None
@@ -239,7 +268,7 @@ def describe(error: Exception, notebook: Path) -> tuple[str, bool]:
     )
     if started and (died or isinstance(error, CellTimeoutError)):
         # A kernel may die before it has told the cell's number, so count.
-        return _excerpt(len(started), started[-1]["source"], DIED if died else SLOW), died
+        return _excerpt(len(started), started[-1]["source"], dead if died else SLOW), died
     if not started and isinstance(error, RuntimeError | NoSuchKernel):
         message = TOO_LATE if LATE in message else f"{message}\nthe kernel did not start; {DOCTOR}"
     return message, died

@@ -232,5 +232,6 @@ def run_point(plan: Plan, folder: str, digest: str) -> Failure:
         told = f"{plan.lesson.path.name} has changed since the sweep began; start the sweep again"
         return told, False
     run.prepare_folder(folder, [plan])
-    outcome = run.execute(plan, folder, progress=False, patience=PATIENCE)
+    home = Path(folder).parents[1]  # that of all points
+    outcome = run.execute(plan, folder, home=home, progress=False, patience=PATIENCE)
     return outcome.failure, outcome.died

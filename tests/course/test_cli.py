@@ -9,9 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 import sweep_lesson
+from nbclient.exceptions import DeadKernelError
 from tiny_course import COMMAND, RECORD, START, call, write_lesson
 
-from kdhelpers.course import doctor, records
+from kdhelpers.course import doctor, records, run
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +140,7 @@ def test_a_lesson_that_fails_does_not_stop_the_others(capfd: pytest.CaptureFixtu
     root = Path()
     write_lesson(root, "02_error", "def f(x):\n    return 1 / x\n", "a = 1\nb = 2\nf(0)\nc = 3")
     write_lesson(root, "03_exit", "import sys", "sys.exit(0)", "late = 1", parameters=None)
-    write_lesson(root, "04_dead", "import os\nos._exit(1)", "late = 1")
+    write_lesson(root, "04_dead", "import os\nos.kill(os.getpid(), 9)", "late = 1")
     write_lesson(root, "05_last", START, STOPPED_WHILE_IT_WROTE, RECORD)
     assert call("run", "2", "3", "4", "5", "-p", "rate", "-1e-3", "--out", "out") == 1
 
@@ -158,8 +159,11 @@ def test_a_lesson_that_fails_does_not_stop_the_others(capfd: pytest.CaptureFixtu
     assert f"\n02_error failed: cell In [4], line 3:\n{shown}" in err
     stopped = "cell In [2]:\n    sys.exit(0)\nstopped before its last cell\n"
     assert f"\n03_exit failed: {stopped}" in err
-    dead = "cell In [3]:\n    import os\n    os._exit(1)\nthe kernel died"
-    assert f"\n04_dead failed: {dead}" in err
+    cell = "cell In [3]:\n    import os\n    os.kill(os.getpid(), 9)\nthe kernel "
+    assert f"\n04_dead failed: {cell}was killed, most likely for want of memory;" in err
+    left = Path("out/04_dead.unfinished.ipynb")
+    told = f"{cell}died (killed, out of memory, or a crash in compiled code)"
+    assert run.describe(DeadKernelError(), left) == (told, True)
     assert "05_last: 100%" in err  # the progress bar, also without a terminal
     for word in ("Traceback", "TCP", "the stream is closed"):
         assert word not in err

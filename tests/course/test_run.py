@@ -15,7 +15,7 @@ from filelock import FileLock
 from tiny_course import RECORD, START, write_lesson
 
 from kdhelpers import _files, course
-from kdhelpers.course import run
+from kdhelpers.course import run, sweep
 from kdhelpers.course.grid import expand
 from kdhelpers.course.root import CourseError
 
@@ -126,6 +126,20 @@ def test_checkpoints_of_other_values_go_to_a_folder_of_their_own(root: Path) -> 
     points = expand(plan, {"temperature": [3, 8], "seed": [0, 1]})
     folders = [point.plan.parameters["checkpoint_dir"] for point in points]
     assert folders == ["runs/kept", "runs/kept", hot, hot]
+
+
+def test_checkpoints_lie_where_the_results_do_unless_another_folder_is_asked_for(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lesson(root, "03_keeps", parameters=KEEPS, full="checkpoint_dir: runs/kept\n")
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **o: seen.append(o["parameters"]))
+    for given in ({}, {"checkpoint_dir": "mine"}):
+        run.run("3", profile="full", parameters=given, out_dir="out", progress=False)
+    (plan,) = run.plan("3", profile="full")
+    sweep.run_point(plan, "swept/points/one", plan.lesson.digest)
+    assert [each["checkpoint_dir"] for each in seen] == ["out/kept", "mine", "swept/kept"]
+    assert plan.identity["parameters"]["checkpoint_dir"] == "runs/kept"  # the same run anywhere
 
 
 def test_every_folder_of_profiles_is_a_profile_and_a_wrong_one_is_told(root: Path) -> None:
