@@ -14,7 +14,13 @@ from kdhelpers.data.split import Split
 from kdhelpers.objectives.objective import Objective
 from kdhelpers.training.devices import Place, in_processes, of_fabric, place_for, placed
 from kdhelpers.training.loop import History, OnEpoch, TrainingError, train_student
-from kdhelpers.training.recipe import Recipe, check_student, file_of_run, with_precision
+from kdhelpers.training.recipe import (
+    Recipe,
+    check_student,
+    file_of_run,
+    with_layout,
+    with_precision,
+)
 
 
 def fit(
@@ -78,7 +84,7 @@ def fit(
     if on_epoch is not None:
         check_callable(on_epoch, name="on_epoch", called="on_epoch(row)")
     path = file_of_run(recipe, run, checkpoint)
-    recipe = with_precision(recipe, student, train, path)
+    recipe = with_precision(with_layout(recipe, student, train), student, train, path)
     work = partial(
         train_student, recipe=recipe, seed=check_int(seed, name="seed"),
         validation=validation if validation is None else validation.labelled(),

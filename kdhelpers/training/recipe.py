@@ -13,7 +13,7 @@ from kdhelpers.data.batching import Views, steps_per_epoch
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import ask
 from kdhelpers.training import checkpoint as checkpoints
-from kdhelpers.training.devices import check_place, precision_for, unwrapped
+from kdhelpers.training.devices import check_place, placed, precision_for, unwrapped
 from kdhelpers.training.optimizers import MakeOptimizer, MakeSchedule, adam
 
 LONGEST = 1_000_000_000  # epochs or steps
@@ -40,7 +40,8 @@ class Recipe:
             It goes by the hardware and the multiply-accumulates of a step, so it is the same every
             time; a checkpoint goes on in the precision that it began with. The history tells it.
         channels_last: lay out image tensors channel by channel within a pixel, which speeds up
-            convolution and pooling on most devices; the numbers stay the same up to rounding.
+            convolution and pooling on most devices; the numbers stay the same up to rounding. A
+            student whose code uses `view` goes without.
         ema: decay per step of an exponential moving average of the weights and buffers, in
             [0, 1); the student ends with the average (Polyak & Juditsky 1992), which is also what
             `validation` measures. Default 0, none.
@@ -116,6 +117,21 @@ def file_of_run(recipe: Recipe, run: str, checkpoint: str | Path | None) -> Path
             f"checkpoint {short_path(checkpoint)} cannot be written: {reason}; give another path."
         ) from error
     return path
+
+
+def with_layout(recipe: Recipe, student: nn.Module, train: Split) -> Recipe:
+    """The recipe without channels last, if the code of a checked student cannot take it."""
+    if not recipe.channels_last:
+        return recipe
+    device = next(student.parameters()).device
+    images = train.normalise(train.images[:2].to(device))
+    with placed(student, device, channels_last=True):
+        try:
+            ask(student, images.contiguous(memory_format=torch.channels_last))
+        except ValueError as error:
+            if ".reshape(" in str(error):  # it uses `view`
+                return replace(recipe, channels_last=False)
+    return recipe
 
 
 def with_precision(recipe: Recipe, student: nn.Module, train: Split, path: Path | None) -> Recipe:

@@ -337,6 +337,21 @@ def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -
     assert Recipe(epochs=1, device="cuda", devices=2).devices == 2
 
 
+class Viewing(Small):
+    def forward(self, inputs: Tensor) -> Tensor:
+        features = self.norm(self.conv(inputs))
+        return self.head(self.drop(torch.relu(features).view(len(inputs), -1)))
+
+
+@pytest.mark.parametrize("make", [Supervised, lambda: Distillation(Viewing(seed=1))])
+def test_a_student_whose_code_uses_view_is_trained_without_channels_last(make: Any) -> None:
+    learned = []
+    for student, layout in ((Viewing(), {}), (Small(), {"channels_last": False})):
+        fit(student, make(), split(), epochs=2, batch_size=8, validation=split(), **layout)
+        learned.append(weights(student))
+    assert same(*learned)
+
+
 class Flat(Small):
     def forward(self, inputs: Tensor) -> Tensor:
         return super().forward(inputs).mean()
