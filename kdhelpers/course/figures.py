@@ -135,11 +135,7 @@ def summary(x: str, lines: Lines) -> Table:
 
 
 def write_figure(path: Path, points: Sequence[Row]) -> None:
-    """Draw the metric that `chosen` names into a PNG file, if there is one.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Draw the metric that `chosen` names into a PNG file, if there is one."""
     if name := chosen(points):
         write_bytes(path, picture(*series(points, name), name).png)
     else:

@@ -127,9 +127,6 @@ def refine(plan: Plan, parameters: Mapping[str, Any], source: str = "") -> Plan:
     """The plan with further values, checked in the same way, that go before its own.
 
     `source` begins what is said of them: a file.
-
-    Raises:
-        CourseError: the lesson has no such parameter, or a value does not fit.
     """
     layer = (source, dict(parameters))
     _check_names(layer, set(plan.lesson.parameters))
@@ -237,11 +234,7 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def _parse(text: str) -> Any:
-    """What YAML holds.
-
-    Raises:
-        ValueError: in a few words, why this is none.
-    """
+    """What YAML holds."""
     try:
         return yaml.load(text, _Loader)  # it is a SafeLoader
     except yaml.MarkedYAMLError as error:

@@ -91,10 +91,6 @@ def complete(path: Path, run: Mapping[str, Any], seconds: float) -> dict[str, An
     Args:
         run: the run's notebook, profile, parameters, and lesson, the digest of its code, which
             goes into the environment: `Plan.identity`.
-
-    Raises:
-        CourseError: the file is missing or is not a record.
-        OSError: the file cannot be written.
     """
     record = read_record(path)
     told = without_folders(dict(run))

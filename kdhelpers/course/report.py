@@ -99,11 +99,7 @@ def _render(title: str, sections: Sequence[Section], left_out: Sequence[str]) ->
 
 
 def of_sweep(points: Sequence[Row], metric: str = "", name: str = ".") -> Section:
-    """A figure and a summary of one metric, the failures, and the whole table folded up.
-
-    Raises:
-        CourseError: there is no such metric.
-    """
+    """A figure and a summary of one metric, the failures, and the whole table folded up."""
     count = {status: sum(row.status == status for row in points) for status in STATUSES}
     told = ", ".join(f"{number} {status}" for status, number in count.items() if number)
     section = Section(f"Sweep {name}", [f"{len(points)} points: {told}"])

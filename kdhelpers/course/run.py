@@ -150,7 +150,6 @@ def execute(
         KeyboardInterrupt: after the kernel has been stopped; the executed part is kept.
     """
     folder, name = Path(out_dir), plan.lesson.name
-    values = plan.values_in(home or folder)
     try:
         with FileLock(folder.resolve() / f".{name}.lock", timeout=patience):
             for left in folder.glob(f".{glob.escape(name)}-run-*"):  # by one that was killed
@@ -159,7 +158,7 @@ def execute(
             with tempfile.TemporaryDirectory(
                 dir=folder.resolve(), prefix=f".{name}-run-", ignore_cleanup_errors=True
             ) as aside:
-                return _execute(plan, values, folder, Path(aside), progress)
+                return _execute(plan, folder, home or folder, Path(aside), progress)
     except Timeout:
         reason = f"another run is writing to {str(out_dir)!r}; choose another --out"
     except OSError as error:
@@ -167,9 +166,7 @@ def execute(
     return Outcome(name, plan.profile, 0.0, folder / f"{name}.ipynb", None, reason)
 
 
-def _execute(
-    plan: Plan, values: dict[str, Any], folder: Path, aside: Path, progress: bool
-) -> Outcome:
+def _execute(plan: Plan, folder: Path, home: Path, aside: Path, progress: bool) -> Outcome:
     """Execute the lesson `aside`; what comes of it goes to the folder at the end."""
     lesson = plan.lesson
     notebook, record_file = aside / f"{lesson.name}.ipynb", aside / f"{lesson.name}.json"
@@ -180,7 +177,7 @@ def _execute(
     try:
         identity = plan.identity  # of what is executed, should the file change meanwhile
         writes_record = RECORD_FILE in lesson.parameters
-        values |= {RECORD_FILE: str(record_file)} if writes_record else {}
+        values = plan.values_in(home) | ({RECORD_FILE: str(record_file)} if writes_record else {})
         executed = _papermill(plan, values, notebook, progress, ends)
         failure = _stopped_early(executed, record_file if writes_record else None)
         if failure is None:

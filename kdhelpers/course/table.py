@@ -49,11 +49,7 @@ def place_of(folder: Path, name: str) -> Path:
 
 
 def write_list(folder: Path, points: Sequence[Point]) -> None:
-    """Write down which points the sweep has.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Write down which points the sweep has."""
     identity = points[0].plan.identity
     content = {key: identity[key] for key in ONE} | {
         "points": [
@@ -66,11 +62,7 @@ def write_list(folder: Path, points: Sequence[Point]) -> None:
 
 
 def write_failure(folder: Path, point: Point, failure: str) -> Row:
-    """Keep the reason of a failure beside the executed notebook; return the point's row.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Keep the reason of a failure beside the executed notebook; return the point's row."""
     write_text(place_of(folder, point.folder) / FAILURE, failure + "\n")
     return Row(dict(point.values), "failed", None, {}, failure, point.folder)
 
@@ -199,9 +191,6 @@ def write_tables(folder: Path, found: Sequence[Row]) -> None:
     """Write `sweep.csv` and, if pyarrow is installed, `sweep.parquet`.
 
     In the CSV file a text that begins like a formula (=, +, -, @) has a ' before it.
-
-    Raises:
-        OSError: a file cannot be written.
     """
     table, text = columns(found), io.StringIO()
     lines = [table, *zip(*table.values(), strict=True)]
