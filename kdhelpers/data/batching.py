@@ -68,12 +68,22 @@ class Origin:
     """
 
     def __init__(self, inputs: Tensor, split: Split | None = None, views: Views | None = None):
-        self.inputs, self.version = inputs, _version(inputs)
+        self.made = self.inputs = inputs
+        self.version = _version(inputs)
         self.split, self.views = split, views
+
+    def converted(self, inputs: Tensor) -> "Origin":
+        """The same pictures in another tensor, as a strategy for mixed precision makes them."""
+        other = Origin(inputs, self.split, self.views)
+        other.made = self.made
+        return other
+
+    def is_of(self, inputs: Tensor) -> bool:
+        return inputs is self.inputs and _version(inputs) == self.version
 
     def shown(self, batch: "Batch") -> bool:
         inputs = batch.inputs
-        if inputs is self.inputs and _version(inputs) == self.version:
+        if self.is_of(inputs):
             return True
         if self.split is None or not inputs.is_floating_point():
             return False
@@ -105,6 +115,12 @@ class Batch(NamedTuple):
     def is_as_made(self) -> bool:
         """Whether `inputs` are the pictures of these samples and views, not mixed or changed."""
         return self.origin is not None and self.origin.shown(self)
+
+    def pictures(self) -> Tensor:
+        """The inputs; where nobody has changed them, in the precision that they were made in."""
+        if self.origin is not None and self.origin.is_of(self.inputs):
+            return self.origin.made
+        return self.inputs
 
 
 def batches(

@@ -15,16 +15,16 @@ from kdhelpers.evaluation import precision_of, set_to_eval
 
 
 def frozen(network: nn.Module, device: torch.device) -> nn.Module:
-    """A copy on the device, in eval mode, without gradients, that takes images in float32."""
+    """A copy on the device, in eval mode, without gradients, that takes images in any precision."""
     model = _copied(network)
     for parameter in model.parameters():
         parameter.detach_().requires_grad_(False)  # TorchScript copies no leaves
     set_to_eval(model)
     model.to(device).to(memory_format=torch.channels_last)
-    if "forward" not in vars(model) and not isinstance(model, torch.jit.ScriptModule):
-        model.forward = _InALayout(model)
-    if (dtype := precision_of(model)) is not torch.float32:
-        model.register_forward_pre_hook(partial(_cast, dtype))
+    if not isinstance(model, torch.jit.ScriptModule):  # which takes neither
+        model.register_forward_pre_hook(partial(_cast, precision_of(model)))
+        if "forward" not in vars(model):
+            model.forward = _InALayout(model)
     return model
 
 

@@ -85,7 +85,7 @@ class RecordedTeacher(Teacher):
         }
         return cls(answers, views=views)
 
-    def save(self, path: str | Path, **provenance: Any) -> None:
+    def save(self, path: str | Path, /, **provenance: Any) -> None:
         """Write all answers, rounded to half precision, as one compressed file of NumPy's (.npz).
 
         Args:

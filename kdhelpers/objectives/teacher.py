@@ -171,8 +171,9 @@ class Teacher:
             return found
 
     def _network(self) -> nn.Module:
-        told = "recorded answers have no network to ask or to look into; give the network itself."
-        require(self.model is not None, told)
+        told = "recorded answers have no network to ask or to look into"
+        remedy = "call prepare with their split before a step of your own, or give the network"
+        require(self.model is not None, f"{told}; {remedy}.")
         assert self.model is not None
         return self.model
 
@@ -182,7 +183,7 @@ class Teacher:
         kind = batch.inputs.device.type
         with torch.no_grad(), torch.autocast(kind, enabled=False):
             # A copy: networks may change their inputs in place.
-            logits = logits_of(model(batch.inputs.clone()))
+            logits = logits_of(model(batch.pictures().clone()))
         return logits.float().to(batch.inputs.device)
 
 

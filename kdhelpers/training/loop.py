@@ -160,6 +160,8 @@ class _Step(nn.Module):
         self.objective = objective
 
     def forward(self, batch: Batch) -> Terms:
+        if batch.origin is not None:  # Fabric may have converted the inputs, and nobody else
+            batch = batch._replace(origin=batch.origin.converted(batch.inputs))
         terms: Terms = self.objective(self.student, batch)
         return terms
 

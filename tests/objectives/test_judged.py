@@ -16,7 +16,7 @@ from small_data import Small, same, split, weights
 from torch import Tensor, nn
 
 import kdhelpers as kd
-from kdhelpers.data.batching import Views, batches
+from kdhelpers.data.batching import Batch, Views, batches
 from kdhelpers.evaluation import accuracy, predict
 from kdhelpers.objectives.teacher import Teacher
 from kdhelpers.training.checkpoint import CheckpointError
@@ -382,10 +382,39 @@ def test_several_networks_are_one_that_averages() -> None:
         kd.Distillation(lambda images: images)  # type: ignore[arg-type]
 
 
-def test_a_live_teacher_answers_in_the_precision_of_its_weights_in_a_mixed_step_too() -> None:
-    network, batch = trained(), next(batches(TRAIN, 8, seed=1))
-    live, kept = (
-        Teacher(network, cache=cache).prepare(TRAIN, Views(), 1) for cache in (False, True)
+class Comparing(kd.Distillation):
+    """Sees to it that the live teacher and the kept logits agree, within a step."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(Teacher(network, cache=True))
+        self.live = Teacher(network, cache=False).prepare(TRAIN, Views(), 1)
+
+    def forward(self, student: nn.Module, batch: Batch) -> Any:
+        assert batch.origin is not None
+        assert batch.origin.is_of(batch.inputs)  # nothing has to be compared
+        assert self._teacher_logits is not None
+        torch.testing.assert_close(self._teacher_logits(batch), self.live(batch))
+        changed = batch._replace(inputs=batch.inputs + 1)
+        assert not batch._replace(inputs=changed.inputs).is_as_made()
+        assert self.live(changed).dtype is torch.float32
+        return super().forward(student, batch)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_live_and_kept_logits_are_the_same_in_every_step(
+    precision: str, channels_last: bool
+) -> None:
+    options = RUN | {"precision": precision, "channels_last": channels_last}
+    fit(Small(seed=1), Comparing(trained()), TRAIN, **options)
+
+
+def test_a_fabric_of_half_weights_converts_what_the_student_sees() -> None:
+    fabric = pytest.importorskip("lightning_fabric").Fabric(
+        accelerator="cpu", precision="bf16-true"
     )
-    with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(live(batch), kept(batch))
+    fabric.launch()
+    student = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    options = {name: value for name, value in RUN.items() if name != "device"}
+    history = fit(student, Comparing(trained()), TRAIN, **options, fabric=fabric)
+    assert history[-1]["soft"] > 0
