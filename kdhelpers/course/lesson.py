@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kdhelpers._values import check_type, short_repr
 from kdhelpers.course import records
 from kdhelpers.course.notebook import TYPES, convert, find_lessons
-from kdhelpers.course.parts import K, Parts, Run
+from kdhelpers.course.parts import Parts, Run
 from kdhelpers.course.records import RECORD_FILE, plain
 from kdhelpers.course.root import CourseError, find_root
 
@@ -34,17 +34,19 @@ class Lesson:
         folder = parameters.get(PARTS)
         self._parts = Parts(Path(folder), name, parameters, self._device) if folder else None
 
-    def kept(self, arms: "Mapping[K, Run]", group: str = "") -> "Mapping[K, Run]":
-        """The arms for `run_arms`, each run kept as a file in `parts_dir` as soon as it ends.
+    def kept(self, run: Run) -> Run:
+        """Keep what a function returns in `parts_dir`, a file for each set of its arguments.
 
-        A run that is there already is read, not repeated. With no such parameter, or "", nothing
+            @lesson.kept
+            def student(seed, arm, lr): …  # trains one, returns its figures
+
+        What is there already is read, not computed again. With no such parameter, or "", nothing
         is kept.
 
         Args:
-            arms: functions of a seed that return figures: numbers, text, lists, mappings.
-            group: tells arms of one name apart.
+            run: its arguments are plain values, it returns figures by name: numbers, text, lists.
         """
-        return self._parts.kept(arms, group) if self._parts else arms
+        return self._parts.kept(run) if self._parts else run
 
     def record(
         self,

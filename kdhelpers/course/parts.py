@@ -5,78 +5,81 @@ makes some arms or seeds, and the files are put together in one folder.
 """
 
 import hashlib
+import inspect
 import json
 import re
 import time
-from collections.abc import Callable, Hashable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from kdhelpers._files import write_text
 from kdhelpers.course.environment import environment
 from kdhelpers.course.records import plain, read_json
 from kdhelpers.course.root import CourseError
 
-K = TypeVar("K", bound=Hashable)
-Run = Callable[[int], dict[str, Any]]
+Run = Callable[..., dict[str, Any]]
 WHERE = ("data_root", "device", "devices", "workers", "precision", "checkpoint_dir", "parts_dir")
 
 
 class Parts:
     """The finished runs in a folder that belong to a lesson with these parameters.
 
-    What says *which* runs there are (seeds, and every list) or where they are made does not tell
-    parts apart; any other parameter does, by a hash in the file's name.
+    A part is known by the arguments of its function and by the lesson's parameters, but for those
+    that say *which* runs there are (seeds, and every list: what a run takes of them is among its
+    arguments) or where they are made.
     """
 
     def __init__(
         self, folder: Path, lesson: str, parameters: Mapping[str, Any], device: object
     ) -> None:
-        settings = {
+        self.parameters = {
             name: value
             for name, value in parameters.items()
             if name not in WHERE and not name.endswith("seed") and not isinstance(value, list)
         }
-        text = json.dumps([lesson, settings], sort_keys=True)
-        self.digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        self.folder, self.lesson, self.parameters = folder, lesson, settings
-        self.device = device
+        self.folder, self.lesson, self.device = folder, lesson, device
         self.used: list[dict[str, Any]] = []
 
-    def kept(self, arms: Mapping[K, Run], group: str = "") -> dict[K, Run]:
-        """The arms, each of which first looks for its part and writes it when it has run."""
-        return {arm: partial(self._run, f"{group} {_word(arm)}".strip(), arms[arm]) for arm in arms}
+    def kept(self, run: Run) -> Run:
+        """The function, which first looks for the part of its arguments and at the end writes it."""
+        signature = inspect.signature(run)
 
-    def _run(self, name: str, run: Run, seed: int) -> dict[str, Any]:
-        safe = re.sub(r"[^A-Za-z0-9.+-]+", "_", name)
-        path = self.folder / f"{safe}.seed{seed}.{self.digest}.json"
+        @wraps(run)
+        def looked_up(*args: Any, **kwargs: Any) -> dict[str, Any]:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            known = plain(bound.arguments, f"the arguments of {run.__name__}")
+            part = self._part({"lesson": self.lesson, "run": known}, lambda: run(*args, **kwargs))
+            self.used.append(part)
+            return dict(part["figures"])
+
+        return looked_up
+
+    def _part(self, known: dict[str, Any], compute: Callable[[], Any]) -> dict[str, Any]:
+        text = json.dumps([known, self.parameters], sort_keys=True)
+        words = "-".join(f"{each:g}" if isinstance(each, float) else str(each)
+                         for each in known["run"].values())  # fmt: skip
+        safe = re.sub(r"[^A-Za-z0-9.+-]+", "_", words)[:80]
+        path = self.folder / f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
         if path.exists():
-            part = self._read(path, name, seed)
-        else:
-            started = time.perf_counter()
-            part = {
-                "lesson": self.lesson,
-                "parameters": self.parameters,
-                "run": name,
-                "seed": seed,
-                "figures": plain(run(seed), f"the figures of {name}"),
-                "seconds": time.perf_counter() - started,
-                "environment": environment(self.device),
-            }
-            write_text(path, json.dumps(part, indent=1) + "\n")
-        self.used.append(part)
-        figures: dict[str, Any] = part["figures"]
-        return figures
+            return self._read(path, known)
+        started = time.perf_counter()
+        part = known | {
+            "parameters": self.parameters,
+            "figures": plain(compute(), f"the figures of {words}"),
+            "seconds": time.perf_counter() - started,
+            "environment": environment(self.device),
+        }
+        write_text(path, json.dumps(part, indent=1) + "\n")
+        return part
 
-    def _read(self, path: Path, name: str, seed: int) -> dict[str, Any]:
+    def _read(self, path: Path, known: dict[str, Any]) -> dict[str, Any]:
         part = read_json(path)
-        right = isinstance(part, dict) and all(
-            part.get(key) == value
-            for key, value in (("lesson", self.lesson), ("run", name), ("seed", seed))
-        )
+        right = isinstance(part, dict) and all(part.get(key) == known[key] for key in known)
         if not right or not isinstance(part.get("figures"), dict):
-            raise CourseError(f"{path} is not the part {name!r} of seed {seed}; move it away")
+            raise CourseError(f"{path} is not the part of {known['run']}; move it away")
         return dict(part)
 
     def summary(self) -> dict[str, Any]:
@@ -89,9 +92,3 @@ class Parts:
             "commits": sorted({str(each.get("commit")) for each in made}),
             "precisions": sorted({str(p["figures"].get("precision", "fp32")) for p in self.used}),
         }
-
-
-def _word(arm: Hashable) -> str:
-    if isinstance(arm, tuple):
-        return " ".join(map(_word, arm))
-    return f"{arm:g}" if isinstance(arm, float) else str(arm)

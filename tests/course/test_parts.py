@@ -1,7 +1,6 @@
 """A long record is joined from parts: finished runs are read, missing ones are made."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from kdhelpers.course.lesson import Lesson
 from kdhelpers.course.root import CourseError
 from kdhelpers.training.many import run_arms
 
-made: list[tuple[str, int]] = []
+made: list[tuple[Any, ...]] = []
 
 
 @pytest.fixture(autouse=True)
@@ -19,83 +18,84 @@ def _none_made() -> None:
     made.clear()
 
 
-def arm(name: str) -> Callable[[int], dict[str, Any]]:
-    def run(seed: int) -> dict[str, Any]:
-        made.append((name, seed))
-        return {"accuracy": 0.5 + seed / 10, "precision": "bf16"}
-
-    return run
-
-
 def lesson(folder: Path | str, **parameters: Any) -> Lesson:
     values = {"epochs": 3, "seeds": [0, 1], "students": ["small_cnn"], "workers": 1}
     return Lesson("03_test", values | {"parts_dir": str(folder)} | parameters, "")
 
 
-ARMS = {"alone": arm("alone"), "distilled": arm("distilled")}
+def student(seed: int, arm: str, lr: float = 0.1) -> dict[str, Any]:
+    made.append((arm, seed, lr))
+    return {"accuracy": 0.5 + seed / 10, "precision": "bf16"}
 
 
 def test_a_finished_run_is_not_made_again(tmp_path: Path) -> None:
-    first = run_arms(lesson(tmp_path).kept(ARMS), [0, 1])
-    assert len(made) == len(list(tmp_path.glob("*.json"))) == 4
-    again = run_arms(lesson(tmp_path, seeds=[0, 1, 2], workers=2).kept(ARMS), [0, 1, 2], workers=2)
-    assert sorted(made[4:]) == [("alone", 2), ("distilled", 2)]
-    assert {name: rows[:2] for name, rows in again.items()} == first
-    assert again["alone"][2] == {"accuracy": 0.7, "precision": "bf16", "seed": 2}
+    first = lesson(tmp_path).kept(student)
+    figures = [first(0, "alone"), first(1, "alone"), first(0, "distilled", lr=0.2)]
+    assert len(made) == len(list(tmp_path.glob("*.json"))) == 3
+    again = lesson(tmp_path, seeds=[0, 1, 2], workers=2, device="cpu").kept(student)
+    calls = [(0, "alone", 0.1), (1, "alone"), (0, "distilled", 0.2)]
+    assert [again(*arguments) for arguments in calls] == figures
+    again(2, "alone")
+    again(0, "alone", lr=0.2)
+    assert made[3:] == [("alone", 2, 0.1), ("alone", 0, 0.2)]
 
 
-def test_other_parameters_make_other_parts(tmp_path: Path) -> None:
-    run_arms(lesson(tmp_path).kept(ARMS), [0])
-    run_arms(lesson(tmp_path, epochs=4).kept(ARMS), [0])
-    run_arms(lesson(tmp_path, students=["vgg_small", "small_cnn"]).kept(ARMS), [0])
+def test_runs_in_threads_keep_their_parts(tmp_path: Path) -> None:
+    kept = lesson(tmp_path).kept(student)
+    arms = {name: lambda seed, name=name: kept(seed, name) for name in ("alone", "distilled")}
+    first = run_arms(arms, [0, 1], workers=2)
+    assert run_arms(arms, [0, 1], workers=2) == first
     assert len(made) == 4
 
 
-def test_groups_and_arms_of_any_name_are_told_apart(tmp_path: Path) -> None:
-    kept = lesson(tmp_path).kept({(0.5, 4.0): arm("point"), "a/b ü": arm("odd")}, "grid")
-    run_arms(kept, [0])
-    run_arms(lesson(tmp_path).kept({(0.5, 4.0): arm("other")}), [0])
-    assert [name for name, _ in made] == ["point", "odd", "other"]
-    assert all(path.parent == tmp_path for path in tmp_path.rglob("*.json"))
+def test_other_parameters_make_other_parts_and_other_lists_do_not(tmp_path: Path) -> None:
+    for parameters in ({}, {"epochs": 4}, {"students": ["vgg_small", "small_cnn"]}):
+        lesson(tmp_path, **parameters).kept(student)(0, "alone")
+    assert len(made) == 2
+
+
+def test_names_of_any_kind_make_files_in_the_folder(tmp_path: Path) -> None:
+    kept = lesson(tmp_path).kept(student)
+    for name in ("a/b ü", "a/b ö", "../up", "x" * 300):
+        kept(0, name)
+    assert len(list(tmp_path.glob("*.json"))) == len(made) == 4
 
 
 def test_without_a_folder_nothing_is_kept() -> None:
-    assert lesson("").kept(ARMS) is ARMS
+    assert lesson("").kept(student) is student
     assert "parts" not in lesson("").record("done")["metrics"]
 
 
-def test_a_run_that_fails_leaves_the_finished_ones(tmp_path: Path) -> None:
-    def fails(seed: int) -> dict[str, Any]:
-        raise RuntimeError("no power")
+def test_arguments_and_figures_that_no_file_holds_are_named(tmp_path: Path) -> None:
+    def diverges(seed: int) -> dict[str, Any]:
+        return {"accuracy": float("nan")}
 
-    with pytest.raises(RuntimeError, match="no power"):
-        run_arms(lesson(tmp_path).kept(ARMS | {"third": fails}), [0])
-    assert len(list(tmp_path.glob("*.json"))) == 2
-
-
-def test_figures_that_are_no_numbers_are_refused_and_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"the figures of alone\['accuracy'\] is nan"):
-        run_arms(lesson(tmp_path).kept({"alone": lambda seed: {"accuracy": float("nan")}}), [0])
+    with pytest.raises(ValueError, match=r"the figures of 0\['accuracy'\] is nan"):
+        lesson(tmp_path).kept(diverges)(0)
+    with pytest.raises(ValueError, match=r"the arguments of student.*is of type object"):
+        lesson(tmp_path).kept(student)(0, object())
     assert not list(tmp_path.glob("*"))
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"lesson": "03_test", "run": "alone"}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"lesson": "03_test", "run": {"seed": 0}}'])
 def test_a_file_that_is_not_the_part_is_named(content: str, tmp_path: Path) -> None:
-    run_arms(lesson(tmp_path).kept({"alone": ARMS["alone"]}), [0])
+    lesson(tmp_path).kept(student)(0, "alone")
     (path,) = tmp_path.glob("*.json")
     path.write_text(content)
-    with pytest.raises(CourseError, match=r"alone\.seed0"):
-        run_arms(lesson(tmp_path).kept({"alone": ARMS["alone"]}), [0])
+    with pytest.raises(CourseError, match=r"0-alone-0\.1"):
+        lesson(tmp_path).kept(student)(0, "alone")
 
 
 def test_the_record_tells_what_it_was_joined_from(tmp_path: Path) -> None:
-    run_arms(lesson(tmp_path).kept(ARMS), [0])
+    kept = lesson(tmp_path).kept(student)
+    kept(0, "alone"), kept(0, "distilled")
     (path, _) = sorted(tmp_path.glob("*.json"))
     part = json.loads(path.read_text())
     part["environment"]["commit"], part["seconds"] = "another", 7.0
     path.write_text(json.dumps(part))
     second = lesson(tmp_path)
-    run_arms(second.kept(ARMS), [0])
+    for name in ("alone", "distilled"):
+        second.kept(student)(0, name)
     parts = second.record("done")["metrics"]["parts"]
     assert parts["count"] == 2
     assert parts["seconds"] == pytest.approx(7, abs=1)
