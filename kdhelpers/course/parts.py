@@ -43,7 +43,7 @@ class Parts:
         self.used: list[dict[str, Any]] = []
 
     def kept(self, run: Run) -> Run:
-        """The function, which first looks for the part of its arguments and at the end writes it."""
+        """The function; it first looks for the part of its arguments, and writes it at the end."""
         signature = inspect.signature(run)
 
         @wraps(run)
