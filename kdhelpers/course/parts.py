@@ -27,8 +27,8 @@ class Parts:
     """The finished runs in a folder that belong to a lesson with these parameters.
 
     A part is known by the arguments of its function and by the lesson's parameters, but for those
-    that say *which* runs there are (seeds, and every list: what a run takes of them is among its
-    arguments) or where they are made.
+    that say *which* runs there are (seeds, every list and mapping: what a run takes of them is
+    among its arguments) or where they are made.
     """
 
     def __init__(
@@ -37,7 +37,9 @@ class Parts:
         self.parameters = {
             name: value
             for name, value in parameters.items()
-            if name not in WHERE and not name.endswith("seed") and not isinstance(value, list)
+            if name not in WHERE
+            and not name.endswith("seed")
+            and not isinstance(value, list | dict)
         }
         self.folder, self.lesson, self.device = folder, lesson, device
         self.used: list[dict[str, Any]] = []

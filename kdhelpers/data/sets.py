@@ -34,6 +34,10 @@ class DataSet(NamedTuple):
     validation: Split
     test: Split
 
+    def with_std(self, std: tuple[float, ...]) -> "DataSet":
+        """The same pictures, normalised with another standard deviation (one value a channel)."""
+        return DataSet(self.name, *(replace(split, std=std) for split in self[1:]))
+
 
 def load(
     name: str = "digits",
