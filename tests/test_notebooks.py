@@ -216,9 +216,9 @@ def test_exercises_tell_their_minutes_and_difficulty(lesson: NotebookNode) -> No
 SMALL = {
     "01_mnist_kd": "transfer_sizes = [50]; seeds = [0, 1]; teacher_epochs = 1; steps = 2",
     "02_temperature": "temperatures = [4.0, 8.0]; seeds = [0, 1]; teacher_epochs = 1; steps = 2",
-    "03_cifar10_vgg": "teacher_epochs = 1; stem_epochs = 1; teacher_batch_size = 500; "
-    "student_width = 0.05; transfer_size = 64; epochs = 1; seeds = [0, 1]; control_seeds = [0, 1]; "
-    "grid_temperatures = [4.0]; grid_alphas = [0.9]",
+    "03_cifar10_vgg": "student_width = 0.05; transfer_size = 64; epochs = 1; seeds = [0, 1]; "
+    "control_seeds = [0, 1]; learning_rates = [1e-3, 1e-2]; grid_temperatures = [2.0]; "
+    "grid_alphas = [0.9]; few_sizes = [32]; few_steps = 2; others = {'norm_cnn': 2}; curves = True",
     "05_dynamic_temperature": "temperatures = [5.0]; standardised_temperatures = [2.0]; "
     "seeds = [0, 1]; tuning_seeds = [2]; teacher_epochs = 1; steps = 2",
     "04_fitnets_hints": "transfer_size = 20; seeds = [0, 1]; few_seeds = [0]; teacher_epochs = 1; "

@@ -37,11 +37,8 @@ class Lesson:
     def kept(self, run: Run) -> Run:
         """Keep what a function returns in `parts_dir`, a file for each set of its arguments.
 
-            @lesson.kept
-            def student(seed, arm, lr): …  # trains one, returns its figures
-
-        What is there already is read, not computed again. With no such parameter, or "", nothing
-        is kept.
+        Written above one that trains a student and returns its figures: `@lesson.kept`. What is
+        there already is read, not computed again. With no such parameter, or "", nothing is kept.
 
         Args:
             run: its arguments are plain values, it returns figures by name: numbers, text, lists.
