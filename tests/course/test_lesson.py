@@ -230,6 +230,7 @@ def test_a_lesson_shows_its_recorded_runs(
     assert "seeds, cpu" in shown
     assert "**All &lt;i&gt;arms&lt;/i&gt;**\n\n| arm | accuracy |" in shown
     assert "<b>" not in shown
+    assert "<details>" not in shown
     assert "All <i>arms</i>\narm           accuracy\n<b>alone</b>  0.5" in repr(recorded)
     monkeypatch.setattr(roots, "__file__", str(tmp_path / "a" / "b" / "c.py"))
     monkeypatch.chdir(tmp_path)  # a notebook alone

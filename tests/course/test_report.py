@@ -205,3 +205,4 @@ def test_a_damaged_sweep_and_a_pipe_stop_nothing(runs: Path) -> None:
     page = report.report(runs).read_text(encoding="utf-8")
     assert "Left out, for they are no readable records: hurt/sweep.json, other.json" in page
     assert "Sweep mine" in page
+    assert "(mine/points/" not in page  # its points are no records of their own
