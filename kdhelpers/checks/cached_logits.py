@@ -60,9 +60,27 @@ MISTAKES: Mistakes = {
     "whole of `view`.": dict(sheet=lambda view: view[:1].expand_as(view)),
     "You average over the views. The student sees one of them: look up the teacher's logits for "
     "that one.": dict(pick=lambda table, view, row: table.mean(dim=0)[row]),
-    "The two indices are swapped. The table is [views, N, C]: `table[view, sample]`.": dict(
-        pick=lambda table, view, row: table[row, view]
+    "You index with the views and then, in a second pair of brackets, pick rows of what came out. "
+    "Give both indices in one pair: `table[view, sample]`.": dict(
+        pick=lambda table, view, row: table[view][row]
     ),
+    "Every row gets the teacher's logits for the last view. Each row of the batch has its own: "
+    "index with `view`.": dict(pick=lambda table, view, row: table[-1, row]),
+    "You take the largest logits over the views. The student sees one of them: look up the "
+    "teacher's logits for that one.": dict(pick=lambda table, view, row: table.amax(0)[row]),
+    **{
+        f"`{name}` is shifted by one. Both count from 0, as the table does: use it as it is.": [
+            {decision: lambda index, by=by: (index + by).clamp(min=-1)} for by in (-1, 1)
+        ]
+        for name, decision in (("sample", "row"), ("view", "sheet"))
+    },
+    "You sort the views, and their samples stay where they were. Keep the order of the "
+    "batch.": dict(sheet=lambda view: view.sort().values),
+    "`argsort` gives places in the batch, no numbers of images. Index with `sample` itself.": dict(
+        row=lambda sample: sample.argsort()
+    ),
+    "Your flat index lacks a stride: each view takes up N rows. Use `view * N + sample`, or simply "
+    "`table[view, sample]`.": dict(pick=lambda table, view, row: table.flatten(0, 1)[view + row]),
     "The stride of your flat index is that of a table [N, views, C]. This one is [views, N, C]: "
     "`view * N + sample`, or simply `table[view, sample]`.": dict(pick=_flat_the_other_way),
     "You get [B, B, C], every view of the batch with every sample of it. Give both indices in one "
@@ -72,12 +90,17 @@ MISTAKES: Mistakes = {
     "sample]`.": dict(pick=lambda table, view, row: table[view]),
     "You get all views of each sample, [views, B, C]. Pick the view of each row as well: "
     "`table[view, sample]`.": dict(pick=lambda table, view, row: table[:, row]),
-    "You sort the samples, and their views stay where they were. Keep the order of the batch: its "
-    "images and labels are in that order, too.": dict(row=lambda sample: sample.sort().values),
+    "The samples are sorted, by `sort` or `unique`, and their views stay where they were. Keep the "
+    "order of the batch: its images and labels are in that order, too.": dict(
+        row=lambda sample: sample.sort().values
+    ),
     "The logits come in the order of the data set. Keep the order of the batch: its images and "
     "labels are in that order, too.": dict(pick=_unshuffled),
-    "These are probabilities. Return the logits as they are in the table; the loss divides them by "
-    "T first.": dict(after=lambda logits: logits.softmax(dim=-1)),
+    "These are probabilities or their logarithms. Return the logits as they are in the table; the "
+    "loss divides them by T first.": [
+        dict(after=lambda logits: logits.softmax(dim=-1)),
+        dict(after=lambda logits: logits.log_softmax(dim=-1)),
+    ],
     "This is the teacher's class for each row. Return the logits of all classes.": dict(
         after=lambda logits: logits.argmax(dim=-1)
     ),

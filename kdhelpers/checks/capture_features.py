@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
 from kdhelpers.checks.networks import Network, with_fixed_weights
-from kdhelpers.checks.running import Answer, call, to_tensor
+from kdhelpers.checks.running import Answer, Misuse, call, explain, to_tensor
 from kdhelpers.models import features
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -88,7 +88,23 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     weight = model.lower.conv.weight
     modules = list(model.modules())
     hooks, parts, modes = _hooks(model), _parts(model), _modes(modules)
-    result = to_tensor(call(answer, inputs), wanted="the layer's output, a tensor [B, C, H, W]")
+    outputs: list[Tensor] = []
+    model.register_forward_hook(lambda module, given, output: outputs.append(output))
+    hooks = _hooks(model)
+    try:
+        given = call(answer, inputs)
+    except (IndexError, KeyError, NameError) as error:
+        if passes or (isinstance(error, IndexError | UnboundLocalError) and not outputs):
+            raise Misuse(f"{_KEPT if passes else _NOT_RUN}\n{explain(error)}") from error
+        raise
+    result = to_tensor(
+        given,
+        wanted=(
+            "the layer's output, a tensor [B, C, H, W]; of a list the last entry, and a hook's "
+            "`inputs` are a tuple"
+        ),
+    )
+    flows = _gradient_flows(result, weight)
     return Observation(
         values={"features": result.detach()},
         effects={
@@ -96,7 +112,9 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
             "hook of others removed": bool(hooks - _hooks(model)),
             "model changed": _parts(model) != parts,
             "mode changed": _modes(modules) != modes,
-            "no gradient": not _gradient_flows(result, weight),
+            "no gradient": not flows and not result.requires_grad,
+            "elsewhere": not flows and result.requires_grad,
+            "output replaced": flows and not all(_gradient_flows(o, weight) for o in outputs),
         },
         clues=_modes(modules),
         remark=_PASSES_REMARK if len(passes) > 1 else "",
@@ -104,11 +122,22 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     )
 
 
+_KEPT = (
+    "The network ran, and your hook kept nothing that you can return. Was it registered on the "
+    "layer before the run, and removed only after it?"
+)
+_NOT_RUN = (
+    "The network has not run, so your hook has kept nothing. Call `model(images)` between "
+    "registering the hook and removing it."
+)
+
+
 def _gradient_flows(result: Tensor, weight: Tensor) -> bool:
     if not result.requires_grad:
         return False
     try:
-        return torch.autograd.grad(result.sum(), weight, allow_unused=True)[0] is not None
+        grad = torch.autograd.grad
+        return grad(result.sum(), weight, retain_graph=True, allow_unused=True)[0] is not None
     except RuntimeError:  # the graph is gone after a `backward()` in the function
         return False
 
@@ -151,9 +180,18 @@ MISTAKES: Mistakes = {
     ),
     "This is what goes INTO the layer. A forward hook is called as `hook(module, inputs, output)`: "
     "keep a copy of its third argument.": dict(keep=lambda given, output: given.clone()),
-    "You return what the network returns. Return what the hook has kept.": dict(
+    "This is what the whole network returns. Either you return its output instead of what the hook "
+    "has kept, or the hook sits on the network instead of its layer.": dict(
         depth=1, hand_on=lambda kept, output: output
     ),
+    **{
+        f"This is the output of `{name}`, whatever the path. The hook belongs on "
+        "`model.get_submodule(path)`.": dict(
+            depth=1, layer_of=lambda model, path, name=name: model.get_submodule(name)
+        )
+        for name, _ in Network().named_modules()
+        if "." in name and "head" not in name
+    },
     "You return the features of your first call again. Make the list or dict in which the hook "
     "keeps them anew in each call, "
     "inside the function.": dict(depth=1, hand_on=lambda kept, output: kept[0]),
@@ -216,6 +254,14 @@ capture_features = Exercise(
             "afterwards. A forward hook looks inside without changing it."
         ),
         "mode changed": f"The network is in another mode after your function. {_MODE}",
+        "elsewhere": (
+            "The features take gradients, but none comes to the network that you were given: a "
+            "copy of it ran, or `backward()` has used the graph up. Run `model` itself, once."
+        ),
+        "output replaced": (
+            "What your hook returns takes the place of the layer's output and cuts off the "
+            "gradients. A hook that only looks returns nothing."
+        ),
         "no gradient": (
             "No gradient can flow from these features back into the network, and a student has to "
             "learn through them. Leave out `.detach()` and `no_grad` here; who asks a teacher sets "

@@ -4,6 +4,7 @@ Logits [B, C], labels [B]; the loss is one number, the batch mean of
 alpha · T² · KL + (1 − alpha) · cross-entropy, with a gradient for the student only.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -72,12 +73,14 @@ def made_of(
     hard_scale: Callable[[float], float] = lambda T: 1.0,
     weights: Callable[[float], tuple[float, float]] = lambda alpha: (alpha, 1.0 - alpha),
     detach: bool = True,
+    learner: Callable[[Tensor], Tensor] = lambda s: s,  # what the soft term gets of the student
+    more: Callable[[float], float] = lambda alpha: 0.0,
 ) -> Answer:
     def loss(s: Tensor, t: Tensor, y: Tensor, T: float, alpha: float) -> Tensor:
         t = t.detach() if detach else t
-        soft = soft_scale(T) * reduce(pointwise(*soften(s, t, T), dim))
+        soft = soft_scale(T) * reduce(pointwise(*soften(learner(s), t, T), dim))
         soft_weight, hard_weight = weights(alpha)
-        return soft_weight * soft + hard_weight * (hard_scale(T) * hard(s, t, y, T))
+        return soft_weight * soft + hard_weight * (hard_scale(T) * hard(s, t, y, T)) + more(alpha)
 
     return loss
 
@@ -192,6 +195,29 @@ IN_A_STEP: Mistakes = {
     f"teacher's part: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: -p * log_q)),
     "The soft term is a squared difference of probabilities. The KL divergence is "
     f"asked for: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (q - p) ** 2)),
+    "The soft term is not softened and has T in place of T², as when probabilities are divided by "
+    "T: that softens nothing. Divide the logits before the softmax, and multiply by "
+    "`temperature**2`.": [
+        dict(soften=lambda s, t, T: (s, t), soft_scale=lambda T, power=power: T**power)
+        for power in (1, -1)
+    ],
+    "A softmax is taken of the teacher's probabilities again. Its divided logits need one.": [
+        dict(pointwise=lambda s, t, dim: _kl(F.log_softmax, F.softmax)(s, t.softmax(dim), dim)),
+        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p.log_softmax(1) - log_q))),
+    ],
+    "The logarithms of the soft term are to base 2 or 10. Take natural ones.": [
+        dict(soft_scale=lambda T, base=base: T**2 / math.log(base)) for base in (2, 10)
+    ],
+    "alpha is squared with the temperature. Write `alpha * temperature**2`.": dict(
+        weights=lambda alpha: (alpha**2, 1.0 - alpha)
+    ),
+    "The teacher's probabilities are missing: the sum is that of -log q alone. Multiply by "
+    f"p: {KL}.": [
+        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: -log_q)),
+        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: log_q)),
+    ],
+    "The student is detached in the soft term, so it learns nothing from the teacher. Detach the "
+    "teacher alone.": dict(learner=torch.Tensor.detach),
     "The factor temperature² is missing on the soft term. Without it the gradient of this term "
     "gets smaller and smaller as the temperature grows: "
     "multiply by `temperature**2`.": dict(depth=4, soft_scale=lambda T: 1.0),
@@ -244,12 +270,29 @@ IN_A_STEP: Mistakes = {
     "already: give it the plain `student_logits`.": dict(
         hard=lambda s, t, y, T: F.cross_entropy(F.softmax(s / T, dim=1), y)
     ),
-    "`nll_loss` wants log-probabilities and got plain logits. Use `F.cross_entropy`.": dict(
-        hard=lambda s, t, y, T: F.nll_loss(s, y)
-    ),
+    "`nll_loss` wants log-probabilities and gets logits or probabilities. Use `F.cross_entropy`.": [
+        dict(hard=lambda s, t, y, T: F.nll_loss(s, y)),
+        dict(hard=lambda s, t, y, T: F.nll_loss(s.softmax(1), y)),
+    ],
     "The hard term compares the teacher with the labels. It is the student who learns: "
     "`F.cross_entropy(student_logits, "
     "labels)`.": dict(hard=lambda s, t, y, T: F.cross_entropy(t, y)),
+    "The hard term compares the student with the teacher's answer. It is for the labels: "
+    "`F.cross_entropy(student_logits, labels)`.": [
+        dict(hard=lambda s, t, y, T: F.cross_entropy(s, t.argmax(1))),
+        dict(hard=lambda s, t, y, T: F.cross_entropy(s, t.softmax(1))),
+    ],
+    "The hard term does not teach the student: its logits are detached there.": dict(
+        hard=lambda s, t, y, T: F.cross_entropy(s.detach(), y)
+    ),
+    "The hard term is subtracted, or its sign is turned round. Both terms are to become small: add "
+    "`(1 - alpha) * F.cross_entropy(student_logits, labels)`.": dict(
+        weights=lambda alpha: (alpha, alpha - 1.0)
+    ),
+    "Brackets are missing round `1 - alpha`: `1 - alpha * hard` takes alpha times the hard term "
+    "away. Write `(1 - alpha) * hard`.": dict(
+        weights=lambda alpha: (alpha, -alpha), more=lambda alpha: 1.0
+    ),
     "alpha is on the wrong term. Here alpha weights the SOFT term: `alpha * soft + (1 - alpha) * "
     "hard`.": dict(depth=4, weights=lambda alpha: (1.0 - alpha, alpha)),
     "Only the soft term is there. Add the hard one: `+ (1 - alpha) * hard`.": [
@@ -277,14 +320,6 @@ IN_A_STEP: Mistakes = {
 
 MISTAKES: Mistakes = {
     **IN_A_STEP,
-    "The temperature of your soft term is always 4, the default of the package's losses. Use the "
-    "argument `temperature`.": [
-        dict(soften=lambda s, t, T: (s / 4, t / 4)),
-        dict(soften=lambda s, t, T: (s / 4, t / 4), soft_scale=lambda T: 16.0),
-    ],
-    "Your alpha is always 0.9, the default of the package's loss. Use the argument `alpha`.": dict(
-        weights=lambda alpha: (0.9, 0.1)
-    ),
     "Your function returns one loss for each image. Average the soft term over the batch, so that "
     "it is one number: `.sum(dim=1).mean()`, or "
     '`reduction="batchmean"` in `F.kl_div`.': dict(reduce=lambda point: point.sum(dim=1)),
@@ -337,8 +372,16 @@ distillation_loss = Exercise(
         ),
         "negative": (
             "Your loss is negative, and a KL divergence or a cross-entropy never is. Check the "
-            f"soft term: {KL}. The logarithms stand in the brackets, and the teacher's is first."
+            f"signs and brackets of both terms; the soft one is {KL}."
         ),
+    },
+    parts={
+        "With alpha = 1 your loss is right, so look at the hard term, `F.cross_entropy("
+        "student_logits, labels)`, and at the weights of both.": {"alpha": 1.0},
+        f"With alpha = 0 your loss is right, so look at the soft term, {KL}, times T², and at the "
+        "weights of both.": {"alpha": 0.0},
+        "Where the temperature is 1 your loss is right: a T, or a power of it, is missing, too "
+        "much or in the wrong place.": {"temperature": 1.0},
     },
     extreme=Case(_extreme),
     extreme_remark=(

@@ -22,13 +22,16 @@ from kdhelpers.checks.training_step import (
     LOSS_FIRST,
     MODE_AND_ORDER,
     ORDER,
+    STEPS,
     TEACHER_AVERAGES,
     TEACHER_GRADIENT,
     TEACHER_GRAPH,
     Order,
     act,
     inside_the_loss,
+    taught,
     watched,
+    with_gradients,
 )
 
 BATCH, PIXELS, CLASSES = 6, 9, 3
@@ -42,6 +45,7 @@ def made_of(
     student_mode: bool = True,
     loss: Answer = _ordinary,
     order: Order = ORDER,
+    give_logits: bool = False,
     again: bool | None = None,  # loss computed anew after the step, in train (True) or eval mode
 ) -> Answer:
     def distillation_step(
@@ -57,12 +61,13 @@ def made_of(
         student.train(student_mode)
         with torch.no_grad():
             teacher_logits = teacher(images)
-        value: Tensor = loss(student(images), teacher_logits, labels, temperature, alpha)
+        student_logits: Tensor = student(images)
+        value: Tensor = loss(student_logits, teacher_logits, labels, temperature, alpha)
         act(order, value, optimizer, optimizer.zero_grad)
         if again is not None:
             student.train(again)
             value = loss(student(images), teacher_logits, labels, temperature, alpha)
-        return value
+        return student_logits if give_logits else value
 
     return distillation_step
 
@@ -74,7 +79,7 @@ def _network(seed: int, width: int) -> nn.Sequential:
 
 
 def _inputs(seed: int, temperature: float, alpha: float) -> dict[str, Any]:
-    student, teacher = _network(seed, 4).eval(), _network(seed + 10, 5).train()
+    student, teacher = _network(seed, 4).eval(), with_gradients(_network(seed + 10, 5).train())
     for place, parameter in enumerate(student.parameters()):
         parameter.grad = 0.2 * numbers(seed + 20 + place, *parameter.shape)
     return {
@@ -91,10 +96,11 @@ def _inputs(seed: int, temperature: float, alpha: float) -> dict[str, Any]:
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     student, teacher = inputs["student"], inputs["teacher"]
     weights_before = parameters_to_vector(teacher.parameters()).detach().clone()
-    with watched(list(student.parameters())[-1:], inputs["optimizer"], teacher) as watch:
+    before = parameters_to_vector(student.parameters()).detach().clone()
+    with watched(list(student.parameters())[-1:], inputs["optimizer"], teacher, student) as watch:
         result = call(answer, inputs)
     weights_after = parameters_to_vector(teacher.parameters()).detach()
-    taught = any(parameter.grad is not None for parameter in teacher.parameters())
+    moved = not torch.equal(before, parameters_to_vector(student.parameters()))
     remark = _PASSES_REMARK if int(student[2].num_batches_tracked) > 1 else ""
     return Observation(
         values={
@@ -103,11 +109,14 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
             "running mean of the teacher's batch norm": teacher[2].running_mean.clone(),
         },
         effects={
-            "teacher gradient": taught,
+            **watch.effects(moved),
+            **(gradients := taught(teacher)),
             "teacher weights": not torch.equal(weights_before, weights_after),
         },
         clues=tuple(watch.events),
-        remark=TEACHER_GRAPH if any(watch.teacher_graph) and not taught else remark,
+        remark=TEACHER_GRAPH
+        if any(watch.teacher_graph) and not any(gradients.values())
+        else remark,
     )
 
 
@@ -145,14 +154,10 @@ MISTAKES: Mistakes = {
             ("both", "Your loss gets probabilities of both networks instead of their logits."),
         )
     },
-    "Your step does not use its `temperature` but a fixed 4. Hand it on to the loss.": dict(
-        loss=lambda s, t, y, T, alpha: _ordinary(s, t, y, 4.0, alpha)
-    ),
-    "Your step does not use its `alpha` but a fixed 0.9. Hand it on to the loss.": dict(
-        loss=lambda s, t, y, T, alpha: _ordinary(s, t, y, T, 0.9)
-    ),
-    "Your step uses neither its `temperature` nor its `alpha`. Hand them on to the loss.": dict(
-        loss=lambda s, t, y, T, alpha: _ordinary(s, t, y, 4.0, 0.9)
+    "Both logits come from the student, whose own answer teaches it nothing. Ask the "
+    "teacher.": dict(loss=lambda s, t, y, T, alpha: _ordinary(s, s.detach(), y, T, alpha)),
+    "You return the logits. Return the loss that you called `backward()` on.": dict(
+        give_logits=True
     ),
     **inside_the_loss(IN_A_STEP, loss_made_of),
 }
@@ -172,7 +177,8 @@ distillation_step = Exercise(
         "the teacher only answers (eval mode, no gradients), and the student takes one step: "
         "zero_grad, backward, step."
     ),
-    symptoms={
+    symptoms=STEPS
+    | {
         "teacher gradient": TEACHER_GRADIENT,
         "teacher weights": (
             "The teacher's weights changed. Only the student's parameters belong to the optimiser."

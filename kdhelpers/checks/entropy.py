@@ -52,31 +52,57 @@ MISTAKES: Mistakes = {
     "You sum log p alone. Weight each logarithm with its probability: `p * p.log()`.": dict(
         summands=lambda p, log: log(p)
     ),
-    "You add up the whole batch. Each row has its own entropy: `.sum(dim=1)`.": dict(
-        add_up=torch.sum
+    "`log_softmax` takes logits and normalises them; these are probabilities already. Use "
+    "`p.log()`.": [
+        dict(summands=lambda p, log: p * p.log_softmax(1)),
+        dict(summands=lambda p, log: p * p.log_softmax(1), add_up=lambda x: x.sum(1).mean()),
+        dict(summands=lambda p, log: p.log_softmax(1)),
+    ],
+    "`log1p(p)` is log(1 + p). The entropy needs log p.": dict(
+        summands=lambda p, log: p * p.log1p()
     ),
-    "You average over the batch. Each row has its own entropy: return a tensor [B].": dict(
-        add_up=lambda table: table.sum(dim=1).mean()
+    "This takes `exp` where the logarithm belongs.": dict(summands=lambda p, log: p * p.exp()),
+    "Each logarithm is weighted with p². Its weight is p.": dict(
+        summands=lambda p, log: p**2 * log(p)
+    ),
+    "This is Σ p², or 1 minus it, another measure of spread. The entropy is -Σ p log p.": [
+        dict(summands=lambda p, log: p**2, sign=1.0),
+        dict(summands=lambda p, log: p**2, after=lambda h: 1 + h),
+    ],
+    "The term of 1 - p is added to each class, as for two classes. Here the rows hold all classes: "
+    "Σ p log p is enough.": dict(summands=lambda p, log: p * log(p) + (1 - p) * log(1 - p)),
+    "You take the largest probability alone. Sum over all classes.": [
+        dict(
+            summands=lambda p, log: p * log(p),
+            add_up=lambda x: x[:, 0],
+            before=lambda p: p.sort(1, descending=True).values,
+        ),
+        dict(summands=lambda p, log: log(p), add_up=lambda x: x.amax(1)),
+    ],
+    "What you add inside the logarithm is so large that it changes the values. Add at most 1e-8, "
+    "or use `torch.special.entr(p)`.": [
+        dict(summands=lambda p, log, more=more: p * log(p + more))
+        for more in (0.1, 1e-2, 1e-3, 1e-4)
+    ],
+    "`clamp` has so large a bound that it changes probabilities. Take at most 1e-8.": [
+        dict(summands=lambda p, log, low=low, of=of: of(p, low) * log(p.clamp(min=low)))
+        for low in (0.1, 0.05, 0.01, 1e-3)
+        for of in (torch.clamp, lambda p, low: p)
+    ],
+    "nan is replaced after the sum, which loses the other classes of the row. Replace it before: "
+    "`(p * p.log()).nan_to_num()`.": dict(
+        summands=lambda p, log: p * log(p), after=lambda h: h.nan_to_num()
     ),
     "You sum over the batch (`dim=0`), one number for each class. Sum over "
     "the classes: `dim=1`.": dict(add_up=lambda table: table.sum(dim=0)),
     "You average over the classes. The entropy is a sum over them: `.sum(dim=1)`.": dict(
         add_up=lambda table: table.mean(dim=1)
     ),
-    "You average over everything. Each row has its own entropy, a sum over its classes.": dict(
-        add_up=torch.mean
-    ),
-    "The values are right, but they have the shape [B, 1]. Leave out `keepdim=True`.": dict(
-        add_up=lambda table: table.sum(dim=1, keepdim=True)
-    ),
     "This is p log p for each class. Add it up over the classes: `.sum(dim=1)`.": dict(
         add_up=lambda table: table
     ),
     "You apply a softmax first, but the argument holds probabilities already.": dict(
         before=lambda p: p.softmax(dim=1)
-    ),
-    "This is the exponential of the entropy (the perplexity). Leave out the last `exp`.": dict(
-        after=torch.exp
     ),
     "You divide by log C, which gives a value between 0 and 1. Leave that division out.": dict(
         add_up=lambda table: table.sum(dim=1) / math.log(table.shape[1])
@@ -95,7 +121,7 @@ entropy = Exercise(
             (62, 5, 4, torch.float32),
             (63, 4, 10, torch.float64),
         ),
-        Case(_with_zeros),
+        Case(_with_zeros, edge=True),
     ),
     mistakes=MISTAKES,
     praise="0 for a certain row, log C for a uniform one, and in between the more spread the more.",

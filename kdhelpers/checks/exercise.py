@@ -7,16 +7,16 @@ is observed agrees in all of them, that is the diagnosis. Mistakes that change d
 combine by themselves.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from kdhelpers.checks.relations import Pair, another, close, exchangeable, factor, relation, short
 from kdhelpers.checks.running import (
     Answer,
     Failure,
@@ -30,7 +30,8 @@ from kdhelpers.checks.running import (
 from kdhelpers.checks.verdict import Verdict
 
 SLACK = 3.0  # a mistaken answer carries its own rounding: it may be this much less exact
-FLOOR = 1e-7  # float32 noise around zero
+# How many known mistakes together, and whether something happens to their result; in this order.
+SEARCH = (1, False), (0, True), (2, False), (1, True), (3, False), (4, False)
 UNKNOWN = "The numbers differ, and they fit no mistake that this check knows."
 
 
@@ -43,11 +44,13 @@ def numbers(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tenso
 @dataclass(frozen=True)
 class Case:
     """Fixed inputs. `inputs` makes them anew at each call, as name → value in the order of the
-    function's arguments; `tolerance` is relative to the largest expected value."""
+    function's arguments; `tolerance` is relative to the largest expected value. In an `edge` case a
+    mistake that gives no finite number explains whatever was seen."""
 
     inputs: Callable[[], dict[str, Any]]
     tolerance: float = 1e-4
     if_it_raises: str = ""
+    edge: bool = False
 
     @classmethod
     def each_of(
@@ -102,12 +105,21 @@ Observe = Callable[[Answer, dict[str, Any]], Observation]
 Outcome = Observation | Failure
 
 
-def returned(name: str, *, wanted: str) -> Observe:
-    """What there is to see when an answer only returns a tensor: its values, under this name."""
+def returned(
+    name: str, *, wanted: str, without: Iterable[str] = (), remark: str = "", sums: bool = False
+) -> Observe:
+    """What there is to see when an answer only returns a tensor: its values, under this name.
+
+    `remark` for one that calls a torch function among `without`; `sums` of rows should be 1.
+    """
 
     def observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
-        result = to_tensor(call(answer, inputs), wanted=wanted)
-        return Observation(values={name: result.detach()})
+        used: set[str] = set()
+        result = to_tensor(call(answer, inputs, used), wanted=wanted).detach()
+        said = remark if used.intersection(without) else ""
+        rows = result.sum(dim=-1) if sums and result.ndim else torch.ones(1)
+        off = {"sums": not bool(((rows - 1).abs() < 1e-3).all())} if sums else {}
+        return Observation({name: result}, off, remark=said)
 
     return observe
 
@@ -128,13 +140,23 @@ class Exercise:
     reference: Answer | None = None  # in place of what `made_of()` makes
     symptoms: Mapping[str, str] = field(default_factory=dict)
     tips: Mapping[str, str] = field(default_factory=dict)  # below the numbers, by name of value
+    # What it says of an unknown mistake if the answer is right for these values of arguments.
+    parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     extreme: Case | None = None  # inputs on which a careless formula gives no finite number
     extreme_remark: str = ""
 
     def __post_init__(self) -> None:
         self.__doc__ = self.task
         self.right = self.reference or self.made_of()
-        self.known = Mistake.each_of(self.mistakes)
+        order = list(self.cases[0].inputs())
+        exchanged = {
+            f"`{order[one]}` and `{order[other]}` are exchanged: you do with each what belongs to "
+            f"the other. The arguments come in the order ({', '.join(order)}).": dict(
+                depth=1, exchanged=(one, other)
+            )
+            for one, other in exchangeable(self.cases[0].inputs())
+        }
+        self.known = Mistake.each_of({**self.mistakes, **exchanged})
         # What groups of mistakes do in the cases so far: an answer that none explains meets
         # hundreds of them, and learners try several answers.
         self._made: dict[tuple[int, ...], tuple[Answer, list[Outcome]]] = {}
@@ -164,18 +186,16 @@ class Exercise:
 
     def _judge(self, answer: Answer) -> Verdict:
         expected = [self.observe(self.right, case.inputs()) for case in self.cases]
-        seen: list[Outcome] = []
+        observed: list[Observation] = []
         for case in self.cases:
             try:
-                seen.append(self.observe(answer, case.inputs()))
+                observed.append(self.observe(answer, case.inputs()))
             except (Unfinished, Misuse):
                 raise
             except (Exception, SystemExit) as error:
-                return self._explain_failure(error, [*seen, Failure.of(error)])
-        observed = [o for o in seen if isinstance(o, Observation)]
-        triples = list(zip(observed, expected, self.cases, strict=True))
-        if not all(_same_values(o, e, case.tolerance) for o, e, case in triples):
-            return self._explain_values(observed, expected)
+                return self._explain_failure(answer, error, observed, expected)
+        if self._differ(observed, expected):
+            return self._explain_values(answer, observed, expected)
         if symptoms := self._symptoms(observed, expected):
             return Verdict("wrong", _listed(symptoms))
         remarks = [o.remark for o in observed if o.remark][:1] + self._overflow(answer)
@@ -183,60 +203,160 @@ class Exercise:
             "right", "\n".join([self.praise, *(f"One step further: {r}" for r in remarks)])
         )
 
-    def _explain_failure(self, error: BaseException, seen: list[Outcome]) -> Verdict:
-        diagnosis = self.cases[len(seen) - 1].if_it_raises
-        if not diagnosis and (found := self._recognise(seen)):
-            diagnosis = _listed(_sentences(found[0]))
-        message = explain(error)
+    def _explain_failure(
+        self,
+        answer: Answer,
+        error: BaseException,
+        before: list[Observation],
+        expected: list[Observation],
+    ) -> Verdict:
+        message, diagnosis = explain(error), self.cases[len(before)].if_it_raises
+        if found := self._recognise([*before, Failure.of(error)]):
+            diagnosis = _listed(found[0])
+        elif not diagnosis and self._differ(before, expected):
+            return self._explain_values(answer, before, expected)
         return Verdict("wrong", f"{diagnosis}\n{message}" if diagnosis else message)
 
-    def _explain_values(self, observed: list[Observation], expected: list[Observation]) -> Verdict:
-        found = self._recognise(list(observed))
-        if found:
-            group, same = found
-            return Verdict("wrong", _listed([*_sentences(group), *self._symptoms(observed, same)]))
-        symptoms = self._symptoms(observed, expected)
-        lines = [_listed(symptoms)] if symptoms else []
-        numbers = self._numbers(observed, expected, explained=bool(symptoms))
-        return Verdict("wrong", "\n".join([*lines, numbers]))
+    def _differ(self, observed: list[Observation], expected: list[Observation]) -> bool:
+        triples = zip(observed, expected, self.cases, strict=False)
+        return not all(_same_values(o, e, case.tolerance) for o, e, case in triples)
+
+    def _explain_values(
+        self, answer: Answer, observed: list[Observation], expected: list[Observation]
+    ) -> Verdict:
+        number, name = self._first_wrong(observed, expected)
+        if found := self._recognise(observed, name):
+            sentences, same = found
+            symptoms = self._symptoms(observed, same) if same else []
+            return Verdict("wrong", _listed([*sentences, *symptoms]))
+        known = self._symptoms(observed, expected)
+        if not known:
+            scaled = factor(self._pairs(observed, expected, name))
+            known = [scaled] if scaled else self._narrowed(answer)
+        numbers = self._numbers(
+            self.cases[number], observed[number], expected[number], name, explained=bool(known)
+        )
+        return Verdict("wrong", "\n".join([*([_listed(known)] if known else []), numbers]))
 
     def _recognise(
-        self, seen: list[Outcome]
-    ) -> tuple[tuple[Mistake, ...], list[Observation]] | None:
+        self, seen: Sequence[Outcome], name: str = ""
+    ) -> tuple[list[str], list[Observation]] | None:
         """The fewest mistakes that together do what was seen in every case, and their doing.
 
-        An exception hides what comes after it, so for that single mistakes are enough.
+        An exception hides what comes after it, so for that single mistakes are enough. Single
+        mistakes that do the same are told together. `name` is that of the first wrong value.
         """
-        most = 1 if isinstance(seen[-1], Failure) else 4
-        for group, changes in self.groups(most):
-            key = tuple(map(id, group))
-            if key not in self._made:
-                self._made[key] = self.made_of(**changes), []
-            variant, known = self._made[key]
-            same: list[Observation] = []
-            for number, (outcome, case) in enumerate(zip(seen, self.cases, strict=False)):
-                if number == len(known):
-                    known.append(self._attempt(variant, case))
-                made = known[number]
-                if not _alike(outcome, made, case.tolerance * SLACK):
-                    break
-                if isinstance(made, Observation):
-                    same.append(made)
-            else:
-                return group, same
+        for size, related in SEARCH[: None if name else 1]:
+            found: dict[str, list[Outcome]] = {}
+            for group, changes in self.groups(size):
+                made = (self._outcome(group, changes, number) for number in range(len(seen)))
+                known, more = [], ""
+                for outcome, other, case in zip(seen, made, self.cases, strict=False):
+                    if not (related or _alike(outcome, other, case)):
+                        break
+                    known.append(other)
+                else:
+                    if related and not (more := relation(name, self._pairs(seen, known, name))):
+                        continue
+                    if more:  # what it does to the effects is not known
+                        return [*_sentences(group), more], []
+                    if size != 1:
+                        return _sentences(group), [o for o in known if isinstance(o, Observation)]
+                    found.setdefault(group[0].sentence, known)
+            for known in found.values():
+                sentence = next(iter(found)) if len(found) == 1 else _either(found)
+                return [sentence], [o for o in known if isinstance(o, Observation)]
         return None
 
-    def groups(self, most: int = 4) -> Iterator[tuple[tuple[Mistake, ...], dict[str, Any]]]:
-        """Single mistakes, then pairs, threes and fours of those with the depth for it."""
-        for size in range(1, most + 1):
-            for group in combinations([m for m in self.known if m.depth >= size], size):
-                changes = {key: value for m in group for key, value in m.changes.items()}
-                if len(changes) == sum(len(m.changes) for m in group):
-                    yield group, changes
+    def _pairs(self, seen: Sequence[Outcome], made: Sequence[Outcome], name: str) -> list[Pair]:
+        """The values of this name, and what was made in their place; none if that fails."""
+        both = [
+            (one.values, other.values, case)
+            for one, other, case in zip(seen, made, self.cases, strict=False)
+            if isinstance(one, Observation) and isinstance(other, Observation)
+        ]
+        return [
+            Pair(one[name], other[name], case.tolerance * SLACK, case.inputs())
+            for one, other, case in both
+            if len(both) == len(seen) and name in one and name in other
+        ]
 
-    def _attempt(self, variant: Answer, case: Case) -> Outcome:
+    def _first_wrong(
+        self, observed: Sequence[Observation], expected: Sequence[Observation]
+    ) -> tuple[int, str]:
+        """The first value that is not right, and the first (smallest) case in which it is not."""
+        return next(
+            (number, name)
+            for name in dict.fromkeys(name for e in expected for name in e.values)
+            for number, (case, o, e) in enumerate(zip(self.cases, observed, expected, strict=False))
+            if name in o.values
+            if not close(o.values[name], e.values[name], case.tolerance)
+        )
+
+    def groups(self, size: int) -> Iterator[tuple[tuple[Mistake, ...], dict[str, Any]]]:
+        """Groups of so many mistakes with the depth for it."""
+        for group in combinations([m for m in self.known if m.depth >= size], size):
+            changes = {key: value for m in group for key, value in m.changes.items()}
+            if len(changes) == sum(len(m.changes) for m in group):
+                yield group, changes
+
+    def _outcome(self, group: tuple[Mistake, ...], changes: Changes, number: int) -> Outcome:
+        """What these mistakes do in the case of this number."""
+        key = tuple(map(id, group))
+        if key not in self._made:
+            self._made[key] = self.variant(**changes), []
+        variant, known = self._made[key]
+        while len(known) <= number:
+            known.append(self._attempt(variant, self.cases[len(known)].inputs()))
+        return known[number]
+
+    def variant(self, exchanged: tuple[int, int] | None = None, **changes: Any) -> Answer:
+        made = self.made_of(**changes)
+        if exchanged is None:
+            return made
+        one, other = exchanged
+
+        def variant(*given: Any) -> Any:
+            places = {one: given[other], other: given[one]}
+            return made(*(places.get(place, value) for place, value in enumerate(given)))
+
+        return variant
+
+    def _narrowed(self, answer: Answer) -> list[str]:
+        """An argument without effect, or else a part of the answer that is right."""
+        exact = Case(dict, 1e-9)
+
+        def moves(of: Answer, case: Case, name: str) -> bool:
+            inputs = case.inputs()
+            given = inputs, {**case.inputs(), name: another(inputs[name])}
+            one, two = (self._attempt(of, each) for each in given)
+            finite = isinstance(one, Observation) and _finite(one)
+            return not finite or not _alike(one, two, exact)
+
+        def right(values: Mapping[str, Any], case: Case) -> bool:
+            want, got = (
+                self._attempt(a, {**case.inputs(), **values}) for a in (self.right, answer)
+            )
+            return isinstance(want, Observation) and _alike(got, want, case)
+
+        names = [k for k, v in self.cases[0].inputs().items() if another(v) is not None]
+        felt = {name: [c for c in self.cases if moves(self.right, c, name)] for name in names}
+        idle = [
+            f"`{name}`"
+            for name, cases in felt.items()
+            if cases and not any(moves(answer, case, name) for case in cases)
+        ]
+        if idle:
+            return [
+                f"Your result does not change with {' or '.join(idle)}: what your function gets is "
+                "not used, or a fixed value stands in its place, or it cancels out."
+            ]
+        parts = self.parts.items()
+        return [text for text, v in parts if all(right(v, c) for c in self.cases)][:1]
+
+    def _attempt(self, variant: Answer, inputs: dict[str, Any]) -> Outcome:
         try:
-            return self.observe(variant, case.inputs())
+            return self.observe(variant, inputs)
         except Exception as error:
             return Failure.of(error)
 
@@ -252,50 +372,29 @@ class Exercise:
     def _overflow(self, answer: Answer) -> list[str]:
         if self.extreme is None:
             return []
-        outcome = self._attempt(answer, self.extreme)
-        fine = isinstance(outcome, Observation) and all(
-            bool(value.isfinite().all()) for value in outcome.values.values()
-        )
+        outcome = self._attempt(answer, self.extreme.inputs())
+        fine = isinstance(outcome, Observation) and _finite(outcome)
         return [] if fine else [self.extreme_remark]
 
     def _numbers(
-        self, observed: list[Observation], expected: list[Observation], *, explained: bool
+        self, case: Case, seen: Observation, right: Observation, name: str, *, explained: bool
     ) -> str:
-        """Inputs, expected and got values of the first (smallest) case that differs.
-
-        A value is shown only when those before it are right in all cases. `explained` says that a
-        sentence on the cause stands above.
-        """
-        case, seen, right, name = next(
-            (case, o, e, name)
-            for name in expected[0].values
-            for case, o, e in zip(self.cases, observed, expected, strict=True)
-            if name in o.values and not close(o.values[name], e.values[name], case.tolerance)
-        )
+        """Inputs, expected and got values; `explained`: a sentence on the cause stands above."""
         got, wanted = seen.values[name], right.values[name]
         if got.shape != wanted.shape:
             shape = f"have the shape {list(wanted.shape)}" if wanted.ndim else "be one number"
-            return f"The {name} should {shape}; yours has the shape {list(got.shape)}."
-        shown = [(key, text) for key, value in case.inputs().items() if (text := _short(value))]
+            more = "" if wanted.ndim else f" Average over the batch, or return the {name} itself."
+            return f"The {name} should {shape}; yours has the shape {list(got.shape)}.{more}"
+        shown = [(key, text) for key, value in case.inputs().items() if (text := short(value))]
         lines = [
             "For" if explained else f"{UNKNOWN} For",
             *(f"  {key} = {text}" for key, text in shown),
             f"the {name} should be",
-            f"  {_short(wanted)}",
+            f"  {short(wanted)}",
             f"and yours is{seen.detail}",
-            f"  {_short(got)}",
+            f"  {short(got)}",
         ]
-        return "\n".join([*lines, self.tips[name]] if name in self.tips else lines)
-
-
-def close(got: Tensor, expected: Tensor, tolerance: float) -> bool:
-    """Whether two tensors agree, relative to the largest finite expected value; NaN equals NaN."""
-    if got.shape != expected.shape:
-        return False
-    got, expected = got.detach().to(torch.float64), expected.detach().to(torch.float64)
-    finite = expected[expected.isfinite()].abs()
-    scale = float(finite.max()) if finite.numel() else 0.0
-    return torch.allclose(got, expected, rtol=0.0, atol=tolerance * scale + FLOOR, equal_nan=True)
+        return "\n".join(lines if explained or name not in self.tips else [*lines, self.tips[name]])
 
 
 def _same_values(seen: Observation, other: Observation, tolerance: float) -> bool:
@@ -306,14 +405,26 @@ def _same_values(seen: Observation, other: Observation, tolerance: float) -> boo
     )
 
 
-def _alike(seen: Outcome, made: Outcome, tolerance: float) -> bool:
+def _finite(made: Observation) -> bool:
+    return all(bool(value.isfinite().all()) for value in made.values.values())
+
+
+def _alike(seen: Outcome, made: Outcome, case: Case) -> bool:
     if isinstance(seen, Failure) or isinstance(made, Failure):
         return seen == made
-    return seen.clues == made.clues and _same_values(seen, made, tolerance)
+    if case.edge and not _finite(made):
+        return True
+    return seen.clues == made.clues and _same_values(seen, made, case.tolerance * SLACK)
 
 
 def _sentences(group: tuple[Mistake, ...]) -> list[str]:
     return list(dict.fromkeys(m.sentence for m in group))
+
+
+def _either(sentences: Iterable[str]) -> str:
+    return "\n".join(
+        ["Either of these explains what your function does:", *map("– {}".format, sentences)]
+    )
 
 
 def _listed(sentences: list[str]) -> str:
@@ -321,20 +432,3 @@ def _listed(sentences: list[str]) -> str:
         return sentences[0]
     numbered = (f"{number}. {text}" for number, text in enumerate(sentences, start=1))
     return "\n".join([f"{len(sentences)} things to repair:", *numbered])
-
-
-def _short(value: Any) -> str:
-    """Numbers, lists and small tensors in a line; nothing for a network or an optimiser."""
-    if isinstance(value, list | np.ndarray):
-        value = torch.as_tensor(value)
-    if isinstance(value, Tensor):
-        if value.numel() > 24:
-            return f"{_rounded(value.flatten()[:8].tolist())[:-1]}, …]"
-        return _rounded(value.tolist())
-    return f"{value:.6g}" if isinstance(value, int | float) else ""
-
-
-def _rounded(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(_rounded(v) for v in value)}]"
-    return f"{value:.5g}"

@@ -61,11 +61,12 @@ MISTAKES: Mistakes = {
     "would lie above start. Use `factor**epoch`.": dict(step=lambda epoch: epoch - 1),
     "Your exponent starts at 1: epochs 0 and 1 are the same. Epochs count from 0 here, and each of "
     "them decays.": dict(step=lambda epoch: max(epoch - 1, 0)),
-    "`epoch` is not used: T is start in every epoch. Multiply by `factor**epoch`.": dict(
-        step=lambda epoch: 0
-    ),
-    "T decays once and then stays. Each epoch multiplies by the "
-    "factor again: `factor**epoch`.": dict(step=lambda epoch: 1),
+    "T is start in every epoch: `epoch` is not used, or `max` compares start, which is always the "
+    "larger. Compare `start * factor**epoch` with the floor.": dict(step=lambda epoch: 0),
+    "T decays once and then stays. Each epoch multiplies by the factor again: `factor**epoch`.": [
+        dict(step=lambda epoch: 1),
+        dict(step=lambda epoch: min(epoch, 1)),
+    ],
     "`min` takes the smaller of the two, so T begins at the floor and falls below it. A floor is a "
     "lower bound: `max`.": dict(depth=3, bound=min),
     "The floor is missing: T falls towards 0. Take the larger of the decayed T and the floor at "
@@ -91,6 +92,10 @@ MISTAKES: Mistakes = {
     "again: `factor**epoch`.": dict(curve=lambda e, start, floor, factor: start - (1 - factor) * e),
     "This is linear: T loses `factor` in each epoch. Exponential decay multiplies again and again: "
     "`factor**epoch`.": dict(curve=lambda e, start, floor, factor: start - factor * e),
+    "This is linear, with `factor` as the share of start that is lost in each epoch. It is the "
+    "share that stays: `factor**epoch`.": dict(
+        curve=lambda e, start, floor, factor: start * (1 - factor * e)
+    ),
     "You multiply by 1 - factor. The factor is what stays: with 0.95, T loses 5 % "
     "in each epoch.": dict(curve=lambda e, start, floor, factor: start * (1 - factor) ** e),
     "You divide by the factor, so T grows. Multiply by `factor**epoch`.": dict(
@@ -111,15 +116,6 @@ MISTAKES: Mistakes = {
     "`start` is missing. T is `start * factor**epoch`, as long as that is above the floor.": dict(
         curve=lambda e, start, floor, factor: factor**e
     ),
-    **{
-        f"Your factor is always {fixed}. Use the argument `factor`.": dict(
-            curve=lambda e, start, floor, factor, fixed=fixed: start * fixed**e
-        )
-        for fixed in (0.95, 0.9, 0.5)
-    },
-    "Your floor is always 1. Use the argument `floor`.": dict(bound=lambda T, floor: max(T, 1.0)),
-    "You round T to a whole number. T is any number above 0.": dict(after=round),
-    "You cut T down to a whole number. T is any number above 0.": dict(after=math.floor),
 }
 
 exponential_decay = Exercise(
@@ -130,6 +126,7 @@ exponential_decay = Exercise(
         _inputs,
         (8.0, 1.5, 0.5, 0, 1, 3, 10),
         (5.0, 1.0, 0.95, 0, 1, 2, 3, 10, 31, 32, 40),
+        (9.0, 0.2, 0.3, 0, 1, 2, 3, 5),
         (4, 0.5, 0.8, 0, 1, 5, 9, 10, 200),
     ),
     mistakes=MISTAKES,

@@ -5,6 +5,7 @@ share is (mean of distilled − mean of alone) / (teacher − mean of alone).
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import itemgetter
 from statistics import fmean, median
 from typing import Any
@@ -21,23 +22,22 @@ def made_of(
     of_distilled: Summary = fmean,
     share: Callable[[Any, Any, Any], Any] = lambda t, a, d: (d - a) / (t - a),
     each_seed: bool = False,
-    sign: float = 1.0,
-    unit: float = 1.0,
-    cut: Callable[[float], float] = lambda x: x,
 ) -> Answer:
     def gap_closed(teacher: float, alone: Sequence[float], distilled: Sequence[float]) -> float:
         if each_seed:
             pairs = zip(alone, distilled, strict=True)
-            value = fmean(share(teacher, a, d) for a, d in pairs)
-        else:
-            value = share(teacher, of_alone(alone), of_distilled(distilled))
-        return cut(sign * unit * value)
+            return fmean(share(teacher, a, d) for a, d in pairs)
+        return float(share(teacher, of_alone(alone), of_distilled(distilled)))
 
     return gap_closed
 
 
 def _both(summary: Summary, **changes: Any) -> dict[str, Any]:
     return {"of_alone": summary, "of_distilled": summary, **changes}
+
+
+def _over(count: int, accuracies: Sequence[float]) -> float:
+    return sum(accuracies) / count
 
 
 def _method_mean(accuracies: Any) -> Any:
@@ -57,9 +57,6 @@ def _accuracies(
 
 
 MISTAKES: Mistakes = {
-    "The sign is turned round. A distilled student that is better than the one alone closes a "
-    "positive share: `distilled - alone` over `teacher - alone`.": dict(depth=3, sign=-1.0),
-    "This is a share in percent. Leave out the factor 100.": dict(depth=3, unit=100.0),
     "This is what the student gains; the share is that gain divided by the gap, "
     "`teacher - alone`.": dict(share=lambda t, a, d: d - a),
     "You divide by the teacher's accuracy. The whole that is shared is the gap between teacher and "
@@ -75,6 +72,9 @@ MISTAKES: Mistakes = {
     ),
     "This is the distance to the teacher that is left, in accuracy. Ask how much of `teacher - "
     "alone` the student has gained.": dict(share=lambda t, a, d: t - d),
+    "This is the gap itself. Divide what the student gains by it.": dict(
+        share=lambda t, a, d: t - a
+    ),
     "The fraction is upside down: the gain, `distilled - alone`, belongs above the gap.": dict(
         share=lambda t, a, d: (t - a) / (d - a)
     ),
@@ -106,22 +106,16 @@ MISTAKES: Mistakes = {
         for name, place in (("first", 0), ("last", -1))
     },
     "You take medians. The exercise asks for the mean over the seeds.": _both(median),
+    "You divide the sums by n - 1, or by a fixed number of seeds. Divide each by its own n.": [
+        _both(lambda x: sum(x) / (len(x) - 1)),
+        *(_both(partial(_over, n)) for n in (2, 3, 4, 5, 10)),
+    ],
     "You add up the accuracies without dividing by the number of seeds.": _both(sum),
-    "You keep the share between 0 and 1. It is negative where distillation hurts and above 1 where "
-    "the student passes its teacher: do "
-    "not hide either.": dict(cut=lambda x: min(max(x, 0.0), 1.0)),
-    "You cut the share off at 0, which hides that distillation can hurt.": dict(
-        cut=lambda x: max(x, 0.0)
-    ),
-    "You cut the share off at 1, but a student can pass its teacher.": dict(
-        cut=lambda x: min(x, 1.0)
-    ),
-    "You take the absolute value, which hides that distillation can hurt.": dict(cut=abs),
     "A list has no method `mean`. Use `np.mean(alone)`, or `sum(alone) / len(alone)`.": _both(
         _method_mean
     ),
     "Lists cannot be subtracted. Average each list first, then subtract the means.": [
-        _both(list, share=share)
+        _both(list, share=share, depth=1)
         for share in (lambda t, a, d: d - a, lambda t, a, d: t - a, lambda t, a, d: t - d)
     ],
 }

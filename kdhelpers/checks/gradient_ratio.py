@@ -15,22 +15,50 @@ from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returne
 from kdhelpers.checks.running import Answer
 
 
+def _divided(s: Tensor, t: Tensor, T: float) -> tuple[Tensor, Tensor]:
+    return s / T, t / T
+
+
 def made_of(
     *,
     factor: Callable[[float], float] = lambda T: T,
     sign: float = 1.0,
     count: Callable[[Tensor], int] = len,
-    soften: Callable[[Tensor, float], Tensor] = lambda z, T: z / T,
+    soften: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]] = _divided,
+    difference: Callable[[Tensor, Tensor], Tensor] = torch.sub,  # of q and p
     dim: int = 1,
+    whole: Answer | None = None,  # in place of everything
 ) -> Answer:
     """T (q - p) / B; as in the lesson, q is the student's softmax at T and p the teacher's."""
 
-    def gradient(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-        q = F.softmax(soften(student_logits, temperature), dim=dim)
-        p = F.softmax(soften(teacher_logits, temperature), dim=dim)
-        return sign * factor(temperature) * (q - p) / count(q)
+    def gradient(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Any:
+        if whole is not None:
+            return whole(student_logits, teacher_logits, temperature)
+        softened = soften(student_logits, teacher_logits, temperature)
+        q, p = (F.softmax(each, dim=dim) for each in softened)
+        return sign * factor(temperature) * difference(q, p) / count(q)
 
     return gradient
+
+
+def _reverse(q: Tensor, p: Tensor) -> Tensor:
+    log = (q / p).log()
+    return q * (log - (q * log).sum(1, keepdim=True))
+
+
+def _limits() -> list[dict[str, Answer]]:
+    """(z - v) / (C · B), also without B, times powers of T, or less the mean of each row."""
+    return [
+        dict(
+            whole=lambda z, v, T, power=power, mean=mean, batch=batch: (
+                (z - v - mean * (z - v).mean(1, keepdim=True))
+                / z.shape[1] / len(z) ** batch * T**power
+            )
+        )
+        for power in (0, -1, -2, 1)
+        for mean in (0, 1)
+        for batch in (1, 0)
+    ]  # fmt: skip
 
 
 def _by_autograd(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
@@ -46,6 +74,14 @@ def _pair(seed: int, batch: int, classes: int, temperature: float) -> dict[str, 
         "temperature": temperature,
     }
 
+
+_FACTORS: tuple[Callable[[Tensor, float], float], ...] = (
+    lambda z, T: T / len(z),
+    lambda z, T: 1 / T,
+    lambda z, T: 1 / T / len(z),
+    lambda z, T: 1.0,
+    lambda z, T: 1 / len(z),
+)
 
 MISTAKES: Mistakes = {
     "This is the gradient of the KL divergence alone, T² times too small. The factor T² in front "
@@ -68,7 +104,51 @@ MISTAKES: Mistakes = {
         count=lambda p: p.shape[1]
     ),
     "Both softmaxes are taken at T = 1. Divide both logits by the temperature "
-    "before the softmax.": dict(soften=lambda z, temperature: z),
+    "before the softmax.": dict(soften=lambda s, t, T: (s, t)),
+    "The teacher's softmax is taken at T = 1. Divide its logits by the temperature, too.": dict(
+        soften=lambda s, t, T: (s / T, t)
+    ),
+    "The student's softmax is taken at T = 1. Divide its logits by the temperature, too.": dict(
+        soften=lambda s, t, T: (s, t / T)
+    ),
+    "The logits are multiplied by the temperature before the softmax. Divide them by it.": dict(
+        soften=lambda s, t, T: (s * T, t * T)
+    ),
+    "This is the limit for large T, (z - v) / (C · T) with its factors. It is no softmax, and for "
+    "a finite T only near: use T (q - p) / B.": _limits(),
+    "The logits are subtracted. Subtract their softmaxes at T: q - p.": [
+        dict(whole=lambda z, v, T, f=f: f(z, T) * (z - v)) for f in _FACTORS
+    ],
+    "Log-probabilities are subtracted. The gradient has the probabilities: q - p.": [
+        dict(difference=lambda q, p: q.log() - p.log()),
+        dict(difference=lambda q, p: q.log() - p),
+    ],
+    "These are the summands of the loss. Its gradient is asked for: q - p.": [
+        dict(difference=lambda q, p: p * (p / q).log(), factor=lambda T, power=power: T**power)
+        for power in (1, 2, 0)
+    ],
+    "This is the gradient for q, -p / q. The loss hangs on the logits through the softmax: its "
+    "chain rule turns it into q - p.": [
+        dict(difference=lambda q, p: -p / q, factor=lambda T, power=power: T**power)
+        for power in (1, 2, 0)
+    ],
+    "The softmax's own derivative, q (1 - q), is still on it. With the logarithm of the loss it "
+    "cancels: q - p stays.": dict(difference=lambda q, p: (q - p) * q * (1 - q)),
+    "This is the gradient of the divergence the other way round, KL(student ‖ teacher). That of "
+    "KL(teacher ‖ student) is simpler: q - p.": dict(difference=_reverse),
+    "This is the gradient of a squared difference, 2 (q - p). That of the KL divergence has no "
+    "2.": dict(difference=lambda q, p: 2 * (q - p)),
+    "The teacher's best class stands where its soft targets belong, as with hard labels. Use its "
+    "softmax at T.": [
+        dict(difference=lambda q, p: q - F.one_hot(p.argmax(1), p.shape[1]), **more)
+        for more in ({}, dict(factor=lambda T: 1.0, soften=lambda s, t, T: (s, t)))
+    ],
+    "You return the teacher's part or the student's alone. The gradient is their difference, "
+    "q - p.": [dict(difference=lambda q, p: q), dict(difference=lambda q, p: p)],
+    "You return the loss. Its gradient is asked for, with a number for each image and class.": [
+        dict(whole=lambda z, v, T, f=f: f(T) * losses.kd_loss(z, v, temperature=T))
+        for f in (lambda T: 1.0, lambda T: T**-2)
+    ],
     "The softmax runs over the images of the batch. It belongs over the classes: `dim=1`.": dict(
         dim=0
     ),
@@ -76,11 +156,23 @@ MISTAKES: Mistakes = {
 
 gradient_ratio = Exercise(
     task=__doc__,
-    observe=returned("gradient", wanted="the gradient, a tensor [B, C]"),
+    observe=returned(
+        "gradient",
+        wanted="the gradient, a tensor [B, C]",
+        without=("backward", "grad", "requires_grad_"),
+        remark=(
+            "this lets autograd work, and the exercise asks for the gradient by hand: T times the "
+            "difference of two softmaxes, over B."
+        ),
+    ),
     made_of=made_of,
     reference=_by_autograd,
     cases=Case.each_of(_pair, (80, 2, 3, 2.0), (82, 5, 4, 4.0), (84, 3, 10, 1.0), (86, 4, 4, 3.0)),
     mistakes=MISTAKES,
+    parts={
+        "Where the temperature is 1 your result is right, so look at where it enters: in both "
+        "softmaxes, and once in front.": {"temperature": 1.0},
+    },
     praise=(
         "T² from the loss and 1/T from the chain rule leave T (q - p) / B; as q - p itself "
         "shrinks like 1/T, the gradient keeps its size."

@@ -98,6 +98,10 @@ def _cosine_distance(s: Tensor, t: Tensor) -> Tensor:
     return 1 - F.cosine_similarity(s, t, dim=1)
 
 
+def _kl(s: Tensor, t: Tensor) -> Tensor:
+    return F.kl_div(F.log_softmax(s, dim=1), F.softmax(t, dim=1), reduction="none")
+
+
 _ACTIVATION = (
     "A hint is taken before the activation, where negative values still say something. Leave the "
     "ReLU out."
@@ -105,10 +109,13 @@ _ACTIVATION = (
 
 # What a training step can take over from a wrong loss, too.
 IN_A_STEP: Mistakes = {
-    "The regressor is on the teacher's side: it belongs on the student's, "
+    "The regressor gets the teacher's features. It belongs on the student's side alone, "
     "`regressor(student_features)`. A regressor that changes the teacher's features can turn them "
     "into 0, and then a student that puts out 0 has matched them "
-    "and learnt nothing.": dict(student_side=_as_it_is, teacher_side=_regressed),
+    "and learnt nothing.": [
+        dict(student_side=_as_it_is, teacher_side=_regressed),
+        dict(teacher_side=_regressed),
+    ],
     "The student's features are compared as they are, but they have other channels than the "
     "teacher's. Map them first: `regressor(student_features)`.": [
         dict(student_side=_as_it_is),
@@ -128,6 +135,15 @@ IN_A_STEP: Mistakes = {
     ),
     "You average the length of the difference over the batch. The hint is the mean of the squared "
     "differences, with no root.": dict(reduce=lambda e: e.flatten(1).sum(dim=1).sqrt().mean()),
+    "The differences are not squared, so those of opposite sign cancel. Square each of them: "
+    "`F.mse_loss`.": dict(error=lambda s, t: s - t),
+    "The features are added. Subtract them, and square the difference.": dict(
+        error=lambda s, t: (s + t).square()
+    ),
+    "This is a KL divergence, which is for probabilities. Features are compared by their MSE.": [
+        dict(error=_kl, reduce=reduce)
+        for reduce in (torch.mean, torch.sum, lambda e: e.sum() / len(e))
+    ],
     "You square the mean of the differences, in which those of opposite sign cancel. Square each "
     "difference first, then "
     "take the mean.": dict(error=lambda s, t: s - t, reduce=lambda e: e.mean().square()),
@@ -141,10 +157,6 @@ IN_A_STEP: Mistakes = {
         dict(error=_cosine_distance),
         dict(error=lambda s, t: _cosine_distance(s.flatten(1), t.flatten(1))),
     ],
-    "The loss is halved. The paper halves a sum of squares; here it is the plain mean.": dict(
-        after=lambda loss: loss / 2
-    ),
-    "You take the square root of the MSE. Leave it out.": dict(after=torch.sqrt),
     "You normalise the features before comparing them, so the hint says nothing on their size. "
     "Compare them as they are.": [
         dict(prepare=_on_both(lambda f: F.normalize(f, dim=1))),

@@ -27,6 +27,7 @@ from kdhelpers.checks.training_step import (
     LOSS_FIRST,
     MODE_AND_ORDER,
     ORDER,
+    STEPS,
     TEACHER_AVERAGES,
     TEACHER_GRADIENT,
     TEACHER_GRAPH,
@@ -34,7 +35,9 @@ from kdhelpers.checks.training_step import (
     Watch,
     act,
     inside_the_loss,
+    taught,
     watched,
+    with_gradients,
 )
 from kdhelpers.losses import features as feature_losses
 
@@ -82,7 +85,7 @@ def made_of(
 
 def _inputs(seed: int, student_channels: int, teacher_channels: int) -> dict[str, Any]:
     student = with_fixed_weights(halves(student_channels), seed).eval()
-    teacher = with_fixed_weights(halves(teacher_channels), seed + 10).train()
+    teacher = with_gradients(with_fixed_weights(halves(teacher_channels), seed + 10).train())
     regressor = with_fixed_weights(nn.Conv2d(student_channels, teacher_channels, 1), seed + 20)
     parameters = [*student.parameters(), *regressor.parameters()]
     sizes = [parameter.numel() for parameter in parameters]
@@ -108,11 +111,12 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     before = {module: _weights(module) for module in (teacher, student.upper, *trained)}
     learning = (student.lower.norm.bias, regressor.bias)
     above = (student.upper, teacher.upper)
-    with watched(learning, inputs["optimizer"], teacher.lower, above) as watch:
+    lower = student.lower
+    with watched(learning, inputs["optimizer"], teacher.lower, lower, above) as watch:
         result = call(answer, inputs)
     loss = to_loss(result, wanted="the loss, one number")
     same = {module: torch.equal(_weights(module), old) for module, old in before.items()}
-    taught = any(parameter.grad is not None for parameter in teacher.parameters())
+    gradients, moved = taught(teacher), not all(same[module] for module in trained)
     return Observation(
         values={
             "loss": loss.detach(),
@@ -122,16 +126,15 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
             "running mean of the teacher's batch norm": teacher.lower.norm.running_mean.clone(),
         },
         effects={
-            "teacher gradient": taught,
+            **watch.effects(moved),
+            **gradients,
+            "two passes": int(lower.norm.num_batches_tracked) > 1,
             "teacher weights": not same[teacher],
             "upper changed": not same[student.upper],
             "student frozen": not all(p.requires_grad for p in student.parameters()),
-            "other optimiser": not all(same[m] for m in trained) and "step" not in watch.events,
         },
         clues=tuple(watch.events),
-        remark=_remark(
-            watch, taught, int(student.lower.norm.num_batches_tracked), loss.requires_grad
-        ),
+        remark=_remark(watch, any(gradients.values()), loss.requires_grad),
     )
 
 
@@ -139,23 +142,17 @@ _UPPER_REMARK = (
     "a network runs to its end, although the hint needs nothing above the guided layer. With "
     "`student.lower(images)` and `teacher.lower(images)` the step takes less time."
 )
-_PASSES_REMARK = (
-    "`student.lower` runs over the batch more than once in train mode, which takes time, and its "
-    "batch norm counts each pass. Keep the features of the first one."
-)
 _LOSS_REMARK = (
     "the loss that you return still hangs on its graph. Return `loss.item()` or `loss.detach()`, "
     "and a list of many losses keeps nothing else in memory."
 )
 
 
-def _remark(watch: Watch, taught: bool, passes: int, graph: bool) -> str:
-    if any(watch.teacher_graph) and not taught:
+def _remark(watch: Watch, learning: bool, graph: bool) -> str:
+    if any(watch.teacher_graph) and not learning:
         return TEACHER_GRAPH
     if watch.passes_above:
         return _UPPER_REMARK
-    if passes > 1:
-        return _PASSES_REMARK
     return _LOSS_REMARK if graph else ""
 
 
@@ -215,7 +212,12 @@ hint_step = Exercise(
         "the teacher only answers, `student.lower` and the regressor take one step towards its "
         "features, and `student.upper` waits for stage 2."
     ),
-    symptoms={
+    symptoms=STEPS
+    | {
+        "two passes": (
+            "`student.lower` runs over the batch more than once in train mode, and its batch norm "
+            "moves its running averages at each pass. Keep the features of one pass."
+        ),
         "teacher gradient": TEACHER_GRADIENT,
         "teacher weights": (
             "The teacher's weights changed. Only the student's parameters and the regressor's "
@@ -228,10 +230,6 @@ hint_step = Exercise(
         "student frozen": (
             "A part of the student no longer takes gradients after your step, and stage 2 trains "
             "all of it. The hint's gradient never reaches `student.upper`: nothing needs freezing."
-        ),
-        "other optimiser": (
-            "The weights move, but not by the optimiser that your function gets. It holds their "
-            "state from step to step: use it instead of a new one."
         ),
     },
     tips={

@@ -52,10 +52,11 @@ def _over_batches(size: int, statistic: Callable[..., Tensor], x: Tensor) -> Ten
     return torch.stack([statistic(part, dim=CHANNELS) for part in x.split(size)]).mean(dim=0)
 
 
-def _squares_in_uint8(x: Tensor) -> Tensor:
+def _squares_in_uint8(least: float, x: Tensor) -> Tensor:
     """The square of 200 is 64 in uint8: it is kept modulo 256."""
     whole = (255 * x).round().to(torch.uint8)
-    return ((whole * whole).float().mean(CHANNELS) / 255**2 - x.mean(CHANNELS) ** 2).sqrt()
+    difference = (whole * whole).float().mean(CHANNELS) / 255**2 - x.mean(CHANNELS) ** 2
+    return difference.clamp(min=least).sqrt()
 
 
 def _mixed_channels(images: Tensor) -> Tensor:
@@ -89,7 +90,9 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     return Observation(values={"mean": _vector(mean, "mean"), "std": _vector(std, "std")})
 
 
-def _images(seed: int, count: int, channels: int, height: int, width: int) -> dict[str, Any]:
+def _images(
+    seed: int, count: int, channels: int, height: int, width: int, brightest: int = 255
+) -> dict[str, Any]:
     """Images that grow brighter from the first to the last, as in a folder sorted by class.
 
     Every other one is darker than its neighbours, so that even a small batch differs within.
@@ -101,7 +104,7 @@ def _images(seed: int, count: int, channels: int, height: int, width: int) -> di
     contrast = torch.linspace(26, 14, channels, dtype=torch.float32)[:, None, None]
     shade = torch.linspace(-20, 20, width, dtype=torch.float32)
     noise = contrast * numbers(seed, count, channels, height, width)
-    images = (tint + brightness + shade + noise).round().clamp(0, 255)
+    images = (tint + brightness + shade + noise).round().clamp(0, brightest)
     return {"images": images.to(torch.uint8)}
 
 
@@ -127,20 +130,9 @@ MISTAKES: Mistakes = {
     "before both.": dict(of_std=lambda std: 255 * std),
     "The standard deviation is divided by 255². It scales as the pixels do: divide "
     "by 255 once.": dict(of_std=lambda std: std / 255),
-    "This is the variance. The standard deviation is its square root.": dict(
-        of_std=lambda std: std**2
-    ),
-    "This is the root of the standard deviation. Leave out the last `sqrt`.": dict(
-        of_std=lambda std: std**0.5
-    ),
     "The two results are swapped: first the mean, then the standard deviation.": dict(
         form=lambda mean, std: (std, mean)
     ),
-    "The values are right, but the shape should be [C]. Leave out `keepdim=True`, or flatten the "
-    "results.": [
-        dict(form=lambda *two: tuple(each.reshape(1, -1, 1, 1) for each in two)),
-        dict(form=lambda *two: tuple(each.reshape(-1, 1, 1) for each in two)),
-    ],
     "You take all channels together. Red, green and blue have their own mean and standard "
     "deviation: leave dimension 1 alone, `dim=(0, 2, 3)`.": dict(depth=3, **_along()),
     "You average over the images only, which gives a value for each pixel position. Average over "
@@ -165,14 +157,25 @@ MISTAKES: Mistakes = {
         for size in BATCH_SIZES
         for mean in ({}, {"mean": partial(_over_batches, size, torch.mean)})
     ],
-    "You use the first image only. Take all of them: `dim=(0, 2, 3)`.": dict(
-        pixels=lambda images: images[:1].float() / 255
-    ),
+    "You use the first images only. Take all of them: `dim=(0, 2, 3)`.": [
+        dict(pixels=lambda images, count=count: images[:count].float() / 255)
+        for count in (1, *BATCH_SIZES)
+    ],
+    "You scale by the brightest pixel that is there. 255 is the largest possible one: divide by it "
+    "for all images.": dict(pixels=lambda images: images.float() / images.max()),
+    "Your pixels go from -1 to 1. The exercise scales them to 0..1.": [
+        dict(pixels=lambda images: images.float() / 127.5 - 1),
+        dict(pixels=lambda images: images.float() / 255 - 0.5),
+    ],
+    "Your standard deviation lacks the square of the mean: it is the root of Σ x² / n alone, and "
+    "mean² has to be taken off first.": dict(std=lambda x: x.square().mean(CHANNELS).sqrt()),
     "`reshape(C, -1)` does not sort by channel: the images come first in memory, so each row mixes "
     "all channels. Use `dim=(0, 2, 3)`, or `transpose(0, "
     "1)` before it.": dict(pixels=_mixed_channels),
     "Your squares overflow: in uint8, 200 times 200 is 64, as only 256 values exist. Convert the "
-    "images before squaring: `images.float() / 255`.": dict(std=_squares_in_uint8),
+    "images before squaring: `images.float() / 255`.": [
+        dict(std=partial(_squares_in_uint8, least)) for least in (0.0, -9.0)
+    ],
     "torch averages no whole numbers. `images / 255` turns the pixels into floating point and "
     "scales them.": [
         dict(pixels=lambda images: images, mean=lambda x: x.mean(dim=CHANNELS)),
@@ -184,8 +187,17 @@ mean_std = Exercise(
     task=__doc__,
     observe=_observe,
     made_of=made_of,
-    cases=Case.each_of(
-        _images, (91, 150, 3, 8, 6), (92, 140, 1, 10, 10), (93, 160, 4, 5, 9), tolerance=1e-3
+    cases=(
+        Case(lambda: _images(91, 150, 3, 8, 6), 1e-3),
+        Case(
+            lambda: _images(92, 140, 1, 10, 10, brightest=200),
+            1e-3,
+            if_it_raises=(
+                "Your function runs with three channels and fails with one. Take their number from "
+                "the images, `images.shape[1]`, or give `dim=(0, 2, 3)` to `mean` and `std`."
+            ),
+        ),
+        Case(lambda: _images(93, 160, 4, 5, 9), 1e-3),
     ),
     mistakes=MISTAKES,
     praise=(

@@ -18,8 +18,8 @@ CHOICES = "abcdefg"
 # What to look at for a flaw that is missing; the letter is for the learner to find.
 HINTS = {
     "a": (
-        "There is another flaw. Read the numbers at the axis: how far apart are the two "
-        "really, and how far do they look?"
+        "There is another flaw. Look where the axis begins: how many times as long is one bar as "
+        "the other, and how many times as large is its accuracy?"
     ),
     "b": (
         "There is another flaw. Think of the same two runs with another seed: what in the figure "

@@ -4,7 +4,6 @@ NumPy arrays [n], one accuracy for each seed, in the same order; the bounds are 
 95 % Student t interval of the differences.
 """
 
-import operator
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -29,14 +28,16 @@ def made_of(
     divisor: Callable[[int], float] = lambda n: n**0.5,
     freedom: Callable[[Row, Row], float] = lambda b, t: len(b) - 1,
     quantile: Callable[[float], float] = lambda df: special.stdtrit(df, 0.975),
-    unit: float = 1.0,
     form: Callable[[float, float], tuple[float, ...]] = lambda m, r: (m, m - r, m + r),
+    whole: Callable[[Row], tuple[float, ...]] | None = None,  # of the differences, in place of all
 ) -> Answer:
     def interval(baseline: Row, treatment: Row) -> tuple[float, ...]:
         d = difference(baseline, treatment)
+        if whole is not None:
+            return whole(d)
         error = spread(baseline, treatment, d, ddof) / divisor(len(d))
         reach = quantile(freedom(baseline, treatment)) * error
-        return form(unit * centre(d), unit * reach)
+        return form(centre(d), reach)
 
     return interval
 
@@ -78,8 +79,6 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
 
 
 def _arrays(baseline: Row, treatment: Row) -> dict[str, Any]:
-    for array in (baseline, treatment):
-        array.setflags(write=False)
     return {"baseline": baseline, "treatment": treatment}
 
 
@@ -115,8 +114,14 @@ MISTAKES: Mistakes = {
     "You add up the margins of both rows. Take the differences of the pairs first: what a seed "
     "does to both "
     "runs cancels there.": dict(spread=lambda b, t, d, ddof: b.std(ddof=ddof) + t.std(ddof=ddof)),
-    "Your margin is the treatment's own. Take the standard deviation of the differences.": dict(
-        spread=lambda b, t, d, ddof: t.std(ddof=ddof)
+    "Your margin is that of one row, or the difference of both. Take the standard deviation of the "
+    "differences.": [
+        dict(spread=lambda b, t, d, ddof: t.std(ddof=ddof)),
+        dict(spread=lambda b, t, d, ddof: b.std(ddof=ddof)),
+        dict(spread=lambda b, t, d, ddof: t.std(ddof=ddof) - b.std(ddof=ddof)),
+    ],
+    "You take absolute differences, so a loss counts as a gain. Keep their signs.": dict(
+        difference=lambda b, t: abs(t - b)
     ),
     "You use the variance. The standard error comes from its square root, "
     "the standard deviation.": dict(spread=lambda b, t, d, ddof: d.var(ddof=ddof)),
@@ -131,7 +136,10 @@ MISTAKES: Mistakes = {
     "This is the mean plus and minus one standard error, which covers about 68 %. Multiply the "
     "error with the t quantile for 95 %.": dict(depth=3, quantile=lambda df: 1.0),
     "This is a 90 % interval: your quantile leaves out 5 % on each side. For 95 % leave out 2.5 % "
-    "on each, which is the quantile at 0.975.": dict(depth=3, quantile=partial(_t, 0.95)),
+    "on each, which is the quantile at 0.975.": [
+        dict(depth=3, quantile=partial(_t, 0.95)),
+        dict(quantile=lambda df: 1.645),
+    ],
     "This is a 97.5 % interval. `t.interval` wants the coverage, 0.95; the quantile at 0.975 "
     "belongs to `t.ppf`.": dict(quantile=partial(_t, 0.9875)),
     "This is a 99 % interval. For 95 % take the quantile at 0.975.": dict(
@@ -145,6 +153,28 @@ MISTAKES: Mistakes = {
     "You take n degrees of freedom. One is used up by the mean: n - 1.": dict(
         freedom=lambda b, t: len(b)
     ),
+    "You take n - 2 degrees of freedom. The mean uses up one: n - 1.": dict(
+        freedom=lambda b, t: len(b) - 2
+    ),
+    "The arguments of the quantile are swapped, which gives nan. It is "
+    "`special.stdtrit(n - 1, 0.975)` or `stats.t.ppf(0.975, n - 1)`.": dict(
+        quantile=lambda df: special.stdtrit(0.975, df)
+    ),
+    "You count the runs of both rows. There are n differences, and n - 1 degrees of freedom.": [
+        dict(freedom=lambda b, t: 2 * len(b) - 1, divisor=lambda n: (2 * n) ** 0.5),
+        dict(freedom=lambda b, t: 2 * len(b) - 1),
+        dict(divisor=lambda n: (2 * n) ** 0.5),
+    ],
+    "You sort both rows, which tears the pairs apart: the two runs of one seed belong together. "
+    "Leave the order as it is.": dict(difference=lambda b, t: np.sort(t) - np.sort(b)),
+    "These are percentiles or the ends of the differences, where single seeds lie. The interval is "
+    "for their mean: mean ± t · std / √n.": [
+        dict(whole=lambda d, low=low, high=high: (d.mean(), *np.percentile(d, (low, high))))
+        for low, high in ((2.5, 97.5), (5, 95), (0, 100), (25, 75))
+    ],
+    "The margin is halved or doubled. The bounds are the mean minus and plus the margin.": [
+        dict(form=lambda m, r, by=by: (m, m - by * r, m + by * r)) for by in (0.5, 2.0)
+    ],
     "You take 2n - 2 degrees of freedom, those of two unrelated rows. n differences have "
     "n - 1.": dict(freedom=lambda b, t: 2 * len(b) - 2),
     "Your standard deviation divides by n, as NumPy does by itself, and is too small for few "
@@ -156,7 +186,6 @@ MISTAKES: Mistakes = {
     ),
     "You divide by the root of n - 1. The n - 1 belongs inside the standard deviation; the error "
     "of the mean is std / √n.": dict(divisor=lambda n: (n - 1) ** 0.5),
-    "You return points of accuracy. Leave out the factor 100.": dict(unit=100.0),
     "This is the mean alone. Return the bounds of its interval as well: `return "
     "mean, low, high`.": dict(form=lambda m, r: (m,)),
     "You return the margin. The bounds are the mean minus and plus it: `return mean, mean - "
@@ -173,8 +202,6 @@ MISTAKES: Mistakes = {
     ],
     "The bounds are swapped: low comes before high. A quantile at 0.025 is negative; take the one "
     "at 0.975.": dict(form=lambda m, r: (m, m + r, m - r)),
-    "Your function changes its argument in place. Make a new array: `d = "
-    "treatment - baseline`.": dict(difference=lambda b, t: operator.isub(t, b)),
 }
 
 paired_interval = Exercise(

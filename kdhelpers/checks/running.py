@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -67,7 +68,8 @@ def call(answer: Answer, arguments: Mapping[str, Any], used: set[str] | None = N
     The names of the torch functions that it calls are added to `used`.
     """
     positional, keyword = _fit(answer, arguments)
-    before = {name: v.detach().clone() for name, v in arguments.items() if isinstance(v, Tensor)}
+    kinds = Tensor | np.ndarray | list
+    before = {name: _copied(v) for name, v in arguments.items() if isinstance(v, kinds)}
     try:
         with _Budget(set() if used is None else used):
             result = answer(*positional, **keyword)
@@ -78,12 +80,17 @@ def call(answer: Answer, arguments: Mapping[str, Any], used: set[str] | None = N
     if result is Ellipsis or (result is None and _does_nothing(answer)):
         raise Unfinished("write the body of your function.")
     for name, value in before.items():
-        if not torch.equal(value.nan_to_num(), arguments[name].detach().nan_to_num()):
+        if not np.array_equal(value, _copied(arguments[name]), equal_nan=True):
             raise Misuse(
                 f"Your function changes its argument `{name}`; the caller still needs the old "
-                f"values. Make a new tensor, e.g. `x = x / 2` instead of `x /= 2`."
+                "values. Make a new one, e.g. `x = x / 2` instead of `x /= 2`, or `sorted(x)` "
+                "instead of `x.sort()`."
             )
     return result
+
+
+def _copied(value: Any) -> NDArray[Any]:
+    return np.array(value.detach().numpy() if isinstance(value, Tensor) else value)
 
 
 def to_tensor(result: Any, *, wanted: str) -> Tensor:
@@ -172,6 +179,31 @@ _CAUSES = (
     (
         r"different signs",
         "the search interval does not contain the answer; its ends must lie on both sides of it.",
+    ),
+    (
+        r"math domain error|expected a positive input|division by zero",
+        "a logarithm of 0 or a division by 0. A probability of 0 contributes 0: leave it out.",
+    ),
+    (
+        r"return_types\.",
+        "`max(dim=…)` returns the values and their places. Take `.values` of it, or use `amax`.",
+    ),
+    (
+        r"takes [0-2] positional arguments? but 3 were given",
+        "if this is your hook, torch calls it as `hook(module, inputs, output)`.",
+    ),
+    (
+        r"can't be cast to the desired output type (Byte|Long)",
+        "an in-place operation on whole numbers, whose result is none. Write `x = x / 255` "
+        "instead of `x /= 255`.",
+    ),
+    (
+        r"'(builtin_function_or_method|method|function)' object has no attribute",
+        "the brackets behind a method are missing, as in `.detach()`.",
+    ),
+    (
+        r"BackwardHookFunction",
+        "a backward hook sees gradients. The layer's output comes by `register_forward_hook`.",
     ),
     (
         r"did not finish",

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from kdhelpers import losses
@@ -12,29 +11,24 @@ from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returne
 from kdhelpers.checks.running import Answer
 
 
+def _sum(powers: Tensor, dim: int) -> Tensor:
+    return powers.sum(dim, keepdim=True)
+
+
 def made_of(
     *,
     scale: Callable[[Tensor, float], Tensor] = lambda z, t: z / t,
-    normalise: Callable[..., Tensor] = F.softmax,
+    below: Callable[[Tensor, float], Tensor] | None = None,  # below the fraction line, if other
+    power: Callable[[Tensor], Tensor] = torch.exp,
+    total: Callable[[Tensor, int], Tensor] = _sum,
     dim: int = 1,
     afterwards: Callable[[Tensor, float], Tensor] = lambda p, t: p,
 ) -> Answer:
-    return lambda logits, temperature: afterwards(
-        normalise(scale(logits, temperature), dim=dim), temperature
-    )
+    def soft_targets(logits: Tensor, temperature: float) -> Tensor:
+        above, under = (f(logits, temperature) for f in (scale, below or scale))
+        return afterwards(power(above) / total(power(under), dim), temperature)
 
-
-def _over_everything(z: Tensor, dim: int) -> Tensor:
-    return F.softmax(z.flatten(), dim=0).reshape(z.shape)
-
-
-def _over_lost_dimension(z: Tensor, dim: int) -> Tensor:
-    """By a sum [B], which lines up with the classes instead of the rows."""
-    return z.exp() / z.exp().sum(dim)
-
-
-def _one_hot(z: Tensor, dim: int) -> Tensor:
-    return (z == z.amax(dim=dim, keepdim=True)).to(z.dtype)
+    return soft_targets
 
 
 def _logits(
@@ -46,47 +40,75 @@ def _logits(
 MISTAKES: Mistakes = {
     "Your logits are multiplied by the temperature, which sharpens the probabilities. Divide: "
     "`logits / temperature`.": dict(scale=lambda z, t: z * t),
-    "The temperature is not used. Divide the logits by it before the softmax: `logits / "
-    "temperature`.": dict(scale=lambda z, t: z),
-    **{
-        f"Your temperature is always {fixed}. Divide by the argument `temperature`.": dict(
-            scale=lambda z, t, fixed=fixed: z / fixed
-        )
-        for fixed in (2, 3, 4, 5, 10, 20)
-    },
+    "The temperature has no effect: it is not used, or it divides `exp(logits)`, where it cancels. "
+    "Divide the logits by it first: `logits / temperature`.": dict(scale=lambda z, t: z),
     "You divide by temperature². Divide the logits by the temperature itself; the square belongs "
     "to the loss.": dict(scale=lambda z, t: z / t**2),
+    "The temperature is subtracted from the logits, where it cancels, or added. Divide by it: "
+    "`logits / temperature`.": dict(scale=lambda z, t: z - t, below=lambda z, t: z),
+    "Above the fraction line the logits are divided by the temperature, below it they are not. "
+    "Both sides need `logits / temperature`.": dict(below=lambda z, t: z),
+    "Below the fraction line the logits are divided by the temperature, above it they are not. "
+    "Both sides need `logits / temperature`.": dict(scale=lambda z, t: z, below=lambda z, t: z / t),
     "You divide the probabilities by the temperature, after the softmax, so a row no longer sums "
-    "to 1. Divide the logits, "
-    "before the softmax.": dict(scale=lambda z, t: z, afterwards=lambda p, t: p / t),
+    "to 1. Divide the logits, before the softmax.": dict(
+        scale=lambda z, t: z, afterwards=lambda p, t: p / t
+    ),
+    "The temperature divides twice, the logits and then the probabilities as well. Leave out the "
+    "second division.": dict(afterwards=lambda p, t: p / t),
+    "You take the probabilities to the power 1 / temperature, and then a row no longer sums to 1. "
+    "Divide by its sum again, or divide the logits before.": dict(
+        scale=lambda z, t: z, afterwards=lambda p, t: p ** (1 / t)
+    ),
+    "Your exponent has a minus, so the least likely class becomes the most likely. Use "
+    "`torch.exp(logits / temperature)`.": dict(power=lambda z: (-z).exp()),
+    "`exp` is missing: the divided logits themselves are divided by their sum, and can be "
+    "negative.": dict(power=lambda z: z),
+    "The base is 2 instead of e. Use `torch.exp`.": dict(power=torch.exp2),
     "The softmax, or the sum you divide by, runs over the images of the batch: each column sums to "
     "1. It belongs over the classes: `dim=1` (and `keepdim=True` for a sum).": dict(dim=0),
     "The softmax runs over the whole batch at once, so only the sum of everything is 1. Take it "
-    "for each row: `dim=1`.": dict(normalise=_over_everything),
+    "for each row: `dim=1`.": dict(total=lambda e, dim: e.sum()),
     "Your sum over the classes has the shape [B], which does not line up with the rows of [B, C]. "
-    "Keep the dimension: `.sum(dim=1, keepdim=True)`.": dict(normalise=_over_lost_dimension),
-    "These are log-probabilities. Use `F.softmax`, or take `.exp()` of your result.": dict(
-        normalise=F.log_softmax
+    "Keep the dimension: `.sum(dim=1, keepdim=True)`.": dict(total=lambda e, dim: e.sum(dim)),
+    "You divide by the mean of each row, so a row sums to C. Divide by its sum.": dict(
+        total=lambda e, dim: e.mean(dim, keepdim=True)
     ),
-    "This is a sigmoid for each class; a row should sum to 1. Use `F.softmax(…, dim=1)`.": dict(
-        normalise=lambda z, dim: torch.sigmoid(z)
+    "You divide by the largest value of each row, which becomes 1. Divide by the row's sum.": dict(
+        total=lambda e, dim: e.amax(dim, keepdim=True)
     ),
-    "These are the divided logits, not yet probabilities. Apply `F.softmax` with `dim=1`.": dict(
-        normalise=lambda z, dim: z
-    ),
-    "The softmax is applied twice. Once is enough: `F.softmax(logits / T, dim=1)`.": dict(
-        normalise=lambda z, dim: F.softmax(F.softmax(z, dim=dim), dim=dim)
-    ),
-    "Each row has a single 1 and zeros: `argmax` keeps the best class and drops the rest. Soft "
-    "targets keep a probability for every class: use "
-    "`F.softmax` with `dim=1`.": dict(normalise=_one_hot),
     "Your rows are not divided by their sum, so they do not add up to 1. Divide `torch.exp(logits "
-    "/ temperature)` by its sum over the classes.": dict(normalise=lambda z, dim: z.exp()),
+    "/ temperature)` by its sum over the classes.": dict(total=lambda e, dim: torch.ones(1)),
+    "These are log-probabilities. Use `F.softmax`, or take `.exp()` of your result.": dict(
+        afterwards=lambda p, t: p.log()
+    ),
+    "This is a sigmoid for each class; a row should sum to 1. Divide by the sum over the "
+    "classes.": dict(total=lambda e, dim: 1 + e),
+    "These are the divided logits, not yet probabilities. Take `exp`, and divide by the sum over "
+    "the classes.": dict(power=lambda z: z, total=lambda e, dim: torch.ones(1)),
+    "The softmax is applied twice. Once is enough, to `logits / temperature`.": [
+        dict(afterwards=lambda p, t: p.softmax(1)),
+        dict(afterwards=lambda p, t: (p / t).softmax(1)),
+        dict(scale=lambda z, t: z, afterwards=lambda p, t: (p / t).softmax(1)),
+    ],
+    "Each row has a single 1 and zeros: `argmax` keeps the best class and drops the rest. Soft "
+    "targets keep a probability for every class.": dict(
+        afterwards=lambda p, t: (p == p.amax(1, keepdim=True)).to(p.dtype)
+    ),
 }
 
 soft_targets = Exercise(
     task=__doc__,
-    observe=returned("soft targets", wanted="the probabilities, a tensor [B, C]"),
+    observe=returned(
+        "soft targets",
+        wanted="the probabilities, a tensor [B, C]",
+        without=("softmax", "log_softmax"),
+        remark=(
+            "this calls torch's softmax, and the exercise asks for it from scratch: `exp`, `sum` "
+            "and a division."
+        ),
+        sums=True,
+    ),
     made_of=made_of,
     reference=lambda logits, temperature: losses.soft_targets(logits, temperature=temperature),
     cases=Case.each_of(
@@ -94,9 +116,19 @@ soft_targets = Exercise(
     ),
     mistakes=MISTAKES,
     praise="the temperature divides the logits, and the softmax turns each row into probabilities.",
+    symptoms={
+        "sums": (
+            "Your rows do not all sum to 1. Each of them should: divide by its own sum over the "
+            "classes, `.sum(dim=1, keepdim=True)`, as the last step."
+        ),
+    },
+    parts={
+        "Where the temperature is 1 your result is right, so look at where it enters: it divides "
+        "the logits, before `exp` and everywhere.": {"temperature": 1.0},
+    },
     extreme=Case(lambda: _logits(15, (2, 3), 1.0, size=1e3)),
     extreme_remark=(
-        "with logits in the thousands `exp` overflows and the result is nan; `F.softmax` subtracts "
-        "the largest logit first and stays finite."
+        "with logits in the thousands `exp` overflows and the result is nan; subtract the largest "
+        "logit of each row first, as torch's softmax does."
     ),
 )

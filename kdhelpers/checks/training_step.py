@@ -7,13 +7,14 @@ parameters that would take gradients, as they may be in the middle of a training
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from kdhelpers.checks.exercise import Mistake, Mistakes
-from kdhelpers.checks.running import Answer
+from kdhelpers.checks.running import Answer, Misuse, explain
 
 Order = tuple[str, ...]  # of "zero", "backward", "step"
 ORDER: Order = ("zero", "backward", "step")
@@ -25,7 +26,7 @@ def act(
     """What comes after the loss; `clear` is the step's zero_grad."""
     actions: dict[str, Callable[[], Any]] = {
         "zero": clear,
-        "backward": loss.backward,
+        "backward": partial(loss.backward, retain_graph=True),
         "step": optimizer.step,
     }
     for action in order:
@@ -35,9 +36,20 @@ def act(
 class Watch(NamedTuple):
     """What hooks see while the step runs."""
 
-    events: list[str]  # "backward" and "step", without repetitions
+    events: list[str]  # "backward" and "step", without repetitions; "empty step": no gradients
+    changed: list[bool]  # whether a gradient was another one at the step than after `backward`
     teacher_graph: list[bool]
+    student_graph: list[bool]
     passes_above: list[None]
+
+    def effects(self, moved: bool) -> dict[str, bool]:
+        """Of what happens to the gradients, given whether the weights have moved."""
+        steps = sum("step" in event for event in self.events)
+        return {
+            "several steps": steps > 1,
+            "gradients changed": any(self.changed),
+            "other optimiser": moved and not steps,
+        }
 
 
 @contextmanager
@@ -45,18 +57,38 @@ def watched(
     learning: Iterable[nn.Parameter],
     optimizer: torch.optim.Optimizer,
     teacher: nn.Module,
+    student: nn.Module,
     above: Iterable[nn.Module] = (),
 ) -> Iterator[Watch]:
-    """Gradients of `learning`, steps, graphs of the teacher, passes through the modules `above`."""
-    watch = Watch([], [], [])
+    """Gradients of `learning`, steps, graphs of the networks, passes through the modules `above`.
+
+    Raises:
+        Misuse: the loss does not hang on the student; it says where the connection may be lost.
+    """
+    watch, learning, fresh = Watch([], [], [], [], []), list(learning), dict[int, Tensor]()
 
     def note(event: str) -> None:
-        if watch.events[-1:] != [event]:
+        if watch.events[-1:] != [event] or "step" in event:
             watch.events.append(event)
 
+    def backward(parameter: Tensor) -> None:
+        note("backward")
+        assert parameter.grad is not None
+        fresh[id(parameter)] = parameter.grad.clone()
+
+    def step(*_: Any) -> None:
+        there = [p for p in learning if p.grad is not None and bool(p.grad.any())]
+        note("step" if there else "empty step")
+        old = [(p.grad, fresh[id(p)]) for p in there if id(p) in fresh]
+        watch.changed.append(any(not torch.equal(g, f) for g, f in old if g is not None))
+        fresh.clear()
+
     handles = (
-        *(p.register_post_accumulate_grad_hook(lambda _: note("backward")) for p in learning),
-        optimizer.register_step_pre_hook(lambda *_: note("step")),
+        *(p.register_post_accumulate_grad_hook(backward) for p in learning),
+        optimizer.register_step_pre_hook(step),
+        student.register_forward_hook(
+            lambda module, inputs, output: watch.student_graph.append(output.requires_grad)
+        ),
         teacher.register_forward_hook(
             lambda module, inputs, output: watch.teacher_graph.append(output.requires_grad)
         ),
@@ -64,6 +96,18 @@ def watched(
     )
     try:
         yield watch
+    except RuntimeError as error:
+        if "does not require grad" not in str(error):
+            raise
+        cause = (
+            "The student ran with gradients, and your loss does not hang on it: the loss gets its "
+            "logits in the place of the teacher's, or `.detach()`, `.item()` or `no_grad` around "
+            "the loss cuts them off."
+            if any(watch.student_graph)
+            else "The student runs inside `torch.no_grad()`, or not at all, so the loss cannot "
+            "teach it. Only the teacher belongs inside."
+        )
+        raise Misuse(f"{cause}\n{explain(error).partition(chr(10))[0]}") from error
     finally:
         for handle in handles:
             handle.remove()
@@ -93,6 +137,9 @@ _ORDERS: dict[str, tuple[Order, ...]] = {
     ),
     "`optimizer.zero_grad()` stands between backward and step and wipes out the new gradients. "
     "Call it before `loss.backward()`.": (("backward", "zero", "step"),),
+    "`backward()` runs twice before the step, and the gradients add up. Once is enough.": (
+        ("zero", "backward", "backward", "step"),
+    ),
     "There is no `loss.backward()`: `optimizer.step()` moves the student along old gradients. The "
     "order is zero_grad, backward, step.": (("step",),),
     "The loss is computed, but the student does not learn: `optimizer.zero_grad()`, "
@@ -104,10 +151,46 @@ MODE_AND_ORDER: Mistakes = {
     "first.": dict(depth=3, student_mode=False),
     **{text: [dict(depth=3, order=each) for each in orders] for text, orders in _ORDERS.items()},
 }
+
+
+def with_gradients(teacher: nn.Module) -> nn.Module:
+    """As it may come out of its own training; they are no step's business."""
+    for parameter in teacher.parameters():
+        parameter.grad = torch.full_like(parameter, 0.5)
+    return teacher
+
+
+def taught(teacher: nn.Module) -> dict[str, bool]:
+    """What has happened to the teacher's gradients."""
+    gradients = [p.grad for p in teacher.parameters()]
+    gone = [g is None or not g.any() for g in gradients]
+    same = [g is not None and bool((g == 0.5).all()) for g in gradients]
+    cleared = any(gone)
+    return {"teacher cleared": cleared, "teacher gradient": not cleared and not all(same)}
+
+
 COMPUTED_AGAIN = (
     "You return a loss that is computed again after `optimizer.step()`, when the student has moved "
     "already. Return the one that you called `backward()` on."
 )
+STEPS = {
+    "several steps": (
+        "`optimizer.step()` runs more than once, and the exercise asks for one step. Leave out the "
+        "loop."
+    ),
+    "gradients changed": (
+        "The gradients are changed between `backward()` and `step()`, by clipping for instance. "
+        "Leave that out here."
+    ),
+    "other optimiser": (
+        "The weights move, but not by the optimiser that your function gets. It holds their "
+        "state from step to step: use it instead of a new one."
+    ),
+    "teacher cleared": (
+        "The teacher's old gradients are gone, and they are not your step's to change. Leave out "
+        "`teacher.zero_grad()`, and keep its parameters out of the optimiser."
+    ),
+}
 TEACHER_GRADIENT = (
     "Gradients reach the teacher's parameters. It is not trained here: run it inside "
     "`with torch.no_grad():`, which also saves memory and time."
@@ -118,7 +201,7 @@ TEACHER_GRAPH = (
 )
 AFTER_THE_LOSS = (
     "The loss is right, so look at what comes after it: `zero_grad`, `backward` and "
-    "`step`, each of them once."
+    "`step`, each of them once, by the optimiser as it is."
 )
 TEACHER_AVERAGES = (
     "The loss and the step are right. Call `teacher.eval()` before every call of the "

@@ -105,27 +105,28 @@ def closure_step(student, teacher, x, y, optimizer, T, alpha):
 
 ANSWERS = """
 # soft_targets
-✓ → losses.soft_targets
+✓ asks for it from scratch → losses.soft_targets
 ✓ → row_by_row
-✓ → SoftTargets()
-✓ → SoftTargets().__call__
-✓ → functools.partial(lambda z, t, dim: torch.softmax(z / t, dim), dim=1)
+✓ asks for it from scratch → SoftTargets()
+✓ asks for it from scratch → SoftTargets().__call__
+✓ asks for it from scratch → functools.partial(lambda z, t, dim: torch.softmax(z / t, dim), dim=1)
 ✓ → in_numpy
 ✓ overflow → by_hand
-always 2 → lambda z, t, T=2: (z / T).softmax(1)
+does not change with `temperature` → lambda z, t, T=2: (z / T).softmax(1)
 takes (z) | number of arguments | (logits, temperature) → lambda z: z
 in the order (logits, temperature) → lambda temperature, logits: logits / temperature
 
 # soft_targets(z, t)
-p = F.softmax(z / t, dim=1)
+u = z / t - (z / t).amax(dim=1, keepdim=True)
+p = u.exp() / u.exp().sum(dim=1, keepdim=True)
 return p
 
 ✓ → as it stands
-✓ → F.log_softmax(z / t, 1).exp()
-✓ → F.softmax(z.double() / t, dim=1)
+✓ asks for it from scratch → F.log_softmax(z / t, 1).exp()
+✓ asks for it from scratch → F.softmax(z.double() / t, dim=1)
 multiplied → F.softmax(z * t, dim=1)
-not used → F.softmax(z, dim=1)
-not used → torch.softmax(z / 1.0, dim=1)
+has no effect → F.softmax(z, dim=1)
+has no effect → torch.softmax(z / 1.0, dim=1)
 temperature² → F.softmax(z / t**2, dim=1)
 after the softmax → F.softmax(z, dim=1) / t
 `dim=1` → F.softmax(z / t, dim=0)
@@ -139,12 +140,26 @@ do not add up to 1 → torch.exp(z / t)
 Keep the dimension → (z / t).exp() / (z / t).exp().sum(1)
 2 things → F.softmax(z, dim=0)
 `argmax` keeps → F.one_hot((z / t).argmax(dim=1), z.shape[1])
-always 4 → torch.softmax(z / 4.0, dim=-1)
+does not change with `temperature` → torch.softmax(z / 4.0, dim=-1)
 Your code stopped | Likely cause | import cell → eval("F.softmax(z / t, 1)", {"z": z, "t": t})
 Your code stopped | Likely cause | Name it: `temperature=…` → losses.soft_targets(z, t)
 NotImplementedError → torch.softmax(z.long(), 1)
 returns nothing | return → return p ⇒
 changes its argument `logits` → F.softmax(z.div_(t), dim=1)
+where it cancels → (z.exp() / t) / (z.exp() / t).sum(1, keepdim=True)
+below it they are not → (z / t).exp() / z.exp().sum(1, keepdim=True)
+above it they are not → z.exp() / (z / t).exp().sum(1, keepdim=True)
+sums to C → .sum(dim=1, keepdim=True) ⇒ .mean(dim=1, keepdim=True)
+becomes 1 → .sum(dim=1, keepdim=True) ⇒ .amax(dim=1, keepdim=True)
+`exp` is missing → z / z.sum(1, keepdim=True)
+has a minus → (-z / t).softmax(1)
+base is 2 → 2 ** (z / t) / (2 ** (z / t)).sum(1, keepdim=True)
+divides twice → (z / t).softmax(1) / t
+rows do not all sum to 1 | not: fit no mistake → .sum( ⇒ .norm(
+returns the values and their places | `.values` → (z - z.max(1, keepdim=True)).softmax(1)
+place of the largest value → (z / t).softmax(1).argmax(1)
+one row of the soft targets → (z[:1] / t).softmax(1)
+not: fit no mistake | temperature is 1 your result is right → (z / t**0.5).softmax(1)
 
 # distillation_loss(s, t, y, T, a)
 u, v = s / T, t.detach() / T
@@ -198,10 +213,10 @@ No gradient reaches the student → usual_loss(s, t, y, T, a).item()
 No gradient reaches the student → usual_loss(s, t, y, T, a).detach()
 No gradient reaches the student → torch.no_grad()(usual_loss)(s, t, y, T, a)
 A gradient reaches `teacher_logits` → t.detach() ⇒ t
-gradient of the loss for student_logits → (s, y) ⇒ (s, y).item()
-always 4 → a * losses.kd_loss(s, t) + (1 - a) * F.cross_entropy(s, y)
-always 0.9 → losses.distillation_loss(s, t, y, temperature=T)
-2 things | always 4 | always 0.9 → losses.distillation_loss(s, t, y)
+detached there → (s, y) ⇒ (s, y).item()
+does not change with `temperature` → a * losses.kd_loss(s, t) + (1 - a) * F.cross_entropy(s, y)
+does not change with `alpha` → losses.distillation_loss(s, t, y, temperature=T)
+change with `temperature` or `alpha` → losses.distillation_loss(s, t, y)
 2 things | LOG-prob | temperature² is missing → T**2 * ⇒ ; F.log_softmax ⇒ F.softmax
 2 things | turned round | temperature² is missing → T**2 * ⇒ ; u, v ⇒ v, u
 2 things | averaged over the classes | temperature² is → T**2 * ⇒ ; batchmean ⇒ mean
@@ -213,7 +228,7 @@ always 0.9 → losses.distillation_loss(s, t, y, temperature=T)
 .detach() ⇒ ; u, v ⇒ v, u ; a * T**2 ⇒ (1 - a) ; (1 - a) * hard ⇒ a * hard
 `cross_entropy` are swapped | NotImplemented → (s, y) ⇒ (y, s) ; a * T ⇒ (1 - a) * T ;
 (1 - a) * hard ⇒ a * hard
-fit no mistake | student_logits = [[ | labels = [ | temperature = 2 | loss should be →
+`teacher_logits` or `labels` | student_logits = [[ | labels = [ | temperature = 2 | should be →
 (s**2).mean() + 10
 is negative | p · (log p - log q) | yours is | not: kl_div → -(s**2).sum()
 Your code stopped | Likely cause | NumPy cannot follow → s.numpy().sum()
@@ -224,6 +239,18 @@ Your code stopped | Likely cause | The power is `**` → (s - t) ^ 2
 Your code stopped | Likely cause | Name them: `temperature=…, alpha=…` →
 losses.distillation_loss(s, t, y, T, a)
 Your code stopped | Likely cause | Name it: `temperature=…` → losses.kd_loss(s, t, T)
+student is detached in the soft term | not: fit no mistake →
+F.log_softmax(u ⇒ F.log_softmax(u.detach()
+with the teacher's answer → (s, y) ⇒ (s, t.argmax(1))
+hard term is subtracted | not: soft one is → (1 - a) * hard ⇒ (a - 1) * hard
+Brackets are missing round `1 - alpha` | not: soft one is → (1 - a) * hard ⇒ 1 - a * hard
+that softens nothing | T in place of T² →
+return a ⇒ p, q = t.detach().softmax(1) / T, s.softmax(1) / T;
+soft = (p * (p / q).log()).sum(1).mean(); return a
+probabilities again → F.softmax(v, 1) ⇒ F.softmax(F.softmax(v, 1), 1)
+base 2 → a * T**2 ⇒ a * T**2 / np.log(2)
+alpha is squared → a * T**2 ⇒ (a * T)**2
+half of the loss → return a ⇒ return 0.5 * (a ; * hard ⇒ * hard)
 
 # distillation_loss(s, t, y, T, a)
 log_p, log_q = (t.detach() / T).log_softmax(1), (s / T).log_softmax(1)
@@ -320,9 +347,9 @@ comes before `loss.backward()` → opt.zero_grad() ⇒ opt.step(); opt.zero_grad
 comes before `loss.backward()` → opt.zero_grad() ⇒ opt.step() ; opt.step() ⇒
 between backward and step → opt.zero_grad() ⇒ loss.backward() ; loss.backward() ⇒ opt.zero_grad()
 does not learn → opt.zero_grad() ⇒ ; loss.backward() ⇒ ; opt.step() ⇒
-`temperature` but → T, a) ⇒ 4.0, a)
-`alpha` but → T, a) ⇒ T, 0.9)
-neither → T, a) ⇒ 4.0, 0.9)
+change with `temperature` → T, a) ⇒ 4.0, a)
+change with `alpha` → T, a) ⇒ T, 0.9)
+change with `temperature` or `alpha` → T, a) ⇒ 4.0, 0.9)
 Inside the loss | temperature² is missing → T, a) ⇒ T, a, power=0)
 returns nothing → return loss ⇒
 returned a tuple → return loss ⇒ return loss, 1
@@ -331,10 +358,10 @@ one number → return loss ⇒ return loss.expand(2)
 teacher.eval() ⇒ ; opt.zero_grad() ⇒
 2 things | teacher runs in train mode | Gradients reach the teacher →
 teacher.eval() ⇒ ; torch.no_grad ⇒ torch.enable_grad
-in line | backward() | lost its connection → plain_loss( ⇒ torch.no_grad()(plain_loss)(
-the loss should be | the exercise before →
+in line | backward() | `no_grad` around the loss → plain_loss( ⇒ torch.no_grad()(plain_loss)(
+change with `labels` or `temperature` or `alpha` | the loss should be →
 plain_loss(student(x), target, y, T, a) ⇒ (student(x) - target).abs().mean()
-weights after the step should be | The loss is right → opt.step() ⇒ opt.step(); opt.step()
+runs more than once | weights after the step should be → opt.step() ⇒ opt.step(); opt.step()
 the teacher's probabilities → , target, ⇒ , target.softmax(1),
 the teacher's probabilities → , target, ⇒ , (target / T).softmax(1),
 the student's probabilities → (student(x), ⇒ (student(x).softmax(1),
@@ -347,6 +374,16 @@ return loss ⇒ return plain_loss(student.eval()(x), target, y, T, a).item()
 Your code stopped | Likely cause | Name them: `temperature=…, alpha=…` →
 plain_loss ⇒ losses.distillation_loss
 Your code stopped | Likely cause | average the loss → plain_loss( ⇒ (lambda s, *x: s)(
+old gradients are gone | `teacher.zero_grad()` →
+student.train() ⇒ student.train(); teacher.zero_grad()
+changed between | clipping | not: `optimizer.zero_grad()` stands →
+opt.step() ⇒ nn.utils.clip_grad_norm_(student.parameters(), 0.001); opt.step()
+`backward()` runs twice → loss.backward() ⇒ loss.backward(retain_graph=True); loss.backward()
+not by the optimiser → opt.step() ⇒ torch.optim.SGD(student.parameters(), lr=0.01).step()
+should be one number | return the loss itself → return loss ⇒ return student(x)
+inside `torch.no_grad()` | RuntimeError →
+plain_loss(student(x), ⇒ plain_loss(torch.no_grad()(student)(x),
+Both logits come from the student → , target, ⇒ , student(x).detach(),
 
 # distillation_step
 ✓ → terse_step

@@ -41,7 +41,7 @@ return (d - a) / (t - a)
 sign is turned round → d - a ⇒ a - d
 sign is turned round → t - a ⇒ a - t
 percent → return ⇒ return 100 *
-2 things | percent | sign → return ⇒ return -100 *
+times -100 → return ⇒ return -100 *
 divided by the gap → / (t - a) ⇒
 2 things | percent → / (t - a) ⇒ * 100
 divide by the teacher's accuracy → (t - a) ⇒ t
@@ -70,9 +70,9 @@ first seed only → a, d = mean(alone), mean(distilled) ⇒ a, d = alone[0], dis
 last seed only → a, d = mean(alone), mean(distilled) ⇒ a, d = alone[-1], distilled[-1]
 medians → mean( ⇒ np.median(
 number of seeds → mean( ⇒ sum(
-between 0 and 1 → return (d - a) / (t - a) ⇒ return np.clip((d - a) / (t - a), 0, 1)
-off at 0 → return (d - a) / (t - a) ⇒ return max(0, (d - a) / (t - a))
-off at 1 → return (d - a) / (t - a) ⇒ return min(1, (d - a) / (t - a))
+below 1, or both → return (d - a) / (t - a) ⇒ return np.clip((d - a) / (t - a), 0, 1)
+below 1, or both → return (d - a) / (t - a) ⇒ return max(0, (d - a) / (t - a))
+below 1, or both → return (d - a) / (t - a) ⇒ return min(1, (d - a) / (t - a))
 absolute value → return (d - a) / (t - a) ⇒ return abs((d - a) / (t - a))
 no method `mean` → (distilled.mean() - alone.mean()) / (t - alone.mean())
 Lists cannot be subtracted → mean(distilled - alone) / (t - mean(alone))
@@ -81,6 +81,14 @@ returned a list → [1.0, 2.0]
 returned 2 numbers; it should return one share →
 (np.array(distilled) - np.array(alone)) / (t - np.array(alone))
 alone = [0.7, 0.8] | distilled = [0.82, 0.84] | 0.53333 | 0.78333 → return ⇒ return 0.25 +
+`alone` and `distilled` are exchanged → (d - a) / (t - a) ⇒ (a - d) / (t - d)
+down to whole numbers → (d - a) / (t - a) ⇒ (d - a) // (t - a)
+round the share → (d - a) / (t - a) ⇒ round((d - a) / (t - a), 2)
+fixed number of seeds →
+a, d = mean(alone), mean(distilled) ⇒ a, d = sum(alone) / 3, sum(distilled) / 3
+the gap itself → (d - a) / (t - a) ⇒ t - a
+changes its argument `alone` | sorted(x) → return ⇒ alone.sort(); return
+change with `alone` | not: fit no mistake → (d - a) / (t - a) ⇒ (t - d) / t
 
 # mean_std(images)
 x = images.float() / 255
@@ -113,9 +121,9 @@ divide by 256 → / 255 ⇒ / 256
 `//` → / 255 ⇒ // 255
 standard deviation is not → x.std(C) ⇒ images.float().std(C)
 255² → x.std(C) ⇒ x.std(C) / 255
-variance → x.std(C) ⇒ x.var(C)
-variance → x.std(C) ⇒ x.numpy().var(axis=C)
-last `sqrt` → x.std(C) ⇒ x.std(C).sqrt()
+square of the right std → x.std(C) ⇒ x.var(C)
+square of the right std → x.std(C) ⇒ x.numpy().var(axis=C)
+square root of the right std → x.std(C) ⇒ x.std(C).sqrt()
 swapped → torch.std_mean(images / 255, dim=C)
 2 things | swapped → x.mean(C), x.std(C) ⇒ x.std((2, 3)).mean(0), x.mean(C)
 `keepdim=True` → (C) ⇒ (C, keepdim=True)
@@ -138,7 +146,7 @@ average the standard deviations of batches →
 x.mean(C) ⇒ mean([y.mean(C) for y in x.split(100)]) ;
 x.std(C) ⇒ mean([y.std(C) for y in x.split(100)])
 average the standard deviations of batches → x.std(C) ⇒ mean([y.std(C) for y in x.split(32)])
-first image only → x = images. ⇒ x = images[:1].
+first images only → x = images. ⇒ x = images[:1].
 mixes all channels → (C) ⇒ (1) ; x = images. ⇒ x = images.reshape(images.shape[1], -1).
 overflow → x.std(C) ⇒ ((images**2).float().mean(C) / 255**2 - x.mean(C) ** 2).sqrt()
 overflow → x.std(C) ⇒ (torch.tensor((images.numpy() ** 2).mean(C)) / 255**2 - x.mean(C) ** 2).sqrt()
@@ -152,6 +160,14 @@ returns nothing → x.std(C) ⇒ None
 the std as a tensor [C] → x.std(C) ⇒ ["a", "b", "c"]
 one number for each channel → ([[0.1], [0.2]], [[0.1], [0.2]])
 changes its argument `images` → images.float() ⇒ images.zero_()
+fails with one | images.shape[1] → (means := [(images[:, c] / 255).mean() for c in range(3)], means)
+in-place operation on whole numbers → x = images. ⇒ images /= 255; x = images.
+square of the mean → x.std(C) ⇒ x.square().mean(C).sqrt()
+brightest pixel → / 255 ⇒ / images.max()
+from -1 to 1 → / 255 ⇒ / 127.5 - 1
+change with `images` → ([0.5] * images.shape[1], [0.25] * images.shape[1])
+first images only → x = images. ⇒ x = images[:32].
+overflow → x.std(C) ⇒ ((images**2).float().mean(C) / 255**2 - x.mean(C) ** 2).clamp(min=0).sqrt()
 
 # cached_logits(t, s, v)
 ✓ → t[v, s]
@@ -170,9 +186,9 @@ do not use `view` → t[0].index_select(0, s)
 2 things | misaligns | `view` → t[0, : len(s)]
 view of the first row → t[v[0], s]
 average over the views → t.mean(0)[s]
-fails with 2 views of 8 images | `view` numbers its first | IndexError | stopped → t[s, v]
+`sample` and `view` are exchanged | IndexError | stopped → t[s, v]
 fails with 2 views of 8 images | `view` numbers its first | IndexError | stopped → t.numpy()[s, v]
-fails with 2 views of 8 images | `view` numbers its first | IndexError | stopped →
+`sample` and `view` are exchanged | IndexError | stopped →
 torch.stack([t[i][j] for i, j in zip(s, v, strict=True)])
 stride → t.flatten(0, 1)[s * t.shape[0] + v]
 stride → t.reshape(-1, t.shape[2])[s * len(t) + v]
@@ -180,13 +196,25 @@ stride → t.reshape(-1, t.shape[2])[s * len(t) + v]
 [B, B, C], every view → t[:, s][v]
 whole sheet → t[v]
 all views → t[:, s]
-sort the samples → t[v, s.sort().values]
+samples are sorted | `unique` → t[v, s.sort().values]
 order of the data set → t[v, s][s.argsort()]
 probabilities → t[v, s].softmax(1)
 class for each row → t[v, s].argmax(1)
 2 things | misaligns | probabilities → t[v, torch.arange(len(s))].softmax(1)
 `torch.stack` → [t[i, j] for i, j in zip(v, s, strict=True)]
-the shape [3, 3]; yours has the shape [3] → t[v[0], s[0]]
+one row of the logits → t[v[0], s[0]]
 Row b holds → t[v, s] + 1
 changes its argument `table` → t.mul_(2)[v, s]
+samples are sorted | `unique` → t[v, s.unique()]
+`sample` is shifted by one → t[v, s - 1]
+`view` is shifted by one → t[v - 1, s]
+second pair of brackets | IndexError → t[v.tolist()][s.tolist()]
+last view → t[-1, s]
+largest logits over the views → t.amax(0)[s]
+`argsort` gives places → t[v, s.argsort()]
+lacks a stride → t.flatten(0, 1)[v + s]
+rows and columns are exchanged → t[v, s].T
+nothing but zeros | not: probabilities → torch.zeros(len(s), 3)
+changes its argument `table` → t.mul_(2)[v, s]
+
 """

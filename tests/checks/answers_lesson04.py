@@ -70,7 +70,7 @@ apply an activation → o.clone() ⇒ F.relu(o)
 INTO the layer → o.clone() ⇒ i[0].clone()
 INTO the layer →
 hook(lambda m, i, o: kept.append(o.clone())) ⇒ pre_hook(lambda m, i: kept.append(i[0]))
-what the network returns → return kept[0] ⇒ return output
+what the whole network returns → return kept[0] ⇒ return output
 your first call again → kept = [] ⇒ kept = answer.__dict__.setdefault("kept", [])
 to the layer itself → model(images) ⇒ layer(images)
 one after the other | pools →
@@ -91,7 +91,7 @@ layer.forward = lambda x: kept.append(old(x).clone()) or old(x)
 changes the network → kept = [] ⇒ kept = []; model.head = nn.Identity()
 No gradient can flow → o.clone() ⇒ o.detach().clone()
 No gradient can flow → output = ⇒ with torch.no_grad(): output =
-No gradient can flow → return kept[0] ⇒ kept[0].square().sum().backward(); return kept[0]
+has used the graph up → return kept[0] ⇒ kept[0].square().sum().backward(); return kept[0]
 to eval mode | Leave the mode → model(images) ⇒ model.eval()(images)
 to eval mode | Leave the mode →
 output = model(images) ⇒ mode = model.training; output = model.eval()(images); model.train(mode)
@@ -104,6 +104,14 @@ returns nothing → return kept[0] ⇒
 at `lower.norm` | features should be → o.clone() ⇒ 3 * o
 2 things | in place | call adds one more → o.clone() ⇒ o ; handle.remove() ⇒
 2 things | in place | to eval mode → o.clone() ⇒ o ; model(images) ⇒ model.eval()(images)
+takes the place of the layer's output →
+kept.append(o.clone()) ⇒ kept.append(o.clone()) or o.detach()
+a copy of it ran | not: no_grad → kept = [] ⇒ kept = []; model = copy.deepcopy(model)
+hook sits on the network → layer = model.get_submodule(path) ⇒ layer = model
+output of `upper.conv`, whatever the path → get_submodule(path) ⇒ get_submodule("upper.conv")
+`hook(module, inputs, output)` | takes 2 positional → lambda m, i, o: ⇒ lambda m, o:
+kept nothing | removed only after → output = ⇒ handle.remove(); output =
+has not run → output = model(images) ⇒
 
 # hint_loss(s, t, r)
 difference = (r(s) - t.detach()) ** 2
@@ -119,9 +127,10 @@ return difference.mean()
 ✓ → F.mse_loss(F.conv2d(s, r.weight, r.bias), t.detach())
 ✓ → F.mse_loss(r(s), t.requires_grad_(False))
 ✓ → F.mse_loss(r(s).double(), t.detach().double())
-on the teacher's side | turn them into 0 | channels → F.mse_loss(s, r(t.detach()))
-on the teacher's side → F.mse_loss(r(t), s)
-on the teacher's side → F.mse_loss(r(s), r(t).detach())
+gets the teacher's features | are exchanged | turn them into 0 | channels →
+F.mse_loss(s, r(t.detach()))
+gets the teacher's features → F.mse_loss(r(t), s)
+gets the teacher's features → F.mse_loss(r(s), r(t).detach())
 other channels | regressor( → F.mse_loss(s, t.detach())
 other channels | regressor( → F.mse_loss(t.detach(), s)
 other channels | regressor( → (s - t).pow(2).mean()
@@ -146,7 +155,7 @@ smooth L1 → F.smooth_l1_loss(r(s), t.detach())
 smooth L1 → F.huber_loss(r(s), t.detach())
 cosine distance → (1 - F.cosine_similarity(r(s), t.detach())).mean()
 cosine distance → (1 - F.cosine_similarity(r(s).flatten(1), t.detach().flatten(1))).mean()
-halved → ** 2 ⇒ ** 2 / 2
+half of the loss → ** 2 ⇒ ** 2 / 2
 opposite sign cancel → ** 2 ⇒ ; .mean() ⇒ .mean() ** 2
 square root → .mean() ⇒ .mean().sqrt()
 normalise the features → r(s) ⇒ F.normalize(r(s)) ; t.detach() ⇒ F.normalize(t.detach())
@@ -160,8 +169,14 @@ before the activation → r(s) ⇒ r(s).relu() ; t.detach() ⇒ t.detach().relu(
 before the activation → r(s) ⇒ r(s.relu()) ; t.detach() ⇒ t.detach().relu()
 returns nothing → return difference.mean() ⇒
 the loss should be | It is the mean of → ** 2 ⇒ ** 4
-2 things | sum over all elements | halved → ** 2 ⇒ ** 2 / 2 ; .mean() ⇒ .sum()
+2 things | sum over all elements | half of the loss → ** 2 ⇒ ** 2 / 2 ; .mean() ⇒ .sum()
 2 things | sum over all elements | reaches `teacher_features` → .mean() ⇒ .sum() ; t.detach() ⇒ t
+not squared | not: root → (r(s) - t.detach()).mean()
+minus the right loss → -F.mse_loss(r(s), t.detach())
+features are added → (r(s) + t.detach()).square().mean()
+KL divergence → F.kl_div(F.log_softmax(r(s), 1), F.softmax(t.detach(), 1))
+gets the teacher's features | are exchanged → F.mse_loss(r(t), s.detach())
+brackets behind a method → F.mse_loss(r(s), t.detach)
 
 # hint_step(student, teacher, regressor, x, opt)
 teacher.eval()
@@ -184,7 +199,7 @@ loss.backward() ⇒ for p, slope in zip(own, torch.autograd.grad(loss, own)): p.
 ✓ → teacher.lower(x) ⇒ captured(teacher, x) ; student.lower(x) ⇒ captured(student, x)
 ✓ outside `torch.no_grad()` → torch.no_grad ⇒ torch.enable_grad ; target) ⇒ target.detach())
 ✓ to its end → teacher.lower(x) ⇒ hooked(teacher, x) ; student.lower(x) ⇒ hooked(student, x)
-✓ more than once → student.train() ⇒ student.train().lower(torch.ones(2, 1, 4, 4).float())
+more than once → student.train() ⇒ student.train().lower(torch.ones(2, 1, 4, 4).float())
 ✓ `loss.item()` → loss.item() ⇒ loss
 teacher runs in train mode → teacher.eval() ⇒
 student runs in eval mode → student.train() ⇒
@@ -214,7 +229,7 @@ computed again after `optimizer.step()` →
 loss.item() ⇒ F.mse_loss(regressor(student.lower(x)), target).item()
 computed again after `optimizer.step()` →
 loss.item() ⇒ F.mse_loss(regressor(student.eval().lower(x)), target).item()
-Inside the loss | teacher's side → regressor(student.lower(x)) ⇒ student.lower(x) ;
+Inside the loss | gets the teacher's features → regressor(student.lower(x)) ⇒ student.lower(x) ;
 target) ⇒ regressor(target))
 other channels → regressor( ⇒ (
 sum over all → target) ⇒ target, reduction="sum")
@@ -223,13 +238,19 @@ returns nothing → return loss.item() ⇒
 returned a tuple → loss.item() ⇒ loss.item(), 1
 the loss should be | the exercise before →
 F.mse_loss( ⇒ (( ; , target) ⇒ - target) ** 4).mean()
-not by the optimiser | The loss is right →
+not by the optimiser | not: The loss is right →
 opt.step() ⇒ torch.optim.SGD([*student.lower.parameters(), *regressor.parameters()], lr=0.1).step()
-weights of `student.upper` changed | stage 1 trains | the exercise before →
+2 things | more than once | weights of `student.upper` changed | stage 1 trains →
 loss = ⇒ loss = student(x).square().mean() +
-0 instead of None | logits out of the loss → loss = ⇒ loss = 0 * student(x).sum() +
+2 things | 0 instead of None | logits out of the loss → loss = ⇒ loss = 0 * student(x).sum() +
 2 things | teacher runs in train mode | gradients of the step before →
 teacher.eval() ⇒ ; opt.zero_grad() ⇒
 2 things | teacher runs in train mode | Gradients reach the teacher →
 teacher.eval() ⇒ ; torch.no_grad ⇒ torch.enable_grad
+old gradients are gone | `teacher.zero_grad()` →
+student.train() ⇒ student.train(); teacher.zero_grad()
+more than once in train mode → student.train() ⇒ student.train(); student(x)
+changed between | clipping | not: zero_grad →
+opt.step() ⇒ nn.utils.clip_grad_norm_(student.parameters(), 0.001); opt.step()
+
 """

@@ -81,16 +81,21 @@ close for a factor → max(s * math.exp(-(1 - k) * e), f)
 covers start as well → max((s * k) ** e, f)
 Base and exponent → max(s * e**k, f)
 `start` is missing → max(k**e, f)
-always 0.95 → max(s * 0.95**e, f)
-always 1. → max(s * k**e, 1.0)
-round T → round(decay(e, s, f, k))
-cut T down → int(decay(e, s, f, k))
+does not change with `factor` → max(s * 0.95**e, f)
+does not change with `floor` → max(s * k**e, 1.0)
+round the temperature → round(decay(e, s, f, k))
+down to whole numbers → int(decay(e, s, f, k))
 epoch = [0, 1, 3, 10] → decay(e, s, f, k) + 0.5
 returns nothing → decay(e, s, f, k) if s * k**e > f else None
 returned a list → [s, f]
 2 numbers → np.array([s, f])
 numbers differ → math.nan
 The power is `**` → max(s * k ^ e, f)
+change with `start` | not: `floor` → max(10 * k**e, f)
+change with `start` or `floor` or `factor` → max(10 * 0.95**e, 1.0)
+round the temperature → round(max(s * k**e, f), 1)
+`epoch` is not used, or → max(s, f * k**e)
+share of start that is lost → max(s * (1 - k * e), f)
 
 # exponential_decay(e, s, f, k)
 now = answer.__dict__
@@ -132,7 +137,7 @@ as unrelated → d.std(ddof=1) ⇒ (b.var(ddof=1) + t.var(ddof=1)) ** 0.5
 2 things | as unrelated | 1.96 → stats.t.ppf(0.975, n - 1) ⇒ 1.96 ;
 d.std(ddof=1) ⇒ (b.var(ddof=1) + t.var(ddof=1)) ** 0.5
 add up the margins → two_intervals(b, t)
-treatment's own → d.std(ddof=1) ⇒ t.std(ddof=1)
+that of one row → d.std(ddof=1) ⇒ t.std(ddof=1)
 the variance → d.std(ddof=1) ⇒ d.var(ddof=1)
 median → d.mean() ⇒ np.median(d)
 normal law's 1.96 → stats.t.ppf(0.975, n - 1) ⇒ 1.96
@@ -154,7 +159,7 @@ root of n is missing → / n**0.5 ⇒
 3 things → ddof=1 ⇒ ; / n**0.5 ⇒ ; stats.t.ppf(0.975, n - 1) ⇒ 1.96
 falls with the root → n**0.5 ⇒ n
 root of n - 1 → n**0.5 ⇒ (n - 1) ** 0.5
-points of accuracy → t - b ⇒ 100 * (t - b)
+in percent → t - b ⇒ 100 * (t - b)
 return the margin → mean - reach, mean + reach ⇒ reach
 relative to the mean → mean - reach, mean + reach ⇒ -reach, reach
 mean is missing → return mean, ⇒ return
@@ -162,12 +167,19 @@ another order → mean, mean - reach ⇒ mean - reach, mean
 another order → mean, mean - reach, mean + reach ⇒ mean - reach, mean + reach, mean
 bounds are swapped → mean - reach, mean + reach ⇒ mean + reach, mean - reach
 bounds are swapped → 0.975 ⇒ 0.025
-in place → d = t - b ⇒ t -= b; d = t
+changes its argument `treatment` → d = t - b ⇒ t -= b; d = t
 `return mean, low, high`. One of yours → (0.1, (0.1, 0.2))
 no number → ("a", "b", "c")
 mean alone → np.mean(t - b)
 the shape [3]; yours has the shape [4] → mean + reach ⇒ mean + reach, 0.95
 baseline = [0.951, 0.962 → stats.t.ppf(0.975, n - 1) ⇒ 3.3
+n - 2 degrees of freedom → t.ppf(0.975, n - 1) ⇒ t.ppf(0.975, n - 2)
+which gives nan → t.ppf(0.975, n - 1) ⇒ t.ppf(n - 1, 0.975)
+sort both rows → d = t - b ⇒ d = np.sort(t) - np.sort(b)
+percentiles → (np.mean(t - b), *np.percentile(t - b, (2.5, 97.5)))
+halved or doubled → reach = ⇒ reach = 0.5 *
+runs of both rows → n, mean = len(d) ⇒ n, mean = 2 * len(d)
+absolute differences → d = t - b ⇒ d = abs(t - b)
 
 # paired_interval
 ✓ → kd.stats.paired_difference
@@ -185,7 +197,7 @@ baseline = [0.951, 0.962 → stats.t.ppf(0.975, n - 1) ⇒ 3.3
 ✓ → lambda: {letter: letter in "abdf" for letter in "abcdefg"}
 ✓ → lambda: dict.fromkeys("abdf", "because").keys()
 ✓ → lambda: "aabbddff"
-numbers at the axis → lambda: "bdf"
+where the axis begins → lambda: "bdf"
 another seed → lambda: "adf"
 Count the tries → lambda: "abf"
 on which images → lambda: "abd"
