@@ -37,7 +37,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder --nbval-lax --nbval-current-env notebooks tests
 
 lab: $(VENV)/.installed
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/01_mnist_kd.ipynb
 
 # Execute the lessons in place: the outputs that are committed.
 notebooks: $(VENV)/.installed-test
@@ -59,7 +59,7 @@ clean:
 	rm -rf $(VENV)
 
 $(VENV)/.installed: pyproject.toml
-	$(call install,.)
+	$(call install,.[course])
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml

@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from collections import defaultdict
 from pathlib import Path
@@ -59,7 +61,37 @@ def test_the_conda_environment_has_what_pyproject_asks_for() -> None:
     assert conda == [f"python{PROJECT['requires-python']}", "pip"]
     *packages, own = pip["pip"]
     assert own == "--editable ."
-    assert packages == PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    extras = PROJECT["optional-dependencies"]
+    asked = PROJECT["dependencies"] + [
+        each for extra in ("lab", "run", "sweep", "test") for each in extras[extra]
+    ]
+    assert packages == [each for each in asked if not each.startswith("kdhelpers[")]
+
+
+def test_the_core_needs_none_of_the_extras(tmp_path: Path) -> None:
+    """`import kdhelpers`, training and judging, and the command's answer without the rest."""
+    extras = (
+        "jupyterlab ipykernel ipywidgets papermill nbclient nbformat yaml psutil jinja2 IPython"
+    )
+    code = f"""
+import sys
+sys.modules |= dict.fromkeys({extras.split()!r})
+import kdhelpers as kd
+digits = kd.load("digits")
+student = kd.build("mnist_cnn_student")
+kd.fit(student, kd.Supervised(), digits.train.take(50), epochs=1, device="cpu", progress=False)
+kd.evaluate(student, digits.test)
+from kdhelpers import checks, losses, plots, stats, tables, temperature
+from kdhelpers.course.cli import main
+assert main(["list"]) == 0
+sys.exit(main(["run", "01"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 2, done.stderr
+    assert "is not installed, which the lessons need" in done.stderr
+    assert "python -m pip install --editable '.[course]'" in done.stderr
 
 
 def test_the_version_is_told_once_and_what_changed_in_it() -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FAILED, BAD_ARGUMENTS, INTERRUPTED = 1, 2, 130
 ANSWER = 30  # seconds that a scheduler of dask may take
 EXTRA = "install the extra: python -m pip install --editable '.[sweep]'"
+OF_THE_COURSE = ("papermill", "nbclient", "nbformat", "jupyter_client", "yaml", "psutil", "jinja2")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except CourseError as error:
         print(f"kdhelpers: {error}", file=sys.stderr)
+        return BAD_ARGUMENTS
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in OF_THE_COURSE:
+            raise
+        extra = "install it with the extra: python -m pip install --editable '.[course]'"
+        told = f"{error.name} is not installed, which the lessons need; {extra}"
+        print(f"kdhelpers: {told}", file=sys.stderr)
         return BAD_ARGUMENTS
     except KeyboardInterrupt as interrupt:
         print(f"interrupted{interrupt}", file=sys.stderr)
