@@ -1,6 +1,7 @@
 """A folder of pictures as a data set: one folder for each class, as torchvision's ImageFolder."""
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from unicodedata import normalize
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from kdhelpers._random import generator
 from kdhelpers._values import check_int, check_number, check_type, require, short_path, short_repr
@@ -17,7 +19,10 @@ from kdhelpers.data.sets import DataSet
 from kdhelpers.data.sources import DataError
 from kdhelpers.data.split import Split
 
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+ENDINGS = (  # also some that not every PIL reads, which are then named
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm"),
+    *(".png", ".ppm", ".svg", ".tga", ".tif", ".tiff", ".webp"),
+)
 PARTS = {  # and what people call them
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation", "dev"),
@@ -41,7 +46,9 @@ def load_folder(
     the training pictures, class by class: the same files on every machine. Mean and deviation
     are those of the training pictures. Grey pictures get one channel, unless some are in colour;
     they are turned as the camera noted down, and what is transparent becomes white. Files that are
-    no pictures by their names, or hidden, are left out.
+    no pictures by their names, or hidden, are left out. Classes are numbered in the order of their
+    names, as text: 1, 10, 2. Pictures for training that lie among those for validation or test,
+    too, are warned of.
 
     Args:
         size: cut to squares and scale to so many pixels a side, up to 512; needed unless all
@@ -88,6 +95,7 @@ def load_folder(
         zip(files, torch.arange(len(every)).split([*map(len, files.values())]), strict=True)
     )
     labels = torch.tensor([label for _, label in every])
+    _warn_of_twins(pixels, rows)
     whole = Split(pixels, labels, *mean_std(pixels[rows["train"]]), names)
     splits = (replace(whole, images=pixels[r], labels=labels[r]) for r in rows.values())
     return DataSet(folder.resolve().name, *splits)
@@ -130,7 +138,9 @@ def _classes(folder: Path) -> Classes:
     _need(len(inner[0]) < 2 or any(each != inner[0] for each in inner), folder, told)
     found = {name: _files(each) for name, each in zip(names, folders, strict=True)}
     for name, files in found.items():
-        told = f"has no picture of the class {short_repr(name)} ({', '.join(ENDINGS)})"
+        told = (
+            f"has no picture of the class {short_repr(name)}, by their names ({' '.join(ENDINGS)})"
+        )
         _need(files, folder, told)
     return found
 
@@ -173,12 +183,23 @@ def _dealt(
         dealt[part], order = sorted(paths[n] for n in order[:count]), order[count:]
     if not order:
         told = f"the class {short_repr(name)} has {len(paths)}, too few pictures to set some aside"
-        raise DataError(f"{told}; add some, or give validation=0 and test=0.")
+        raise DataError(f"{told}; add some, or give smaller shares: validation=0, test=0.")
     return dealt | {"train": sorted(paths[n] for n in order)}
+
+
+def _warn_of_twins(pixels: Tensor, rows: dict[str, Tensor]) -> None:
+    known = {hash(pixels[row].numpy().tobytes()) for row in rows["train"]}
+    for part in ("validation", "test"):
+        twins = sum(hash(pixels[row].numpy().tobytes()) in known for row in rows[part])
+        if twins:
+            told = f"{twins} of {len(rows[part])} pictures for {part} are among those for training"
+            warnings.warn(f"{told}, too: the accuracy on them will flatter.", stacklevel=3)
 
 
 def _read(path: Path, size: int | None) -> tuple[str, Array]:
     told = f"the picture {short_path(path)}"
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise DataError(f"{told} is no file; move it away.")
     try:
         with Image.open(path) as picture:
             return short_path(path), drawn(picture, size)
@@ -186,7 +207,7 @@ def _read(path: Path, size: int | None) -> tuple[str, Array]:
         raise DataError(f"{told} may not be read by you: change its permissions.") from error
     except Exception as error:  # it depends on the format what kind of error this is
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{told} cannot be read: {reason}; move it away, or replace it.") from error
+        raise DataError(f"{told} cannot be read: {reason}; move it away, or convert it.") from error
 
 
 def _need(ok: object, folder: Path, told: str) -> None:

@@ -11,14 +11,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from kdhelpers import _tensors
 from kdhelpers._values import check_type, require, short_repr
-from kdhelpers.data.images import CHUNK, mean_std
-from kdhelpers.data.pictures import Array, drawn, stacked
+from kdhelpers.data.images import mean_std
+from kdhelpers.data.pictures import Array, as_array, as_pixels, drawn, stacked
 from kdhelpers.data.split import Split
 
 MOST_CLASSES = 100_000
-SLACK = 1e-4  # beyond 0..1: what rounding leaves
 LOOKED_AT_AGAIN = 32  # samples of a data set, to see whether it answers the same
 
 
@@ -40,7 +38,7 @@ def from_arrays(
         labels: whole numbers [N] from 0, −1 for an image without one; None if none has one; or
             names, which then have to be among `classes`.
         classes: their names, in the labels' order; default the numbers from 0.
-        mean, std: one value a channel, for pixels of 0..1; default those of `images`.
+        mean, std: one value a channel or for all, for pixels of 0..1; default those of `images`.
         like: the training split, for validation and test images: its classes, mean and deviation.
 
     Raises:
@@ -50,17 +48,22 @@ def from_arrays(
     if isinstance(images, list | tuple):
         named = ((f"number {number}", _picture(each)) for number, each in enumerate(images))
         images = stacked(named, "resize them first")
-    pixels = _pixels(_array(images, "images"))
+    pixels = as_pixels(as_array(images, "images"))
     if like is not None:
         classes = like.classes if classes is None else classes
         mean, std = like.mean if mean is None else mean, like.std if std is None else std
     numbers, names = _class_indices(labels, len(pixels), classes)
     whole = torch.from_numpy(pixels)
     mean, std = (
-        own if given is None else tuple(_array(given, name).reshape(-1).tolist())
+        own if given is None else _for_each(pixels.shape[1], as_array(given, name))
         for name, given, own in zip(("mean", "std"), (mean, std), mean_std(whole), strict=True)
     )  # fmt: skip
     return Split(whole, torch.from_numpy(numbers), mean, std, names)
+
+
+def _for_each(channels: int, values: Array) -> tuple[Any, ...]:
+    """One number a channel; a single one is that of all."""
+    return tuple(values.reshape(-1).tolist()) if values.ndim else (values.item(),) * channels
 
 
 def from_dataset(dataset: Any, *, size: int | None = None, **named: Any) -> Split:
@@ -110,18 +113,19 @@ def _sample(answer: Any, size: int | None) -> tuple[Array, Any]:
     label: Any = None
     if isinstance(answer, Mapping):
         told = f"images: a sample must have image (or img) and label, got {short_repr([*answer])}"
-        require("image" in answer or "img" in answer, f"{told}; make pairs of it: [(x, y), …].")
+        known = answer.keys() & {"image", "img"} and ("label" in answer or len(answer) == 1)
+        require(known, f"{told}; make pairs of it: [(x, y), …].")
         answer, label = answer.get("image", answer.get("img")), answer.get("label")
     elif isinstance(answer, tuple | list) and answer:
         answer, label = answer[0], answer[1] if len(answer) > 1 else None
     if isinstance(label, np.ndarray | Tensor):
-        label = _array(label, "labels")
+        label = as_array(label, "labels")
         label = label.item() if label.size == 1 else label
     return _picture(answer, size), label
 
 
 def _picture(picture: Any, size: int | None = None) -> Array:
-    return drawn(picture, size) if isinstance(picture, Image.Image) else _array(picture, "images")
+    return drawn(picture, size) if isinstance(picture, Image.Image) else as_array(picture, "images")
 
 
 def _classes_of(dataset: Any) -> tuple[str, ...] | None:
@@ -133,62 +137,14 @@ def _classes_of(dataset: Any) -> tuple[str, ...] | None:
     return tuple(names) if known and names else None
 
 
-def _array(values: Any, name: str) -> Array:
-    """Tensors, pictures and lists as an array."""
-    if isinstance(values, Tensor):
-        _tensors.check_readable(values, name=name)
-        values = values.detach().cpu()
-        values = values.float() if values.dtype is torch.bfloat16 else values
-    try:
-        return np.asarray(values)
-    except Exception as error:  # whatever an object of another kind answers
-        told = f"{name} must be an array, got {short_repr(values)}"
-        raise ValueError(f"{told}: {' '.join(str(error).split())[:200]}.") from error
-
-
-def _pixels(images: Array) -> NDArray[np.uint8]:
-    """uint8 [N, C, H, W] from numbers in 0..255 or 0..1, in any layout."""
-    images = _channels_first(images)
-    require(images.size, f"images must hold a picture, got the shape {list(images.shape)}.")
-    kind = images.dtype.kind
-    require(kind in "buif", f"images must be numbers, got {images.dtype}.")
-    low, high = images.min(), images.max()
-    scale = 255 if kind == "b" or (kind == "f" and low >= -SLACK and high <= 1 + SLACK) else 1
-    fits, made = scale == 255 or (low >= 0 and high <= 255), np.empty(images.shape, np.uint8)
-    for start in range(0, len(images) if fits else 0, CHUNK):
-        part = images[start : start + CHUNK].astype(np.float64) * scale
-        whole = np.rint(part)
-        fits &= scale == 255 or bool((whole == part).all())
-        made[start : start + CHUNK] = whole.clip(0, 255)
-    told = "images must be whole numbers from 0 to 255 or floats from 0 to 1"
-    remedy = "give them before they are normalised; divide 16 bits by 257; round floats of 0..255"
-    require(fits, f"{told}, got {images.dtype} from {low:.6g} to {high:.6g}; {remedy}.")
-    return made
-
-
-def _channels_first(images: Array) -> Array:
-    """[N, C, H, W] from three layouts."""
-    shape = images.shape
-    if images.ndim == 3:
-        return images[:, None]
-    told = f"images must be [N, H, W], [N, C, H, W] or [N, H, W, C], got {list(shape)}"
-    require(images.ndim == 4, f"{told}; give flat ones back their sides: .reshape(-1, 28, 28).")
-    layouts = [shape[1] in (1, 3), shape[3] in (1, 3)]
-    if layouts[0] == layouts[1]:
-        layouts = [shape[2] == shape[3], shape[1] == shape[2]]
-    if layouts[0] == layouts[1] and shape[1] != 1:
-        raise ValueError(f"{told}, which could be both; make a data.Split of uint8 [N, C, H, W].")
-    return images if layouts[0] else np.moveaxis(images, 3, 1)
-
-
 def _class_indices(labels: Any, count: int, classes: Any) -> tuple[NDArray[np.int64], Any]:
     """int64 [N], and what the classes are called."""
-    named = _array([] if classes is None else classes, "classes")
+    named = as_array([] if classes is None else classes, "classes")
     require(named.ndim == 1, f"classes must be names, got {short_repr(classes)}.")
     classes = tuple(named.tolist())
-    found = np.full(count, -1) if labels is None else _array(labels, "labels")
+    found = np.full(count, -1) if labels is None else as_array(labels, "labels")
     if found.dtype.kind == "O":
-        found = _array(found.tolist(), "labels")
+        found = as_array(found.tolist(), "labels")
     remedy = "from one-hot rows: labels.argmax(1); from a column: labels.reshape(-1)"
     told = f"labels must be [{count}], one for each image, got {list(found.shape)}"
     require(found.shape == (count,), f"{told}; {remedy}.")
@@ -199,7 +155,7 @@ def _class_indices(labels: Any, count: int, classes: Any) -> tuple[NDArray[np.in
         require(not strange, f"labels must be among classes, got {short_repr(strange)}.")
         found = np.array([classes.index(name) for name in found.tolist()])
     told = f"labels must be whole numbers, −1 where there is none, got {found.dtype}"
-    require(found.dtype.kind in "iub", f"{told}; convert with .astype(int).")
+    require(found.dtype.kind in "iub", f"{told}; make NaN −1, then .astype(int).")
     found = found.astype(np.int64)
     high = int(found.max())
     low = int(found[found >= 0].min(initial=high))

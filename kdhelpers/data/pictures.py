@@ -1,16 +1,22 @@
-"""Pictures as arrays: PIL's of any mode as a viewer shows them, many of one size as one array."""
+"""Pictures as arrays: PIL's of any mode as a viewer shows them, many of one size as one array.
+
+Numbers of any type and layout become uint8 [N, C, H, W]."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from torch import Tensor
 
-from kdhelpers._values import check_int, require
-from kdhelpers.data.images import LARGEST_IMAGE
+from kdhelpers import _tensors
+from kdhelpers._values import check_int, require, short_repr
+from kdhelpers.data.images import CHUNK, LARGEST_IMAGE
 
 Array = NDArray[Any]
+SLACK = 1e-4  # beyond 0..1: what rounding leaves
 
 
 def drawn(picture: Image.Image, size: int | None = None) -> Array:
@@ -50,3 +56,58 @@ def stacked(pictures: Iterable[tuple[str, Array]], remedy: str) -> Array:
     if len({picture.ndim for picture in found}) > 1:
         found = [np.stack([p] * 3, -1) if p.ndim == 2 else p for p in found]
     return np.stack(found)
+
+
+def as_array(values: Any, name: str) -> Array:
+    """Tensors, pictures and lists as an array."""
+    if isinstance(values, Tensor):
+        _tensors.check_readable(values, name=name)
+        values = values.detach().cpu()
+        values = values.float() if values.dtype is torch.bfloat16 else values
+    told = f"{name} must be an array or a list, got {short_repr(values)}"
+    try:
+        found = np.asarray(values)
+    except Exception as error:  # whatever an object of another kind answers
+        raise ValueError(f"{told}: {' '.join(str(error).split())[:200]}.") from error
+    require(found.ndim or found.dtype.kind != "O", f"{told}.")
+    return found
+
+
+def as_pixels(images: Array) -> NDArray[np.uint8]:
+    """uint8 [N, C, H, W] from numbers in 0..255 or 0..1, in any layout."""
+    kind = images.dtype.kind
+    told = (
+        f"images must be numbers, got {images.dtype}; open files first, and take arrays from them"
+    )
+    require(kind in "buif", f"{told}.")
+    images = _channels_first(images)
+    require(images.size, f"images must hold a picture, got the shape {list(images.shape)}.")
+    low, high = images.min(), images.max()
+    told = f"images are {images.dtype} of 0 and 1 only, which could be 0..255 or black and white"
+    require(kind in "bf" or high != 1, f"{told}; multiply them by 255.")
+    scale = 255 if kind == "b" or (kind == "f" and low >= -SLACK and high <= 1 + SLACK) else 1
+    fits, made = scale == 255 or (low >= 0 and high <= 255), np.empty(images.shape, np.uint8)
+    for start in range(0, len(images) if fits else 0, CHUNK):
+        part = images[start : start + CHUNK].astype(np.float64) * scale
+        whole = np.rint(part)
+        fits &= scale == 255 or bool((whole == part).all())
+        made[start : start + CHUNK] = whole.clip(0, 255)
+    told = "images must be whole numbers from 0 to 255 or floats from 0 to 1"
+    remedy = "give them before they are normalised; divide 16 bits by 257; round floats of 0..255"
+    require(fits, f"{told}, got {images.dtype} from {low:.6g} to {high:.6g}; {remedy}.")
+    return made
+
+
+def _channels_first(images: Array) -> Array:
+    """[N, C, H, W] from three layouts."""
+    shape = images.shape
+    if images.ndim == 3:
+        return images[:, None]
+    told = f"images must be [N, H, W], [N, C, H, W] or [N, H, W, C], got {list(shape)}"
+    require(images.ndim == 4, f"{told}; give flat ones back their sides: .reshape(-1, 28, 28).")
+    layouts = [shape[1] in (1, 3), shape[3] in (1, 3)]
+    if layouts[0] == layouts[1]:
+        layouts = [shape[2] == shape[3], shape[1] == shape[2]]
+    if layouts[0] == layouts[1] and shape[1] != 1:
+        raise ValueError(f"{told}, which could be both; make a data.Split of uint8 [N, C, H, W].")
+    return images if layouts[0] else np.moveaxis(images, 3, 1)

@@ -87,15 +87,23 @@ class Split:
             ("std", self.std, lambda value: is_number(value) and 0 <= value <= 1),
             ("classes", self.classes, lambda value: isinstance(value, str)),
         ):
-            what = "names" if name == "classes" else "numbers from 0 to 1, one a channel"
-            remedy = "" if name == "classes" else "; divide those of pixels 0..255 by 255"
-            if remedy and isinstance(values, tuple | list) and len(values) == self.images.shape[3]:
-                remedy = "; put the channels second: images.permute(0, 3, 1, 2)"
+            what, remedy = "names", ""
+            if name != "classes":
+                what, remedy = "numbers from 0 to 1, one a channel", self._remedy(values)
             fits = isinstance(values, tuple | list) and all(map(right, values))
             fits = fits and (name == "classes" or len(values) == self.images.shape[1])
             require(fits, f"{name} must be {what}, got {short_repr(values)}{remedy}.")
         self._check_range()
         self._count()
+
+    def _remedy(self, values: Any) -> str:
+        """What to do about a mean or a deviation that does not fit."""
+        count, channels = len(values) if isinstance(values, tuple | list) else 0, self.images.shape
+        if count == channels[1]:
+            return "; divide those of pixels 0..255 by 255"
+        if count == channels[3]:
+            return "; put the channels second: images.permute(0, 3, 1, 2)"
+        return f"; the images have {channels[1]} channels"
 
     def _check_range(self) -> None:
         """Each label is −1 or that of a class."""

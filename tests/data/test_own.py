@@ -93,7 +93,8 @@ def test_names_become_numbers_and_test_pictures_are_treated_like_those_for_train
     test = data.from_arrays(pixels(2, 4, 4), ["emu", "cat"], like=train)
     assert test.labels.tolist() == [2, 0]
     assert (test.classes, test.mean, test.std) == (train.classes, train.mean, train.std)
-    assert data.from_arrays(pixels(2, 4, 4), [0, 1], mean=0.5, std=[0.25]).mean == (0.5,)
+    given = data.from_arrays(pixels(2, 3, 4, 4), [0, 1], mean=0.5, std=np.array([0.25, 0.5, 1]))
+    assert (given.mean, given.std) == ((0.5,) * 3, (0.25, 0.5, 1.0))
     assert data.from_arrays(pixels(2, 4, 4), [2, 1], classes=names).classes == tuple(names)
 
 
@@ -113,10 +114,13 @@ RGB = pixels(12, 8, 8, 3)
         (([RGB[0], RGB[1, :4]], [0, 1]), r"first is \[8, 8, 3\], number 1 is \[4, 8, 3\]; resize"),
         ((RGB[:0], LABELS[:0]), "must hold a picture"),
         (([], []), "at least one"),
-        ((RGB.astype(str), LABELS), "must be numbers"),
+        (("images.npy", LABELS), "must be numbers, got <U10; open files first"),
+        ((iter(RGB), LABELS), "images must be an array or a list, got <"),
+        ((RGB, set(LABELS)), "labels must be an array or a list, got {"),
+        ((RGB // 128, LABELS), "uint8 of 0 and 1 only.*multiply them by 255"),
         ((RGB, LABELS[:5]), r"\[12\], one for each image, got \[5\]"),
         ((RGB, np.eye(3)[LABELS]), r"got \[12, 3\]; from one-hot rows: labels.argmax\(1\)"),
-        ((RGB, LABELS / 1), r"got float64; convert with .astype\(int\)"),
+        ((RGB, LABELS / 1), r"got float64; make NaN −1, then .astype\(int\)"),
         ((RGB, LABELS + 1), "must start at 0, got 1 to 3; subtract 1"),
         ((RGB, np.where(LABELS > 1, -1, LABELS + 1)), "got 1 to 2; subtract 1"),
         ((RGB, LABELS - 2), "−1 where there is none, got -2"),
@@ -128,7 +132,7 @@ RGB = pixels(12, 8, 8, 3)
         ((RGB, LABELS, "abc"), "classes must be names, got 'abc'"),
         ((RGB, LABELS, None, [124, 117, 104]), "mean must be .* divide those of pixels 0..255"),
         ((RGB, LABELS, None, None, 58.4), "std must be .* divide those of pixels 0..255"),
-        ((RGB, LABELS, None, [0.5]), "mean must be numbers .* one a channel"),
+        ((RGB, LABELS, None, [0.5]), "mean must be .* one a channel.*the images have 3 channels"),
     ],
 )
 def test_what_is_no_picture_or_no_label_is_refused_with_the_remedy(
@@ -225,6 +229,7 @@ class Stream(IterableDataset[Any]):
         (iter(RGB), "must have a length"),
         ({"image": RGB}, "must have a length"),
         (RGB[:0], "at least one"),
+        (Pictures(lambda x, y: {"img": x, "fine_label": y}), r"and label, got \['img', 'fine_lab"),
         (Pictures(lambda x, y: {"pixels": x, "label": y}), r"must have image .*\['pixels', 'lab"),
         (Pictures(lambda x, y: (Image.fromarray(x[: 8 - y]), y)), "sample 1 is .* give size="),
         (Pictures(lambda x, y: ((tensor(x) / 255 - 0.5) / 0.2, y)), "before they are normalised"),
@@ -333,6 +338,9 @@ def test_folders_for_train_validation_and_test_are_kept_apart(
     assert len(pets.validation) == 22
     assert len(pets.train) + (len(pets.test) if len(called) == 2 else 0) == 20
     assert len(pets.test) == (24 if len(called) == 3 else 4)
+    # `fill` makes the same pictures in each folder.
+    with pytest.warns(UserWarning, match="pictures for validation are among those for training"):
+        kd.load_folder(tmp_path)
     expected = ImageFolder(str(tmp_path / called[1]))
     assert numbers(pets.validation) == [
         (label, np.asarray(picture)[0, 0, 0]) for picture, label in expected
@@ -408,9 +416,11 @@ def flat(folder: Path) -> None:
         (lambda f: None, "cat", "has no folder for each class; without labels: data.from_arrays"),
         (lambda f: shutil.rmtree(f / "dog"), "", "one class only, 'cat'"),
         (lambda f: None, "..", "one class only, 'pets'; give the folder that holds"),
-        (emptied, "", r"no picture of the class 'cat' \(.bmp"),
+        (emptied, "", r"no picture of the class 'cat', .*\.jpg"),
         (broken, "", "003.png' cannot be read: .*; move it away"),
         (dangling, "", "zz.png' cannot be read: .*No such file"),
+        (lambda f: os.mkfifo(f / "cat" / "y.png"), "", "y.png' is no file"),
+        (lambda f: (f / "dog" / "IMG_1.HEIC").write_text("no"), "", "HEIC' cannot .*or convert it"),
         (lambda f: fill(f, 2, names=("cat",)) and fill(f, 1, names=("emu",)), "", "'emu' has 1,"),
         (lambda f: [fill(f / n) for n in ("train_set", "test_set")] and [
             shutil.rmtree(f / n) for n in ("cat", "dog")], "", "in each of .*name these tr"),
