@@ -151,6 +151,8 @@ def _class_indices(labels: Any, count: int, classes: Any) -> tuple[NDArray[np.in
     if found.dtype.kind == "U":
         remedy = "give classes=sorted(set(labels)), and for other splits like=train"
         require(classes, f"labels are names, such as {short_repr(str(found[0]))}; {remedy}.")
+        told = f"classes must have names of their own, got {short_repr(classes)}"
+        require(len(set(classes)) == len(classes), f"{told}.")
         strange = sorted({*found.tolist()} - {*classes})
         require(not strange, f"labels must be among classes, got {short_repr(strange)}.")
         found = np.array([classes.index(name) for name in found.tolist()])

@@ -156,7 +156,8 @@ class Split:
             ValueError: `rows` is neither, or beyond the split.
         """
         try:
-            at = torch.arange(len(self))[torch.as_tensor(rows).cpu()]
+            at = torch.as_tensor(rows).cpu()
+            at = torch.arange(len(self))[at if at.numel() else at.long()]  # [] is floating point
             require(at.ndim == 1, "it has other dimensions")
         except (IndexError, TypeError, RuntimeError, ValueError) as error:
             wanted = f"positions from 0 to {len(self) - 1} or a mask [{len(self)}]"

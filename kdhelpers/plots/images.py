@@ -66,9 +66,10 @@ def soft_target_bars(
     said = []
     for axes, (title, values) in zip(panels[1:], shares.items(), strict=True):
         most = np.argsort(-values, kind="stable")[:3]
-        named = listed(f"{split.classes[which]} {values[which]:.2f}" for which in most)
+        named = listed(f"{split.class_name(which)} {values[which]:.2f}" for which in most)
         said.append(f"{title}: most to {named}")
-        bars = axes.bar(list(split.classes), values, color=TEACHER)
+        names = list(split.classes) or [split.class_name(n) for n in range(len(values))]
+        bars = axes.bar(names, values, color=TEACHER)
         for bar, value in zip(bars, values, strict=True):
             if value >= 0.01:
                 place = (bar.get_x() + bar.get_width() / 2, value)
@@ -81,7 +82,7 @@ def soft_target_bars(
     panels[1].set_ylabel("probability")
     label = split.class_name(int(split.labels[index]))
     return figure, (
-        f"An image labelled {label} beside the probabilities of its {len(split.classes)} classes: "
+        f"An image labelled {label} beside the probabilities of its {len(values)} classes: "
         f"{'; '.join(said)}."
     )
 

@@ -182,6 +182,7 @@ def check_student(
                 f"{without} of {len(split)} images have no label (−1), which this objective needs"
             )
             remedy = "take Distillation(alpha=1), which needs none, or train.labelled()"
+            remedy += " (an objective of yours that needs none says needs_labels = False)"
             raise ValueError(f"{told}; {remedy}.")
         if without == len(split) and what == "validation":
             raise ValueError("no image of validation has a label: there is nothing to judge by.")

@@ -206,6 +206,7 @@ def test_other_images_are_a_data_set_of_their_own() -> None:
     part.images[0] ^= 1
     with pytest.raises(ValueError, match="changed in place"):
         _ = part.to("cpu").source_fingerprint
+    assert len(whole.select([])) == 0
     counted = replace(whole, indices=torch.arange(12) + 7)
     assert counted.select([3]).indices.tolist() == [10]
     for wrong in (torch.arange(11), torch.arange(12.0), [0] * 12):

@@ -127,6 +127,7 @@ RGB = pixels(12, 8, 8, 3)
         ((RGB, LABELS * 90_000), "below 100,000.*return_inverse"),
         ((RGB, ["a"] * 12), r"names, such as 'a'; give classes=sorted\(set\(labels\)\)"),
         ((RGB, ["a", "b"] * 6, ["a", "c"]), r"among classes, got \['b'\]"),
+        ((RGB, ["a", "b"] * 6, ["a", "b", "b"]), "classes must have names of their own"),
         ((RGB, LABELS, ["a", "b"]), "from 0 to 2, but classes names 2, 0 to 1; name all of them"),
         ((RGB, LABELS + 1, ["a", "b", "c"]), "subtract 1"),
         ((RGB, LABELS, "abc"), "classes must be names, got 'abc'"),
@@ -535,3 +536,4 @@ def test_only_what_has_a_label_is_judged() -> None:
         kd.fit(Net(), kd.Supervised(), train, epochs=1, validation=train.select(LABELS > 7))
     assert none.take(3).labels.tolist() == [-1] * 3
     assert "no label" in kd.plots.image_grid(some.take(4), columns=4, rows=1).alt
+    assert "most to 2 0.60, 1" in kd.plots.soft_target_bars(none, 0, {"T": [0.1, 0.3, 0.6]}).alt
