@@ -30,7 +30,8 @@ GROUP_FILES = {
     "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
 NAMED = ("torch", "torchvision", "lightning-fabric", "papermill", "jupyterlab", "ipykernel")
-REINSTALL = "run `pip install -e .` (or `make run`) in the folder of the course"
+OF_A_LESSON = ("", "lab", "run")  # what "course" consists of
+REINSTALL = "run `pip install -e '.[course]'` (or `make run`) in the folder of the course"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def _packages() -> Checks:
     """One line for each package that does not fit, one for all that do."""
     versions = {}
     for requirement in map(Requirement, importlib.metadata.requires("kdhelpers") or []):
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+        marker = requirement.marker
+        if marker and not any(marker.evaluate({"extra": extra}) for extra in OF_A_LESSON):
             continue
         wanted = f"{requirement.name}{requirement.specifier}"
         try:
