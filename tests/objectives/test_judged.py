@@ -102,7 +102,19 @@ def student_of(teacher: nn.Module, cache: bool = True, **options: Any) -> dict[s
     return weights(student)
 
 
-KINDS = [FromSession, FromArray, FromFunction, OnTop]
+def from_outside(scale: float = 1.0) -> nn.Module:
+    """A network that holds nothing: all lies in its class."""
+
+    class Outside(nn.Module):
+        session = Session(scale)
+
+        def forward(self, images: Tensor) -> Any:
+            return self.session.run(None, {"images": images.numpy()})
+
+    return Outside()
+
+
+KINDS = [FromSession, FromArray, FromFunction, OnTop, from_outside]
 
 
 @pytest.mark.parametrize("cache", [True, False])
@@ -212,6 +224,8 @@ PLAIN = partial(Small, seed=2)
 def test_networks_of_any_kind_teach_what_the_plain_one_does(
     make: Callable[[], nn.Module], like: Callable[[], nn.Module], cache: bool
 ) -> None:
+    at_first = Teacher(make()).logits(TRAIN), Teacher(like()).logits(TRAIN)
+    torch.testing.assert_close(*at_first, atol=1e-5, rtol=1e-5)
     objective = kd.Distillation(Teacher(make(), cache=cache))
     expected = student_of(like(), cache)
     for _ in range(2):  # the second time from a table that is there
@@ -304,6 +318,31 @@ def test_unlabelled_images_judge_nobody() -> None:
         logits, right = predict(network, TRAIN)[rows], TRAIN.labels[rows]
         expected = {accuracy(logits, right)} if len(right) else {None}
         assert {row.get("teacher_accuracy")} == expected
+
+
+def right_on(count: int) -> Tensor:
+    """Logits that are right on so many of the 40 images, in their order."""
+    answers = TRAIN.labels.clone()
+    answers[count:] += 1
+    return 5.0 * nn.functional.one_hot(answers % 3, 3)
+
+
+@pytest.mark.parametrize(("count", "warned"), [(7, True), (8, False), (13, False), (40, False)])
+def test_below_chance_is_two_standard_errors_below(count: int, warned: bool) -> None:
+    views = Views(flip=True)  # the images as they are count
+    answers = torch.stack([right_on(count), right_on(20)])
+    teacher = kd.RecordedTeacher.from_logits(answers, TRAIN, views=views)
+    ask = teacher.prepare(TRAIN, views, 2)
+    with warnings.catch_warnings(record=True, action="always") as found:
+        assert teacher.judge(ask, TRAIN) == {"teacher_accuracy": count / 40}
+    assert len(found) == warned
+    shuffled = kd.ShuffledTeacher(teacher)
+    answers = torch.empty(2, 40, 3)
+    answers[:, shuffled._other(TRAIN)] = right_on(count)
+    shuffled = kd.ShuffledTeacher(kd.RecordedTeacher.from_logits(answers, TRAIN, views=views))
+    with warnings.catch_warnings(action="error"):  # a control may be bad
+        figures = shuffled.judge(shuffled.prepare(TRAIN, views, 2), TRAIN)
+    assert figures == {"teacher_accuracy": count / 40}
 
 
 @pytest.mark.parametrize(
