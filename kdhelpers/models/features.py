@@ -98,8 +98,9 @@ class Regressor(nn.Module):
         weight = self.convolution.weight
         _tensors.check_maps(student_features, name="student_features")
         made_for, got = self.convolution.in_channels, student_features.shape[1]
-        told = f"student_features have {got} channels, but the regressor was made for {made_for}"
-        require(got == made_for, f"{told}; make it from the captured layer.")
+        if got != made_for:
+            told = f"student_features have {got} channels, but the regressor was made for"
+            raise ValueError(f"{told} {made_for}; make it from the captured layer.")
         features = student_features.to(weight.dtype)
         output: Tensor = self.convolution(_resized(features, self.size))
         return output
@@ -119,8 +120,9 @@ def _hook(
     """A forward hook that keeps a layer's output, and stops once `stop_at` layers are kept."""
 
     def keep(_layer: nn.Module, _inputs: Any, output: Any) -> Tensor:
-        told = f"layer {path!r} returns a {type(output).__name__}, not a tensor"
-        require(isinstance(output, Tensor), f"{told}; capture a layer inside it.")
+        if not isinstance(output, Tensor):
+            told = f"layer {path!r} returns a {type(output).__name__}, not a tensor"
+            raise ValueError(f"{told}; capture a layer inside it.")
         features[path] = output
         if len(features) == stop_at:
             raise _Stop(features)

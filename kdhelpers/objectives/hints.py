@@ -83,9 +83,10 @@ class LayerPair(nn.Module):
         if self.regressor is not None:
             student_features = self.regressor(student_features)
             own, wanted = tuple(student_features.shape), tuple(teacher_features.shape)
-            told = f"the regressor turns {self.student_layer!r} into {own}, but the teacher's"
-            told = f"{told} {self.teacher_layer!r} is {wanted}; make it with regressor_between."
-            require(own == wanted, told)  # some losses would broadcast it
+            if own != wanted:  # some losses would broadcast it
+                told = f"the regressor turns {self.student_layer!r} into {own}, but the teacher's"
+                told = f"{told} {self.teacher_layer!r} is {wanted}; make it with regressor_between."
+                raise ValueError(told)
         return self.weight * self.loss(student_features, teacher_features)
 
     def figures(self) -> dict[str, float]:
