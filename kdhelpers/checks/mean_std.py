@@ -135,16 +135,17 @@ MISTAKES: Mistakes = {
     ),
     "You take all channels together. Red, green and blue have their own mean and standard "
     "deviation: leave dimension 1 alone, `dim=(0, 2, 3)`.": dict(depth=3, **_along()),
-    "You average over the images only, which gives a value for each pixel position. Average over "
-    "height and width as well: `dim=(0, 2, 3)`.": _along(0),
-    "You average within each image, which gives a value for each image and channel. Average over "
-    "the images as well: `dim=(0, 2, 3)`.": _along(2, 3),
-    "This is a value for each image. It should be one for each channel: keep dimension 1 and "
-    "average over the others, `dim=(0, 2, 3)`.": _along(1, 2, 3),
-    "This is a value for each pixel of a row and column. Keep dimension 1, the channels, and "
-    "average over the others: `dim=(0, 2, 3)`.": _along(0, 1),
-    "Height and width are dimensions 2 and 3, and the channels are dimension 1: average over "
-    "`dim=(0, 2, 3)`.": _along(0, 1, 2),
+    **{
+        f"You average with `dim={over}`, which gives {what}. One value for each channel is asked for: "
+        "keep dimension 1 alone, `dim=(0, 2, 3)`.": _along(*over)
+        for over, what in (
+            ((0,), "one for each place of the image"),
+            ((2, 3), "one for each image and channel"),
+            ((1, 2, 3), "one for each image"),
+            ((0, 1), "one for each row and column"),
+            ((0, 1, 2), "one for each column"),
+        )
+    },
     "Your standard deviation is the mean of those of single pixel positions. Take it over images, "
     "height and width at once: `dim=(0, 2, "
     "3)`.": [dict(std=partial(_mean_of_stds, (0,), (1, 2), correction)) for correction in (1, 0)],

@@ -42,7 +42,7 @@ def made_of(
     low: float = LOW,
     high: float = HIGH,
     middle: Callable[[float, float], float] = _geometric,
-    rounds: int = 100,
+    rounds: int = 60,
     move: tuple[bool, bool] = (True, True),  # whether the lower and the upper end move
     end: int = 1,  # which of them is returned
     measure: Callable[[Tensor, float], Any] = lambda logits, T: _softened(logits, T).max(),
@@ -89,7 +89,7 @@ def _case(logits: tuple[float, ...], target: float, **settings: Any) -> Case:
 
 def _in_both(**changes: Any) -> list[dict[str, Any]]:
     """With either way of halving: where a search ends up can hang on it."""
-    return [dict(changes, middle=middle) for middle in (_geometric, _arithmetic)]
+    return [dict(changes, depth=1, middle=middle) for middle in (_geometric, _arithmetic)]
 
 
 def _of_place(place: int) -> list[dict[str, Any]]:
