@@ -136,8 +136,8 @@ MISTAKES: Mistakes = {
     "You take all channels together. Red, green and blue have their own mean and standard "
     "deviation: leave dimension 1 alone, `dim=(0, 2, 3)`.": dict(depth=3, **_along()),
     **{
-        f"You average with `dim={over}`, which gives {what}. One value for each channel is asked for: "
-        "keep dimension 1 alone, `dim=(0, 2, 3)`.": _along(*over)
+        f"You average with `dim={over}`, which gives {what}. One value for each channel is asked "
+        "for: keep dimension 1 alone, `dim=(0, 2, 3)`.": _along(*over)
         for over, what in (
             ((0,), "one for each place of the image"),
             ((2, 3), "one for each image and channel"),
