@@ -36,6 +36,7 @@ OF_EVERY_CLASS = {
     "__firstlineno__",
 }
 OF_EVERY_CLASS |= {"__static_attributes__", "__annotate_func__", "__annotations_cache__"}
+OF_EVERY_CLASS |= {"__slotnames__"}  # put there by the first copy of an object
 CALLED_IN_TRAINING = ("forward", "__call__", "prepare", "start_epoch", "figures")
 
 

@@ -140,6 +140,10 @@ def test_a_checkpoint_tells_teachers_apart_by_their_answers(
             student_of(kind(scale), checkpoint=path)
         identities = {Teacher(kind(each)).identity(TRAIN) for each in (1.0, 1.0, scale)}
         assert len(identities) == 2
+        objectives = [kd.Distillation(kind(each)) for each in (1.0, scale)]
+        for objective in objectives:
+            objective.prepare(TRAIN, Views(), 1)
+        assert objectives[0].settings()["teacher"] != objectives[1].settings()["teacher"]
 
 
 def test_a_session_that_was_replaced_answers_anew() -> None:

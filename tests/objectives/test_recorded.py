@@ -330,7 +330,7 @@ class InPlace(Small):
         return super().forward(inputs.sub_(1.0))
 
 
-@pytest.mark.parametrize("teacher", ["recorded", "cached", "live"])
+@pytest.mark.parametrize("teacher", ["recorded", "cached", "live", "hint"])
 def test_networks_that_change_their_inputs_in_place_disturb_nobody(teacher: str) -> None:
     class Apart(Small):
         def forward(self, inputs: Tensor) -> Tensor:
@@ -341,7 +341,8 @@ def test_networks_that_change_their_inputs_in_place_disturb_nobody(teacher: str)
         network, student = kind(seed=4), kind(seed=1)
         made = Teacher(network, cache=teacher == "cached")
         made = RecordedTeacher.of(network, TRAIN) if teacher == "recorded" else made
-        fit(student, kd.Distillation(made), TRAIN, **RUN)
+        hint = kd.Hint(made, kd.LayerPair("conv", "conv")) if teacher == "hint" else None
+        fit(student, hint or kd.Distillation(made), TRAIN, **RUN)
         ends.append(weights(student))
     assert same(*ends)
 

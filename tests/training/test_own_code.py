@@ -1,5 +1,6 @@
 """A checkpoint knows own code by what it does: edited code is told, code run again is not."""
 
+import copy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -210,3 +211,14 @@ def test_a_checkpoint_of_other_code_is_refused_and_of_the_same_gone_on_from(tmp_
     run(1.0, 2, resumed, checkpoint=path)
     run(1.0, 2, straight)
     assert same(weights(resumed), weights(straight))
+
+
+def test_a_class_is_the_same_after_its_objects_have_been_copied() -> None:
+    class Fresh:
+        def __init__(self) -> None:
+            self.value = 1
+
+    before = own_code(Fresh())
+    copy.deepcopy(Fresh())
+    assert "__slotnames__" in vars(Fresh)
+    assert own_code(Fresh()) == before
