@@ -319,6 +319,7 @@ def test_a_folder_of_classes_is_dealt_out_class_by_class_and_every_picture_once(
         assert torch.equal(split.indices, torch.arange(len(split)))
     # The same pictures on every machine: what seed 0 sets aside of twenty, and seed 1 of the same.
     assert [x for y, x in parts[2] if y == 0] == [9, 12, 17, 19]
+    assert [x for y, x in parts[2] if y == 1] != [9, 12, 17, 19]
     assert numbers(kd.load_folder(tmp_path / "pets", seed=1).test) != parts[2]
     more = kd.load_folder(str(tmp_path / "pets"), validation=0.3, test=0.2)
     assert numbers(more.test) == parts[2]
