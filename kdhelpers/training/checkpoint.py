@@ -159,6 +159,21 @@ def precision_of(path: Path) -> str | None:
     return PRECISION_NAMES.get(kept)
 
 
+class Unsaved:
+    """The buffers of a network that its `state_dict` leaves out, which a run goes on with, too."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def state_dict(self) -> dict[str, Tensor]:
+        saved = self.network.state_dict().keys()
+        return {name: each for name, each in self.network.named_buffers() if name not in saved}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        for name, buffer in self.state_dict().items():
+            buffer.copy_(state[name])
+
+
 def _read(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
         if archive.testzip() is not None:  # torch.load does not compare the checksums
@@ -182,9 +197,14 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float)
 
 
+def _by_use(name: str) -> tuple[bool, bool, str]:
+    """What differs is told by the network first: the layout, for one, may follow from it."""
+    return name.startswith("code of "), name != "student", name
+
+
 def _compare(told: str, kept: dict[str, Any], settings: dict[str, Any]) -> None:
     other = [n for n in settings.keys() | kept.keys() if settings.get(n) != kept.get(n)]
-    names = sorted(map(str, other), key=lambda name: (name.startswith("code of "), name))
+    names = sorted(map(str, other), key=_by_use)
     if not names:
         return
     name = names[0]

@@ -194,7 +194,7 @@ def placed(
 def unwrapped(module: nn.Module) -> nn.Module:
     """The network itself in what `torch.compile` or data parallelism has put around it."""
     for name in ("_orig_mod", "module"):
-        inner = module._modules.get(name)
+        inner = dict(module.named_children()).get(name)
         if isinstance(inner, nn.Module) and type(module).__module__.startswith("torch."):
             return unwrapped(inner)
     return module

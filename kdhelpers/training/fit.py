@@ -52,15 +52,16 @@ def fit(
         recipe: the settings of training (see `Recipe`); or give them one by one, as `settings`,
             which go before the recipe's: epochs or steps, batch_size, lr, …
         validation: if given, its accuracy is measured after each epoch, over what has a label.
-        seed: fixes the order, the views and the random numbers of each epoch (dropout); the
-            global random state is left as it was.
+        seed: fixes the order, the views and PyTorch's random numbers of each epoch (dropout);
+            its global random state is left as it was.
         run: a name for this run: its checkpoint is `<run>.pt` in the recipe's `checkpoint_dir`,
             if it has one.
         checkpoint: the checkpoint's own path, in place of `run`. The file is written after every
             epoch, whole or not at all. Where it exists, training goes on after its last epoch,
             and ends with the weights of an uninterrupted run (bit for bit on a CPU).
-        on_epoch: called with the figures of each epoch; when it returns True, training ends there.
-            A run that goes on from a checkpoint calls it for the epochs of the past, too.
+        on_epoch: called with the figures of each epoch; when it returns True (nothing else
+            counts), training ends there. A run that goes on from a checkpoint calls it for the
+            epochs of the past, too.
         progress: show a bar for runs of more than a few seconds.
         fabric: a launched `lightning_fabric.Fabric`; replaces device, devices and precision.
 

@@ -12,13 +12,14 @@ from operator import add
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from kdhelpers._random import mixed_seed, random_state_kept, seed_all
-from kdhelpers._values import is_number, require, short_repr
+from kdhelpers._values import is_number, short_repr
 from kdhelpers.data.batching import Batch, batches, steps_per_epoch
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import accuracy, predict
@@ -27,11 +28,13 @@ from kdhelpers.objectives.objective import Objective, Terms, describe
 from kdhelpers.training import checkpoint as checkpoints
 from kdhelpers.training.checkpoint import plain
 from kdhelpers.training.devices import PRECISION_NAMES, Place, placed, unwrapped
+from kdhelpers.training.gate import check_optimizer, check_schedule, check_terms
 from kdhelpers.training.own_code import own_code
 from kdhelpers.training.recipe import Recipe
 from kdhelpers.training.threads import end_if_stopped, no_random_numbers
 
 Row = dict[str, float]
+Tensors = tuple[Tensor, ...] | list[Tensor]
 OnEpoch = Callable[[Row], bool | None]
 
 
@@ -84,19 +87,23 @@ def train_student(
 
         model = cast(nn.Module, torch.compile(student)) if recipe.compile else student
         step: nn.Module = _Step(model, objective)
-        optimizer = recipe.optimizer(step.parameters(), lr=float(recipe.lr))
+        optimizer = recipe.optimizer([*step.parameters()], lr=float(recipe.lr))
+        check_optimizer(optimizer, student)
         schedule = recipe.schedule(optimizer, epochs * steps) if recipe.schedule else None
+        check_schedule(schedule, recipe)
         average = _average(student, recipe.ema) if recipe.ema else None
         result = average.module if average else student
         kept: dict[str, Any] = dict(student=unwrapped(student))
         kept |= dict(objective=objective, optimizer=optimizer)
         kept |= {"schedule": schedule} if schedule else {}
         kept |= {"average": average} if average else {}
+        unsaved = checkpoints.Unsaved(kept["student"])
+        kept |= {"unsaved": unsaved} if unsaved.state_dict() else {}
         begun = checkpoints.load(path, kept, settings, epochs) if path else []
         history = History(begun, precision=PRECISION_NAMES.get(place.precision, place.precision))
         step, optimizer = place.setup(step, optimizer)
 
-        ended = bool([row for row in history if on_epoch and on_epoch(dict(row))])
+        ended = True in [_ends(on_epoch, row) for row in history]
         written = time.perf_counter()
         bar = tqdm(
             total=epochs * steps, initial=len(history) * steps, desc=type(objective).__name__,
@@ -121,7 +128,7 @@ def train_student(
                     with nullcontext() if means.sizes else no_random_numbers(step):
                         terms: Terms = step(batch)
                     if not means.sizes:
-                        _check_terms(terms, objective)
+                        check_terms(terms, objective)
                     loss = reduce(add, terms.values())
                     place.backward(loss if batch.share == 1.0 else loss * batch.share)
                     optimizer.step()
@@ -138,7 +145,7 @@ def train_student(
                 if validation is not None:
                     row |= (validate or _validated)(result, validation)
                 history.append(row)
-                ended = bool(on_epoch and on_epoch(dict(row))) or epoch + 1 == epochs
+                ended = _ends(on_epoch, row) or epoch + 1 == epochs
                 due = time.perf_counter() - written >= recipe.checkpoint_interval
                 if path and place.is_global_zero and (due or ended):
                     checkpoints.save(path, kept, settings, history)
@@ -162,20 +169,20 @@ class _Step(nn.Module):
     def forward(self, batch: Batch) -> Terms:
         if batch.origin is not None:  # Fabric may have converted the inputs, and nobody else
             batch = batch._replace(origin=batch.origin.converted(batch.inputs))
-        terms: Terms = self.objective(self.student, batch)
+        try:
+            terms: Terms = self.objective(self.student, batch)
+        except RuntimeError as error:
+            if ".reshape(" in str(error):  # from a branch that only training takes
+                told = "the code of a network uses view, which channels last does not allow"
+                raise ValueError(f"{told}; give channels_last=False.") from error
+            raise
         return terms
 
 
-def _check_terms(terms: Any, objective: Objective) -> None:
-    """Scalars by name; seen in the first step of an epoch."""
-    name = type(objective).__name__
-    told = f"{name} must return a dict of terms by name, got {short_repr(terms)}."
-    require(isinstance(terms, dict) and terms, told)
-    for term, value in terms.items():
-        what = f"the term {term!r} of {name}"
-        require(isinstance(value, Tensor), f"{what} must be a tensor, got {short_repr(value)}.")
-        shape = f"a scalar, but has the shape {list(value.shape)}"
-        require(value.ndim == 0, f"{what} must be {shape}; take its mean.")
+def _ends(on_epoch: OnEpoch | None, row: Row) -> bool:
+    """Whether the hook asks to end: by True, not by what a logger happens to return."""
+    answer = on_epoch(dict(row)) if on_epoch else None
+    return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
 class _Means:
@@ -206,7 +213,16 @@ class _Means:
 
 
 def _average(student: nn.Module, decay: float) -> AveragedModel:
-    return AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    average = get_ema_multi_avg_fn(decay)
+
+    def averaged(own: Tensors, new: Tensors, count: Tensor | int) -> None:
+        if own[0].is_floating_point():  # they come sorted by their types
+            average(own, new, count)
+        else:  # whole numbers, such as batches seen, have no average
+            for before, now in zip(own, new, strict=True):
+                before.copy_(now)
+
+    return AveragedModel(student, multi_avg_fn=averaged, use_buffers=True)
 
 
 def _figures(objective: Objective) -> Row:

@@ -1,5 +1,6 @@
 """How students are trained, apart from what they learn: `Recipe`, the settings that runs share."""
 
+import tempfile
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,14 @@ import torch
 from torch import nn
 
 from kdhelpers import _tensors
-from kdhelpers._values import check_callable, check_int, check_number, check_type, short_path
+from kdhelpers._values import (
+    check_callable,
+    check_int,
+    check_number,
+    check_type,
+    short_path,
+    short_repr,
+)
 from kdhelpers.data.batching import Views, steps_per_epoch
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import ask
@@ -111,6 +119,7 @@ def file_of_run(recipe: Recipe, run: str, checkpoint: str | Path | None) -> Path
         if str(checkpoint) == "" or "\0" in str(path) or path.is_dir():
             raise ValueError(f"checkpoint must name a file, got {short_path(checkpoint)}.")
         path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()  # can it be written?
     except (OSError, RuntimeError) as error:  # RuntimeError: "~somebody" who does not exist
         reason = getattr(error, "strerror", None) or error
         raise ValueError(
@@ -184,5 +193,8 @@ def check_student(
             remedy = "take Distillation(alpha=1), which needs none, or train.labelled()"
             remedy += " (an objective of yours that needs none says needs_labels = False)"
             raise ValueError(f"{told}; {remedy}.")
+        if split.classes != train.classes:
+            told = f"the classes of validation are {short_repr(split.classes)}, those of train"
+            raise ValueError(f"{told} {short_repr(train.classes)}; give both the same.")
         if without == len(split) and what == "validation":
             raise ValueError("no image of validation has a label: there is nothing to judge by.")

@@ -35,12 +35,18 @@ class SideBySide(nn.Module):
         self.count = len(networks)
         if len({repr(_architecture(network)) for network in networks}) != 1:
             raise ValueError("networks side by side need one architecture; train them with fit.")
+        own = [parameter for _, parameter in networks[0].named_parameters(remove_duplicate=False)]
+        if len(set(map(id, own))) < len(own):
+            raise ValueError("networks that use a weight twice cannot lie side by side.")
+        if any(p._backward_hooks or p._post_accumulate_grad_hooks
+               for network in networks for p in network.parameters()):  # fmt: skip
+            raise ValueError("hooks on parameters see one network, not several side by side.")
         self.network = copy.deepcopy(networks[0])
         modules = [dict(network.named_modules()) for network in networks]
         for path, module in self.network.named_modules():
             every = [each[path] for each in modules]
-            for name, own in list(module.named_parameters(recurse=False)):
-                joined = nn.Parameter(_joined(every, name), requires_grad=own.requires_grad)
+            for name, each in list(module.named_parameters(recurse=False)):
+                joined = nn.Parameter(_joined(every, name), requires_grad=each.requires_grad)
                 setattr(module, name, joined)
             for name, own in list(module.named_buffers(recurse=False)):
                 if own.ndim:  # the number of batches seen is the same for all

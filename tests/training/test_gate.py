@@ -1,0 +1,206 @@
+"""What a caller's optimiser, schedule, objective and hook return is looked at before it matters."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_data import Small, same, split, weights
+from torch import Tensor, nn
+
+from kdhelpers.data.split import Split
+from kdhelpers.objectives.objective import Objective, Supervised
+from kdhelpers.training.checkpoint import CheckpointError
+from kdhelpers.training.fit import fit
+from kdhelpers.training.many import fit_many
+
+LEARN: dict[str, Any] = dict(batch_size=20, lr=0.01, device="cpu", progress=False)
+
+
+def linear(seed: int = 0) -> nn.Sequential:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"optimizer": lambda p, lr: None}, "optimizer.* returned None"),
+        ({"optimizer": lambda p, lr: torch.optim.LBFGS(p, lr=lr)}, "LBFGS asks for the loss"),
+        (
+            {"optimizer": lambda p, lr: torch.optim.SGD(linear().parameters(), lr=lr)},
+            "holds no weight of the student",
+        ),
+        ({"schedule": lambda o, steps: None}, "schedule.* returned None"),
+        (
+            {"schedule": lambda o, steps: torch.optim.lr_scheduler.ReduceLROnPlateau(o)},
+            "ReduceLROnPlateau needs a figure",
+        ),
+    ],
+)
+def test_functions_that_return_something_else_are_refused(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit(linear(), Supervised(), split(), epochs=1, **LEARN | settings)
+
+
+def test_an_optimiser_gets_a_list_that_it_may_cut_into_groups() -> None:
+    def groups(parameters: list[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+        first, rest = parameters[:2], parameters[2:]
+        return torch.optim.SGD([{"params": first}, {"params": list(rest)}], lr=lr)
+
+    first, second = linear(), linear()
+    fit(first, Supervised(), split(), epochs=1, optimizer=groups, **LEARN)
+    fit(second, Supervised(), split(), epochs=1, optimizer=torch.optim.SGD, **LEARN)
+    assert same(weights(first), weights(second))
+
+
+class Own(Objective):
+    def __init__(self, terms: Callable[[Tensor], dict[str, Tensor]]) -> None:
+        super().__init__()
+        self.terms = terms
+
+    def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
+        return self.terms(student(batch.inputs))
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        (lambda z: {"epoch": z.mean()}, "the term 'epoch' of Own needs another name"),
+        (lambda z: {"loss": z.mean(), "other": z.mean()}, "the term 'loss' of Own needs another"),
+        (lambda z: {"mean": z.detach().mean()}, "no term of Own depends on a weight"),
+    ],
+)
+def test_terms_that_would_mislead_are_refused(
+    terms: Callable[[Tensor], dict[str, Tensor]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit(linear(), Own(terms), split(), epochs=1, **LEARN)
+
+
+def test_a_single_term_may_be_called_loss() -> None:
+    (row,) = fit(linear(), Own(lambda z: {"loss": z.square().mean()}), split(), epochs=1, **LEARN)
+    assert row.keys() == {"epoch", "seconds", "loss"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "epochs"), [(17, 3), ("stop", 3), (0.5, 3), (None, 3), (True, 1), (np.True_, 1)]
+)
+def test_only_true_ends_a_run(answer: Any, epochs: int) -> None:
+    history = fit(linear(), Supervised(), split(), epochs=3, on_epoch=lambda row: answer, **LEARN)
+    assert len(history) == epochs
+
+
+def test_validation_of_other_classes_is_refused() -> None:
+    train, other = split(), split(classes=3)
+    other = Split(other.images, other.labels, other.mean, other.std, ("c", "a", "b"))
+    with pytest.raises(ValueError, match=r"classes of validation are .*give both the same"):
+        fit(linear(), Supervised(), train, validation=other, epochs=1, **LEARN)
+
+
+class Tied(nn.Module):
+    """A weight that two layers use."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.first, self.again = linear(seed)[1], linear(seed + 9)[1]
+        self.last = linear(seed)[3]
+        self.again.weight = self.first.weight
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        flat = inputs.flatten(1)
+        logits: Tensor = self.last(torch.relu(self.first(flat) + self.again(flat)))
+        return logits
+
+
+def frozen_half(seed: int) -> nn.Module:
+    network = linear(seed)
+    network[1].weight.register_hook(lambda gradient: gradient * 0)
+    return network
+
+
+@pytest.mark.parametrize("make", [Tied, frozen_half])
+def test_tied_weights_and_hooks_on_weights_train_one_by_one(
+    make: Callable[[int], nn.Module],
+) -> None:
+    many, alone = [make(0), make(1)], [make(0), make(1)]
+    fit_many(
+        many, [Supervised(), Supervised()], [split(), split()], seeds=[0, 1], epochs=2, **LEARN
+    )
+    for seed, network in enumerate(alone):
+        fit(network, Supervised(), split(), seed=seed, epochs=2, **LEARN)
+    assert all(same(weights(m), weights(a)) for m, a in zip(many, alone, strict=True))
+
+
+class Remembers(Small):
+    """A buffer that is computed with, but not saved; and one of whole numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(1), persistent=False)
+        self.register_buffer("steps", torch.tensor(0))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.training:
+            self.steps += 1
+            self.mean = 0.9 * self.mean + inputs.mean()
+        return super().forward(inputs) * (1 + self.mean)
+
+
+def test_buffers_that_are_not_saved_are_resumed(tmp_path: Path) -> None:
+    whole, stopped, resumed = Remembers(), Remembers(), Remembers()
+    fit(whole, Supervised(), split(), epochs=3, **LEARN)
+    options = LEARN | {"checkpoint": tmp_path / "run.pt"}
+    fit(stopped, Supervised(), split(), epochs=1, **options)
+    fit(resumed, Supervised(), split(), epochs=3, **options)
+    assert same(weights(whole), weights(resumed))
+    assert torch.equal(whole.mean, resumed.mean)
+
+
+def test_an_average_of_weights_copies_whole_numbers() -> None:
+    network = Remembers()
+    fit(network, Supervised(), split(), epochs=2, ema=0.9, **LEARN)
+    assert int(network.steps) == int(network.norm.num_batches_tracked) == 4
+
+
+def test_a_scripted_student_trains() -> None:
+    plain, scripted = linear(), torch.jit.script(linear())
+    for network in (plain, scripted):
+        fit(network, Supervised(), split(), epochs=1, **LEARN)
+    for own, other in zip(plain.parameters(), scripted.parameters(), strict=True):
+        torch.testing.assert_close(own, other)
+
+
+class ViewsInTraining(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 4, 3), nn.Linear(144, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        maps = self.conv(inputs)
+        flat = maps.view(len(maps), -1) if self.training else maps.flatten(1)
+        logits: Tensor = self.head(flat)
+        return logits
+
+
+def test_a_view_that_only_training_takes_is_told_with_the_remedy() -> None:
+    with pytest.raises(ValueError, match="give channels_last=False"):
+        fit(ViewsInTraining(), Supervised(), split(), epochs=1, **LEARN)
+    fit(ViewsInTraining(), Supervised(), split(), epochs=1, channels_last=False, **LEARN)
+
+
+def test_another_network_is_told_as_such_whatever_else_differs(tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    fit(linear(), Supervised(), split(), epochs=1, checkpoint=path, **LEARN)
+    with pytest.raises(CheckpointError, match="its student is"):
+        fit(Small(), Supervised(), split(), epochs=1, checkpoint=path, **LEARN | {"lr": 0.02})
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_before_the_first_step() -> None:
+    with pytest.raises(ValueError, match=r"checkpoint '/proc/run.pt' cannot be written"):
+        fit(linear(), Supervised(), split(), epochs=1, checkpoint="/proc/run.pt", **LEARN)
