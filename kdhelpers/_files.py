@@ -4,6 +4,7 @@ Whatever is written goes to a temporary file in the same folder first and takes 
 in one step, so an interrupted program or a full disk never leaves half a file under that name.
 """
 
+import errno
 import os
 import re
 import tempfile
@@ -19,7 +20,7 @@ try:
 except ImportError:  # Windows, where what is open cannot be removed, nor renamed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["atomic", "write_bytes", "write_text"]
+__all__ = ["atomic", "read_text", "write_bytes", "write_text"]
 
 
 @contextmanager
@@ -75,6 +76,17 @@ def _sweep(folder: Path) -> None:
                 with left.open("rb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     left.unlink()
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, UTF-8; a pipe, which would be waited for, is refused.
+
+    Raises:
+        OSError: the file is not there, is none, or may not be read.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():  # of which Python tells
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return path.read_text(encoding="utf-8")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -104,3 +104,11 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path: Path) -> None:
     ours.chmod(0o640)
     _files.write_text(ours, "again")
     assert stat.S_IMODE(ours.stat().st_mode) == 0o640
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(OSError, match="it is no file"):
+        _files.read_text(tmp_path / "pipe.yaml")
+    (tmp_path / "text").write_text("größer", encoding="utf-8")
+    assert _files.read_text(tmp_path / "text") == "größer"

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from kdhelpers._files import read_text
 from kdhelpers._values import check_type, short_repr
 from kdhelpers.course.records import plain
 from kdhelpers.course.root import LESSONS, CourseError, find_root
@@ -184,7 +185,7 @@ class Notebook:
                     "".join(cell["source"]),
                     list(cell.get("metadata", {}).get("tags", [])),
                 )
-                for cell in json.loads(self.path.read_text(encoding="utf-8"))["cells"]
+                for cell in json.loads(read_text(self.path))["cells"]
             ]
         except OSError as error:
             reason = error.strerror or str(error)

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from kdhelpers._files import read_text
 from kdhelpers._values import check_type, is_number, short_path, short_repr
 from kdhelpers.course.notebook import Notebook, convert, did_you_mean, find_lessons
 from kdhelpers.course.records import RECORD_FILE
@@ -196,7 +197,7 @@ def _from_file(path: Path) -> Layer:
     """The parameters in a YAML file; an empty file has none, as with `papermill -f`."""
     told = short_path(path)[1:-1]
     try:
-        content = _parse(path.read_text(encoding="utf-8"))
+        content = _parse(read_text(path))
     except OSError as error:
         raise CourseError(f"{told} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

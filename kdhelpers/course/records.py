@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kdhelpers._files import write_text
+from kdhelpers._files import read_text, write_text
 from kdhelpers._values import check_type, is_number, short_path, short_repr
 from kdhelpers.course.environment import environment
 from kdhelpers.course.root import CourseError, find_root, unless_lost
@@ -216,7 +216,7 @@ def read_json(path: Path) -> Any:
     """
     where = short_path(path)[1:-1]
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         return json.loads(text, parse_constant=_refuse, object_pairs_hook=_once)
     except OSError as error:
         raise CourseError(f"{where} cannot be read: {error.strerror}") from error

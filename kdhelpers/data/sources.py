@@ -169,6 +169,9 @@ def _read_mnist(raw: Path) -> Arrays:
     contents = {}
     for name, expected in MNIST_RAW_SHA256.items():
         path, packed = raw / name, raw / f"{name}.gz"
+        for each in (path, packed):
+            if each.exists() and not each.is_file():  # a pipe would be waited for
+                raise DataError(f"{short_path(each)} is no file; move it away.")
         if path.exists():
             contents[name] = path.read_bytes()
         elif packed.exists():

@@ -1,7 +1,8 @@
 """Training a student: `fit`. What is learned is the objective's business, how the recipe's."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kdhelpers._values import check_callable, check_int, check_type
+from kdhelpers._values import check_callable, check_int, check_type, short_repr
 from kdhelpers.data.split import Split
 from kdhelpers.objectives.objective import Objective
 from kdhelpers.training.devices import Place, in_processes, of_fabric, place_for, placed
@@ -100,6 +101,11 @@ def fit(
 def recipe_of(recipe: Recipe | None, settings: dict[str, Any]) -> Recipe:
     """The recipe with settings that go before its own."""
     check_type(recipe, Recipe, type(None), name="recipe")
+    known = [each.name for each in fields(Recipe)]
+    for name in settings.keys() - {*known}:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
+        raise ValueError(f"there is no setting {short_repr(name)}; {hint}")
     if recipe is None:
         return Recipe(**settings)
     if "epochs" in settings or "steps" in settings:  # one replaces the other

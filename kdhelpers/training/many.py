@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from kdhelpers._values import check_callable, check_int, check_list, short_repr
+from kdhelpers._values import check_callable, check_int, check_list, check_type, short_repr
 from kdhelpers.data.batching import Batch, Origin, Views, batches
 from kdhelpers.data.split import Split
 from kdhelpers.objectives.distillation import Distillation, Faded
@@ -52,6 +52,7 @@ def run_arms(
         KeyboardInterrupt: Ctrl-C ends every run after the training step in progress; what its
             checkpoint holds is kept.
     """
+    check_type(arms, Mapping, name="arms")
     check_int(workers, name="workers", least=1)
     check_list(seeds, int, name="seeds")
     for arm, run in arms.items():

@@ -6,16 +6,20 @@ runs: bytecode and constants, defaults, closures, the globals that are read, cla
 methods, and the attributes of objects; not where it stands, and no comment or docstring.
 """
 
+import array
 import dis
 import hashlib
 import sys
 from argparse import Namespace
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import is_dataclass
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePath
-from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +30,7 @@ from kdhelpers.objectives.objective import module_of
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), np.generic, PurePath)
 PLAIN_OF_TORCH = (torch.dtype, torch.device, torch.Size)
+TOLD_BY_REPR = (Fraction, Decimal, array.array, range, bytearray, slice)
 OF_EVERY_MODULE = vars(nn.Module()).keys()
 OF_EVERY_CLASS = {
     "__module__",
@@ -94,18 +99,31 @@ def _parts(value: Any) -> Iterable[Any]:
         return value.__func__, value.__self__
     if isinstance(value, partial):
         return value.func, value.args, value.keywords
-    if isinstance(value, dict):
+    if (inside := _wrapped(value)) is not None:
+        return (inside,)
+    if isinstance(value, dict | MappingProxyType):
         return value.values()
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, list | tuple | set | frozenset | deque):
         return value
     if isinstance(value, nn.Module):
         return *_attributes(value).values(), *value.children(), *_hooks(value)
     return _attributes(value).values()
 
 
+def _wrapped(value: Any) -> Any:
+    """The function in a `functools.cache` and its like, and in NumPy's `vectorize`."""
+    if isinstance(value, np.vectorize):
+        return value.pyfunc
+    return None if isinstance(value, type) else getattr(value, "__wrapped__", None)
+
+
 def _attributes(value: Any) -> dict[str, Any]:
     """The attributes that an object was given, without those that it keeps its state in."""
-    kind, own = type(value), getattr(value, "__dict__", {})
+    kind, own = type(value), dict(getattr(value, "__dict__", {}))
+    for each in kind.__mro__:
+        slots = vars(each).get("__slots__", ())
+        slots = (slots,) if isinstance(slots, str) else slots
+        own |= {name: getattr(value, name) for name in slots if hasattr(value, name)}
     told = isinstance(value, nn.Module | SimpleNamespace | Namespace) or is_dataclass(kind)
     if not (told or _is_own(kind) or _is_ours(kind)):
         return {}
@@ -177,6 +195,9 @@ class _Content:
         if id(value) in self.seen:
             return self._tell("again", self.seen[id(value)][0])
         self.seen[id(value)] = len(self.seen), value
+        if not isinstance(value, FunctionType) and (inside := _wrapped(value)) is not None:
+            self._tell("wraps")
+            return self.add(inside)
         for kind, add in self._kinds():
             if isinstance(value, kind):
                 return add(value)
@@ -191,8 +212,9 @@ class _Content:
         yield staticmethod | classmethod, lambda method: self.add(method.__func__)
         yield property, lambda own: self._add_all("property", (own.fget, own.fset))
         yield MethodType | partial, lambda call: self._add_all("call", tuple(_parts(call)))
-        yield list, lambda values: self._add_all("list", values)
-        yield dict, lambda values: self._add_all("dict", values.items())
+        yield list | deque, lambda values: self._add_all("list", values)
+        yield dict | MappingProxyType, lambda values: self._add_all("dict", values.items())
+        yield TOLD_BY_REPR, lambda value: self._tell(type(value).__name__, repr(value))
         yield Tensor, self._add_tensor
         yield np.ndarray, lambda array: self._tell(str(array.dtype), array.shape, array.tobytes())
         yield nn.Module, self.add_module
@@ -212,6 +234,9 @@ class _Content:
     def _add_function(self, function: FunctionType) -> None:
         if not _is_own(function):
             return self._tell("function", function.__module__, function.__qualname__)
+        for name in ("__wrapped__", "registry"):  # of a decorator, of `singledispatch`
+            if name in vars(function):
+                self.add(vars(function)[name])
         code, around = function.__code__, function.__globals__
         self._add_code(code, function.__doc__)
         self._add_all("defaults", (function.__defaults__, function.__kwdefaults__))

@@ -96,6 +96,8 @@ class Recipe:
             called = "schedule(optimizer, total_steps)"
             check_callable(self.schedule, name="schedule", called=called)
         check_type(self.views, Views, name="views")
+        check_type(self.channels_last, bool, name="channels_last")
+        check_type(self.compile, bool, name="compile")
         check_type(self.checkpoint_dir, str, Path, name="checkpoint_dir")
         check_place(self.device, self.precision, self.devices)
 
@@ -116,7 +118,10 @@ def file_of_run(recipe: Recipe, run: str, checkpoint: str | Path | None) -> Path
     check_type(checkpoint, str, Path, name="checkpoint")
     try:
         path = Path(checkpoint).expanduser()
-        if str(checkpoint) == "" or "\0" in str(path) or path.is_dir():
+        if path.is_symlink():  # whoever links to another disk wants it written there
+            path = path.resolve()
+        other = path.exists() and not path.is_file()  # a folder, or a pipe that would be waited for
+        if str(checkpoint) == "" or "\0" in str(path) or other:
             raise ValueError(f"checkpoint must name a file, got {short_path(checkpoint)}.")
         path.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path.parent).close()  # can it be written?

@@ -2,7 +2,9 @@
 
 import errno
 import hashlib
+import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -92,4 +94,15 @@ def test_a_folder_or_a_boundless_view_in_place_of_a_file_is_named(tmp_path: Path
     huge = torch.zeros(1, dtype=torch.uint8).expand(10**10)
     torch.save(dict.fromkeys(Arrays._fields, huge), tmp_path / "mnist.pt")
     with pytest.raises(DataError, match=r"mnist\.pt' is damaged: it cannot be read"):
+        downloaded("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_among_mnists_is_named(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    make(raw / "train-images-idx3-ubyte")
+    with pytest.raises(DataError, match="train-images-idx3-ubyte' is no file; move it away"):
         downloaded("mnist", tmp_path)

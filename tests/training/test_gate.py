@@ -1,5 +1,7 @@
 """What a caller's optimiser, schedule, objective and hook return is looked at before it matters."""
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,3 +206,33 @@ def test_another_network_is_told_as_such_whatever_else_differs(tmp_path: Path) -
 def test_a_checkpoint_that_cannot_be_written_is_told_before_the_first_step() -> None:
     with pytest.raises(ValueError, match=r"checkpoint '/proc/run.pt' cannot be written"):
         fit(linear(), Supervised(), split(), epochs=1, checkpoint="/proc/run.pt", **LEARN)
+
+
+def test_a_link_to_a_checkpoint_is_written_through(tmp_path: Path) -> None:
+    real, link = tmp_path / "big disk" / "run.pt", tmp_path / "run.pt"
+    real.parent.mkdir()
+    link.symlink_to(real)
+    for epochs in (1, 2):
+        fit(linear(), Supervised(), split(), epochs=epochs, checkpoint=link, **LEARN)
+    assert link.is_symlink()
+    assert len(torch.load(real, weights_only=True)["history"]) == 2
+
+
+def test_a_pipe_is_no_checkpoint(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run.pt")
+    with pytest.raises(ValueError, match="checkpoint must name a file"):
+        fit(linear(), Supervised(), split(), epochs=1, checkpoint=tmp_path / "run.pt", **LEARN)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"compile": "no"}, "compile must be a bool, got 'no'"),
+        ({"channels_last": 3}, "channels_last must be a bool, got 3"),
+        ({"epoch": 3}, "no setting 'epoch'; did you mean epochs?"),
+        ({"zzz": 3}, "no setting 'zzz'; there are epochs, steps"),
+    ],
+)
+def test_settings_that_are_none_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fit(linear(), Supervised(), split(), **{"epochs": 1} | LEARN | settings)

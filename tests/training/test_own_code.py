@@ -222,3 +222,58 @@ def test_a_class_is_the_same_after_its_objects_have_been_copied() -> None:
     copy.deepcopy(Fresh())
     assert "__slotnames__" in vars(Fresh)
     assert own_code(Fresh()) == before
+
+
+READS = """
+import array, collections, decimal, fractions, functools, types
+from dataclasses import dataclass
+import numpy as np
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    factor: float
+
+class Slotted:
+    __slots__ = "factor"
+    def __init__(self, factor):
+        self.factor = factor
+
+@functools.singledispatch
+def dispatched(x):
+    return x * 1
+
+THING = {thing}
+
+def loss(student, teacher, temperature):
+    return (student - teacher).mean() * THING
+"""
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        "functools.cache(lambda x: x * {n})", "functools.lru_cache(8)(lambda x: x * {n})",
+        "np.vectorize(lambda x: x * {n})", "Settings({n})", "Slotted({n})",
+        "collections.deque([{n}])", "fractions.Fraction({n}, 7)", "decimal.Decimal({n})",
+        "array.array('d', [{n}])", "range({n})", "bytearray([{n}])", "slice({n})",
+        "types.MappingProxyType({{'a': {n}}})",
+    ],
+)  # fmt: skip
+def test_globals_of_any_kind_that_a_function_reads_count(thing: str) -> None:
+    def told(number: int) -> dict[str, str]:
+        names = {"__name__": "__main__"}
+        exec(READS.format(thing=thing.format(n=number)), names)
+        return own_code([names["loss"]])
+
+    assert told(3) == told(3)
+    assert told(3) != told(4)
+
+
+def test_a_function_with_a_memory_is_looked_into_where_it_is_the_loss_itself() -> None:
+    names = {"__name__": "__main__"}
+    exec(READS.format(thing="functools.cache(dispatched)"), names)
+    edited = {"__name__": "__main__"}
+    exec(READS.format(thing="functools.cache(dispatched)").replace("x * 1", "x * 2"), edited)
+    first, second = (own_code([each["THING"]]) for each in (names, edited))
+    assert first
+    assert first != second
