@@ -211,7 +211,9 @@ def check_labels(labels: Tensor, *, like: Tensor) -> Tensor:
     check_same_device(labels, like, name="labels")
     if _is_read(labels) and not 0 <= labels.min() <= labels.max() < like.shape[1]:
         reach = f"0..{like.shape[1] - 1}, but reach from {labels.min()} to {labels.max()}"
-        raise ValueError(f"labels must lie in {reach}; {_PADDING}.")
+        padded = labels.min() < 0 or labels.max() >= max(255, like.shape[1])
+        fewer = f"there are {like.shape[1]} logits a row, so build the network for all classes"
+        raise ValueError(f"labels must lie in {reach}; {_PADDING if padded else fewer}.")
     return labels.long()
 
 

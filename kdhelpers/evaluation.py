@@ -34,7 +34,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         ValueError: no network.
     """
     check_type(model, nn.Module, name="model")
-    modes = [(module, module.training) for module in model.modules()]
+    # A frozen TorchScript has none.
+    modes = [(each, each.training) for each in model.modules() if hasattr(each, "training")]
     set_to_eval(model)
     try:
         with torch.no_grad():
@@ -45,8 +46,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def set_to_eval(model: nn.Module) -> None:
-    """Eval mode; an exported program has the mode that it was exported in, for good."""
-    with suppress(NotImplementedError):
+    """Eval mode; an exported program, or frozen TorchScript, has its mode for good."""
+    with suppress(NotImplementedError, AttributeError):
         model.eval()
 
 
@@ -88,6 +89,9 @@ def taking(model: nn.Module, inputs: Tensor) -> Iterator[None]:
         raise
     except (RuntimeError, TypeError, IndexError) as error:
         reason = str(error).partition("\n")[0][:200]
+        kinds = {p.dtype for p in model.parameters() if p.is_floating_point()} - {inputs.dtype}
+        if kinds:
+            reason = f"some of its weights are {kinds.pop()}, which .float() makes float32"
         raise ValueError(
             f"{type(model).__name__} does not take images {list(inputs.shape)}: {reason}."
         ) from error
@@ -218,11 +222,14 @@ def size(model: nn.Module, input_shape: tuple[int, int, int]) -> Size:
     """The size of `model` for one image of `input_shape` (C, H, W), counted by torchinfo.
 
     Raises:
-        ValueError: no network, or a shape that it does not take.
+        ValueError: no network, TorchScript, or a shape that it does not take.
     """
     from torchinfo import summary
 
     input_shape = _shape(model, input_shape)
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ValueError("TorchScript has no layers to count; give the network it was made from.")
+    model = dict(model.named_children()).get("_orig_mod", model)  # a compiled one
     device = _device(model)
     ask(model, torch.zeros(1, *input_shape, device=device))
     with evaluating(model):

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from kdhelpers.data.batching import Views
 from kdhelpers.data.images import mean_std
+from kdhelpers.data.sets import load
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import (
     accuracy,
@@ -332,3 +333,22 @@ def test_no_device_needs_float64_to_predict_and_evaluate() -> None:
         with pytest.raises(AssertionError, match="in float64"):
             teacher_logits.double()
     assert figures.items() >= expected.items()
+
+
+def test_a_compiled_network_has_the_size_of_the_original_and_torchscript_none() -> None:
+    model = build("mnist_cnn_student")
+    assert size(torch.compile(model), (1, 28, 28)) == size(model, (1, 28, 28))
+    scripted = torch.jit.trace(model.eval(), torch.zeros(1, 1, 28, 28))
+    with pytest.raises(ValueError, match="TorchScript has no layers to count"):
+        size(scripted, (1, 28, 28))
+
+
+def test_frozen_torchscript_is_judged_like_the_network() -> None:
+    model, digits = build("mnist_cnn_student", seed=0).eval(), load("digits").test.take(50)
+    frozen = torch.jit.freeze(torch.jit.trace(model, torch.zeros(1, 1, 28, 28)))
+    assert evaluate(frozen, digits) == pytest.approx(evaluate(model, digits), abs=1e-5)
+
+
+def test_a_network_of_fewer_classes_is_told_as_such() -> None:
+    with pytest.raises(ValueError, match="there are 5 logits a row, so build the network for all"):
+        evaluate(build("mnist_cnn_student", num_classes=5), load("digits").test)

@@ -134,8 +134,12 @@ def _taken_by(soft_loss: SoftLoss) -> list[str]:
     """Which of temperature and labels a loss takes besides the logits of both."""
     called = "loss(student, teacher, temperature=T), with labels=… if it takes them"
     check_callable(soft_loss, name="soft_loss", called=called)
+    if isinstance(soft_loss, type):
+        name = soft_loss.__name__
+        raise ValueError(f"soft_loss is the class {name}; give one that is made: {name}().")
     try:
-        signature = inspect.signature(soft_loss)
+        module = isinstance(soft_loss, nn.Module)
+        signature = inspect.signature(soft_loss.forward if module else soft_loss)
     except ValueError:  # built into Python or PyTorch
         return ["temperature"]
     kinds = {parameter.kind for parameter in signature.parameters.values()}

@@ -10,6 +10,7 @@ import torch
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
 
+import kdhelpers as kd
 from kdhelpers import losses
 from kdhelpers.data.batching import Batch
 from kdhelpers.evaluation import evaluate, predict
@@ -146,3 +147,31 @@ def test_programs_that_only_run_are_measured_and_teach(make: Callable[[], nn.Mod
     assert evaluate(make(), TRAIN, teacher_logits=logits)["agreement"] == 1.0
     for cache in (True, False):
         fit(Small(), Distillation(Teacher(make(), cache=cache)), TRAIN, **RUN)
+
+
+class OfLogits(nn.Module):
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return (student - teacher).square().mean()
+
+
+class OfLabels(nn.Module):
+    def forward(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(student, labels) + 0 * teacher.mean()
+
+
+@pytest.mark.parametrize("loss", [nn.MSELoss(), OfLogits(), OfLabels()])
+def test_a_soft_loss_may_be_a_module(loss: nn.Module) -> None:
+    objective = kd.Distillation(Small(seed=1), soft_loss=loss)
+    (row,) = kd.fit(Small(), objective, split(), epochs=1, device="cpu", progress=False)
+    assert row["soft"] > 0
+
+
+def test_the_class_of_a_loss_is_no_loss() -> None:
+    with pytest.raises(ValueError, match=r"soft_loss is the class MSELoss; give one.*MSELoss\(\)"):
+        kd.Distillation(Small(), soft_loss=nn.MSELoss)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_student_of_another_precision_is_told_the_remedy(dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=rf"weights are {dtype}, which .float\(\) makes float32"):
+        kd.fit(Small().to(dtype), kd.Supervised(), split(), epochs=1, device="cpu")
