@@ -138,8 +138,8 @@ def _taken_by(soft_loss: SoftLoss) -> list[str]:
         name = soft_loss.__name__
         raise ValueError(f"soft_loss is the class {name}; give one that is made: {name}().")
     try:
-        module = isinstance(soft_loss, nn.Module)
-        signature = inspect.signature(soft_loss.forward if module else soft_loss)
+        called_with = soft_loss.forward if isinstance(soft_loss, nn.Module) else soft_loss
+        signature = inspect.signature(called_with)
     except ValueError:  # built into Python or PyTorch
         return ["temperature"]
     kinds = {parameter.kind for parameter in signature.parameters.values()}
