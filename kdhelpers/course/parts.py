@@ -16,11 +16,11 @@ from typing import Any
 
 from kdhelpers._files import write_text
 from kdhelpers.course.environment import environment
-from kdhelpers.course.records import plain, read_json
+from kdhelpers.course.records import WHERE, plain, read_json
 from kdhelpers.course.root import CourseError
 
 Run = Callable[..., dict[str, Any]]
-WHERE = ("data_root", "device", "devices", "workers", "precision", "checkpoint_dir", "parts_dir")
+HOW = (*WHERE, "precision", "checkpoint_dir")  # each part tells its own
 
 
 class Parts:
@@ -37,9 +37,7 @@ class Parts:
         self.parameters = {
             name: value
             for name, value in parameters.items()
-            if name not in WHERE
-            and not name.endswith("seed")
-            and not isinstance(value, list | dict)
+            if name not in HOW and not name.endswith("seed") and not isinstance(value, list | dict)
         }
         self.folder, self.lesson, self.device = folder, lesson, device
         self.used: list[dict[str, Any]] = []

@@ -19,18 +19,11 @@ import yaml
 from kdhelpers._files import read_text
 from kdhelpers._values import check_type, is_number, short_path, short_repr
 from kdhelpers.course.notebook import Notebook, convert, did_you_mean, find_lessons
-from kdhelpers.course.records import RECORD_FILE
+from kdhelpers.course.records import RECORD_FILE, WHERE
 from kdhelpers.course.root import CourseError
 
 CHECKPOINTS = "checkpoint_dir"
 KEPT = (CHECKPOINTS, "parts_dir")
-WHERE = (
-    "data_root",
-    "device",
-    "devices",
-    "workers",
-    "parts_dir",
-)  # where networks train, not which
 START = 120.0  # seconds that a kernel may take to start, on a crowded machine
 
 # Parameters from one source; its name begins the error message: a file, or nothing.

@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-from collections.abc import Collection
 from functools import partial
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -90,15 +89,15 @@ def fingerprint(model: nn.Module) -> str:
     """
     _tensors.check_network(model)
     digest = hashlib.sha256(f"{type(model).__qualname__} {model!r}".encode())
-    state = model.state_dict()
-    for name, value in {**state, **_hidden_buffers(model, state.keys())}.items():
+    for name, value in {**model.state_dict(), **unsaved_buffers(model)}.items():
         _add(digest, name, value)
     return digest.hexdigest()
 
 
-def _hidden_buffers(model: nn.Module, known: Collection[str]) -> dict[str, Tensor]:
-    """Those that are not saved, but computed with."""
-    return {name: buffer for name, buffer in model.named_buffers() if name not in known}
+def unsaved_buffers(model: nn.Module) -> dict[str, Tensor]:
+    """Those that its `state_dict` leaves out, but the network computes with."""
+    saved = model.state_dict().keys()
+    return {name: buffer for name, buffer in model.named_buffers() if name not in saved}
 
 
 def _add(digest: Any, name: str, value: Any) -> None:

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from kdhelpers._files import atomic
 from kdhelpers._values import is_number, short_path, short_repr
+from kdhelpers.objectives.frozen import unsaved_buffers
 from kdhelpers.training.devices import PRECISION_NAMES
 
 FORMAT = 1
@@ -166,8 +167,7 @@ class Unsaved:
         self.network = network
 
     def state_dict(self) -> dict[str, Tensor]:
-        saved = self.network.state_dict().keys()
-        return {name: each for name, each in self.network.named_buffers() if name not in saved}
+        return unsaved_buffers(self.network)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         for name, buffer in self.state_dict().items():

@@ -29,9 +29,7 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp16": "16-mixed",
 }
 PRECISION_NAMES: dict[str, str] = {fabric: name for name, fabric in PRECISIONS.items()}
-WORTH_IT = (
-    1e9  # multiply-accumulates of a step from which bf16 was seen to pay (benchmarks/precision.py)
-)
+WORTH_IT = 1e9  # multiply-accumulates of a step from which bf16 pays; see benchmarks/precision.py
 
 
 class Place(Protocol):
