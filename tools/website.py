@@ -39,7 +39,7 @@ MENU = {
     "Lessons": ["docs/map", "notebooks/*", "docs/glossary"],
     "Your own": ["docs/own_data", "docs/beyond", "runs", "docs/package"],
     "Teaching": ["docs/workshop"],
-    "Reference": ["results", "api/index"],
+    "Reference": ["results", "docs/rosetta", "docs/uses", "api/index"],
     "In other languages": ["docs/zh", "docs/vi"],
     "Project": ["CHANGELOG", "CONTRIBUTING", "CODE_OF_CONDUCT", "about"],
     "More": ["docs/*"],
