@@ -19,7 +19,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 if TYPE_CHECKING:
     from kdhelpers import checks, data, evaluation, losses, models, plots, stats, temperature
-    from kdhelpers.course.lesson import lesson
+    from kdhelpers.course.lesson import lesson, made_for
     from kdhelpers.data.folder import load_folder
     from kdhelpers.data.sets import load
     from kdhelpers.evaluation import evaluate, predict
@@ -63,6 +63,7 @@ __all__ += [
 __all__ += ["fit", "fit_many", "load", "load_folder", "losses", "models", "optimizers"]
 __all__ += [
     "lesson",
+    "made_for",
     "plots",
     "predict",
     "regressor_between",
@@ -74,7 +75,7 @@ __all__ += [
 ]
 
 _WHERE = {
-    "course.lesson": ("lesson",),
+    "course.lesson": ("lesson", "made_for"),
     "data.folder": ("load_folder",),
     "data.sets": ("load",),
     "evaluation": ("evaluate", "predict"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdhelpers._values import check_type, short_repr
-from kdhelpers.course import records
+from kdhelpers.course import notebook, records
 from kdhelpers.course.notebook import TYPES, convert, find_lessons
 from kdhelpers.course.parts import Parts, Run
 from kdhelpers.course.records import RECORD_FILE, plain
@@ -130,6 +130,18 @@ def lesson(name: str, values: Mapping[str, Any]) -> Lesson:
         if key == "workers" and value < 1:
             raise CourseError(f"workers must be at least 1, got {value}")
     return Lesson(name, checked, checked.pop(RECORD_FILE, ""))
+
+
+def made_for(version: str) -> None:
+    """What a lesson's first cell calls: it says so if the notebook is older or newer than we are.
+
+        kd.made_for("0.2")
+
+    Raises:
+        CourseError: it is no version of two numbers.
+    """
+    if told := notebook.made_for(version):
+        print(f"This notebook is {told}.")
 
 
 def _kind(annotation: object) -> str:

@@ -12,10 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from kdhelpers import __version__
 from kdhelpers._files import read_text
 from kdhelpers._values import check_type, short_repr
 from kdhelpers.course.records import plain
 from kdhelpers.course.root import LESSONS, CourseError, find_root
+
+INSTALL = "install"  # the tag of a lesson's first code cell
 
 # What a person is told who gave something else.
 TYPES = {
@@ -124,10 +127,21 @@ class Notebook:
         found = re.search(r"(\d+) minutes", self.card.get("Time", ""))
         return int(found.group(1)) if found else 0
 
+    @property
+    def made_for(self) -> str:
+        """What is to be said of the version that the notebook was made for, as `made_for` does."""
+        own = (source for _, source, tags in self._cells if INSTALL in tags)
+        found = re.search(r"made_for\(\"([\d.]+)\"\)", next(own, ""))
+        return made_for(found.group(1)) if found else ""
+
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the code cells: a changed text or a stored output makes no other lesson."""
-        code = [source for kind, source, _ in self._cells if kind == "code"]
+        """SHA-256 of the code cells: a changed text or a stored output makes no other lesson.
+
+        The cell that installs the package is not of the lesson.
+        """
+        code = [source for kind, source, tags in self._cells
+                if kind == "code" and INSTALL not in tags]  # fmt: skip
         return hashlib.sha256(json.dumps(code).encode()).hexdigest()
 
     @cached_property
@@ -194,6 +208,23 @@ class Notebook:
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             reason = str(error).partition("\n")[0][:200]
         raise CourseError(f"{self.path} cannot be read as a notebook: {reason}")
+
+
+def made_for(version: str) -> str:
+    """A sentence where a notebook of this version ("0.2") is older or newer than the package.
+
+    Raises:
+        CourseError: it is no version.
+    """
+    check_type(version, str, name="version")
+    if not re.fullmatch(r"\d+\.\d+", version):
+        raise CourseError(f"a version is two numbers such as 0.2, not {short_repr(version)}")
+    given, own = (tuple(map(int, each.split(".")[:2])) for each in (version, __version__))
+    if given == own:
+        return ""
+    start = "`kdhelpers start NEW_FOLDER` brings that of this one"
+    remedy = start if given < own else f"install the newer kdhelpers; or {start}"
+    return f"made for kdhelpers {version}, and this is {__version__}: {remedy}"
 
 
 def find_lessons(

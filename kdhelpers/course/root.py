@@ -5,6 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LESSONS = "[0-9][0-9]_*.ipynb"  # in notebooks/
+# Where the repository is published, https://github.com/OWNER/NAME; "" is nowhere yet. It stands
+# here alone: `python tools/published.py` writes it into cells and badges, setup.py into the wheel.
+ADDRESS = ""
 
 
 class CourseError(ValueError):
