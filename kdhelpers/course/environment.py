@@ -38,12 +38,15 @@ def environment(device: object) -> dict[str, Any]:
 def provenance(record: Mapping[str, Any]) -> str:
     """One sentence on where a record comes from: data, seeds, device, versions, date, commit.
 
-    It leaves out data and seeds where the record's parameters do not name them.
+    It leaves out data and seeds where the record's parameters do not name them. Of a record that
+    is joined from parts it tells the time of all parts.
     """
     parameters, environment = record["parameters"], record["environment"]
     versions = environment.get("versions")
     torch = versions.get("torch") if isinstance(versions, Mapping) else None
-    seconds, seeds = record["seconds"], parameters.get("seeds")
+    parts, seeds = record["metrics"].get("parts"), parameters.get("seeds")
+    seconds = parts["seconds"] if parts else record["seconds"]
+    took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
     threads, commit = environment.get("threads", "unknown"), str(environment.get("commit") or "")
     told = [
         str(parameters.get("dataset", "")),
@@ -51,7 +54,7 @@ def provenance(record: Mapping[str, Any]) -> str:
         str(environment.get("device", "unknown device")),
         f"{threads} thread{'s' * (threads != 1)}",
         f"PyTorch {torch or 'unknown'}",
-        f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds",
+        f"{parts['count']} trainings of {took} together" if parts else took,
         str(environment.get("date", "no date"))[:10],
         f"commit {commit[:12] or 'unknown'}{' with changes' * commit.endswith('-dirty')}",
     ]

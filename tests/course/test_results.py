@@ -17,6 +17,7 @@ RECORD: dict[str, Any] = {
         "commit": "0123456789abcdef0123456789abcdef01234567",
     },
     "seconds": 1234.0,
+    "metrics": {},
 }
 
 
@@ -30,6 +31,8 @@ def test_provenance_says_what_a_record_knows_and_what_it_does_not() -> None:
     environment = RECORD["environment"] | {"commit": f"{RECORD['environment']['commit']}-dirty"}
     short = provenance(RECORD | {"seconds": 52.4, "environment": environment})
     assert short.endswith(", 52 seconds, 2026-01-31, commit 0123456789ab with changes")
+    joined = provenance(RECORD | {"metrics": {"parts": {"count": 49, "seconds": 6000.0}}})
+    assert ", 49 trainings of 100 minutes together, 2026-01-31" in joined
 
 
 def test_a_record_brings_its_tables_and_an_older_one_is_known_by_what_it_measured() -> None:
