@@ -8,8 +8,12 @@ with the likely mistake. It never raises because of the function, never changes 
 state, and calls the function by position. `help(checks.soft_targets)` tells what is asked.
 """
 
+from kdhelpers.checks.baseline_rate import baseline_rate
 from kdhelpers.checks.cached_logits import cached_logits
 from kdhelpers.checks.capture_features import capture_features
+from kdhelpers.checks.check import Check, progress
+from kdhelpers.checks.choice import Decision
+from kdhelpers.checks.choose_temperature import choose_temperature
 from kdhelpers.checks.distillation_loss import distillation_loss
 from kdhelpers.checks.distillation_step import distillation_step
 from kdhelpers.checks.entropy import entropy
@@ -19,18 +23,25 @@ from kdhelpers.checks.gap_closed import gap_closed
 from kdhelpers.checks.gradient_ratio import gradient_ratio
 from kdhelpers.checks.hint_loss import hint_loss
 from kdhelpers.checks.hint_step import hint_step
+from kdhelpers.checks.judge_claim import judge_claim
 from kdhelpers.checks.mean_std import mean_std
 from kdhelpers.checks.misleading_plot import misleading_plot
+from kdhelpers.checks.missing_control import missing_control
 from kdhelpers.checks.paired_interval import paired_interval
 from kdhelpers.checks.soft_targets import soft_targets
+from kdhelpers.checks.stop_or_go_on import stop_or_go_on
 from kdhelpers.checks.temperature_for_confidence import temperature_for_confidence
 from kdhelpers.checks.verdict import Verdict
 
 __all__ = [
+    "Check",
+    "Decision",
     "Exercise",
     "Verdict",
+    "baseline_rate",
     "cached_logits",
     "capture_features",
+    "choose_temperature",
     "distillation_loss",
     "distillation_step",
     "entropy",
@@ -39,9 +50,13 @@ __all__ = [
     "gradient_ratio",
     "hint_loss",
     "hint_step",
+    "judge_claim",
     "mean_std",
     "misleading_plot",
+    "missing_control",
     "paired_interval",
+    "progress",
     "soft_targets",
+    "stop_or_go_on",
     "temperature_for_confidence",
 ]

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdhelpers.checks.check import Check
 from kdhelpers.checks.relations import Pair, another, close, exchangeable, factor, relation, short
 from kdhelpers.checks.running import (
     Answer,
@@ -24,7 +25,6 @@ from kdhelpers.checks.running import (
     Unfinished,
     call,
     explain,
-    sandbox,
     to_tensor,
 )
 from kdhelpers.checks.verdict import Verdict
@@ -125,7 +125,7 @@ def returned(
 
 
 @dataclass(eq=False, repr=False)
-class Exercise:
+class Exercise(Check):
     """One exercise: call it with your function, and it tells what it thinks of it.
 
     `task` says what is asked, `made_of` makes an answer of decisions whose defaults are right.
@@ -160,29 +160,6 @@ class Exercise:
         # What groups of mistakes do in the cases so far: an answer that none explains meets
         # hundreds of them, and learners try several answers.
         self._made: dict[tuple[int, ...], tuple[Answer, list[Outcome]]] = {}
-
-    def __repr__(self) -> str:
-        return self.task.strip()
-
-    def __call__(self, answer: Any) -> Verdict:
-        """Judge the learner's function; whatever it does, this returns a verdict."""
-        if answer is None or answer is Ellipsis:
-            return Verdict("not attempted", "write a function and give it to this check.")
-        if not callable(answer):
-            return Verdict(
-                "wrong",
-                "Give this check the function itself, as in `check(my_function)`, without calling "
-                f"it. It got a value of type {type(answer).__name__}.",
-            )
-        try:
-            with sandbox():
-                return self._judge(answer)
-        except Unfinished as todo:
-            return Verdict("not attempted", str(todo))
-        except Misuse as problem:
-            return Verdict("wrong", str(problem))
-        except (Exception, SystemExit) as error:
-            return Verdict("wrong", explain(error))
 
     def _judge(self, answer: Answer) -> Verdict:
         expected = [self.observe(self.right, case.inputs()) for case in self.cases]

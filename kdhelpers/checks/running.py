@@ -80,7 +80,8 @@ def call(answer: Answer, arguments: Mapping[str, Any], used: set[str] | None = N
     if result is Ellipsis or (result is None and _does_nothing(answer)):
         raise Unfinished("write the body of your function.")
     for name, value in before.items():
-        if not np.array_equal(value, _copied(arguments[name]), equal_nan=True):
+        numbers = value.dtype.kind in "fc"
+        if not np.array_equal(value, _copied(arguments[name]), equal_nan=numbers):
             raise Misuse(
                 f"Your function changes its argument `{name}`; the caller still needs the old "
                 "values. Make a new one, e.g. `x = x / 2` instead of `x /= 2`, or `sorted(x)` "

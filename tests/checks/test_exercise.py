@@ -24,8 +24,10 @@ pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
 
 
 def test_the_exercises_are_the_names_of_the_face() -> None:
-    assert sorted([*EXERCISES, "Exercise", "Verdict"]) == sorted(checks.__all__)
-    assert len(EXERCISES) == 15
+    decisions = [n for n, e in vars(checks).items() if isinstance(e, checks.Decision)]
+    others = ["Check", "Decision", "Exercise", "Verdict", "progress"]
+    assert sorted([*EXERCISES, *decisions, *others]) == sorted(checks.__all__)
+    assert (len(EXERCISES), len(decisions)) == (15, 5)
 
 
 @EVERY

@@ -1,0 +1,144 @@
+"""Lesson 05: `answer(trial, claim)` → (verdict, what becomes of the claim).
+
+`trial(n)` trains n new pairs of students and returns treatment − baseline in points, one number
+for each pair, measured on validation images; 40 pairs in all. The verdict is "helps", "hurts" or
+"no clear difference" (95 %); the claim, a gain of at least `claim` points, is "possible" or
+"ruled out".
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from scipy import special
+from torch import Tensor
+
+from kdhelpers.checks.bench import distilled, labelled, teacher, train
+from kdhelpers.checks.choice import Decision, Measured
+from kdhelpers.checks.missing_control import class_means
+from kdhelpers.checks.running import Answer, Misuse, call
+from kdhelpers.checks.verdict import Verdict
+
+PAIRS = 40
+VERDICTS, FATES = ("helps", "hurts", "no clear difference"), ("possible", "ruled out")
+Reading = tuple[str, str]
+
+
+@cache
+def arm(name: str) -> Measured:
+    true = teacher()[0]
+    losses = {
+        "labels": labelled,
+        "class means": distilled(class_means(true)),
+        **{f"T = {T}": distilled(true, T) for T in (1, 2, 4, 16, 32)},
+    }
+    return train(losses[name], range(PAIRS), lr=1e-2)[0]
+
+
+def interval(differences: Any) -> tuple[float, float, float]:
+    """Mean and ends of the 95 % interval."""
+    values = np.asarray(differences, dtype=float)
+    mean, n = values.mean(), len(values)
+    reach = special.stdtrit(n - 1, 0.975) * values.std(ddof=1) / np.sqrt(n)
+    return mean, mean - reach, mean + reach
+
+
+def reading(low: float, high: float, upper: float, claim: float) -> Reading:
+    verdict = VERDICTS[0] if low > 0 else VERDICTS[1] if high < 0 else VERDICTS[2]
+    return verdict, FATES[bool(upper < claim)]
+
+
+def _misread(said: Reading, differences: Any, claim: float) -> str:
+    """How these pairs must have been read to come to what was said."""
+    mean, low, high = interval(differences)
+    values = np.asarray(differences, dtype=float)
+    spread = values.std(ddof=1)
+    wrong = {
+        "the mean alone decides": reading(mean, mean, mean, claim),
+        "the claim is compared with the mean": reading(low, high, mean, claim),
+        "the claim is compared with the lower end": reading(low, high, low, claim),
+        "the spread of single pairs is taken for that of the mean (no square root of n)": reading(
+            mean - 2 * spread, mean + 2 * spread, mean + 2 * spread, claim
+        ),
+        "the difference has the wrong sign": reading(-high, -low, -low, claim),
+        "the verdict asks for the claim instead of 0": (
+            reading(low - claim, high - claim, high, claim)[0], reading(low, high, high, claim)[1]
+        ),
+    }  # fmt: skip
+    ways = [way for way, read in wrong.items() if read == said]
+    guess = f" It looks as if {', or '.join(ways)}." if ways else ""
+    return (
+        f"Your {len(values)} pairs give {mean:+.2f} points, {low:+.2f} to {high:+.2f}, and you say "
+        f'"{said[0]}" and "{said[1]}". A verdict needs the whole interval on one side of 0; a claim '
+        f"of {claim:g} points is ruled out where the whole interval lies below it, its upper end, "
+        f"too.{guess}"
+    )
+
+
+def _said(result: Any) -> Reading:
+    words = [str(w).strip().lower() for w in result] if isinstance(result, tuple | list) else []
+    if len(words) != 2 or words[0] not in VERDICTS or words[1] not in FATES:
+        got = "nothing" if result is None else repr(result)[:80]
+        raise Misuse(
+            f"Return two texts: one of {', '.join(map(repr, VERDICTS))}, and one of "
+            f"{', '.join(map(repr, FATES))}. Your function returned {got}."
+        )
+    return words[0], words[1]
+
+
+def _judged(answer: Answer, baseline: str, treatment: str, claim: float) -> str:
+    """What the learner's function said of this pair of arms; `Misuse` if it does not hold."""
+    gains = arm(treatment)["validation"] - arm(baseline)["validation"]
+    looks: list[Tensor] = []
+
+    def trial(n: Any) -> Any:
+        taken = sum(map(len, looks))
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise Misuse("`trial` takes how many new pairs to train, a whole number from 1.")
+        if taken + n > PAIRS:
+            raise Misuse(f"There are {PAIRS} pairs in all, and you asked for {taken + n}.")
+        looks.append(gains[taken : taken + n])
+        return looks[-1].numpy().copy()
+
+    said = _said(call(answer, {"trial": trial, "claim": claim}))
+    taken = sum(map(len, looks))
+    if taken < 3:
+        raise Misuse(f"You judge by {taken} pairs. No interval worth the name comes of so few.")
+    if len(looks) > 2:
+        raise Misuse(
+            f"You looked {len(looks)} times. Whoever looks again and again and stops when it suits "
+            "finds more than 5 % of differences where there are none: one small pilot, then all "
+            "the pairs that you need at once."
+        )
+    samples = [gains[:taken], *(each for each in looks if len(each) > 2)]
+    intervals = [interval(each.numpy()) for each in samples]
+    fitting = [each for each in intervals if reading(each[1], each[2], each[2], claim) == said]
+    if not fitting:
+        raise Misuse(_misread(said, samples[0].numpy(), claim))
+    if said == (VERDICTS[2], FATES[0]) and taken < PAIRS:
+        _, low, high = fitting[0]
+        raise Misuse(
+            f"After {taken} pairs you say what the interval says, {low:+.2f} to {high:+.2f}: no "
+            f"clear difference, and a gain of {claim:g} is possible. That decides nothing, and "
+            f"{PAIRS - taken} pairs are left: go on."
+        )
+    test = interval((arm(treatment)["test"] - arm(baseline)["test"]).numpy())
+    return f"{said[0]}, {said[1]} (on test images {test[1]:+.2f} to {test[2]:+.2f})"
+
+
+WORLDS = (  # baseline, treatment, and the gain in points that it claims
+    ("T = 2", "T = 4", 3.0), ("labels", "T = 1", 2.0), ("T = 16", "T = 32", 1.0),
+    ("T = 4", "class means", 2.0),
+)  # fmt: skip
+
+
+def _decide(answer: Answer) -> Verdict:
+    told = "; ".join(f"{arms[1]} against {arms[0]} {_judged(answer, *arms)}" for arms in WORLDS)
+    return Verdict(
+        "right",
+        f"read as they should be, four pairs of arms: {told}. The test images, which you have not "
+        "seen, tell the same story, except where the truth lies next to a limit.",
+    )
+
+
+judge_claim = Decision(__doc__, _decide)
