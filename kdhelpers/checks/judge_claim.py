@@ -69,8 +69,8 @@ def _misread(said: Reading, differences: Any, claim: float) -> str:
     guess = f" It looks as if {', or '.join(ways)}." if ways else ""
     return (
         f"Your {len(values)} pairs give {mean:+.2f} points, {low:+.2f} to {high:+.2f}, and you say "
-        f'"{said[0]}" and "{said[1]}". A verdict needs the whole interval on one side of 0; a claim '
-        f"of {claim:g} points is ruled out where the whole interval lies below it, its upper end, "
+        f'"{said[0]}" and "{said[1]}". A verdict needs the whole interval on one side of 0; a claim'
+        f" of {claim:g} points is ruled out where the whole interval lies below it, its upper end, "
         f"too.{guess}"
     )
 
