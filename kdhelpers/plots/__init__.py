@@ -15,7 +15,7 @@ from kdhelpers.plots.heatmaps import alpha_temperature_grid, confusion_change, s
 from kdhelpers.plots.images import feature_maps, image_grid, pixel_deviation, soft_target_bars
 from kdhelpers.plots.measures import accuracy_against_cost, reliability
 from kdhelpers.plots.results import arms, by_layer, paired_points
-from kdhelpers.plots.slider import Slider
+from kdhelpers.plots.slider import Slider, Sliders
 from kdhelpers.plots.temperature import (
     entropy_curve,
     log_curves,
@@ -33,6 +33,7 @@ __all__ = [
     "TEACHER",
     "Picture",
     "Slider",
+    "Sliders",
     "accuracy_against_cost",
     "alpha_temperature_grid",
     "arms",

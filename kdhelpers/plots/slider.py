@@ -1,6 +1,7 @@
-"""Figures with a slider where widgets are alive, and the same figure without where they are not."""
+"""Figures with sliders where widgets are alive, and the same figure without where they are not."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -9,74 +10,122 @@ from kdhelpers._values import check_callable, is_number, short_repr
 from kdhelpers.plots.drawing import Picture
 
 
-class Slider:
-    """`draw(value)` as a figure; in JupyterLab a slider redraws it.
+class Sliders:
+    """`draw(**values)` as a figure; in JupyterLab a slider for each argument redraws it.
 
-    A notebook that is only read (on a web page, in a terminal, as a PDF) shows the figure at
-    `value`, with its alternative text.
+        plots.Sliders(draw, start=([2, 5, 10], 5), factor=([0.9, 0.95, 0.99], 0.95))
+
+    A notebook that is only read (on a web page, in a terminal, as a PDF) shows the figure at the
+    values that the sliders start with, with its alternative text.
 
     Args:
-        draw: a value to a figure: what the functions of `kdhelpers.plots` return, or a `Figure`.
-        values: what the slider offers, in order.
-        value: where it starts; one of `values`.
-        label: what the slider says.
+        draw: values by name to a figure: what the functions of `kdhelpers.plots` return, or a
+            `Figure`.
         alt: alternative text, in place of the figure's own; needed where `draw` returns a `Figure`.
+        controls: for each argument of `draw` what its slider offers, in order, and where it starts:
+            numbers, or names.
 
     Raises:
-        ValueError: `value` is not among `values`, these are no numbers, or `draw` is no function.
+        ValueError: a start that is not offered, values that are no list of numbers or of texts, or
+            `draw` is no function.
     """
 
     def __init__(
         self,
-        draw: Callable[[float], Picture | Figure],
-        values: Sequence[float],
+        draw: Callable[..., Picture | Figure],
         *,
-        value: float,
-        label: str,
         alt: str = "",
+        **controls: tuple[Sequence[float | str], float | str],
     ) -> None:
         check_callable(draw, name="draw", called="draw(value)")
-        listed = isinstance(values, Sequence) and not isinstance(values, str | bytes)
-        if not listed or not all(map(is_number, values)):
-            raise ValueError(f"values must be a list of numbers, got {short_repr(values)}.")
-        if not is_number(value) or value not in values:
-            raise ValueError(
-                f"value must be one of {short_repr(list(values))}, got {short_repr(value)}."
-            )
-        self.draw = draw
-        self.values = values
-        self.value = value
-        self.label = label
-        self.alt = alt
+        self.draw, self.alt = draw, alt
+        self.controls = {
+            name: _offered(*given, which=f" of {name}") for name, given in controls.items()
+        }
 
-    def _picture(self, value: float) -> Picture:
-        drawn = self.draw(value)
+    def _picture(self, values: Mapping[str, Any]) -> Picture:
+        drawn = self.draw(**values)
         if isinstance(drawn, Picture) and not self.alt:
             return drawn
         return Picture(drawn.figure if isinstance(drawn, Picture) else drawn, self.alt)
 
+    def _starts(self) -> dict[str, Any]:
+        return {name: start for name, (_, start) in self.controls.items()}
+
     def widget(self) -> Any:
-        """The slider above its figure, as an ipywidgets box."""
+        """The sliders above their figure, as an ipywidgets box."""
         import ipywidgets
 
-        slider = ipywidgets.SelectionSlider(
-            options=[(f"{value:g}", value) for value in self.values],
-            value=self.value,
-            description=self.label,
-            continuous_update=False,
-        )
+        sliders = {
+            name: ipywidgets.SelectionSlider(
+                options=[(f"{v:g}" if is_number(v) else str(v), v) for v in values],
+                value=start,
+                description=name,
+                continuous_update=False,
+            )
+            for name, (values, start) in self.controls.items()
+        }
         shown = ipywidgets.HTML()  # an ipywidgets.Image would have no alternative text
 
-        def redraw(change: dict[str, Any]) -> None:
-            shown.value = self._picture(change["new"]).html
+        def redraw(_: Any = None) -> None:
+            values = {name: slider.value for name, slider in sliders.items()}
+            # In a block of its own the image keeps its size; alone it is stretched to the cell's.
+            shown.value = f"<div>{self._picture(values).html}</div>"
 
-        redraw({"new": self.value})
-        slider.observe(redraw, names="value")
-        return ipywidgets.VBox([slider, shown])
+        redraw()
+        for slider in sliders.values():
+            slider.observe(redraw, names="value")
+        return ipywidgets.VBox([*sliders.values(), shown])
 
     def _repr_mimebundle_(self, **arguments: Any) -> dict[str, Any]:
         try:
             alive = self.widget()._repr_mimebundle_(**arguments)
         except Exception:  # no ipywidgets, or no kernel to talk to: the figure says it too
             alive = {}
-        return {**alive, **self._picture(self.value)._repr_mimebundle_()}
+        return {**alive, **self._picture(self._starts())._repr_mimebundle_()}
+
+
+class Slider(Sliders):
+    """`draw(value)` as a figure, with one slider; for the rest see `Sliders`.
+
+    Args:
+        draw: a value to a figure.
+        values: what the slider offers, in order.
+        value: where it starts; one of `values`.
+        label: what the slider says.
+        alt: as for `Sliders`.
+
+    Raises:
+        ValueError: as for `Sliders`.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[Any], Picture | Figure],
+        values: Sequence[float | str],
+        *,
+        value: float | str,
+        label: str,
+        alt: str = "",
+    ) -> None:
+        check_callable(draw, name="draw", called="draw(value)")
+        _offered(values, value)
+        super().__init__(partial(_of_one, draw), alt=alt, **{label: (values, value)})
+
+
+def _of_one(draw: Callable[[Any], Picture | Figure], **values: Any) -> Picture | Figure:
+    (value,) = values.values()
+    return draw(value)
+
+
+def _offered(values: Any, value: Any, *, which: str = "") -> tuple[Sequence[Any], Any]:
+    listed = isinstance(values, Sequence) and not isinstance(values, str | bytes)
+    if not listed or not (all(map(is_number, values)) or all(isinstance(v, str) for v in values)):
+        raise ValueError(
+            f"values{which} must be a list of numbers or of texts, got {short_repr(values)}."
+        )
+    if not (isinstance(value, str) or is_number(value)) or value not in values:
+        raise ValueError(
+            f"value{which} must be one of {short_repr(list(values))}, got {short_repr(value)}."
+        )
+    return values, value

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from kdhelpers import plots
-from kdhelpers.plots import Slider
+from kdhelpers.plots import Slider, Sliders
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 drawn: list[float] = []
@@ -29,7 +29,21 @@ def test_moving_the_slider_draws_the_figure_anew_and_tells_it_anew() -> None:
     for value in (4, 8):
         control.value = value
         assert drawn[-1] == value
-        assert image.value == draw(value).html
+        assert image.value == f"<div>{draw(value).html}</div>"
+
+
+def test_several_sliders_draw_with_all_their_values_and_offer_names_too() -> None:
+    def named(height: float, at: str) -> plots.Picture:
+        return plots.Picture(draw(height).figure, f"{at} {height:g}")
+
+    both = Sliders(named, height=([1, 2], 1), at=(["stage1", "stage2"], "stage2"))
+    height, at, image = both.widget().children
+    height.value, at.value = 2, "stage1"
+    assert [option for option, _ in at.options] == ["stage1", "stage2"]
+    assert 'alt="stage1 2"' in image.value
+    assert both._repr_mimebundle_()["text/plain"] == "stage2 1"
+    with pytest.raises(ValueError, match="value of at must be one of"):
+        Sliders(named, height=([1, 2], 1), at=(["stage1"], "stage2"))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +75,7 @@ def test_without_ipywidgets_the_still_figure_remains(monkeypatch: pytest.MonkeyP
     ("changes", "message"),
     [
         ({"value": 3}, r"value must be one of \[1, 2, 4, 8\], got 3"),
-        ({"values": "1248"}, "values must be a list of numbers, got '1248'"),
+        ({"values": "1248"}, "values must be a list of numbers or of texts, got '1248'"),
         ({"draw": None}, "draw must be a function"),
     ],
 )
