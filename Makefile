@@ -25,7 +25,7 @@ endef
 
 # Both commands install into the same folder.
 .NOTPARALLEL:
-.PHONY: run test lab notebooks site links slides clean
+.PHONY: run test lab notebooks site links slides teaching clean
 
 run: $(VENV)/.installed
 	$(BIN)/kdhelpers run
@@ -36,8 +36,11 @@ test: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder --nbval-lax --nbval-current-env notebooks tests
 
+# The lessons without their outputs, in learn/: nothing there is ever overwritten, nor seen by git.
+lab: export KDHELPERS_DATA ?= $(CURDIR)/data
 lab: $(VENV)/.installed
-	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/01_mnist_kd.ipynb
+	$(BIN)/kdhelpers start learn
+	$(BIN)/jupyter lab --ServerApp.root_dir=learn --LabApp.default_url=/lab/tree/notebooks/01_mnist_kd.ipynb
 
 # Execute the lessons in place: the outputs that are committed.
 notebooks: $(VENV)/.installed-test
@@ -54,6 +57,10 @@ links: $(VENV)/.installed-site
 # Decks of the lessons and of the half day, in build/slides: build/slides/workshop.html.
 slides: $(VENV)/.installed-site
 	$(BIN)/python tools/slides.py
+
+# For an instructor: the sheet to print, solutions, wrong answers with what the checks say.
+teaching: $(VENV)/.installed-test
+	$(BIN)/python tools/teaching.py
 
 clean:
 	rm -rf $(VENV)

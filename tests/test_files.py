@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,11 @@ def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_no
         writer.kill()
     _files.write_text(tmp_path / "other.txt", "whole")
     assert names(tmp_path) == [".part-abcdefgh", ".part-list.txt", "other.txt"]
+    (tmp_path / ".part-12345678").touch()  # made just now: its writer may not hold it yet
+    for age, left in ((-60, True), (60, False)):
+        os.utime(tmp_path / ".part-12345678", (time.time() - age,) * 2)
+        _files.write_text(tmp_path / "other.txt", "whole")
+        assert (tmp_path / ".part-12345678").exists() == left
     with _files.atomic(tmp_path / "mine") as temporary:  # in one process, too
         os.utime(temporary, (0, 0))
         _files.write_text(tmp_path / "other.txt", "whole")

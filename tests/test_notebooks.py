@@ -23,7 +23,8 @@ from nbformat import NotebookNode
 
 import kdhelpers
 from kdhelpers import checks, course, data, losses, temperature
-from kdhelpers.course import run
+from kdhelpers._files import write_text
+from kdhelpers.course import root, run, start
 from kdhelpers.losses import features as feature_losses
 from kdhelpers.losses import logits as logit_losses
 from kdhelpers.objectives import distillation
@@ -237,9 +238,14 @@ def fewer(load: Callable[..., data.DataSet], name: str, **options: Any) -> data.
     return data.DataSet(name, *parts)
 
 
-def run_without_network(sources: list[str], folder: Path) -> None:
-    """What a kernel does with cells, in this process."""
-    os.chdir(folder)
+def run_alone_without_network(sources: list[str], folder: Path) -> None:
+    """What a kernel does with cells, in this process: in an empty folder, with what a wheel has."""
+    package = folder / "site" / "kdhelpers" / "course"
+    for name, text in start.contents(ROOT):
+        write_text(package / "material" / name, text)
+    root.__file__ = str(package / "root.py")
+    (folder / "empty").mkdir()
+    os.chdir(folder / "empty")
     data.load = partial(fewer, data.load)
     kdhelpers.load = partial(fewer, kdhelpers.load)
     socket.socket.connect = socket.socket.connect_ex = refuse  # type: ignore[method-assign]
@@ -260,16 +266,17 @@ def cells_with(notebook: NotebookNode, values: str, record: Path) -> list[str]:
 
 
 @forks
-def test_a_lesson_needs_no_network_and_starts_again_from_its_checkpoints(
+def test_a_lesson_alone_needs_no_network_and_starts_again_from_its_checkpoints(
     lesson: NotebookNode, tmp_path: Path
 ) -> None:
-    """Both in one process: much of the time goes into what is done once."""
+    """Twice in one process: much of the time goes into what is done once."""
     checkpoints, records = tmp_path / "checkpoints", [tmp_path / "first.json", tmp_path / "2.json"]
     sources = []
     for record in records:
         values = f"{SMALL[lesson.path.stem]}; checkpoint_dir = {json.dumps(str(checkpoints))}"
         sources += cells_with(lesson, values, record)
-    assert ended(run_without_network, sources, tmp_path)
+    sources.append("assert lesson.recorded()  # which come from the package")
+    assert ended(run_alone_without_network, sources, tmp_path)
     assert any(checkpoints.rglob("*.pt"))
     first, again = (json.loads(record.read_text()) for record in records)
     assert first["notebook"] == lesson.path.stem
@@ -292,7 +299,7 @@ def test_lesson_05_runs_with_one_seed_and_without_families(tmp_path: Path) -> No
     notebook = nbformat.read(LESSONS[4], as_version=4)
     values = "families = []; temperature = 8.0; seeds = [4]; teacher_epochs = 1; steps = 2"
     cells = cells_with(notebook, values, tmp_path / "05.json")
-    assert ended(run_without_network, cells, tmp_path)
+    assert ended(run_alone_without_network, cells, tmp_path)
     metrics = json.loads((tmp_path / "05.json").read_text())["metrics"]
     assert metrics["arms"].keys() == {"untuned", "tutorial"}
     assert [metrics["accuracy"]] == metrics["arms"]["untuned"]
@@ -305,6 +312,6 @@ def test_the_block_of_the_test_above_blocks(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     asks = "import urllib.request; urllib.request.urlopen('http://localhost:9')"
-    assert not ended(run_without_network, [asks], tmp_path)
+    assert not ended(run_alone_without_network, [asks], tmp_path)
     told = capfd.readouterr()
     assert "the network was touched" in told.out + told.err

@@ -15,6 +15,12 @@ from kdhelpers import course, plots
 from kdhelpers._files import write_bytes, write_text
 from kdhelpers.course import records
 from kdhelpers.course import results as record_tables
+from kdhelpers.course.root import ADDRESS
+
+try:
+    from tools import published
+except ImportError:  # as a script
+    import published  # type: ignore[no-redef]
 
 START = "<!-- {part}: rendered by `python tools/readme.py` -->"
 END = "<!-- /{part} -->"
@@ -71,8 +77,9 @@ def lessons() -> str:
     lines = ["| lesson | what it is about | minutes to do | quick run |", "|---|---|---:|---:|"]
     for lesson in course.find_lessons():
         seconds = measured["seconds"].get(lesson.name)
+        link = f"[{lesson.title}](notebooks/{lesson.path.name})"
         cells = [
-            f"[{lesson.title}](notebooks/{lesson.path.name})",
+            f"{link} {published.badge(lesson.name)}" if ADDRESS else link,
             lesson.lead,
             str(lesson.minutes or "—"),
             "—" if seconds is None else f"{seconds:.0f} s",
@@ -82,6 +89,8 @@ def lessons() -> str:
         f"\n\nThe quick run was measured, from the start of the kernel to the record, on: "
         f"{measured['device']}, PyTorch {measured['torch']}, {measured['date'][:10]}, commit "
         f"{measured['commit'][:12]}."
+        + " Badges for Colab appear here once the course is published."
+        * (not ADDRESS)
     )
 
 

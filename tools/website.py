@@ -23,6 +23,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import kdhelpers
+from kdhelpers.course.root import ADDRESS
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -38,12 +39,15 @@ TITLES = {"results": "Results", "runs": "Runs of your own", "about": "About"}
 MENU = {
     "Lessons": ["docs/map", "notebooks/*", "docs/glossary"],
     "Your own": ["docs/own_data", "docs/beyond", "runs", "docs/package"],
-    "Teaching": ["docs/workshop"],
+    "Teaching": ["docs/workshop", "docs/teaching"],
     "Reference": ["results", "docs/rosetta", "docs/uses", "api/index"],
     "In other languages": ["docs/zh", "docs/vi"],
     "Project": ["CHANGELOG", "CONTRIBUTING", "CODE_OF_CONDUCT", "about"],
     "More": ["docs/*"],
 }
+
+
+COLAB = re.compile(r"!\[Open in Colab\]\([^)]*\)")  # nothing is loaded from another place
 
 
 def stage(folder: Path) -> Path:
@@ -63,8 +67,12 @@ def stage(folder: Path) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     for path in folder.rglob("*.md"):
-        text = path.read_text(encoding="utf-8")
+        text = COLAB.sub("Open in Colab", path.read_text(encoding="utf-8"))
         path.write_text(relinked(drawn(text)), encoding="utf-8")
+    for path in folder.glob("notebooks/*.ipynb"):
+        text = COLAB.sub("Open in Colab", path.read_text(encoding="utf-8"))
+        inside = f"]({ADDRESS}/blob/main/" if ADDRESS else "]()"
+        path.write_text(text.replace(inside, "](../"), encoding="utf-8")
     with (folder / "index.md").open("a", encoding="utf-8") as first:
         first.write(menu(folder))
     return folder

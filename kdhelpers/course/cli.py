@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from kdhelpers import __version__
 from kdhelpers.course.notebook import find_lessons
 from kdhelpers.course.records import RECORD_FILE
-from kdhelpers.course.root import CourseError
+from kdhelpers.course.root import CourseError, installing
 
 if TYPE_CHECKING:
     from kdhelpers.course.run import Outcome
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 FAILED, BAD_ARGUMENTS, INTERRUPTED = 1, 2, 130
 ANSWER = 30  # seconds that a scheduler of dask may take
-EXTRA = "install the extra: python -m pip install --editable '.[sweep]'"
+EXTRA = f"install the extra: {installing('sweep')}"
 OF_THE_COURSE = ("papermill", "nbclient", "nbformat", "jupyter_client", "yaml", "psutil", "jinja2")
 
 
@@ -49,8 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in OF_THE_COURSE:
             raise
-        extra = "install it with the extra: python -m pip install --editable '.[course]'"
-        told = f"{error.name} is not installed, which the lessons need; {extra}"
+        told = f"{error.name} is not installed, which the lessons need; {installing('course')}"
         print(f"kdhelpers: {told}", file=sys.stderr)
         return BAD_ARGUMENTS
     except KeyboardInterrupt as interrupt:
@@ -102,7 +102,16 @@ def _show_table(outcomes: "list[Outcome]", out: str) -> None:
     print(f"\nExecuted notebooks and their records: {out}")
 
 
-# -- list, doctor, report -------------------------------------------------------------------------
+# -- start, list, doctor, report ------------------------------------------------------------------
+
+
+def _start(options: argparse.Namespace) -> bool:
+    from kdhelpers.course.start import start
+
+    print(start(options.folder))
+    there = shlex.quote(options.folder)
+    print(f"\nNext:\n  cd {there}\n  jupyter lab notebooks    # or: kdhelpers run 01")
+    return True
 
 
 def _list(options: argparse.Namespace) -> bool:
@@ -130,7 +139,10 @@ def _doctor(_: argparse.Namespace) -> bool:
 def _report(options: argparse.Namespace) -> bool:
     from kdhelpers.course.report import report
 
-    print(report(options.folder, options.out, metric=options.metric))
+    def left_out(name: str) -> None:
+        print(f"left out, no readable record: {name}", file=sys.stderr)
+
+    print(report(options.folder, options.out, metric=options.metric, on_left_out=left_out))
     return True
 
 
@@ -238,6 +250,8 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=function)
         return added
 
+    start = command("start", _start, "bring the course into a folder to work in")
+    start.add_argument("folder", nargs="?", default="course", metavar="FOLDER")
     run = command("run", _run, "execute lessons, all of them by default")
     run.add_argument("lessons", nargs="*", metavar="LESSON", help='"01", "01_mnist_kd" or a path')
     run.add_argument(

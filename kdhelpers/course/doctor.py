@@ -17,8 +17,9 @@ import psutil
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from kdhelpers import __version__
 from kdhelpers.course.notebook import find_lessons
-from kdhelpers.course.root import CourseError, find_root
+from kdhelpers.course.root import CourseError, find_root, installing
 
 GIB = 1024**3
 # GiB of the quick profile, kernel and runner together: most lessons, and the largest.
@@ -31,7 +32,7 @@ GROUP_FILES = {
 }
 NAMED = ("torch", "torchvision", "lightning-fabric", "papermill", "jupyterlab", "ipykernel")
 OF_A_LESSON = ("", "lab", "run")  # what "course" consists of
-REINSTALL = "run `pip install -e '.[course]'` (or `make run`) in the folder of the course"
+REINSTALL = f"run {installing('course')}"
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ Checks = Iterator[Check]
 def examine() -> Checks:
     """All checks, one after the other; none of them raises."""
     checks: list[Callable[[], Checks]] = [
-        _python, _packages, _torch, _torchvision, _launcher, _memory, _disk, _kernel, _data,
-        _lessons,
+        _python, _installed, _packages, _torch, _torchvision, _launcher, _memory, _disk, _kernel,
+        _data, _lessons,
     ]  # fmt: skip
     for check in checks:
         try:
@@ -68,6 +69,13 @@ def _python() -> Checks:
     fits = SpecifierSet(wanted).contains(found, prereleases=True)
     advice = "" if fits else f": install Python {wanted} and make the environment anew"
     yield Check(fits, f"Python {found}{advice}")
+
+
+def _installed() -> Checks:
+    """What pip noted at an installation that is older than the files: its command leads nowhere."""
+    noted = importlib.metadata.version("kdhelpers")
+    if noted != __version__:
+        yield Check(False, f"kdhelpers {__version__} was installed as {noted}: {REINSTALL}")
 
 
 def _packages() -> Checks:
@@ -237,4 +245,6 @@ def _lessons() -> Checks:
     except CourseError as error:
         yield Check(False, str(error))
     else:
-        yield Check(True, f"lessons in {folder}: {len(find_lessons())}")
+        found = find_lessons()
+        others = [f"{each.path.name} is {each.made_for}" for each in found if each.made_for]
+        yield Check(not others, "; ".join([f"lessons in {folder}: {len(found)}", *others]))

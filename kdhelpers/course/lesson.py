@@ -12,7 +12,7 @@ from kdhelpers.course import notebook, records
 from kdhelpers.course.notebook import TYPES, convert, find_lessons
 from kdhelpers.course.parts import Parts, Run
 from kdhelpers.course.records import RECORD_FILE, plain
-from kdhelpers.course.root import CourseError, find_root
+from kdhelpers.course.root import CourseError, home
 
 if TYPE_CHECKING:
     from kdhelpers.course.results import Recorded
@@ -87,16 +87,14 @@ class Lesson:
     def recorded(self) -> "Recorded":
         """The recorded runs of this lesson, those in `results/` of the course, to be shown.
 
+        Where the notebook is alone, as on Colab, they are those that come with the package.
+
         Raises:
             CourseError: a file there is not a record of this lesson.
         """
         from kdhelpers.course.results import Recorded  # scipy takes a second to import
 
-        try:
-            root = find_root()
-        except CourseError:  # a notebook alone, as on Colab
-            return Recorded(self.name, [])
-        return Recorded(self.name, records.load_records(self.name, root / "results"))
+        return Recorded(self.name, records.load_records(self.name, home() / "results"))
 
 
 def lesson(name: str, values: Mapping[str, Any]) -> Lesson:
@@ -116,7 +114,7 @@ def lesson(name: str, values: Mapping[str, Any]) -> Lesson:
     seen = {key: _kind(each) for key, each in (values.get("__annotations__") or {}).items()}
     kinds = {key: kind for key, kind in seen.items() if kind in TYPES and key in values}
     if not kinds:
-        (file,) = find_lessons(name)
+        (file,) = find_lessons(name, home())
         kinds = {key: each.type for key, each in file.parameters.items()}
     if missing := kinds.keys() - values.keys():
         raise CourseError(f"{name} has no value for {min(missing)!r}; run its parameters cell")

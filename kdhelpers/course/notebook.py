@@ -140,9 +140,13 @@ class Notebook:
 
         The cell that installs the package is not of the lesson.
         """
-        code = [source for kind, source, tags in self._cells
+        return hashlib.sha256(json.dumps(self.code).encode()).hexdigest()
+
+    @property
+    def code(self) -> list[str]:
+        """The sources of the code cells, without that of `INSTALL`."""
+        return [source for kind, source, tags in self._cells
                 if kind == "code" and INSTALL not in tags]  # fmt: skip
-        return hashlib.sha256(json.dumps(code).encode()).hexdigest()
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:

@@ -86,6 +86,8 @@ def plan(
     if cell_timeout is not None:
         _check_limit("a cell", cell_timeout)
     chosen = find_lessons(lessons)
+    if empty := next((each for each in chosen if not any(map(str.strip, each.code))), None):
+        raise CourseError(f"{empty.path.name} has no code cell, so there is nothing to run")
     layers = [_from_file(Path(parameter_file))] if parameter_file else []
     layers.append(("", dict(parameters or {})))
     known = {name for lesson in chosen for name in lesson.parameters}

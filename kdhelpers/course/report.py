@@ -4,7 +4,7 @@ Figures are inside as PNG with alternative text, every text is escaped, and no n
 """
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,12 +36,19 @@ class Section:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def report(folder: str | Path, out: str | Path | None = None, *, metric: str = "") -> Path:
+def report(
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    metric: str = "",
+    on_left_out: Callable[[str], object] = lambda name: None,
+) -> Path:
     """Render every record and every sweep at or below `folder` into one HTML file.
 
     Args:
         out: the file to write; default `report.html` in the folder.
         metric: what to show of the sweeps; default: see `figures.chosen`.
+        on_left_out: is called with the name of each file that holds no readable record.
 
     Raises:
         CourseError: the folder has no records, a sweep has no such metric, or the file cannot be
@@ -74,6 +81,8 @@ def report(folder: str | Path, out: str | Path | None = None, *, metric: str = "
     page = _render(f"Records in {folder.resolve().name}", sections, list(left_out))
     with unless_lost(f"cannot write {short_path(target)}"):
         write_text(target, page)
+    for name in left_out:
+        on_left_out(name)
     return target
 
 

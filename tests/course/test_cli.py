@@ -47,6 +47,7 @@ def names_in(folder: str) -> list[str]:
         ("run -f no.yaml", "kdhelpers: no.yaml cannot be read: No such file or directory"),
         ("run 1 --out notebooks", "kdhelpers: 'notebooks' holds the lesson itself"),
         ("run 1 --out notebooks/01_first.ipynb", "kdhelpers: cannot write to "),
+        ("run notebooks/empty.ipynb", "kdhelpers: empty.ipynb has no code cell, so there is noth"),
         ("list 9", "kdhelpers: unknown lesson '9'; there are 01_first"),
         ("sweep", "kdhelpers sweep: the following arguments are required: LESSON"),
         ("sweep 05", "kdhelpers: the grid is empty; give at least one parameter"),
@@ -66,6 +67,7 @@ def test_bad_arguments_end_with_2_and_one_sentence(
     arguments: str, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep_lesson.write(Path())
+    Path("notebooks/empty.ipynb").write_text('{"cells": []}')
     assert call(*arguments.split()) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -7,6 +7,7 @@ import sys
 from collections import namedtuple
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
 from tiny_course import write_lesson
@@ -20,6 +21,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_lesson(tmp_path, "01_first")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KDHELPERS_DATA", raising=False)
+    monkeypatch.setattr(doctor, "__version__", importlib.metadata.version("kdhelpers"))
     return tmp_path
 
 
@@ -56,6 +58,20 @@ def test_packages_that_are_missing_or_too_old(monkeypatch: pytest.MonkeyPatch) -
         f"no-such-package>=1 is not installed: {doctor.REINSTALL}",
         f"no-such-lab>=2 is not installed: {doctor.REINSTALL}",
     ]
+
+
+def test_an_installation_older_than_the_files_or_than_its_notebooks(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "__version__", "7.1.0")
+    path = write_lesson(root, "02_second", 'kd.made_for("99.0")')
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].metadata.tags = ["install"]
+    nbformat.write(notebook, path)
+    stale, newer = problems()
+    assert stale.startswith("kdhelpers 7.1.0 was installed as 0.")
+    assert stale.endswith(doctor.REINSTALL)
+    assert newer.startswith(f"lessons in {root / 'notebooks'}: 2; 02_second.ipynb is made for")
 
 
 def test_torchvision_that_does_not_fit_torch(monkeypatch: pytest.MonkeyPatch) -> None:

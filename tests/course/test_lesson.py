@@ -44,7 +44,7 @@ def test_the_root_is_the_nearest_folder_with_lessons_or_that_of_an_editable_inst
     monkeypatch.setattr(roots, "__file__", str(root / "kdhelpers" / "course" / "root.py"))
     assert find_root() == root
     monkeypatch.setattr(roots, "__file__", str(tmp_path / "site" / "kdhelpers" / "a" / "b.py"))
-    with pytest.raises(CourseError, match=r"no lessons found at or above .*the one that holds"):
+    with pytest.raises(CourseError, match=r"no lessons found at or above .*`kdhelpers start"):
         find_root()
 
 

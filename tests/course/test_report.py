@@ -93,7 +93,10 @@ def test_one_file_with_everything_nothing_from_elsewhere_and_no_text_that_is_a_t
     (runs / "<b onclick=alert(3)>.json").write_text(json.dumps(evil))
     (runs / "<i>left out.json").write_text("{}")
     assert cli.main(["report", str(runs)]) == 0
-    assert capsys.readouterr().out == f"{runs / 'report.html'}\n"
+    out, err = capsys.readouterr()
+    assert out == f"{runs / 'report.html'}\n"
+    left_out = ("<i>left out.json", "other.json")
+    assert err.splitlines() == [f"left out, no readable record: {name}" for name in left_out]
     html = (runs / "report.html").read_text(encoding="utf-8")
     assert html.startswith("<!DOCTYPE html>")
     page = Page(html)

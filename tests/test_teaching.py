@@ -1,0 +1,62 @@
+"""What instructors are given: sheet, solutions, wrong answers, and the page that tells of them."""
+
+import re
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import kdhelpers as kd
+from kdhelpers import checks, losses
+from tools import teaching
+
+PAGE = (teaching.ROOT / "docs" / "teaching.md").read_text("utf-8")
+ROWS = re.findall(r"^\| `checks\.(\w+)` \| `(lambda .+?)` \| … (.+?) … \|$", PAGE, flags=re.M)
+
+
+def test_the_page_shows_some_wrong_answers() -> None:
+    assert len(ROWS) > 5
+
+
+@pytest.mark.parametrize(("exercise", "answer", "told"), ROWS)
+def test_a_wrong_answer_on_the_page_is_told_what_stands_there(
+    exercise: str, answer: str, told: str
+) -> None:
+    verdict = getattr(checks, exercise)(eval(answer, {"F": F}))
+    assert verdict.status == "wrong"
+    assert told in verdict.message
+
+
+def test_the_sheet_asks_what_the_lessons_of_the_timetable_ask() -> None:
+    page = teaching.sheet()
+    asked = page.count("<li>")
+    assert asked > 10
+    assert page.count("<div class='line'>") == asked
+    assert re.findall(r"<h2>(.+?)</h2>", page)[1].startswith("01 · ")
+    assert not re.search(r"https?://|<script", page)
+    line = teaching.worded(r"At which $T^2\,\mathrm{KL} < \infty$, *now*, `a < b`?")
+    assert line == "At which T² KL &lt; ∞, <em>now</em>, <code>a &lt; b</code>?"
+
+
+@pytest.mark.parametrize("path", teaching.LESSONS, ids=lambda path: path.stem)
+def test_the_solutions_are_right_where_they_stand(path: Path) -> None:
+    notebook = teaching.solved(path)
+    cells = [c for c in notebook.cells if "exercise" in c.metadata.get("tags", [])]
+    assert cells
+    for cell in cells:
+        names: dict[str, Any] = dict(torch=torch, F=F, nn=nn, kd=kd, checks=checks, losses=losses)
+        *body, call = cell.source.splitlines()
+        exec("\n".join(body), names)
+        assert eval(call, names).status == "right"
+    assert not any(c.get("outputs") for c in notebook.cells)
+
+
+def test_wrong_answers_come_with_their_code_and_with_what_the_check_says() -> None:
+    for exercise, source, message in islice(teaching.wrong_answers(), 5):
+        assert exercise
+        assert re.search(r"return|lambda|def |class ", source), source
+        assert len(message) > 20
