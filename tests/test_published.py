@@ -1,11 +1,11 @@
 """A lesson opened alone: its first cell, its badge and its links, published or not."""
 
 import copy
-import json
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from nbformat import v4
@@ -22,7 +22,7 @@ PLACE = "https://github.com/someone/distil"
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_begins_and_leads_on_as_where_it_is_published(path: Path) -> None:
-    notebook = json.loads(path.read_text("utf-8"))
+    notebook = nbformat.read(path, as_version=4)
     told = "run `python tools/published.py`"
     assert published.renewed(copy.deepcopy(notebook), path.stem) == notebook, told
     code = [each for each in notebook["cells"] if each["cell_type"] == "code"]

@@ -8,11 +8,14 @@ package where that is missing, and the title card's line on Colab, makes links t
 absolute (`kdhelpers start` and the site make them relative again), and counts the executed cells.
 """
 
+import copy
 import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
+
+import nbformat
 
 import kdhelpers
 from kdhelpers._files import write_text
@@ -92,8 +95,10 @@ def linked(text: str, address: str = ADDRESS) -> str:
 def main(arguments: list[str]) -> None:
     lessons = sorted((find_root() / "notebooks").glob("[0-9]*.ipynb"))
     for path in [Path(argument) for argument in arguments] or lessons:
-        notebook = renewed(json.loads(path.read_text("utf-8")), path.stem)
-        write_text(path, json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+        before = nbformat.read(path, as_version=4)
+        if (after := renewed(copy.deepcopy(before), path.stem)) != before:
+            text = json.dumps(after, indent=1, ensure_ascii=False, sort_keys=True)
+            write_text(path, text + "\n")
 
 
 if __name__ == "__main__":
