@@ -16,8 +16,8 @@ from kdhelpers._values import check_type, short_path
 from kdhelpers.course.notebook import Notebook
 from kdhelpers.course.root import ADDRESS, LESSONS, CourseError, carried, unless_lost
 
-CARRIED = (f"notebooks/{LESSONS}", "notebooks/profiles/*/*.yaml", "results/*.json")
-CARRIED += ("docs/glossary.md", "docs/map.md")
+CARRIED = [f"notebooks/{LESSONS}", "notebooks/profiles/*/*.yaml", "results/*.json"]
+CARRIED += ["docs/glossary.md", "docs/map.md"]
 
 
 @dataclass(frozen=True)
