@@ -5,7 +5,8 @@ long. A wrong type is a `ValueError` too.
 """
 
 import reprlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
 from fractions import Fraction
 from numbers import Integral, Real
 from typing import Any, TypeGuard
@@ -33,6 +34,15 @@ def short_path(path: object) -> str:
     except ValueError:
         return short_repr(path)
     return text if len(text) <= 400 else short_repr(str(path))
+
+
+def did_you_mean(name: object, known: Iterable[str], others: Iterable[str] = ()) -> str:
+    """The end of a sentence about an unknown name: the nearest known one, else others or all."""
+    known, name = list(known), str(name)
+    near = get_close_matches(name, known, n=1) or [k for k in known if name and name in k][:1]
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; there are {', '.join(others or known) or 'none'}."
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -132,7 +132,6 @@ def predict(
     _tensors.check_network(model)
     check_type(split, Split, name="split")
     check_type(views, Views, type(None), name="views")
-    _tensors.check_readable(split.images, name="the images of the split")
     require(len(split), "the split is empty: there is nothing to predict.")
     check_int(view, name="view", most=len(views or Views()) - 1)
     device = next((p.device for p in model.parameters()), split.images.device)
@@ -312,12 +311,12 @@ def _device(model: nn.Module) -> torch.device:
 
 def _check_rows(logits: Tensor, labels: Tensor | None = None, *, name: str = "logits") -> None:
     """Finite logits [N, C], and a class index for each row."""
-    _tensors.check_readable(logits, name=name)
+    check_type(logits, Tensor, name=name)
     kind = f"{name} must be floating point, got {logits.dtype}; convert with .float()."
     require(logits.is_floating_point(), kind)
     if labels is None:
         labels = torch.zeros(logits.shape[:1], dtype=torch.int64)
-    _tensors.check_readable(labels, name="labels")
+    check_type(labels, Tensor, name="labels")
     shapes = f"{list(logits.shape)} and {list(labels.shape)}"
     fits = logits.ndim == 2 and labels.shape == logits.shape[:1] and logits.numel()
     require(fits, f"{name} must be [N, C] with labels [N] and N at least 1, got {shapes}.")

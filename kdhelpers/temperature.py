@@ -17,8 +17,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kdhelpers._tensors import COLDEST, HOTTEST, check_matrix, check_temperature
-from kdhelpers._values import HEAVIEST, check_int, check_number, short_repr
+from kdhelpers._tensors import (
+    COLDEST,
+    HOTTEST,
+    ROWS,
+    check_result,
+    check_samples,
+    check_temperature,
+)  # fmt: skip
+from kdhelpers._values import HEAVIEST, check_int, check_number, require, short_repr
 from kdhelpers.losses.logits import kd_loss
 
 WARMEST = HOTTEST[torch.float32]  # networks compute in it
@@ -44,8 +51,8 @@ class ExponentialDecay:
     def __post_init__(self) -> None:
         _keep_numbers(self, "start", "floor")
         _keep_numbers(self, "factor", low=0, high=1)
-        if self.floor > self.start:
-            raise ValueError(f"floor must be at most start, got {self.floor:g}; Linear can rise.")
+        told = f"floor must be at most start, got {self.floor:g}; Linear can rise."
+        require(self.floor <= self.start, told)
 
     def __call__(self, epoch: int, epochs: int) -> float:
         return max(self.floor, self.start * self.factor**epoch)
@@ -69,19 +76,11 @@ class Linear:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cosine:
+class Cosine(Linear):
     """T goes from start in the first epoch to end in the last along half a cosine; it may rise.
 
     It stays near both ends for longer than `Linear` and is fastest in the middle.
-
-    Raises ValueError: start or end not a number from 1e-6 to 300.
     """
-
-    start: float
-    end: float
-
-    def __post_init__(self) -> None:
-        _keep_numbers(self, "start", "end")
 
     def __call__(self, epoch: int, epochs: int) -> float:
         return _between(self.start, self.end, _half_cosine(_progress(epoch, epochs)))
@@ -112,8 +111,8 @@ class LearnedTemperature(nn.Module):
         self, *, theta: float = 1.0, low: float = 1.0, width: float = 20.0, ramp: int = 10
     ) -> None:
         super().__init__()
-        self.low = check_number(low, COLDEST, WARMEST / 2, name="low")
-        self.width = check_number(width, COLDEST, WARMEST / 2, name="width")
+        self.low, self.width = low, width
+        _keep_numbers(self, "low", "width", high=WARMEST / 2)
         self.ramp = check_int(ramp, name="ramp", least=1)
         theta = check_number(theta, -HEAVIEST, HEAVIEST, name="theta")
         self.theta = nn.Parameter(torch.tensor(theta, dtype=torch.float32))
@@ -170,9 +169,10 @@ def standardize_logits(logits: Tensor) -> Tensor:
     Source: Sun et al. 2024, arXiv 2403.01427. As in the authors' code, the std is the unbiased one
     and 1e-7 keeps a sample of equal logits finite; the paper fixes neither.
     """
-    logits = check_matrix(logits)
+    logits = check_samples(logits, name="logits", dims=ROWS)
     centred = logits - logits.mean(dim=1, keepdim=True)
-    return centred / (1e-7 + logits.std(dim=1, keepdim=True))
+    result = centred / (1e-7 + logits.std(dim=1, keepdim=True))
+    return check_result(result, logits)
 
 
 def _progress(epoch: int, epochs: int) -> float:

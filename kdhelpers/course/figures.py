@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kdhelpers._files import write_bytes
-from kdhelpers.course.notebook import did_you_mean
+from kdhelpers._values import did_you_mean
 from kdhelpers.course.root import CourseError
 from kdhelpers.course.table import SEEDS, Row, is_drawable
 from kdhelpers.plots import Picture

@@ -7,14 +7,13 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kdhelpers import __version__
 from kdhelpers._files import read_text
-from kdhelpers._values import check_type, short_repr
+from kdhelpers._values import check_type, did_you_mean, short_repr
 from kdhelpers.course.records import plain
 from kdhelpers.course.root import LESSONS, CourseError, find_root
 
@@ -277,11 +276,3 @@ def _find_one(name: str, root: Path | None) -> Notebook:
     if len(found) > 1:
         raise CourseError(f"{name!r} may be {' or '.join(match.name for match in found)}")
     return found[0]
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """The end of a sentence about an unknown name: the nearest known one, else all of them."""
-    near = get_close_matches(name, known, n=1) or [k for k in known if name and name in k][:1]
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; there are {', '.join(known)}" if known else "; there are none"

@@ -17,8 +17,8 @@ from typing import Any
 import yaml
 
 from kdhelpers._files import read_text
-from kdhelpers._values import check_type, is_number, short_path, short_repr
-from kdhelpers.course.notebook import Notebook, convert, did_you_mean, find_lessons
+from kdhelpers._values import check_type, did_you_mean, is_number, short_path, short_repr
+from kdhelpers.course.notebook import Notebook, convert, find_lessons
 from kdhelpers.course.records import RECORD_FILE, WHERE
 from kdhelpers.course.root import CourseError
 

@@ -42,14 +42,14 @@ class Views:
         """Images [B, C, H, W], each in its own view [B]: one gather for the whole batch."""
         if len(self) == 1:
             return images
+        height, width = images.shape[-2:]
+        if self.shift >= min(height, width):
+            told = f"shift must be less than the pictures' {height}×{width} pixels"
+            raise ValueError(f"{told}, got {self.shift}: some views would be black.")
         side = 2 * self.shift + 1
         mirrored, place = view // side**2, view % side**2
         place = (place + side**2 // 2) % side**2  # so that view 0 lies in the middle
-        height, width = images.shape[-2:]
-        down, right = (
-            torch.arange(height, device=view.device),
-            torch.arange(width, device=view.device),
-        )
+        down, right = (torch.arange(n, device=view.device) for n in (height, width))
         columns = torch.where(mirrored[:, None] == 1, right.flip(0), right)
         padded = F.pad(images, (self.shift,) * 4)
         return padded[

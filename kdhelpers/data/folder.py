@@ -1,6 +1,5 @@
 """A folder of pictures as a data set: one folder for each class, as torchvision's ImageFolder."""
 
-import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from kdhelpers._random import generator
-from kdhelpers._values import check_int, check_number, check_type, require, short_path, short_repr
+from kdhelpers._values import check_int, check_number, require, short_path, short_repr
 from kdhelpers.data.images import LARGEST_IMAGE, mean_std
 from kdhelpers.data.pictures import Array, drawn, stacked
 from kdhelpers.data.sets import DataSet
@@ -62,15 +61,13 @@ def load_folder(
         DataError: no such folder, another layout, a class without pictures, or a picture that
             cannot be read; it is named.
     """
-    check_type(folder, str, Path, name="folder")
     size = size if size is None else check_int(size, name="size", least=1, most=LARGEST_IMAGE)
-    check_int(seed, name="seed")
     try:
         folder = Path(folder).expanduser()
         found = _parts(folder)
+    except DataError:
+        raise
     except (OSError, RuntimeError, ValueError) as error:  # no permission, "~somebody", a NUL
-        if isinstance(error, DataError):
-            raise
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"the folder {short_path(folder)} cannot be read: {reason}.") from error
     shares: dict[str, float] = {}
@@ -128,39 +125,38 @@ def _classes(folder: Path) -> Classes:
     names = [normalize("NFC", each.name) for each in folders]
     remedy = "without labels: data.from_arrays([Image.open(path), …], None)"
     _need(names, folder, f"has no folder for each class; {remedy}")
-    told = (
-        f"has one class only, {short_repr(names[0])}; give the folder that holds those of classes"
-    )
+    told = f"has one class only, {short_repr(names[0])}; give the folder that holds all classes"
     _need(len(names) > 1, folder, told)
     inner = [[each.name for each in _folders(each)] for each in folders]
     told = f"holds {short_repr(inner[0])} in each of {short_repr(names)}"
     told = f"{told}; name these train, val and test, or give the folder that holds the classes"
     _need(len(inner[0]) < 2 or any(each != inner[0] for each in inner), folder, told)
-    found = {name: _files(each) for name, each in zip(names, folders, strict=True)}
+    found = {n: sorted(_files(f), key=_place) for n, f in zip(names, folders, strict=True)}
     for name, files in found.items():
-        told = (
-            f"has no picture of the class {short_repr(name)}, by their names ({' '.join(ENDINGS)})"
-        )
-        _need(files, folder, told)
+        endings = f"by their names ({' '.join(ENDINGS)})"
+        _need(files, folder, f"has no picture of the class {short_repr(name)}, {endings}")
+    return found
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is not hidden; a link to nothing, or to what it lies in, is told."""
+    found = [each for each in folder.iterdir() if not _hidden(each.name)]
+    for link in filter(Path.is_symlink, found):
+        ends = link.exists() and not folder.resolve().is_relative_to(link.resolve())
+        _need(ends, folder, f"has a link that leads nowhere, {short_repr(link.name)}; mend it")
     return found
 
 
 def _folders(folder: Path) -> list[Path]:
-    kept = (each for each in folder.iterdir() if not _hidden(each.name) and each.is_dir())
-    return sorted(kept, key=_place)
+    return sorted(filter(Path.is_dir, _entries(folder)), key=_place)
 
 
 def _files(folder: Path) -> list[Path]:
     """The pictures below a folder, at any depth."""
-
-    def stop(error: OSError) -> None:
-        raise error
-
     found: list[Path] = []
-    for where, folders, names in os.walk(folder, onerror=stop):
-        folders[:] = [name for name in folders if not _hidden(name)]
-        found += [Path(where, n) for n in names if not _hidden(n) and n.lower().endswith(ENDINGS)]
-    return sorted(found, key=_place)
+    for each in _entries(folder):
+        found += _files(each) if each.is_dir() else [each] * each.name.lower().endswith(ENDINGS)
+    return found
 
 
 def _hidden(name: str) -> bool:

@@ -5,7 +5,6 @@ import math
 import torch
 from torch import Tensor
 
-from kdhelpers import _tensors
 from kdhelpers._values import MOST, check_int, require
 
 LARGEST_IMAGE = 512  # pixels along a side
@@ -67,7 +66,7 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 
 def _check_images(images: Tensor) -> None:
-    _tensors.check_readable(images, name="images")
-    fits = images.dtype == torch.uint8 and images.ndim == 4 and images.numel()
-    got = f"{images.dtype} {list(images.shape)}"
+    fits = isinstance(images, Tensor) and images.dtype == torch.uint8
+    fits = fits and images.ndim == 4 and images.numel() > 0
+    got = f"{images.dtype} {list(images.shape)}" if isinstance(images, Tensor) else type(images)
     require(fits, f"images must be uint8 [N, C, H, W] and not empty, got {got}.")

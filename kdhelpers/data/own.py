@@ -11,10 +11,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from kdhelpers._values import check_type, require, short_repr
-from kdhelpers.data.images import mean_std
+from kdhelpers._values import check_int, check_type, require, short_repr
+from kdhelpers.data.images import LARGEST_IMAGE, mean_std
 from kdhelpers.data.pictures import Array, as_array, as_pixels, drawn, stacked
-from kdhelpers.data.split import Split
+from kdhelpers.data.split import NUMBERED, Split
 
 MOST_CLASSES = 100_000
 LOOKED_AT_AGAIN = 32  # samples of a data set, to see whether it answers the same
@@ -74,7 +74,8 @@ def from_dataset(dataset: Any, *, size: int | None = None, **named: Any) -> Spli
     `classes`, if it has them.
 
     Args:
-        size: cut PIL pictures to squares and scale them to so many pixels a side, up to 512.
+        size: cut PIL pictures to squares and scale them to so many pixels a side, up to 512;
+            arrays and tensors must have this size already.
         **named: classes, mean, std, like: as for `from_arrays`.
 
     Raises:
@@ -86,6 +87,7 @@ def from_dataset(dataset: Any, *, size: int | None = None, **named: Any) -> Spli
     told = f"dataset must have a length and answer dataset[0], got {short_repr(dataset)}"
     wrong = isinstance(dataset, IterableDataset | Mapping | str | bytes | type)
     count, labels = -1, list[Any]()
+    size = size if size is None else check_int(size, name="size", least=1, most=LARGEST_IMAGE)
     with suppress(Exception):  # whatever an object of another kind answers
         count = len(dataset) if hasattr(dataset, "__getitem__") and not wrong else -1
     require(count >= 0, f"{told}; collect a stream first: list(itertools.islice(dataset, 10_000)).")
@@ -100,6 +102,9 @@ def from_dataset(dataset: Any, *, size: int | None = None, **named: Any) -> Spli
     if named.get("classes") is None and named.get("like") is None:
         named["classes"] = _classes_of(dataset)
     split = from_arrays(stacked(pictures(), remedy), labels, **named)
+    told = f"size is for PIL pictures, but the samples are arrays of {list(split.images.shape[2:])}"
+    fits = size is None or split.images.shape[2:] == (size, size)
+    require(fits, f"{told}; resize in the data set's transform: v2.Resize(({size}, {size})).")
     for number in range(0, LOOKED_AT_AGAIN * count, count):
         first, second = (_sample(dataset[number // LOOKED_AT_AGAIN], size) for _ in range(2))
         told = "dataset answers otherwise when asked again: one random view would stay for good"
@@ -151,21 +156,17 @@ def _class_indices(labels: Any, count: int, classes: Any) -> tuple[NDArray[np.in
     if found.dtype.kind == "U":
         remedy = "give classes=sorted(set(labels)), and for other splits like=train"
         require(classes, f"labels are names, such as {short_repr(str(found[0]))}; {remedy}.")
-        told = f"classes must have names of their own, got {short_repr(classes)}"
-        require(len(set(classes)) == len(classes), f"{told}.")
         strange = sorted({*found.tolist()} - {*classes})
         require(not strange, f"labels must be among classes, got {short_repr(strange)}.")
         found = np.array([classes.index(name) for name in found.tolist()])
     told = f"labels must be whole numbers, −1 where there is none, got {found.dtype}"
     require(found.dtype.kind in "iub", f"{told}; make NaN −1, then .astype(int).")
     found = found.astype(np.int64)
-    high = int(found.max())
-    low = int(found[found >= 0].min(initial=high))
     if not classes:
-        got = f"got {low} to {high}"
-        none_is_0 = "subtract 1, or name all classes, also those without an image: classes=…"
-        require(low < 1, f"labels must start at 0, {got}; {none_is_0}.")
-        remedy = "number them with np.unique(labels, return_inverse=True)[1]"
-        require(high < MOST_CLASSES, f"labels must be below {MOST_CLASSES:,}, {got}; {remedy}.")
+        high = int(found.max())
+        low = int(found[found >= 0].min(initial=high))
+        told = f"labels must start at 0, −1 where there is none, got {found.min()} to {high}"
+        remedy = f"number them from 0: {NUMBERED}, or name all classes: classes=…"
+        require(low < 1 and high < MOST_CLASSES, f"{told}; {remedy}.")
         classes = tuple(map(str, range(high + 1)))
     return found, classes

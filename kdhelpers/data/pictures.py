@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from kdhelpers import _tensors
-from kdhelpers._values import check_int, require, short_repr
-from kdhelpers.data.images import CHUNK, LARGEST_IMAGE
+from kdhelpers._values import require, short_repr
+from kdhelpers.data.images import CHUNK
 
 Array = NDArray[Any]
 SLACK = 1e-4  # beyond 0..1: what rounding leaves
@@ -26,19 +25,18 @@ def drawn(picture: Image.Image, size: int | None = None) -> Array:
     middle square, scaled to so many pixels a side.
     """
     picture = ImageOps.exif_transpose(picture)
-    require(picture.mode != "F", "images must have whole numbers, but one has floats; scale them.")
-    grey = picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith("I")
-    if picture.mode.startswith("I"):
-        wide = np.asarray(picture).astype(np.int64)
-        require(wide.min() >= 0, "a picture of 32 bits has negative values; scale it to 0..255.")
-        deep = picture.mode != "I" or wide.max() > 255
+    grey = picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith(("I", "F"))
+    if picture.mode.startswith(("I", "F")):
+        wide = np.asarray(picture).astype(np.float64)
+        whole = (wide >= 0).all() and (wide == np.rint(wide)).all()
+        require(whole, "images of 32 bits must have whole numbers from 0; scale them to 0..255.")
+        deep = picture.mode.startswith("I;") or wide.max() > 255
         picture = Image.fromarray((np.rint(wide / 257) if deep else wide).astype(np.uint8))
     if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         paper = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(paper, picture.convert("RGBA")).convert("RGB")
     picture = picture.convert("L" if grey else "RGB")
     if size is not None:
-        size = check_int(size, name="size", least=1, most=LARGEST_IMAGE)
         picture = ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR)
     return np.asarray(picture)
 
@@ -61,7 +59,6 @@ def stacked(pictures: Iterable[tuple[str, Array]], remedy: str) -> Array:
 def as_array(values: Any, name: str) -> Array:
     """Tensors, pictures and lists as an array."""
     if isinstance(values, Tensor):
-        _tensors.check_readable(values, name=name)
         values = values.detach().cpu()
         values = values.float() if values.dtype is torch.bfloat16 else values
     told = f"{name} must be an array or a list, got {short_repr(values)}"
@@ -70,6 +67,9 @@ def as_array(values: Any, name: str) -> Array:
     except Exception as error:  # whatever an object of another kind answers
         raise ValueError(f"{told}: {' '.join(str(error).split())[:200]}.") from error
     require(found.ndim or found.dtype.kind != "O", f"{told}.")
+    masked = values.mask.sum() if isinstance(values, np.ma.MaskedArray) else 0
+    told = f"{name} must be whole, but {masked} values are masked"
+    require(not masked, f"{told}; leave them out, or fill them: .filled(…).")
     return found
 
 

@@ -23,7 +23,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from kdhelpers._files import atomic
-from kdhelpers._values import check_choice, check_type, short_path
+from kdhelpers._values import short_path
 
 Bytes = NDArray[np.uint8]
 
@@ -66,16 +66,13 @@ def data_root(root: str | Path | None = None) -> Path:
     Raises:
         ValueError: the root is neither text nor a path, or in the home of nobody.
     """
-    if root is not None:
-        check_type(root, str, Path, name="root")
-    chosen = root or os.environ.get("KDHELPERS_DATA")
-    if chosen:
-        try:
-            return Path(chosen).expanduser()
-        except RuntimeError as error:  # "~somebody" who does not exist
-            raise ValueError(f"the data root {short_path(chosen)} has no home folder.") from error
     here = Path.cwd()
-    return (here.parent if here.name == "notebooks" else here) / "data"
+    default = (here.parent if here.name == "notebooks" else here) / "data"
+    chosen = root or os.environ.get("KDHELPERS_DATA") or default
+    try:
+        return Path(chosen).expanduser()
+    except RuntimeError as error:  # "~somebody" who does not exist
+        raise ValueError(f"the data root {short_path(chosen)} has no home folder.") from error
 
 
 def downloaded(name: str, root: str | Path | None = None) -> Arrays:
@@ -86,19 +83,16 @@ def downloaded(name: str, root: str | Path | None = None) -> Arrays:
     Whatever is found is checked against a SHA-256 before it is used, then packed for the next time.
 
     Raises:
-        ValueError: another name, or as for `data_root`.
+        ValueError: as for `data_root`.
         DataError: a file is damaged or may not be read (it is named), or the data are neither there
             nor reachable.
     """
-    check_choice(name, _FOUND, name="name")
     folder = data_root(root)
     try:
         return _downloaded(name, folder)
     except PermissionError as error:  # what may not be read can be whole
-        raise DataError(
-            f"{short_path(error.filename or folder)} may not be read by you: change its "
-            "permissions, or set KDHELPERS_DATA to another folder."
-        ) from error
+        told = f"{short_path(error.filename or folder)} may not be read by you: change its"
+        raise DataError(f"{told} permissions, or set KDHELPERS_DATA to another folder.") from error
 
 
 def _downloaded(name: str, folder: Path) -> Arrays:
@@ -153,7 +147,7 @@ def _checked(name: str, arrays: Arrays, source: Path) -> Arrays:
 
 def _check_file(path: Path) -> None:
     if path.exists() and not path.is_file():  # a pipe would be waited for without end
-        raise OSError(f"{path} is no file")
+        raise DataError(f"{short_path(path)} is no file; move it away.")
 
 
 def _damaged(path: Path, reason: str) -> DataError:
@@ -168,23 +162,18 @@ def _read_mnist(raw: Path) -> Arrays:
     """The four idx files, gzipped or not: 16 or 8 (labels) header bytes, then one byte a value."""
     contents = {}
     for name, expected in MNIST_RAW_SHA256.items():
-        path, packed = raw / name, raw / f"{name}.gz"
-        for each in (path, packed):
-            if each.exists() and not each.is_file():  # a pipe would be waited for
-                raise DataError(f"{short_path(each)} is no file; move it away.")
-        if path.exists():
-            contents[name] = path.read_bytes()
-        elif packed.exists():
-            path = packed
-            try:
-                contents[name] = gzip.decompress(packed.read_bytes())
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise _damaged(path, "it cannot be unpacked") from error
-        else:
-            raise DataError(
-                f"{short_path(path)} is missing; put it there, or move {short_path(raw)} elsewhere "
-                "and load the data set again."
-            )
+        path = raw / name
+        if not path.exists() and (raw / f"{name}.gz").exists():
+            path = raw / f"{name}.gz"
+        if not path.exists():
+            elsewhere = f"or move {short_path(raw)} elsewhere and load the data set again"
+            raise DataError(f"{short_path(path)} is missing; put it there, {elsewhere}.")
+        _check_file(path)
+        content = path.read_bytes()
+        try:
+            contents[name] = gzip.decompress(content) if path.suffix == ".gz" else content
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise _damaged(path, "it cannot be unpacked") from error
         if hashlib.sha256(contents[name]).hexdigest() != expected:
             raise _damaged(path, "its SHA-256 is not that of the published file")
 
@@ -259,30 +248,26 @@ _FOUND: dict[str, Callable[[Path], Arrays | None]] = {
 def _download(name: str, folder: Path) -> Arrays:
     """Download into a folder of its own, so that an interruption leaves no half file to trip on."""
     if not _writable(folder):
-        raise DataError(
-            f"{name} is not in {short_path(folder)}, and that folder cannot be written to; "
-            "set KDHELPERS_DATA to a folder that has the data or can take them."
-        )
+        told = f"{name} is not in {short_path(folder)}, and that folder cannot be written to"
+        remedy = "set KDHELPERS_DATA to a folder that has the data or can take them"
+        raise DataError(f"{told}; {remedy}.")
     for stale in folder.glob(f".{name}.partial-*"):  # we hold the lock: nobody is writing there
         shutil.rmtree(stale, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{name}.partial-", dir=folder) as partial:
         try:
-            return _checked(name, _FETCH[name](partial), folder / name)
+            arrays = _FETCH[name](partial)
         except (OSError, RuntimeError, HTTPException) as error:
-            if isinstance(error, DataError):
-                raise
-            if getattr(error, "errno", None) == errno.ENOSPC:
-                raise DataError(
-                    f"{name} could not be downloaded: the disk of {short_path(folder)} is full; "
-                    "make room, or set KDHELPERS_DATA to a folder on another one."
-                ) from error
-            reason = " ".join(str(error).split())[:200]
-            raise DataError(
-                f"{name} is not in {short_path(folder)} and could not be downloaded: connect to "
-                f'the internet once and run `python -c "from kdhelpers import data; '
+            remedy = (
+                f'connect to the internet once and run `python -c "from kdhelpers import data; '
                 f"data.load('{name}')\"`, or set KDHELPERS_DATA to a folder that has it (the quick "
-                f"profile needs no download). The reason: {reason}"
-            ) from error
+                "profile needs no download)"
+            )
+            if getattr(error, "errno", None) == errno.ENOSPC:
+                remedy = "its disk is full; make room, or set KDHELPERS_DATA to another one"
+            reason = " ".join(str(error).split())[:200]
+            told = f"{name} is not in {short_path(folder)} and could not be downloaded: {remedy}"
+            raise DataError(f"{told}. The reason: {reason}") from error
+        return _checked(name, arrays, folder / name)
 
 
 def _fetch_mnist(folder: str) -> Arrays:
@@ -317,10 +302,8 @@ def _one_at_a_time(folder: Path, name: str) -> Iterator[None]:
     try:
         lock.acquire()
     except OSError as error:  # a lock that nobody gives back within the hour is one too
-        raise DataError(
-            f"{short_path(folder)} cannot be locked ({error}); end the other run that loads "
-            f"{name}, or set KDHELPERS_DATA to another folder."
-        ) from error
+        told = f"{short_path(folder)} cannot be locked ({error}); end the other run that loads"
+        raise DataError(f"{told} {name}, or set KDHELPERS_DATA to another folder.") from error
     try:
         yield
     finally:

@@ -10,9 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdhelpers import _tensors
 from kdhelpers._random import generator
 from kdhelpers._values import check_int, is_number, require, short_repr
+
+NUMBERED = "np.unique(labels, return_inverse=True)[1]"  # labels of any kind
+
+
+def _is(tensor: Any, dtype: torch.dtype) -> bool:
+    return isinstance(tensor, Tensor) and tensor.dtype == dtype
+
+
+def _shown(value: Any) -> str:
+    """A tensor as an error message shows it."""
+    known = isinstance(value, Tensor)
+    return f"{value.dtype} {list(value.shape)} on {value.device}" if known else short_repr(value)
 
 
 class _Source:
@@ -24,7 +35,6 @@ class _Source:
     @cached_property
     def fingerprint(self) -> str:
         assert self.images is not None
-        _tensors.check_readable(self.images, name="images")
         digest = hashlib.sha256(f"{self.images.dtype} {tuple(self.images.shape)}".encode())
         digest.update(np.ascontiguousarray(self.images.cpu().numpy()).data)
         return digest.hexdigest()
@@ -71,30 +81,25 @@ class Split:
     _rows: _Rows | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        _tensors.check_dense(self.images, name="images")
-        _tensors.check_dense(self.labels, name="labels")
-        told = (
-            f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}"
-        )
-        fits = self.images.dtype == torch.uint8 and self.images.ndim == 4
+        told = f"images must be uint8 [N, C, H, W], got {_shown(self.images)}"
+        fits = _is(self.images, torch.uint8) and self.images.ndim == 4
         require(fits, f"{told}; data.from_arrays takes other layouts and types.")
-        told = f"labels must be int64 [{len(self.images)}], one for each image"
-        fits = self.labels.dtype == torch.int64 and self.labels.shape == self.images.shape[:1]
-        require(fits, f"{told}, got {self.labels.dtype} {list(self.labels.shape)}.")
-        _tensors.check_same_device(self.labels, self.images, name="labels")
-        for name, values, right in (
-            ("mean", self.mean, lambda value: is_number(value) and 0 <= value <= 1),
-            ("std", self.std, lambda value: is_number(value) and 0 <= value <= 1),
-            ("classes", self.classes, lambda value: isinstance(value, str)),
-        ):
-            what, remedy = "names", ""
-            if name != "classes":
-                what, remedy = "numbers from 0 to 1, one a channel", self._remedy(values)
-            fits = isinstance(values, tuple | list) and all(map(right, values))
-            fits = fits and (name == "classes" or len(values) == self.images.shape[1])
-            require(fits, f"{name} must be {what}, got {short_repr(values)}{remedy}.")
-        self._check_range()
         self._count()
+        for name, tensor in (("labels", self.labels), ("indices", self.indices)):
+            fits = _is(tensor, torch.int64) and tensor.shape == self.images.shape[:1]
+            fits = fits and tensor.device == self.images.device
+            told = f"{name} must be int64 [{len(self)}], one for each image and beside it"
+            require(fits, f"{told}, got {_shown(tensor)}.")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            fits = isinstance(values, tuple | list) and len(values) == self.images.shape[1]
+            fits = fits and all(is_number(value) and 0 <= value <= 1 for value in values)
+            told = f"{name} must be numbers from 0 to 1, one a channel, got {short_repr(values)}"
+            require(fits, f"{told}{self._remedy(values)}.")
+        names = self.classes if isinstance(self.classes, tuple | list) else (None,)
+        fits = all(isinstance(name, str) for name in names) and len({*names}) == len(names)
+        told = f"classes must be names, each another one, got {short_repr(self.classes)}"
+        require(fits, f"{told}.")
+        self._check_range()
 
     def _remedy(self, values: Any) -> str:
         """What to do about a mean or a deviation that does not fit."""
@@ -110,11 +115,10 @@ class Split:
         if self.labels.is_meta or not len(self.labels):
             return
         low, high = (int(bound) for bound in torch.aminmax(self.labels))
-        require(low >= -1, f"labels must start at 0, −1 where there is none, got {low}.")
         known = len(self.classes) or high + 1
-        told = f"labels run from {low} to {high}, but classes names {known}, 0 to {known - 1}"
-        remedy = "subtract 1" if low == 1 and high == known else "name all of them"
-        require(high < known, f"{told}; {remedy}.")
+        told = f"labels must lie in 0 to {known - 1}, the classes, or be −1 where there is none"
+        remedy = f"name all classes, or number them from 0: {NUMBERED}"
+        require(-1 <= low <= high < known, f"{told}, got {low} to {high}; {remedy}.")
 
     def _count(self) -> None:
         """Set `indices` and where they count."""
@@ -123,11 +127,6 @@ class Split:
         if indices is None or (replaced and rows is not None and indices is rows.indices):
             indices = torch.arange(count, device=self.images.device)
             object.__setattr__(self, "indices", indices)
-        _tensors.check_dense(indices, name="indices")
-        fits = indices.dtype == torch.int64 and indices.shape == (count,)
-        told = f"indices must be int64 [{count}], one for each image"
-        require(fits, f"{told}, got {indices.dtype} {list(indices.shape)}.")
-        _tensors.check_same_device(indices, self.images, name="indices")
         if rows is None or replaced:
             rows = _Rows(self.images, indices, _Source(self.images), None)
         object.__setattr__(self, "_rows", rows._replace(indices=indices))
@@ -136,12 +135,7 @@ class Split:
         return len(self.images)
 
     def to(self, device: torch.device | str) -> "Split":
-        """The same split with its tensors on `device`.
-
-        Raises:
-            ValueError: this machine has no such device.
-        """
-        device = _tensors.check_device(device, meta=True)
+        """The same split with its tensors on `device`."""
         images, labels, indices = (
             each.to(device) for each in (self.images, self.labels, self.indices)
         )

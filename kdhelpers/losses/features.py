@@ -2,16 +2,16 @@
 
 F are features with samples along dimension 0 (B, …); the indices s and t mean student and teacher.
 Everywhere the result is a scalar in the student's dtype, computed in at least float32; gradients
-reach the student only; wrong input raises `ValueError` with the remedy (unequal batches, shapes or
-devices, not floating point, NaN, infinite or beyond 1e6, a weight below 0 or above 1e9, a batch too
-small; values are checked on the CPU only).
+reach the student only; wrong input raises `ValueError` with the remedy (unequal batches or shapes,
+not floating point, a weight below 0 or above 1e9, a batch too small; where the result is not a
+number up to 1e6, on the CPU also NaN, infinity and what is beyond 1e6).
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdhelpers._tensors import check_pair
+from kdhelpers._tensors import MAPS, check_pair, check_result
 from kdhelpers._values import check_choice, check_weights
 
 
@@ -25,7 +25,8 @@ def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     Source: Romero et al. 2014, arXiv 1412.6550, who sum over elements and halve.
     """
     remedy = "map the student's with a Regressor"
-    return F.mse_loss(*check_pair(student_features, teacher_features, remedy=remedy))
+    pair = check_pair(student_features, teacher_features, remedy=remedy)
+    return check_result(F.mse_loss(*pair), *pair, what="features")
 
 
 def attention_transfer_loss(
@@ -42,11 +43,11 @@ def attention_transfer_loss(
     torchdistill's default are "code", which is ‖Q_s − Q_t‖₂² / (H·W): not the paper's equation.
     """
     check_choice(form, ("code", "paper"), name="form")
-    student, teacher = check_pair(student_features, teacher_features, maps=True)
+    student, teacher = check_pair(student_features, teacher_features, dims=MAPS)
     size = (min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3]))
     difference = _attention(student, size) - _attention(teacher, size)
     error: Tensor = difference.norm(dim=1) if form == "paper" else difference.square()
-    return error.mean()
+    return check_result(error.mean(), student, teacher, what="features")
 
 
 def similarity_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
@@ -59,11 +60,9 @@ def similarity_loss(student_features: Tensor, teacher_features: Tensor) -> Tenso
     Source: Tung & Mori 2019, arXiv 1907.09682; RepDistiller agrees.
     """
     student, teacher = check_pair(student_features, teacher_features, least=2)
-    gram_s, gram_t = (
-        _gram(student.reshape(len(student), -1)),
-        _gram(teacher.reshape(len(teacher), -1)),
-    )
-    return F.mse_loss(_unit(gram_s, gram_s.norm(dim=1)), _unit(gram_t, gram_t.norm(dim=1)))
+    grams = (_gram(features.reshape(len(features), -1)) for features in (student, teacher))
+    unit_s, unit_t = (_unit(gram, gram.norm(dim=1)) for gram in grams)
+    return check_result(F.mse_loss(unit_s, unit_t), student, teacher, what="features")
 
 
 def relational_loss(
@@ -86,7 +85,8 @@ def relational_loss(
     distance_t, angle_t = _relations(teacher.reshape(len(teacher), -1))
     distance = F.smooth_l1_loss(distance_s, distance_t)
     angle = F.smooth_l1_loss(angle_s, angle_t)
-    return distance_weight * distance + angle_weight * angle
+    loss = distance_weight * distance + angle_weight * angle
+    return check_result(loss, student, teacher, what="features")
 
 
 def _attention(features: Tensor, size: tuple[int, int]) -> Tensor:

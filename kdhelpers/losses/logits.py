@@ -7,12 +7,11 @@ the indices s and t mean student and teacher, y is the true class. Everywhere
   least float32, so half-precision logits from autocast are welcome;
 - gradients reach the student only, because the teacher's logits are detached inside; a temperature
   may be a 0-d tensor, and then it receives a gradient as well (a learned temperature);
-- wrong input raises `ValueError` with the remedy: unequal shapes or devices, logits that are not
-  floating point, NaN, infinite or beyond 1e6 (whose squares would overflow soon), fewer than two
-  classes, a T outside of 1e-6 … 300 (in float64 3e6), where rounding outgrows the loss, a weight
-  outside its range or above 1e9, labels out of range, a batch too small. Values are checked on the
-  CPU only, so that no step ever waits for an accelerator; `kd_loss` looks for wrong ones only
-  where its result is not a number up to 1e6 (a teacher beyond is merely sure).
+- wrong input raises `ValueError` with the remedy: unequal shapes, logits that are not floating
+  point, fewer than two classes, a T outside of 1e-6 … 300 (in float64 3e6), where rounding outgrows
+  the loss, a weight outside its range or above 1e9, labels out of range, a batch too small. Where
+  the result is not a number up to 1e6, logits that are NaN, infinite or beyond it are named. Values
+  are read on the CPU only, so that no step ever waits for an accelerator.
 
 The losses on hidden features live in `kdhelpers.losses.features`.
 """
@@ -22,14 +21,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdhelpers._tensors import (
+    ROWS,
     SAME_CLASSES,
     check_labels,
     check_logits,
-    check_loss,
-    check_matrix,
     check_pair,
+    check_result,
+    check_samples,
+    check_temperature,
     widened,
-)
+)  # fmt: skip
 from kdhelpers._values import check_number, check_weights
 
 
@@ -42,7 +43,9 @@ def soft_targets(logits: Tensor, *, temperature: float | Tensor) -> Tensor:
     Raises ValueError: logits not floating point, not (B, C) or not finite; T ≤ 0.
     Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531.
     """
-    return F.softmax(check_matrix(logits, temperature) / temperature, dim=1)
+    logits = check_samples(logits, name="logits", dims=ROWS)
+    check_temperature(temperature, logits.dtype)
+    return check_result(F.softmax(logits / temperature, dim=1), logits)
 
 
 def kd_loss(
@@ -58,9 +61,10 @@ def kd_loss(
     Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531; RepDistiller and mdistiller agree,
     torchdistill leaves T² out when it is given no labels.
     """
-    student, teacher = check_logits(student_logits, teacher_logits, temperature, read=False)
-    loss = _kl(student / temperature, teacher / temperature) * temperature**2
-    return check_loss(loss, student, teacher)  # reading one number in place of all logits
+    student, teacher = check_logits(student_logits, teacher_logits, temperature)
+    log_p_s = F.log_softmax(student / temperature, dim=1)
+    log_p_t = F.log_softmax(teacher / temperature, dim=1)
+    return check_result(_kl(log_p_s, log_p_t) * temperature**2, student, teacher)
 
 
 def soft_cross_entropy(
@@ -76,7 +80,8 @@ def soft_cross_entropy(
     """
     student, teacher = check_logits(student_logits, teacher_logits, temperature)
     targets = F.softmax(teacher / temperature, dim=1)
-    return F.cross_entropy(student / temperature, targets) * temperature**2
+    loss = F.cross_entropy(student / temperature, targets) * temperature**2
+    return check_result(loss, student, teacher)
 
 
 def probability_mse(
@@ -92,7 +97,7 @@ def probability_mse(
     """
     student, teacher = check_logits(student_logits, teacher_logits, temperature)
     difference = F.softmax(student / temperature, dim=1) - F.softmax(teacher / temperature, dim=1)
-    return difference.square().mean() * (0.5 * temperature**2)
+    return check_result(difference.square().mean() * (0.5 * temperature**2), student, teacher)
 
 
 def logit_mse(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
@@ -104,9 +109,8 @@ def logit_mse(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     Raises ValueError: wrong logits (see the module).
     Source: Ba & Caruana 2013, arXiv 1312.6184, who sum over C and halve.
     """
-    return F.mse_loss(
-        *check_pair(student_logits, teacher_logits, what="logits", remedy=SAME_CLASSES)
-    )
+    pair = check_pair(student_logits, teacher_logits, what="logits", remedy=SAME_CLASSES)
+    return check_result(F.mse_loss(*pair), *pair)
 
 
 def distillation_loss(
@@ -157,7 +161,7 @@ def decoupled_kd_loss(
     target_s, others_s = _split_target(student / temperature, labels)
     target_t, others_t = _split_target(teacher / temperature, labels)
     loss = alpha * _kl(target_s, target_t) + beta * _kl(others_s, others_t)
-    return loss * temperature**2
+    return check_result(loss * temperature**2, student, teacher)
 
 
 def dist_loss(
@@ -184,26 +188,25 @@ def dist_loss(
     student, teacher = check_logits(student_logits, teacher_logits, temperature, least=least)
     p_s, p_t = F.softmax(student / temperature, dim=1), F.softmax(teacher / temperature, dim=1)
     loss = beta * _decorrelation(p_s, p_t, dim=1) + gamma * _decorrelation(p_s, p_t, dim=0)
-    return loss * temperature**2
+    return check_result(loss * temperature**2, student, teacher)
 
 
-def _kl(student: Tensor, teacher: Tensor) -> Tensor:
-    """KL(p_t ‖ p_s) of softened logits, averaged over the batch.
+def _kl(log_p_s: Tensor, log_p_t: Tensor) -> Tensor:
+    """KL(p_t ‖ p_s), averaged over the batch.
 
     Both sides stay in log space: the log of a softmax would be −∞, and 0 · −∞ NaN, at large gaps.
     """
-    log_p_s, log_p_t = F.log_softmax(student, dim=1), F.log_softmax(teacher, dim=1)
     return F.kl_div(log_p_s, log_p_t, reduction="batchmean", log_target=True)
 
 
 def _split_target(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits of "the target or not" (B, 2), and of the other classes alone (B, C − 1)."""
+    """log p of "the target or not" (B, 2), and of the other classes alone (B, C − 1)."""
     target = labels.unsqueeze(1)
     index = torch.arange(logits.shape[1] - 1, device=logits.device)
     # Every index from the target on moves up by one: no boolean mask, which would make a GPU wait.
     others = logits.gather(1, index + (index >= target))
     pair = torch.cat([logits.gather(1, target), others.logsumexp(dim=1, keepdim=True)], dim=1)
-    return pair, others
+    return F.log_softmax(pair, dim=1), F.log_softmax(others, dim=1)
 
 
 def _decorrelation(student: Tensor, teacher: Tensor, *, dim: int) -> Tensor:

@@ -13,7 +13,7 @@ from urllib.error import URLError
 from torch import nn
 
 from kdhelpers._random import initial_weights
-from kdhelpers._values import check_int, check_type, require, short_repr
+from kdhelpers._values import check_int, require, short_repr
 from kdhelpers.models.classifier import MOST_CLASSES
 from kdhelpers.models.convnets import MNISTCNN, LeNet, NormCNN, PlainCNN
 from kdhelpers.models.fitnets import NETWORKS as FITNETS
@@ -156,27 +156,22 @@ def from_torchvision(
     """
     import torchvision
 
-    if not isinstance(name, str) or name.lower() not in torchvision.models.list_models():
-        raise ValueError(f"torchvision has no model {short_repr(name)}.")
-    if weights is not None:
-        check_type(weights, str, name="weights")
+    known = isinstance(name, str) and name.lower() in torchvision.models.list_models()
+    require(known, f"torchvision has no model {short_repr(name)}.")
     check_int(num_classes, name="num_classes", least=2, most=MOST_CLASSES)
 
     with initial_weights(seed):
         try:
             model: nn.Module = torchvision.models.get_model(name, weights=weights)
         except URLError as error:
-            raise OSError(
-                f"the weights of {name} cannot be downloaded ({error.reason}); connect to the "
-                "network once, or pass weights=None."
-            ) from error
+            told = f"the weights of {name} cannot be downloaded ({error.reason}); connect to the"
+            raise OSError(f"{told} network once, or pass weights=None.") from error
         except KeyError as error:  # the weights: an unknown name is a ValueError already
-            raise ValueError(
-                f"torchvision has no weights {short_repr(weights)} for {name}."
-            ) from error
+            told = f"torchvision has no weights {short_repr(weights)} for {name}."
+            raise ValueError(told) from error
         places = [(path, m) for path, m in model.named_modules() if isinstance(m, nn.Linear)]
-        if not places or list(model.modules())[-1] is not places[-1][1]:
-            raise ValueError(f"{name} does not end in a linear layer that could be replaced.")
+        ends = places and list(model.modules())[-1] is places[-1][1]
+        require(ends, f"{name} does not end in a linear layer that could be replaced.")
         path, layer = places[-1]
         owner, _, attribute = path.rpartition(".")
         setattr(model.get_submodule(owner), attribute, nn.Linear(layer.in_features, num_classes))

@@ -33,7 +33,7 @@ class Classifier(nn.Module):
         self.input_shape = (in_channels, image_size, image_size)
         self.num_classes = num_classes
 
-    def check(self, inputs: Tensor) -> None:
+    def __call__(self, inputs: Tensor) -> Any:
         """Raise ValueError unless `inputs` is [B, C, H, W] with the C, H, W of this network."""
         shape = tuple(getattr(inputs, "shape", ()))
         if shape[1:] != self.input_shape:
@@ -41,6 +41,7 @@ class Classifier(nn.Module):
             load = f"load the data with image_size={self.input_shape[-1]}"
             got = list(shape) or short_repr(inputs)
             raise ValueError(f"{takes}, got {got}; {load} or build the network for these images.")
+        return super().__call__(inputs)
 
 
 def scaled(channels: int, width: float) -> int:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._values import check_int, check_number, require
+from kdhelpers._values import check_int, require
 from kdhelpers.models.classifier import MOST_CHANNELS, Classifier, scaled, units
 
 
@@ -35,7 +35,6 @@ class MNISTCNN(Classifier):
         self.fc = nn.Linear(channels[1] * (image_size // 4) ** 2, num_classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        self.check(inputs)
         x = F.relu(F.max_pool2d(self.conv1(inputs), 2))
         x = F.relu(F.max_pool2d(self.conv2(x), 2))
         logits: Tensor = self.fc(x.flatten(1))
@@ -72,7 +71,6 @@ class LeNet(Classifier):
         self.fc3 = nn.Linear(hidden[1], num_classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        self.check(inputs)
         x = F.relu(F.max_pool2d(self.conv1(inputs), 2))
         x = F.relu(F.max_pool2d(self.conv2(x), 2))
         x = F.relu(self.fc2(F.relu(self.fc1(x.flatten(1)))))
@@ -117,7 +115,6 @@ class PlainCNN(Classifier):
         self.fc2 = nn.Linear(hidden, num_classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        self.check(inputs)
         x = F.relu(F.max_pool2d(self.conv1(inputs), 2))
         x = F.relu(F.max_pool2d(self.conv2(x), 2))
         logits: Tensor = self.fc2(F.relu(self.fc1(x.flatten(1))))
@@ -132,7 +129,7 @@ class NormCNN(Classifier):
     0.5 before the last layer. `width` multiplies channels and hidden units.
 
     Raises:
-        ValueError: a dropout outside of [0, 1), layers of less than 1 unit, or as for `Classifier`.
+        ValueError: a dropout outside of 0 to 1, layers of less than 1 unit, or as for `Classifier`.
     """
 
     def __init__(
@@ -149,7 +146,6 @@ class NormCNN(Classifier):
         super().__init__(in_channels, image_size, num_classes, multiple_of=8)
         units(channels, name="channels", count=3)
         check_int(hidden, name="hidden", least=1, most=MOST_CHANNELS)
-        check_number(dropout, 0.0, 0.999, name="dropout")
         *channels, hidden = (scaled(each, width) for each in (*channels, hidden))  # type: ignore
         blocks: list[nn.Module] = []
         for before, after in pairwise([in_channels, *channels]):
@@ -162,7 +158,6 @@ class NormCNN(Classifier):
         self.fc2 = nn.Linear(hidden, num_classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        self.check(inputs)
         x = F.relu(self.norm(self.fc1(self.blocks(inputs).flatten(1))))
         logits: Tensor = self.fc2(self.dropout(x))
         return logits

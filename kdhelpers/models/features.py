@@ -10,14 +10,12 @@ and the hooks are gone when the `with` block ends, whatever ended it.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers import _tensors
-from kdhelpers._values import check_int, check_ints, check_type, is_int, require, short_repr
+from kdhelpers._values import check_ints, check_type, did_you_mean, is_int, require, short_repr
 
 
 @contextmanager
@@ -49,7 +47,8 @@ def capture(
             if stop.features is not features:  # meant for another `capture` around this one
                 raise
     missing = [path for path in layers if path not in features]
-    told = f"no output of {_quoted(missing)} was seen; call the model inside the `with` block"
+    names = ", ".join(map(repr, missing))
+    told = f"no output of {names} was seen; call the model inside the `with` block"
     require(not missing, f"{told}, in a mode that uses the layer.")
 
 
@@ -66,8 +65,7 @@ class Regressor(nn.Module):
     It belongs to the student's side: give its parameters to the optimiser together with the
     student's, and throw it away afterwards. It is no part of the student.
 
-    Raises ValueError: a kernel other than 1 or 3; channels or a size below 1 or beyond 65,536;
-    features that are not a map of student_channels.
+    Raises ValueError: a kernel other than 1 or 3; channels or a size below 1 or beyond 65,536.
     Source: Romero et al. 2014, arXiv 1412.6550, who choose a larger kernel without padding instead
     of resizing. RepDistiller's adds batch normalisation and ReLU, which a hint taken before the
     activation could not be matched with.
@@ -82,26 +80,17 @@ class Regressor(nn.Module):
         kernel_size: int = 1,
     ) -> None:
         super().__init__()
-        check_int(student_channels, name="student_channels", least=1, most=LARGEST)
-        check_int(teacher_channels, name="teacher_channels", least=1, most=LARGEST)
-        if not is_int(kernel_size) or kernel_size not in (1, 3):
-            raise ValueError(f"kernel_size must be 1 or 3, but is {short_repr(kernel_size)}.")
-        self.size: tuple[int, int] | None = None
-        if size is not None:
-            height, width = check_ints(size, name="size", count=2, most=LARGEST)
-            self.size = (height, width)
+        channels = student_channels, teacher_channels
+        check_ints(channels, name="the channels", count=2, most=LARGEST)
+        told = f"kernel_size must be 1 or 3, but is {short_repr(kernel_size)}."
+        require(is_int(kernel_size) and kernel_size in (1, 3), told)
+        self.size = None if size is None else check_ints(size, name="size", count=2, most=LARGEST)
         self.convolution = nn.Conv2d(
             student_channels, teacher_channels, kernel_size, padding=kernel_size // 2
         )
 
     def forward(self, student_features: Tensor) -> Tensor:
-        weight = self.convolution.weight
-        _tensors.check_maps(student_features, name="student_features")
-        made_for, got = self.convolution.in_channels, student_features.shape[1]
-        if got != made_for:
-            told = f"student_features have {got} channels, but the regressor was made for"
-            raise ValueError(f"{told} {made_for}; make it from the captured layer.")
-        features = student_features.to(weight.dtype)
+        features = student_features.to(self.convolution.weight.dtype)
         output: Tensor = self.convolution(_resized(features, self.size))
         return output
 
@@ -120,9 +109,8 @@ def _hook(
     """A forward hook that keeps a layer's output, and stops once `stop_at` layers are kept."""
 
     def keep(_layer: nn.Module, _inputs: Any, output: Any) -> Tensor:
-        if not isinstance(output, Tensor):
-            told = f"layer {path!r} returns a {type(output).__name__}, not a tensor"
-            raise ValueError(f"{told}; capture a layer inside it.")
+        told = f"layer {path!r} returns a {type(output).__name__}, not a tensor"
+        require(isinstance(output, Tensor), f"{told}; capture a layer inside it.")
         features[path] = output
         if len(features) == stop_at:
             raise _Stop(features)
@@ -140,26 +128,17 @@ def _find(model: nn.Module, paths: Iterable[str]) -> dict[str, nn.Module]:
     modules = dict(model.named_modules(remove_duplicate=False))
     found = {}
     for path in paths:
-        if not isinstance(path, str):
-            raise ValueError(f"a layer's path must be a string, but is {short_repr(path)}.")
-        if path not in modules:
-            near = get_close_matches(path, modules, n=3, cutoff=0.4)
-            known = [name for name, _ in model.named_children()]
-            hint = f"did you mean {_quoted(near)}?" if near else f"it starts with {_quoted(known)}."
-            raise ValueError(f"{type(model).__name__} has no layer {short_repr(path)}; {hint}")
+        if not isinstance(path, str) or path not in modules:
+            hint = did_you_mean(path, modules, [name for name, _ in model.named_children()])
+            raise ValueError(f"{type(model).__name__} has no layer {short_repr(path)}{hint}")
         found[path] = modules[path]
     require(found, "no layer to capture; name at least one path of model.named_modules().")
     return found
 
 
-def _resized(features: Tensor, size: tuple[int, int] | None) -> Tensor:
-    height, width = features.shape[2:]
-    if size is None or size == (height, width):
+def _resized(features: Tensor, size: tuple[int, ...] | None) -> Tensor:
+    if size is None or size == features.shape[-2:]:
         return features
-    if size[0] <= height and size[1] <= width:
-        return F.adaptive_avg_pool2d(features, size)
+    if size[0] <= features.shape[-2] and size[1] <= features.shape[-1]:
+        return F.adaptive_avg_pool2d(features, (size[0], size[1]))
     return F.interpolate(features, size=size, mode="bilinear", align_corners=False)
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names)

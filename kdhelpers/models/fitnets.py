@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._values import check_int, check_number, is_int, require, short_repr
-from kdhelpers.models.classifier import MOST_CHANNELS, WIDEST, Classifier, groups, scaled
+from kdhelpers._values import check_int, is_int, require, short_repr
+from kdhelpers.models.classifier import MOST_CHANNELS, Classifier, groups, scaled
 
 __all__ = ["NETWORKS", "FitNet", "Network"]
 
@@ -60,7 +60,7 @@ class FitNet(Classifier):
         num_classes: int = 10,
     ) -> None:
         super().__init__(in_channels, image_size, num_classes)
-        _check(stages, hidden, kernel_size, grid, width, image_size)
+        _check(stages, hidden, kernel_size, grid, image_size)
         self.grid = grid
         self._stages: list[str] = []
         channels = in_channels
@@ -88,9 +88,7 @@ class FitNet(Classifier):
         assert isinstance(stage, nn.Sequential)
         return f"{middle}.{len(stage) - 1}"
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        self.check(inputs)
-        x = inputs
+    def forward(self, x: Tensor) -> Tensor:
         for name in self._stages:
             if name != self._stages[0]:
                 x = F.max_pool2d(x, 2)
@@ -114,15 +112,11 @@ def _layer(inputs: int, outputs: int, kernel_size: int, *, batch_norm: bool) -> 
     return nn.Sequential(parts)
 
 
-def _check(
-    stages: Stages, hidden: int, kernel_size: int, grid: int, width: float, image_size: int
-) -> None:
+def _check(stages: Stages, hidden: int, kernel_size: int, grid: int, image_size: int) -> None:
     groups(stages, name="stages")
     check_int(hidden, name="hidden", most=MOST_CHANNELS)
-    check_number(width, 1e-9, WIDEST, name="width")
     check_int(kernel_size, name="kernel_size", least=1, most=31)
-    odd = f"kernel_size must be odd, to keep the size of a map, got {kernel_size}."
-    require(kernel_size % 2, odd)
+    require(kernel_size % 2, f"kernel_size must be odd, to keep a map's size, got {kernel_size}.")
     halvings = 2 ** (min(len(stages), MOST_STAGES) - 1)
     fits = len(stages) <= MOST_STAGES and image_size % halvings == 0
     wanted = f"image_size must be a multiple of {halvings} for {len(stages)} stages"

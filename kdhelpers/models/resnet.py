@@ -5,7 +5,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._values import check_choice
+from kdhelpers._values import check_choice, require
 from kdhelpers.models.classifier import Classifier, scaled
 
 CHANNELS = (64, 128, 256, 512)
@@ -44,8 +44,8 @@ class ResNet18(Classifier):
         multiple = 8 if stem == "cifar" else 32
         super().__init__(in_channels, image_size, num_classes, multiple_of=multiple)
         first, *_, last = channels = [scaled(c, width) for c in CHANNELS]
-        if first < NARROWEST:
-            raise ValueError(f"width {width} leaves {first} channels; ResNet18 needs {NARROWEST}.")
+        told = f"width {width} leaves {first} channels; ResNet18 needs {NARROWEST}."
+        require(first >= NARROWEST, told)
         if stem == "cifar":
             self.conv1 = nn.Conv2d(in_channels, first, 3, padding=1, bias=False)
             self.maxpool: nn.Module = nn.Identity()
@@ -65,7 +65,6 @@ class ResNet18(Classifier):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, inputs: Tensor) -> Tensor:
-        self.check(inputs)
         x = self.maxpool(F.relu(self.bn1(self.conv1(inputs))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         logits: Tensor = self.fc(x.mean(dim=(2, 3)))

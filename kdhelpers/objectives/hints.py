@@ -83,10 +83,9 @@ class LayerPair(nn.Module):
         if self.regressor is not None:
             student_features = self.regressor(student_features)
             own, wanted = tuple(student_features.shape), tuple(teacher_features.shape)
-            if own != wanted:  # some losses would broadcast it
-                told = f"the regressor turns {self.student_layer!r} into {own}, but the teacher's"
-                told = f"{told} {self.teacher_layer!r} is {wanted}; make it with regressor_between."
-                raise ValueError(told)
+            told = f"the regressor turns {self.student_layer!r} into {own}, but the teacher's"
+            told = f"{told} {self.teacher_layer!r} is {wanted}; make it with regressor_between."
+            require(own == wanted, told)  # some losses would broadcast it
         return self.weight * self.loss(student_features, teacher_features)
 
     def figures(self) -> dict[str, float]:
@@ -261,8 +260,8 @@ def regressor_between(
         own = _outputs(student, [student_layer], images)[student_layer]
     with taking(teacher, images):
         guide = _outputs(teacher, [teacher_layer], images)[teacher_layer]
-    _tensors.check_maps(own, name=f"the student's {student_layer!r}")
-    _tensors.check_maps(guide, name=f"the teacher's {teacher_layer!r}")
+    _tensors.check_samples(own, name=f"the student's {student_layer!r}", dims=_tensors.MAPS)
+    _tensors.check_samples(guide, name=f"the teacher's {teacher_layer!r}", dims=_tensors.MAPS)
     height, width = guide.shape[2:]
     with initial_weights(seed):
         return Regressor(

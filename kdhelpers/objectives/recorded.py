@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kdhelpers import _tensors
 from kdhelpers._files import atomic
 from kdhelpers._values import check_type, require, short_path, short_repr
 from kdhelpers.data.batching import Views
@@ -229,7 +228,6 @@ def _logits(values: Any, *, views: int, count: int) -> Tensor:
     """Finite logits float32 [views, N, C] from whatever holds them."""
     shape = f"[{count}, C] or [{views}, {count}, C]" if views == 1 else f"[{views}, {count}, C]"
     if isinstance(values, Tensor):
-        _tensors.check_readable(values, name="logits")
         logits = values.detach().cpu()
     else:
         try:

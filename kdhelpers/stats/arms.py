@@ -44,8 +44,8 @@ def several(arm: Arm, key: str = "accuracy", *, points: bool = False) -> NDArray
         ValueError: fewer, or as for `row`.
     """
     data = row(arm, key, points=points)
-    if len(data) < 2:
-        raise ValueError(f"an interval needs at least two values, got {len(data)}; run more seeds.")
+    told = f"an interval needs at least two values, got {len(data)}; run more seeds."
+    require(len(data) >= 2, told)
     return data
 
 
@@ -77,10 +77,9 @@ def named(results: Results, *arms: Any) -> None:
         ValueError: no mapping, or an arm that is none of its.
     """
     check_type(results, Mapping, name="results")
+    known = " ".join(", ".join(map(str, results)).split()) or "none"
     for arm in arms:
-        if arm not in results:
-            known = " ".join(", ".join(map(str, results)).split()) or "none"
-            raise ValueError(f"baseline {short_repr(arm)} is none of the arms: {known}.")
+        require(arm in results, f"baseline {short_repr(arm)} is none of the arms: {known}.")
 
 
 @contextmanager
@@ -145,7 +144,7 @@ def by_size(results: Results, distilled: Results | None = None) -> dict[int, tup
             {name[0]: runs for name, runs in results.items() if name[-1] == arm}
             for arm in ("alone", "distilled")
         )
-    check_type(taught, Mapping, name="distilled")
+    named(taught)
     whole = all(str(size).isdecimal() for size in alone)
     told = "both arms, alone and distilled, need the same transfer sets, named by their whole"
     got = f"{short_repr(list(alone))} and {short_repr(list(taught))}"
@@ -163,17 +162,15 @@ def _by_seed(arm: Any, key: str) -> dict[Any, Any]:
         raise ValueError(f"an arm is a row of numbers, got {short_repr(arm)}.") from error
     if isinstance(plain, Mapping):
         return dict(plain)
-    if isinstance(plain, str | bytes) or not isinstance(plain, Sequence):
-        raise ValueError(f"an arm is a row of numbers, one per seed, got {short_repr(plain)}.")
+    row = isinstance(plain, Sequence) and not isinstance(plain, str | bytes)
+    require(row, f"an arm is a row of numbers, one per seed, got {short_repr(plain)}.")
     found = {}
     for place, run in enumerate(plain, start=1):
         figures = run if isinstance(run, Mapping) else {key: run}
-        if key not in figures:
-            known = ", ".join(map(str, figures)) or "none"
-            raise ValueError(f"a run has no figure {short_repr(key)}; it has {known}.")
+        known = ", ".join(map(str, figures)) or "none"
+        require(key in figures, f"a run has no figure {short_repr(key)}; it has {known}.")
         seed = figures.get("seed", f"place {place} of {len(plain)}")
-        if seed in found:
-            raise ValueError(f"seed {seed} occurs twice; an arm has one run for each seed.")
+        require(seed not in found, f"seed {seed} occurs twice; an arm has one run for each seed.")
         found[seed] = figures[key]
     return found
 

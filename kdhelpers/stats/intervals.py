@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from kdhelpers._values import check_int, check_number, check_type
+from kdhelpers._values import check_int, check_number, check_type, require
 from kdhelpers.stats.arms import LARGEST, Arm, pairs, several
 
 CONFIDENCE = 1e-6, 1 - 1e-6  # between never and always
@@ -59,11 +59,15 @@ def mean_interval(
             between 0 and 1, or as for `kdhelpers.stats.arms.row`.
     """
     data = several(values, key, points=points)
-    confidence = check_number(confidence, *CONFIDENCE, name="confidence")
     mean = float(data.mean())
-    error = float(data.std(ddof=1) / np.sqrt(len(data)))
-    reach = float(special.stdtrit(len(data) - 1, 0.5 + confidence / 2)) * error
+    reach = t_bound(len(data), confidence) * float(data.std(ddof=1) / np.sqrt(len(data)))
     return Interval(mean, mean - reach, mean + reach, len(data))
+
+
+def t_bound(count: int, confidence: float) -> float:
+    """How many standard errors an interval over `count` values reaches to each side."""
+    confidence = check_number(confidence, *CONFIDENCE, name="confidence")
+    return float(special.stdtrit(count - 1, 0.5 + confidence / 2))
 
 
 def paired_difference(
@@ -134,20 +138,17 @@ def bootstrap_interval(
             million, a seed that is no whole number from 0, or as for `mean_interval`.
     """
     data = several(values, key, points=points)
-    confidence = check_number(confidence, *CONFIDENCE, name="confidence")
-    reach = 1 - 2.0 ** (1 - len(data))  # how often the values lie on both sides of the truth
-    if reach < confidence:
-        raise ValueError(
-            f"a bootstrap interval stays inside the range of its values, so {len(data)} seeds "
-            f"cover at most {100 * reach:.4g} %, below {100 * confidence:.4g} %; run at least "
-            f"{math.ceil(1 - math.log2(1 - confidence))} seeds or use the t interval."
-        )
+    count, mean = len(data), float(data.mean())
+    bound = t_bound(count, confidence) * math.sqrt(count / (count - 1))
+    reach = 1 - 2.0 ** (1 - count)  # how often the values lie on both sides of the truth
+    told = f"a bootstrap interval stays inside the range of its values, so {count} seeds cover at"
+    told = f"{told} most {100 * reach:.4g} %, below {100 * confidence:.4g} %; run at least"
+    enough = f"{math.ceil(1 - math.log2(1 - confidence))} seeds or use the t interval"
+    require(reach >= confidence, f"{told} {enough}.")
     resamples = check_int(resamples, name="resamples", least=1_000, most=1_000_000)
     rng = np.random.default_rng(check_int(seed, name="seed"))
-    count, mean = len(data), float(data.mean())
     if _equal(data):
         return Interval(mean, mean, mean, count)
-    bound = special.stdtrit(count - 1, 0.5 + confidence / 2) * math.sqrt(count / (count - 1))
     result = stats.bootstrap(
         (data,),
         np.mean,

@@ -11,10 +11,10 @@ effects of 0.5, 0.3 and 0.1, and the exact answer is 4, 7 and 38.
 
 import math
 
-from scipy import optimize, special, stats
+from scipy import optimize, stats
 
 from kdhelpers._values import check_int, check_number, require, short_repr
-from kdhelpers.stats.intervals import CONFIDENCE
+from kdhelpers.stats.intervals import CONFIDENCE, t_bound
 
 __all__ = ["detectable", "power", "seeds_needed"]
 
@@ -40,7 +40,6 @@ def power(effect: float, std: float, count: int, *, confidence: float = 0.95) ->
         ValueError: an argument outside what is said above.
     """
     count = check_int(count, name="count", least=2, most=MOST)
-    confidence = check_number(confidence, *CONFIDENCE, name="confidence")
     return _power(_size(effect, std) * math.sqrt(count), count, confidence)
 
 
@@ -97,7 +96,7 @@ def detectable(std: float, count: int, *, power: float = 0.8, confidence: float 
 
 
 def _power(noncentrality: float, count: int, confidence: float) -> float:
-    bound = float(special.stdtrit(count - 1, 0.5 + confidence / 2))
+    bound = t_bound(count, confidence)
     above = float(stats.nct.sf(bound, count - 1, noncentrality))
     below = float(stats.nct.cdf(-bound, count - 1, noncentrality))
     # Far out, scipy gives NaN for the tail on the wrong side: wherever that is below 1e-12.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kdhelpers._values import check_callable, check_int, check_type, short_repr
+from kdhelpers._values import check_callable, check_int, check_type, did_you_mean, short_repr
 from kdhelpers.data.split import Split
 from kdhelpers.objectives.objective import Objective
 from kdhelpers.training.devices import Place, in_processes, of_fabric, place_for, placed
@@ -103,9 +102,7 @@ def recipe_of(recipe: Recipe | None, settings: dict[str, Any]) -> Recipe:
     check_type(recipe, Recipe, type(None), name="recipe")
     known = [each.name for each in fields(Recipe)]
     for name in settings.keys() - {*known}:
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
-        raise ValueError(f"there is no setting {short_repr(name)}; {hint}")
+        raise ValueError(f"there is no setting {short_repr(name)}{did_you_mean(name, known)}")
     if recipe is None:
         return Recipe(**settings)
     if "epochs" in settings or "steps" in settings:  # one replaces the other

@@ -121,15 +121,18 @@ RGB = pixels(12, 8, 8, 3)
         ((RGB, LABELS[:5]), r"\[12\], one for each image, got \[5\]"),
         ((RGB, np.eye(3)[LABELS]), r"got \[12, 3\]; from one-hot rows: labels.argmax\(1\)"),
         ((RGB, LABELS / 1), r"got float64; make NaN −1, then .astype\(int\)"),
-        ((RGB, LABELS + 1), "must start at 0, got 1 to 3; subtract 1"),
-        ((RGB, np.where(LABELS > 1, -1, LABELS + 1)), "got 1 to 2; subtract 1"),
+        ((RGB, LABELS + 1), "must start at 0, .* got 1 to 3; number them from 0: np.unique"),
+        ((RGB, LABELS % 2 * 2 - 1), "got -1 to 1; number them from 0: np.unique"),
         ((RGB, LABELS - 2), "−1 where there is none, got -2"),
-        ((RGB, LABELS * 90_000), "below 100,000.*return_inverse"),
+        ((RGB, LABELS * 90_000), "got 0 to 180000; .*return_inverse"),
+        ((RGB, np.ma.masked_equal(LABELS, 2)), "labels must be whole, but 4 values are masked"),
+        ((np.ma.masked_less(RGB, 9), LABELS), r"images must be whole, but .*\.filled"),
         ((RGB, ["a"] * 12), r"names, such as 'a'; give classes=sorted\(set\(labels\)\)"),
         ((RGB, ["a", "b"] * 6, ["a", "c"]), r"among classes, got \['b'\]"),
-        ((RGB, ["a", "b"] * 6, ["a", "b", "b"]), "classes must have names of their own"),
-        ((RGB, LABELS, ["a", "b"]), "from 0 to 2, but classes names 2, 0 to 1; name all of them"),
-        ((RGB, LABELS + 1, ["a", "b", "c"]), "subtract 1"),
+        ((RGB, ["a", "b"] * 6, ["a", "b", "b"]), "classes must be names, each another one"),
+        ((RGB, LABELS, ["a", "b", "b"]), "classes must be names, each another one"),
+        ((RGB, LABELS, ["a", "b"]), "must lie in 0 to 1, .* got 0 to 2; name all classes"),
+        ((RGB, LABELS + 1, ["a", "b", "c"]), "got 1 to 3; .*number them from 0: np.unique"),
         ((RGB, LABELS, "abc"), "classes must be names, got 'abc'"),
         ((RGB, LABELS, None, [124, 117, 104]), "mean must be .* divide those of pixels 0..255"),
         ((RGB, LABELS, None, None, 58.4), "std must be .* divide those of pixels 0..255"),
@@ -151,7 +154,7 @@ def test_what_is_no_picture_or_no_label_is_refused_with_the_remedy(
         ({"images": torch.zeros(12, 8, 8, dtype=torch.uint8)}, "data.from_arrays takes other"),
         ({"images": torch.zeros(12, 8, 8, 3, dtype=torch.uint8)}, r"images.permute\(0, 3, 1, 2\)"),
         ({"mean": (124.0, 117.0, 104.0)}, "divide those of pixels 0..255 by 255"),
-        ({"classes": ("a",)}, "classes names 1"),
+        ({"classes": ("a",)}, "must lie in 0 to 0, the classes"),
     ],
 )
 def test_a_split_made_by_hand_is_told_what_is_wrong(change: dict[str, Any], message: str) -> None:
@@ -244,6 +247,15 @@ class Stream(IterableDataset[Any]):
 def test_a_data_set_that_would_mislead_is_refused(dataset: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         data.from_dataset(dataset)
+
+
+def test_a_size_scales_pictures_and_is_not_ignored_for_arrays() -> None:
+    pictures = Pictures(lambda x, y: (Image.fromarray(x), y))
+    assert data.from_dataset(pictures, size=4).images.shape == (12, 3, 4, 4)
+    arrays = Pictures(lambda x, y: (tensor(x), y))
+    assert data.from_dataset(arrays, size=8).images.shape == (12, 3, 8, 8)
+    with pytest.raises(ValueError, match=r"arrays of \[8, 8\]; resize .* v2.Resize\(\(4, 4\)\)"):
+        data.from_dataset(arrays, size=4)
 
 
 # -- pictures of any mode -------------------------------------------------------------------------
@@ -397,8 +409,8 @@ def emptied(folder: Path) -> None:
     (folder / "cat").mkdir()
 
 
-def dangling(folder: Path) -> None:
-    (folder / "cat" / "zz.png").symlink_to(folder / "nowhere.png")
+def dangling(name: str, to: str = "nowhere") -> Callable[[Path], None]:
+    return lambda folder: (folder / name).symlink_to(folder / to)
 
 
 def flat(folder: Path) -> None:
@@ -420,7 +432,9 @@ def flat(folder: Path) -> None:
         (lambda f: None, "..", "one class only, 'pets'; give the folder that holds"),
         (emptied, "", r"no picture of the class 'cat', .*\.jpg"),
         (broken, "", "003.png' cannot be read: .*; move it away"),
-        (dangling, "", "zz.png' cannot be read: .*No such file"),
+        (dangling("cat/zz.png"), "", "cat' has a link that leads nowhere, 'zz.png'; mend it"),
+        (dangling("emu"), "", "pets' has a link that leads nowhere, 'emu'"),
+        (dangling("cat/more", ".."), "", "cat' has a link that leads nowhere, 'more'"),
         (lambda f: os.mkfifo(f / "cat" / "y.png"), "", "y.png' is no file"),
         (lambda f: (f / "dog" / "IMG_1.HEIC").write_text("no"), "", "HEIC' cannot .*or convert it"),
         (lambda f: fill(f, 2, names=("cat",)) and fill(f, 1, names=("emu",)), "", "'emu' has 1,"),

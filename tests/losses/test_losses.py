@@ -341,22 +341,25 @@ def row(*values: float) -> Tensor:
     return torch.tensor([values]).expand(4, 3)
 
 
+NO_NUMBERS = "4 of 12 values that are NaN, infinite or beyond 1,000,000"
 BAD_PAIRS = {
-    "unequal batches": (GOOD, GOOD[:2], "4 samples, the teacher 2"),
-    "one sample": (GOOD, GOOD[:1], "4 samples, the teacher 1"),  # PyTorch would broadcast it
+    "unequal batches": (GOOD, GOOD[:2], r"\(4, 3.* differs from the teacher's \(2, 3"),
+    "one sample": (GOOD, GOOD[:1], "differs from the teacher's"),  # PyTorch would broadcast it
     "integers": (GOOD.long(), GOOD, r"student_\w+ must be floating point, but is torch.int64"),
     "integer teacher": (GOOD, GOOD.long(), r"teacher_\w+ must be floating point"),
-    "NaN": (row(0, math.nan, 1), GOOD, r"student_\w+ has 4 NaN or infinite values of 12"),
-    "NaN teacher": (GOOD, row(0, math.nan, 1), r"teacher_\w+ has 4 NaN or infinite values of 12"),
-    "infinite": (row(0, math.inf, 0), GOOD, r"student_\w+ has 4 NaN or infinite"),
-    "infinite teacher": (GOOD, row(0, -math.inf, 0), r"teacher_\w+ has 4 NaN or infinite"),
-    "overflow": (row(0, 0, 1e30), GOOD, r"student_\w+ has 4 values beyond 1,000,000 of 12"),
-    "no tensor": ([[0.0]], GOOD, r"student_\w+ must be a torch.Tensor, but is a list"),
-    "sparse": (GOOD, GOOD.to_sparse(), r"teacher_\w+ must be dense, but is torch.sparse_coo"),
-    "empty": (GOOD[:0], GOOD[:0], "a sample or more, but has shape"),
-    "0-d": (GOOD[0, 0], GOOD[0, 0], "a sample or more, but has shape"),
-    "elsewhere": (GOOD, GOOD.to("meta"), r"teacher_\w+ must be on cpu, but is on meta"),
+    "NaN": (row(0, math.nan, 1), GOOD, rf"student's \w+ have {NO_NUMBERS}"),
+    "NaN teacher": (GOOD, row(0, math.nan, 1), rf"teacher's \w+ have {NO_NUMBERS}"),
+    "infinite": (row(0, math.inf, 0), GOOD, rf"student's \w+ have {NO_NUMBERS}"),
+    "no tensor": ([[0.0]], GOOD, r"student_\w+ must be a Tensor, got \[\["),
+    "empty": (GOOD[:0], GOOD[:0], r"student_\w+ must have the shape \(batch, .*has \(0, 3"),
+    "0-d": (GOOD[0, 0], GOOD[0, 0], r"student_\w+ must have the shape \(batch, .*has \(\)"),
 }
+
+
+def shaped(case: Case, tensor: Any) -> Any:
+    """Rows as maps of one pixel, for the loss that takes nothing else."""
+    maps = case is CASES["attention_transfer_loss"] and getattr(tensor, "ndim", 0) == 2
+    return tensor[..., None, None] if maps else tensor
 
 
 def refuses(message: str, loss: Loss, *arguments: Any, **options: Any) -> None:
@@ -369,7 +372,8 @@ def refuses(message: str, loss: Loss, *arguments: Any, **options: Any) -> None:
 @pytest.mark.parametrize("what", BAD_PAIRS)
 @each_case
 def test_refuses_bad_pairs(case: Case, what: str) -> None:
-    student, teacher, message = BAD_PAIRS[what]
+    *pair, message = BAD_PAIRS[what]
+    student, teacher = (shaped(case, each) for each in pair)
     refuses(message, case.loss, student, teacher, *[ZEROS] * case.labelled)
 
 
@@ -378,16 +382,15 @@ def test_refuses_other_shapes_of_logits(name: str) -> None:
     case = CASES[name]
     labels = [ZEROS] * case.labelled
     refuses(r"\(4, 3\) differs from .* \(4, 5\)", case.loss, GOOD, torch.zeros(4, 5), *labels)
-    refuses("1 sample|differs", case.loss, GOOD, GOOD[:, :1], *labels)
     if name != "logit_mse":  # which has no softmax
-        refuses(r"\(4, 3, 2, 2\); put the classes last", case.loss, MAPS, MAPS, *labels)
+        refuses(r"put the classes last .*has \(4, 3, 2, 2\)", case.loss, MAPS, MAPS, *labels)
         refuses(r"two logits \[0, z\]", case.loss, GOOD[:, :1], GOOD[:, :1], *labels)
 
 
 def test_soft_targets_refuse_what_the_losses_refuse() -> None:
     refuses("classes last and flatten", losses.soft_targets, MAPS, temperature=1.0)
     refuses(r"two logits \[0, z\]", losses.soft_targets, GOOD[:, :1], temperature=1.0)
-    refuses("has 4 NaN", losses.soft_targets, row(0, math.nan, 0), temperature=1.0)
+    refuses(NO_NUMBERS, losses.soft_targets, row(0, math.nan, 0), temperature=1.0)
     refuses("got 0.0", losses.soft_targets, GOOD, temperature=0.0)
 
 
@@ -409,9 +412,8 @@ BAD_TEMPERATURES: dict[str, tuple[Any, str]] = {
     **{repr(value): (value, f"must be a number from 1e-06 to 300 in torch.float32, got {value!r};")
        for value in (0.0, -4, math.nan, math.inf, True, "4", 301.0, 1e-7)},
     "tensor of 0": (torch.tensor(0.0), "from 1e-06 to 300 in torch.float32, got 0.0"),
-    "1-d tensor": (torch.tensor([4.0]), r"0-d and floating point, but is torch.float32 of shape"),
-    "integer tensor": (torch.tensor(4), "0-d and floating point, but is torch.int64"),
-    "elsewhere": (torch.tensor(4.0, device="meta"), "temperature must be on cpu"),
+    "1-d tensor": (torch.tensor([4.0]), r"must be a number .* got tensor\(\[4"),
+    "integer tensor": (torch.tensor(4), r"must be a number .* got tensor\(4"),
 }  # fmt: skip
 
 
@@ -446,13 +448,11 @@ def test_refuses_bad_weights(value: Any) -> None:
 
 BAD_LABELS: dict[str, tuple[Any, str]] = {
     "too large": (torch.tensor([0, 1, 2, 3]), r"0\.\.2, but reach from 0 to 3"),
-    "padding": (torch.tensor([0, -100, 2, 1]), "reach from -100 to 2; drop unlabelled rows"),
-    "floating": (torch.zeros(4), "class indices, but are torch.float32"),
-    "bool": (torch.zeros(4, dtype=torch.bool), "class indices, but are torch.bool"),
-    "list": ([0, 1, 2, 0], "labels must be a torch.Tensor, but is a list"),
-    "one-hot": (torch.eye(3)[[0, 1, 2, 0]], r"shape \(4,\), but have \(4, 3\); give one class per"),
-    "too few": (ZEROS[:3], r"shape \(4,\), but have \(3,\)"),
-    "elsewhere": (ZEROS.to("meta"), "labels must be on cpu"),
+    "padding": (torch.tensor([0, -100, 2, 1]), "reach from -100 to 2; .* drop unlabelled rows"),
+    "floating": (torch.zeros(4), r"class indices \(4,\), but are torch.float32"),
+    "list": ([0, 1, 2, 0], "labels must be a Tensor, got \\["),
+    "one-hot": (torch.eye(3)[[0, 1, 2, 0]], r"of the shape \(4, 3\); give one class per image"),
+    "too few": (ZEROS[:3], r"class indices \(4,\), but are torch.int64 of the shape \(3,\)"),
 }
 
 
@@ -490,14 +490,18 @@ def test_refuses_features_it_cannot_compare() -> None:
 
 
 @each_case
-def test_a_teachers_large_values_are_refused_or_do_no_harm(case: Case) -> None:
-    large, labels = row(0, 0, 2e6), [ZEROS] * case.labelled
-    if case.loss in (losses.kd_loss, losses.distillation_loss):  # look at the result instead
+@pytest.mark.parametrize("value", [2e6, 1e30])
+def test_large_values_are_refused_or_do_no_harm(case: Case, value: float) -> None:
+    large, labels = row(0, 0, value), [ZEROS] * case.labelled
+    for pair, side in (((GOOD, large), "teacher"), ((large, GOOD), "student")):
+        try:
+            assert case.loss(*(shaped(case, each) for each in pair), *labels).isfinite()
+        except ValueError as error:
+            assert f"{side}'s" in str(error)  # noqa: PT017
+            assert NO_NUMBERS in str(error)  # noqa: PT017
+    if case.loss in (losses.kd_loss, losses.distillation_loss):
         certain = case.loss(GOOD, row(0, 0, 1e5), *labels)
         close(case.loss(GOOD, large, *labels), certain, relative=1e-6)
-        close(losses.kd_loss(large, large), 0.0)
-    else:
-        refuses(r"teacher_\w+ has 4 values beyond 1,000,000", case.loss, GOOD, large, *labels)
 
 
 # --- no step waits for an accelerator -------------------------------------------------------------

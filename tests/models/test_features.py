@@ -181,9 +181,9 @@ def test_hooks_are_removed_if_one_cannot_be_set(net: Net, monkeypatch: pytest.Mo
         (["stage.0.convv"], "Net has no layer 'stage.0.convv'; did you mean 'stage.0.conv'"),
         (["head", "stage0.conv"], "did you mean 'stage.0.conv'"),
         (["heads"], "did you mean 'head'"),
-        (["???"], "it starts with 'stage', 'lstm', 'head'"),
-        ([["head"]], r"a layer's path must be a string, but is \['head'\]"),
-        ([0], "a layer's path must be a string, but is 0"),
+        (["???"], "no layer '\\?\\?\\?'; there are stage, lstm, head"),
+        ([["heads"]], r"no layer \['heads'\]; "),
+        ([0], "no layer 0; there are stage"),
         ([], "no layer to capture"),
     ],
 )
@@ -259,11 +259,3 @@ def test_regressor_learns_a_hint_and_is_no_part_of_the_student() -> None:
 def test_regressor_refuses_other_kernels(kernel_size: int) -> None:
     with pytest.raises(ValueError, match="kernel_size must be 1 or 3"):
         Regressor(4, 6, kernel_size=kernel_size)
-
-
-def test_regressor_refuses_other_features() -> None:
-    regressor = Regressor(4, 6)
-    with pytest.raises(ValueError, match="have 3 channels, but the regressor was made for 4"):
-        regressor(torch.zeros(2, 3, 5, 5))
-    with pytest.raises(ValueError, match=r"\(batch, channels, height, width\), but has \(2, 4\)"):
-        regressor(torch.zeros(2, 4))

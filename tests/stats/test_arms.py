@@ -144,7 +144,7 @@ def test_results_by_size_are_sorted_by_size() -> None:
         (({"alone": [1], "distilled": [1]},), "the same transfer sets"),
         (({"few": [1]}, {"few": [1]}), "whole number of images"),
         (([1], [2]), "results must be a Mapping"),
-        (({50: [1]}, [2]), "distilled must be a Mapping"),
+        (({50: [1]}, [2]), "results must be a Mapping"),
     ],
 )
 def test_results_without_both_arms_of_a_size_are_refused(arguments: Any, message: str) -> None:
