@@ -183,7 +183,7 @@ def test_hooks_are_removed_if_one_cannot_be_set(net: Net, monkeypatch: pytest.Mo
         (["heads"], "did you mean 'head'"),
         (["???"], "no layer '\\?\\?\\?'; there are stage, lstm, head"),
         ([["heads"]], r"no layer \['heads'\]; "),
-        ([0], "no layer 0; there are stage"),
+        ([0], "no layer 0; did you mean"),
         ([], "no layer to capture"),
     ],
 )
