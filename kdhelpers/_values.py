@@ -37,12 +37,12 @@ def short_path(path: object) -> str:
 
 
 def did_you_mean(name: object, known: Iterable[str], others: Iterable[str] = ()) -> str:
-    """The end of a sentence about an unknown name: the nearest known one, else others or all."""
+    """What to add about an unknown name: the nearest known one, else others or all."""
     known, name = list(known), str(name)
     near = get_close_matches(name, known, n=1) or [k for k in known if name and name in k][:1]
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; there are {', '.join(others or known) or 'none'}."
+    return f"; there are {', '.join(others or known) or 'none'}"
 
 
 def is_number(value: object) -> TypeGuard[float]:

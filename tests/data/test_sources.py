@@ -397,7 +397,7 @@ OTHERS = made_up(1, 28)._replace(train_labels=np.arange(40, dtype=np.uint8) % 10
         (SystemExit(1), SystemExit, None),
         (MemoryError(), MemoryError, None),
         (OSError("broken"), DataError, "could not be downloaded.*broken"),
-        (OSError(errno.ENOSPC, "No space left"), DataError, "downloaded: its disk is full; make room"),
+        (OSError(errno.ENOSPC, "No space left"), DataError, "its disk is full; make room"),
         (OTHERS, DataError, "its SHA-256 is not that of the published data set"),
     ],
 )

@@ -229,7 +229,7 @@ def test_a_pipe_is_no_checkpoint(tmp_path: Path) -> None:
     [
         ({"compile": "no"}, "compile must be a bool, got 'no'"),
         ({"channels_last": 3}, "channels_last must be a bool, got 3"),
-        ({"epoch": 3}, "no setting 'epoch'; did you mean epochs?"),
+        ({"epoch": 3}, "no setting 'epoch'; did you mean 'epochs'?"),
         ({"zzz": 3}, "no setting 'zzz'; there are epochs, steps"),
     ],
 )
