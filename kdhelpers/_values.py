@@ -77,10 +77,9 @@ def check_weights(**weights: object) -> None:
         check_number(weight, name=name)
 
 
-def check_int(value: object, *, name: str, least: int = 0, most: int = MOST) -> int:
+def check_int(value: Any, *, name: str, least: int = 0, most: int = MOST) -> int:
     """The whole number as an int, in [least, most]."""
-    if not is_int(value):
-        raise ValueError(f"{name} must be a whole number, got {short_repr(value)}.")
+    require(is_int(value), f"{name} must be a whole number, got {short_repr(value)}.")
     if not least <= value <= most:
         bound = f"at least {least:,}" if value < least else f"at most {most:,}"
         raise ValueError(f"{name} must be {bound}, got {short_repr(value)}.")
@@ -97,9 +96,9 @@ def check_ints(values: Any, *, name: str, count: int, least: int = 1, most: int)
 
 def check_choice(value: object, allowed: Collection[str], *, name: str) -> str:
     """The text, one of those allowed."""
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {short_repr(value)}.")
-    return value
+    known = isinstance(value, str) and value in allowed
+    require(known, f"{name} must be one of {', '.join(allowed)}, got {short_repr(value)}.")
+    return str(value)
 
 
 def check_type(value: object, *kinds: type, name: str) -> None:
@@ -119,5 +118,5 @@ def check_list(values: object, *kinds: type, name: str) -> None:
 
 def check_callable(value: object, *, name: str, called: str) -> None:
     """Check for something to be called; `called` says how."""
-    if not callable(value):
-        raise ValueError(f"{name} must be a function, called as {called}, got {short_repr(value)}.")
+    told = f"{name} must be a function, called as {called}, got {short_repr(value)}."
+    require(callable(value), told)

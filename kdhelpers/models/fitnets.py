@@ -115,8 +115,8 @@ def _layer(inputs: int, outputs: int, kernel_size: int, *, batch_norm: bool) -> 
 def _check(stages: Stages, hidden: int, kernel_size: int, grid: int, image_size: int) -> None:
     groups(stages, name="stages")
     check_int(hidden, name="hidden", most=MOST_CHANNELS)
-    check_int(kernel_size, name="kernel_size", least=1, most=31)
-    require(kernel_size % 2, f"kernel_size must be odd, to keep a map's size, got {kernel_size}.")
+    told = f"kernel_size must be odd, to keep a map's size, got {short_repr(kernel_size)}"
+    require(is_int(kernel_size) and kernel_size in range(1, 32, 2), f"{told}; 31 at most.")
     halvings = 2 ** (min(len(stages), MOST_STAGES) - 1)
     fits = len(stages) <= MOST_STAGES and image_size % halvings == 0
     wanted = f"image_size must be a multiple of {halvings} for {len(stages)} stages"

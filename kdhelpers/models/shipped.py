@@ -23,12 +23,6 @@ SHA256 = "72d2c6a3da3d6b40051fb8af52c5bec7e99cf4afb166e9c3d53f56b6a8294fae"
 WIDTH = 0.125
 
 
-def check(dataset: str) -> None:
-    """Raise ValueError unless a teacher for this data set ships with the course."""
-    told = f"no teacher for {short_repr(dataset)} ships with the course, only for 'photodigits'"
-    require(dataset == "photodigits", f"{told}; set teacher_epochs to train one.")
-
-
 def teacher_for(dataset: str) -> nn.Module:
     """The teacher that ships with the course, on the CPU: VGG16 at an eighth of its width.
 
@@ -36,7 +30,8 @@ def teacher_for(dataset: str) -> nn.Module:
         ValueError: there is none for this data set.
         OSError: the file is missing or not the one that belongs to this version.
     """
-    check(dataset)
+    told = f"no teacher for {short_repr(dataset)} ships with the course, only for 'photodigits'"
+    require(dataset == "photodigits", f"{told}; set teacher_epochs to train one.")
     try:
         content = (resources.files("kdhelpers.models") / "weights" / FILE).read_bytes()
     except OSError as error:

@@ -5,10 +5,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from kdhelpers._values import check_choice, check_int
+from kdhelpers._values import check_choice
 from kdhelpers.models.classifier import Classifier, groups, scaled
 
-MOST_BLOCKS = 10  # each halves the image
 # Channels of the convolutions, block by block.
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 VGG_SMALL = ((64,), (128,), (256, 256), (512,))  # the first convolutions of VGG16's blocks
@@ -46,7 +45,6 @@ class VGG(Classifier):
         num_classes: int = 10,
     ) -> None:
         blocks = groups(blocks, name="blocks")
-        check_int(len(blocks), name="blocks", most=MOST_BLOCKS)
         super().__init__(in_channels, image_size, num_classes, multiple_of=2 ** len(blocks))
         check_choice(head, ("linear", "mlp"), name="head")
         self.blocks = nn.Sequential()

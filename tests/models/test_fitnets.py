@@ -149,7 +149,7 @@ def test_features_can_be_taken_before_and_after_the_activation() -> None:
         ({"stages": ((4,), (0,))}, r"channels of at least 1, got \(\(4,\), \(0,\)\)"),
         ({"hidden": -1}, "hidden must be at least 0, got -1"),
         ({"width": 0.0}, "width must be a number from .* got 0.0"),
-        ({"kernel_size": 2}, "kernel_size must be odd, to keep a map's size, got 2"),
+        ({"kernel_size": 2}, "kernel_size must be odd, to keep a map's size, got 2;"),
         ({"image_size": 30}, "must be a multiple of 4 for 3 stages, got 30"),
         ({"grid": 3}, "grid must divide the last map of 8 pixels a side, got 3"),
         ({"grid": 0}, "grid must divide the last map of 8 pixels a side, got 0"),
