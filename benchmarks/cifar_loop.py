@@ -170,11 +170,12 @@ def fitted(
 
 
 def peak_memory(arguments: argparse.Namespace) -> float:
-    """The largest resident set, in MiB, of a process that trains on the whole data set."""
+    """The largest resident set, in MiB, of a process that trains on all images or `--images`."""
+    some = f".take({arguments.images})" if arguments.images else ""
     code = (
         "import resource; from kdhelpers import data, models; from kdhelpers.data import Views\n"
         "from kdhelpers import Supervised, fit\n"
-        f"train = data.load({arguments.dataset!r}, root={arguments.root!r}).train\n"
+        f"train = data.load({arguments.dataset!r}, root={arguments.root!r}).train{some}\n"
         f"fit(models.build({arguments.model!r}), Supervised(), train, epochs=1, batch_size=128,\n"
         f"    views=Views(flip=True, shift={SHIFT}), device='cpu', progress=False)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"

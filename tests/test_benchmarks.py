@@ -18,8 +18,8 @@ SMALL = {
     "many_seeds": "--students 2 --steps 2 --samples 8 --repeats 1",
     "mnist_loop": "--dataset digits --epochs 1 --repeats 1",
     "precision": "--rounds 1 --cases 1",
-    "sweep_workers": "--lesson notebooks/05_tiny.ipynb --temperatures 1 --seeds 2",
-    "vgg_head": "--images 40 --epochs 1 --seeds 2 --width 0.1",
+    "sweep_workers": "--lesson notebooks/05_tiny.ipynb --temperatures 1 --seeds 1",
+    "vgg_head": "--images 40 --epochs 1 --seeds 2 --width 0.05",
 }
 # One process for all of them: loading PyTorch takes longer than most of these runs.
 RUN_ALL = """

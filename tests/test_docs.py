@@ -16,6 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
+import kdhelpers
 from kdhelpers import course
 from tools import readme
 
@@ -254,11 +255,14 @@ def test_the_readme_stays_short() -> None:
     assert len(own.splitlines()) <= 230
 
 
-def test_the_citation_is_that_of_this_version() -> None:
+def test_package_changelog_citation_and_readme_tell_one_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    newest = re.search(r"^## (\S+) · (\S+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    assert newest is not None
+    assert newest.groups() == (kdhelpers.__version__, str(citation["date-released"]))
     assert citation["cff-version"] == "1.2.0"
-    assert str(citation["version"]) == project["version"]
+    assert str(citation["version"]) == project["version"] == kdhelpers.__version__
     assert citation["title"] == "Knowledge distillation, hands on"
     assert citation["authors"] == [{"name": "The kdhelpers authors"}]
     assert {"message", "type", "license"} <= citation.keys()

@@ -1,6 +1,7 @@
 """The code that README, docs and docstrings show runs as it stands there."""
 
 import ast
+import functools
 import json
 import re
 import sys
@@ -42,11 +43,11 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     whole_run = kd.fit
 
-    def two_epochs(*arguments: Any, **options: Any) -> Any:
-        short = {"epochs": 2, "steps": 0} if {"epochs", "steps"} & options.keys() else {}
+    def one_epoch(*arguments: Any, **options: Any) -> Any:
+        short = {"epochs": 1, "steps": 0} if {"epochs", "steps"} & options.keys() else {}
         return whole_run(*arguments, **options | short, progress=False)
 
-    monkeypatch.setattr(kd, "fit", two_epochs)
+    monkeypatch.setattr(kd, "fit", one_epoch)
     board, wandb = ModuleType("tensorboard"), ModuleType("wandb")
     writer = SimpleNamespace(add_scalar=lambda tag, value, step: None)
     monkeypatch.setattr(board, "SummaryWriter", lambda: writer, raising=False)
@@ -61,9 +62,13 @@ def test_the_code_of_a_page_runs(page: Path) -> None:
     exec(compile(blocks_of_page(page), page.name, "exec"), {})
 
 
+# Made anew for every example, the pictures would take most of the time.
+pictures_to_show = functools.cache(lambda: kd.load("photodigits"))
+
+
 def surroundings() -> dict[str, Any]:
     """What the examples of docstrings take for granted: small networks, few images."""
-    pictures = kd.load("photodigits")
+    pictures = pictures_to_show()
     train = pictures.train.take(40)
     student, teacher = (kd.build("fitnet_narrow_student", width=0.5, seed=n) for n in (0, 1))
     layer = kd.LayerPair("stage2.1", "stage2.0")

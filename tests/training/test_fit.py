@@ -1,8 +1,6 @@
 """The one loop: it learns, gives the same bits again, and tells what it does."""
 
 import ctypes
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, replace
 from functools import partial
@@ -11,8 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from forked import in_two_processes
-from lightning_fabric import Fabric
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -270,15 +266,6 @@ def test_the_number_of_reads_does_not_depend_on_the_number_of_steps(
     assert reads[1] == reads[2]
 
 
-HEAVY = {"lightning_fabric", "torchmetrics", "scipy", "sklearn", "matplotlib", "pandas", "IPython"}
-
-
-def test_fit_is_there_without_heavy_libraries() -> None:
-    code = f"import kdhelpers as kd, sys; kd.fit; print({HEAVY} & sys.modules.keys())"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
-    assert run.stdout == "set()\n", run.stderr
-
-
 # -- the recipe -----------------------------------------------------------------------------------
 
 
@@ -437,35 +424,24 @@ def test_a_compiled_student_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> 
 
 # -- several processes ----------------------------------------------------------------------------
 
-SHARED: dict[str, Any] = dict(epochs=2, batch_size=16, lr=1e-2, views=Views(flip=True))
 
-
-def train_with(fabric: Fabric, path: Path) -> None:
-    student = plain()
-    history = training.fit(
-        student, Distillation(plain(seed=9, width=6)), split(43), fabric=fabric, progress=False,
-        checkpoint=path.with_suffix(".run"), schedule=cosine, **SHARED,
-    )  # fmt: skip
-    if fabric.is_global_zero:
-        torch.save({"state": student.state_dict(), "loss": [h["loss"] for h in history]}, path)
-
-
-def test_two_processes_and_two_devices_give_what_one_gives(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    train_with(Fabric(accelerator="cpu", devices=1), tmp_path / "1.pt")
-    in_two_processes(train_with, tmp_path / "2.pt")
-    one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("1.pt", "2.pt"))
-    student, objective = plain(), Distillation(Teacher(plain(seed=9, width=6)))
-    request.getfixturevalue("in_slurm")  # whose ranks are not those of our processes
-    history = fit(student, objective, split(43), devices=2, schedule=cosine, **SHARED)
-    assert not same(one["state"], weights(plain()))
-    for state, loss in (
-        (two["state"], two["loss"]), (weights(student), [row["loss"] for row in history])
-    ):  # fmt: skip
-        assert one["loss"] == pytest.approx(loss, rel=1e-4)
-        for name, tensor in one["state"].items():
-            torch.testing.assert_close(tensor, state[name], atol=1e-5, rtol=1e-4)
+@pytest.mark.usefixtures("in_slurm")  # whose ranks are not those of our processes
+def test_two_devices_give_what_one_gives(tmp_path: Path) -> None:
+    """A `Fabric` of one's own with two processes is tried with a learned temperature."""
+    ends = []
+    for devices in (1, 2):
+        student, objective = plain(), Distillation(Teacher(plain(seed=9, width=6)))
+        history = fit(
+            student, objective, split(43), epochs=2, batch_size=16, lr=1e-2, schedule=cosine,
+            views=Views(flip=True), devices=devices, checkpoint=tmp_path / f"{devices}.pt",
+        )  # fmt: skip
+        kept = torch.load(tmp_path / f"{devices}.pt", weights_only=True)["history"]
+        assert [row["loss"] for row in kept] == [row["loss"] for row in history]
+        ends.append((weights(student), [row["loss"] for row in history]))
+    (one, losses), (two, others) = ends
+    assert not same(one, weights(plain()))
+    assert losses == pytest.approx(others, rel=1e-4)
+    torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
 
 
 def test_what_cannot_travel_to_another_process_is_one_sentence() -> None:

@@ -1,6 +1,7 @@
 """A checkpoint knows own code by what it does: edited code is told, code run again is not."""
 
 import copy
+import py_compile
 import subprocess
 import sys
 from collections.abc import Callable
@@ -145,22 +146,24 @@ def test_what_training_changes_is_no_other_code() -> None:
     assert own_code([objective]) == before
 
 
-def test_the_digest_is_the_same_in_another_process_and_from_compiled_files(tmp_path: Path) -> None:
+def test_the_digest_is_the_same_in_another_process_and_from_compiled_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "mine.py").write_text(CELL)
-    ask = (
+    py_compile.compile(str(tmp_path / "mine.py"))
+    code = (
         "import mine; from kdhelpers.training.own_code import own_code;"
         f"print([sorted(own_code([getattr(mine, n)]).items()) for n in {THINGS}])"
     )
-    said = [
-        subprocess.run(
-            [sys.executable, "-c", ask], cwd=tmp_path, check=True, capture_output=True, text=True,
-            env={"PYTHONPATH": str(Path(own.__file__).parents[2]), "PYTHONHASHSEED": str(number)},
-        ).stdout
-        for number in (1, 2)
-    ]  # fmt: skip
-    assert list(tmp_path.glob("__pycache__/mine.*.pyc"))  # the second one read it
-    assert said[0] == said[1]
-    assert said[0].count("mine.") == len(THINGS)
+    path = {"PYTHONPATH": str(Path(own.__file__).parents[2]), "PYTHONHASHSEED": "1"}
+    run = [sys.executable, "-c", code]
+    there = subprocess.run(run, cwd=tmp_path, env=path, check=True, capture_output=True, text=True)
+    mine = ModuleType("mine")
+    monkeypatch.setitem(sys.modules, "mine", mine)
+    exec(CELL, vars(mine))
+    here = [sorted(own_code([getattr(mine, name)]).items()) for name in THINGS]
+    assert there.stdout == f"{here}\n"
+    assert there.stdout.count("mine.") == len(THINGS)
 
 
 def test_what_another_module_of_ones_own_holds_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
