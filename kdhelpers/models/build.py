@@ -17,6 +17,7 @@ from kdhelpers._values import check_int, require, short_repr
 from kdhelpers.models.classifier import MOST_CLASSES
 from kdhelpers.models.convnets import MNISTCNN, LeNet, NormCNN, PlainCNN
 from kdhelpers.models.fitnets import NETWORKS as FITNETS
+from kdhelpers.models.mlp import MLP
 from kdhelpers.models.resnet import ResNet18
 from kdhelpers.models.vgg import VGG, VGG16, VGG_SMALL
 
@@ -47,6 +48,8 @@ _RECIPES = {
     "mnist_cnn_student": _Recipe(MNISTCNN, {"channels": (8, 16)}, 28, 1),
     "lenet_teacher": _Recipe(LeNet, {"channels": (6, 16), "hidden": (120, 84)}, 32, 1),
     "lenet_student": _Recipe(LeNet, {"channels": (6, 12), "hidden": (90, 64)}, 32, 1),
+    "mlp_teacher": _Recipe(MLP, {"hidden": (1200, 1200)}, 28, 1),
+    "mlp_student": _Recipe(MLP, {"hidden": (800, 800)}, 28, 1),
     "vgg16": _Recipe(VGG, {"blocks": VGG16}, 32, 3),
     "vgg_small": _Recipe(VGG, {"blocks": VGG_SMALL}, 32, 3),
     "resnet18": _Recipe(ResNet18, {}, 32, 3),
@@ -89,6 +92,8 @@ def build(
     | `mnist_cnn_student`     | 9,098      | 0.3 million   | 1×28×28 | `channels` |
     | `lenet_teacher`         | 81,194     | 0.3 million   | 1×32×32 | `channels`, `hidden` |
     | `lenet_student`         | 46,164     | 0.2 million   | 1×32×32 | `channels`, `hidden` |
+    | `mlp_teacher`           | 2,395,210  | 2.4 million   | 1×28×28 | `hidden` |
+    | `mlp_student`           | 1,276,810  | 1.3 million   | 1×28×28 | `hidden` |
     | `vgg16`                 | 14,724,042 | 313.2 million | 3×32×32 | `blocks`, `width`, `head` |
     | `vgg_small`             | 2,147,402  | 96.1 million  | 3×32×32 | `blocks`, `width`, `head` |
     | `resnet18`              | 11,173,962 | 555.4 million | 3×32×32 | `width`, `stem` |

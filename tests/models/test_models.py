@@ -20,6 +20,8 @@ SIZES = {
     "mnist_cnn_student": (9_098, 299_498),
     "lenet_teacher": (81_194, 282_974),
     "lenet_student": (46_164, 210_984),
+    "mlp_teacher": (2_395_210, 2_395_210),
+    "mlp_student": (1_276_810, 1_276_810),
     "vgg16": (14_724_042, 313_210_122),
     "vgg_small": (2_147_402, 96_148_874),
     "resnet18": (11_173_962, 555_432_330),
@@ -69,8 +71,20 @@ def test_parameters_and_macs_are_exact_and_documented(name: str) -> None:
 
 
 def test_a_network_is_for_the_images_it_was_designed_for() -> None:
-    assert [image_size(name) for name in names()] == [28, 28, *[32] * 14, 28, 28, 32, 32]
-    assert [build(name).input_shape[0] for name in names()] == [*[1] * 4, *[3] * 12, 1, 1, 3, 3]
+    assert [image_size(name) for name in names()] == [
+        28,
+        28,
+        32,
+        32,
+        28,
+        28,
+        *[32] * 12,
+        28,
+        28,
+        32,
+        32,
+    ]
+    assert [build(name).input_shape[0] for name in names()] == [*[1] * 6, *[3] * 12, 1, 1, 3, 3]
 
 
 @pytest.mark.parametrize("name", names())
@@ -120,6 +134,10 @@ def test_small_networks_have_a_relu_after_every_layer_but_the_last() -> None:
     hidden = plain.fc1(pooled(plain, x))
     assert (hidden < 0).any()  # so that the ReLU shows
     torch.testing.assert_close(plain(x), plain.fc2(hidden.relu()))
+    flat, x = build("mlp", hidden=(7, 5), seed=0), images(4, 1, 28, 28)
+    hidden = flat.fc2(flat.fc1(x.flatten(1)).relu())
+    assert (hidden < 0).any()
+    torch.testing.assert_close(flat(x), flat.fc3(hidden.relu()))
 
 
 @pytest.mark.parametrize(
