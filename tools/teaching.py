@@ -71,10 +71,11 @@ def sheet() -> str:
 
 def worded(text: str) -> str:
     """A line of Markdown as HTML that needs no script: the formulas of a question are short."""
-    for tex, plain in {r"\,": " ", "T^2": "T²", r"\to": "→", r"\infty": "∞", r"\ln": "ln ",
-                       r"\approx": "≈", r"\alpha": "α", "$": ""}.items():  # fmt: skip
+    letters = {r"\,": " ", "T^2": "T²", r"\to": "→", r"\infty": "∞", r"\approx": "≈", "$": ""}
+    letters |= {r"\ln": "ln ", r"\alpha": "α", r"\theta": "θ"}
+    for tex, plain in letters.items():
         text = text.replace(tex, plain)
-    text = html.escape(re.sub(r"\\(?:mathrm|text)\{(.*?)\}", r"\1", text))
+    text = html.escape(re.sub(r"\\(?:mathrm|text|bar)[ {](\w+)\}?", r"\1", text))
     text = re.sub(r"`(.+?)`", r"<code>\1</code>", text)
     return re.sub(r"\*+(.+?)\*+", r"<em>\1</em>", text)
 
@@ -106,17 +107,16 @@ def wrong_answers() -> Iterator[tuple[str, str, str]]:
     finally:
         sys.path.pop(0)
     for check, words, answer in given:
-        if not words.startswith("✓"):
-            verdict = check(answer)
-            yield " ".join(check.task.split()), source_of(answer), verdict.message
+        if not words.startswith("✓") and (source := source_of(answer)):
+            yield " ".join(check.task.split()), source, check(answer).message
 
 
 def source_of(answer: Any) -> str:
     place = getattr(getattr(answer, "__code__", None), "co_filename", "")
     try:
         return "".join(linecache.getlines(place)) if "," in place else inspect.getsource(answer)
-    except (OSError, TypeError):
-        return repr(answer)
+    except (OSError, TypeError):  # of a line alone nothing is kept
+        return ""
 
 
 def answers() -> str:
