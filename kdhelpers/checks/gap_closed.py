@@ -21,12 +21,12 @@ def made_of(
     of_alone: Summary = fmean,
     of_distilled: Summary = fmean,
     share: Callable[[Any, Any, Any], Any] = lambda t, a, d: (d - a) / (t - a),
-    each_seed: bool = False,
+    each_seed: Summary | None = None,
 ) -> Answer:
     def gap_closed(teacher: float, alone: Sequence[float], distilled: Sequence[float]) -> float:
-        if each_seed:
+        if each_seed is not None:
             pairs = zip(alone, distilled, strict=True)
-            return fmean(share(teacher, a, d) for a, d in pairs)
+            return float(each_seed([share(teacher, a, d) for a, d in pairs]))
         return float(share(teacher, of_alone(alone), of_distilled(distilled)))
 
     return gap_closed
@@ -89,9 +89,9 @@ MISTAKES: Mistakes = {
     "subtraction.": dict(share=lambda t, a, d: d - a / (t - a)),
     "The difference below the fraction line needs brackets: a division is done before a "
     "subtraction.": dict(share=lambda t, a, d: (d - a) / t - a),
-    "You average the shares of the seeds. A seed whose student is close to the teacher divides by "
-    "almost 0 and outweighs all others: average the accuracies first, "
-    "then divide once.": dict(each_seed=True),
+    "You average the shares of the seeds, or add them up. A seed whose student is close to the "
+    "teacher divides by almost 0 and outweighs all others: average the accuracies first, "
+    "then divide once.": [dict(each_seed=summary) for summary in (fmean, median, sum)],
     "You take the best seed of both students. That is luck, and more of it with more seeds: take "
     "the means.": _both(max),
     "You compare the best distilled seed with the mean of the students alone, which favours "

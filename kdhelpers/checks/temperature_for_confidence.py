@@ -106,10 +106,10 @@ def _right(logits: Tensor, target: float, otherwise: float) -> float:
 
 
 MISTAKES: Mistakes = {
-    "Where no temperature is high enough your function returns the lower end, or 1. Return the "
-    "upper end, 1000.": [
+    "Where no temperature is high enough your function returns the lower end, 1, or infinity. "
+    "Return the upper end, 1000.": [
         dict(whole=lambda logits, target, other=other: _right(logits, target, other))
-        for other in (LOW, 1.0, -1.0)
+        for other in (LOW, 1.0, -1.0, math.inf)
     ],
     "You return 1/T. If you searched for the factor on the logits, return 1 divided by it.": dict(
         hand_on=lambda logits, T: 1 / T
@@ -132,6 +132,12 @@ MISTAKES: Mistakes = {
         "`.max()`.": _of_place(place)
         for name, place in (("first", 0), ("last", -1))
     },
+    "You compare the second largest soft target. The largest one is asked for: `.max()`.": _in_both(
+        measure=lambda logits, T: _softened(logits, T).sort().values[-2]
+    ),
+    "You round T, and so it is not exact. Return it with all its digits.": [
+        dict(hand_on=lambda logits, T, digits=digits: round(T, digits)) for digits in (0, 1, 2)
+    ],
     "You compare the smallest soft target. The largest one is asked for: `.max()`.": _in_both(
         measure=lambda logits, T: _softened(logits, T).min()
     ),

@@ -18,7 +18,7 @@ from kdhelpers.stats.tables import percent as told
 @drawing
 def temperature_bars(logits: Sequence[float], temperatures: Sequence[float]) -> tuple[Figure, str]:
     """The softmax of the same few logits at several temperatures, side by side."""
-    figure = Figure(figsize=(2.1 * len(temperatures), 2.4), layout="constrained")
+    figure = Figure(figsize=(max(2.1 * len(temperatures), 3.2), 2.4), layout="constrained")
     panels = figure.subplots(1, len(temperatures), sharey=True, squeeze=False)[0]
     classes = [f"class {number}\nz = {logit:g}" for number, logit in enumerate(logits)]
     said = []
