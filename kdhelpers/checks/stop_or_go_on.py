@@ -82,6 +82,7 @@ def _named(said: Any) -> str:
 
 def _decide(answer: Answer) -> Verdict:
     problems = []
+    call(answer, {"history": [dict(loss=1.0, validation=1.0, target=1.0)]})  # a stub trains nothing
     history, test = training("student's side", 300, 24, 0.1, 40, 0.0)
     end = stops_at(answer, history)
     kept = test[_best(history[:end])]
