@@ -8,6 +8,7 @@ with the likely mistake. It never raises because of the function, never changes 
 state, and calls the function by position. `help(checks.soft_targets)` tells what is asked.
 """
 
+from kdhelpers.checks.adopted_tip import adopted_tip
 from kdhelpers.checks.baseline_rate import baseline_rate
 from kdhelpers.checks.cached_logits import cached_logits
 from kdhelpers.checks.capture_features import capture_features
@@ -31,6 +32,7 @@ from kdhelpers.checks.paired_interval import paired_interval
 from kdhelpers.checks.soft_targets import soft_targets
 from kdhelpers.checks.stop_or_go_on import stop_or_go_on
 from kdhelpers.checks.temperature_for_confidence import temperature_for_confidence
+from kdhelpers.checks.total_bill import total_bill
 from kdhelpers.checks.verdict import Verdict
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Decision",
     "Exercise",
     "Verdict",
+    "adopted_tip",
     "baseline_rate",
     "cached_logits",
     "capture_features",
@@ -59,4 +62,5 @@ __all__ = [
     "soft_targets",
     "stop_or_go_on",
     "temperature_for_confidence",
+    "total_bill",
 ]

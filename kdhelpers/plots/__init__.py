@@ -9,7 +9,12 @@ a figure cannot draw, it refuses with a `ValueError` that begins with the figure
 
 from kdhelpers.plots.claims import forest, misleading_bars, power_curve
 from kdhelpers.plots.curves import curves, log_series, stages
-from kdhelpers.plots.diagrams import compression_diagram, distillation_diagram, hint_diagram
+from kdhelpers.plots.diagrams import (
+    compression_diagram,
+    copied_layers,
+    distillation_diagram,
+    hint_diagram,
+)
 from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, PALETTE, TEACHER, Picture
 from kdhelpers.plots.heatmaps import alpha_temperature_grid, confusion_change, soft_target_heatmap
 from kdhelpers.plots.images import feature_maps, image_grid, pixel_deviation, soft_target_bars
@@ -40,6 +45,7 @@ __all__ = [
     "by_layer",
     "compression_diagram",
     "confusion_change",
+    "copied_layers",
     "curves",
     "distillation_diagram",
     "entropy_curve",

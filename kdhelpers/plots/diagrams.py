@@ -144,6 +144,39 @@ def hint_diagram() -> tuple[Figure, str]:
     )
 
 
+@drawing
+def copied_layers() -> tuple[Figure, str]:
+    """Which convolutions of VGG16 a student with the first one of each block can begin with."""
+    figure, axes = _sheet(6.4, 3.5)
+    x, ends, starts = 1.7, [], []
+    for block in VGG16[:4]:
+        ends.append((x + 0.16, 2.35))
+        for layer in range(len(block)):
+            axes.add_patch(_slab(x, 2.75, 0.32, 0.8, TEACHER, strong=layer == 0))
+            x += 0.38
+        x += 0.2
+    x = 1.7
+    for number, count in enumerate((1, 1, 2, 1)):
+        starts.append((x + 0.16, 1.25))
+        for layer in range(count):
+            axes.add_patch(_slab(x, 0.85, 0.32, 0.8, DISTILLED, strong=layer == 0))
+            x += 0.38
+        x += 0.2 + 0.38 * (len(VGG16[number]) - count)
+    for number, ends_of in enumerate(zip(ends, starts, strict=True), start=1):
+        _arrows(axes, ends_of)
+        axes.text(ends_of[0][0] + 0.12, 1.8, f"block {number}", fontsize=10, va="center")
+    axes.text(0.15, 2.75, "VGG16\n(trained)", color=TEACHER, fontsize=11, va="center")
+    axes.text(0.15, 0.85, "student", color=DISTILLED, fontsize=11, va="center")
+    axes.text(1.7, 0.15, "pale layers begin at random, or are left out", fontsize=10, va="center")
+    axes.text(1.7, 3.3, "dark layers are copied", fontsize=10, va="center")
+    return figure, (
+        "The first convolution of each of the first four blocks of a trained VGG16 is copied into "
+        "the same block of the student, with its normalisation. VGG16 has 2, 2, 3 and 3 "
+        "convolutions there, the student 1, 1, 2 and 1; its second one in block 3, and its head, "
+        "begin at random."
+    )
+
+
 def _sized(name: str, size: Sequence[float]) -> str:
     return f"{name}: {count_text(size[0])} parameters, {count_text(size[1])} MACs"
 

@@ -1,0 +1,122 @@
+"""Lesson 06: `answer(baseline, tips)` → the name of the tip to adopt, or None.
+
+Validation accuracies, one for each seed: a list for the baseline, and one for each tip by its name.
+The one with the largest mean gain among those whose 95 % interval of the paired difference,
+corrected for the number of tips, lies above zero.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from kdhelpers import stats
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation
+from kdhelpers.checks.running import Answer, Misuse, call
+
+Row = Sequence[float]
+NONE = -1.0  # stands for None among the numbers of the names
+
+
+def _clear(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
+    found = stats.compare(baseline, tips)
+    return [name for name, each in found.items() if each.simultaneous.low > 0]
+
+
+def _each_alone(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
+    return [n for n, row in tips.items() if stats.paired_difference(baseline, row).low > 0]
+
+
+def _apart(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
+    high = stats.mean_interval(baseline).high
+    return [name for name, row in tips.items() if stats.mean_interval(row).low > high]
+
+
+def _gain(baseline: Row, row: Row) -> float:
+    return fmean(row) - fmean(baseline)
+
+
+def made_of(
+    *,
+    candidates: Callable[[Row, Mapping[str, Row]], list[str]] = _clear,
+    worth: Callable[[Row, Row], float] = _gain,
+    otherwise: Callable[[Mapping[str, Row]], str | None] = lambda tips: None,
+) -> Answer:
+    def choice(baseline: Row, tips: Mapping[str, Row]) -> str | None:
+        found = candidates(baseline, tips)
+        if not found:
+            return otherwise(tips)
+        return max(found, key=lambda name: worth(baseline, tips[name]))
+
+    return choice
+
+
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    chosen, names = call(answer, inputs), list(inputs["tips"])
+    if chosen is not None and chosen not in names:
+        raise Misuse(f"Return the name of a tip, one of {', '.join(names)}, or None.")
+    number = NONE if chosen is None else float(names.index(chosen))
+    told = "none" if chosen is None else f"'{chosen}'"
+    return Observation({"choice (the number of the tip)": torch.tensor(number)}, detail=told)
+
+
+def _experiment(baseline: Row, **tips: Row) -> dict[str, Any]:
+    return {"baseline": list(baseline), "tips": {name: list(row) for name, row in tips.items()}}
+
+
+BASE = (0.60, 0.61, 0.62, 0.60, 0.63)
+CLEAR = (0.64, 0.652, 0.659, 0.641, 0.671)  # +4 points, the same for every seed
+SMALL = (0.612, 0.62, 0.633, 0.611, 0.642)  # +1 point, surer still
+WIDE = (0.71, 0.58, 0.74, 0.60, 0.72)  # +5.8 points, by luck or not
+LUCKY = (0.607, 0.611, 0.635, 0.612, 0.636)  # its own interval excludes 0, the corrected one not
+BROAD = (0.618, 0.645, 0.64, 0.641, 0.653)  # +2.7 points, less sure than the small one
+WORSE = (0.56, 0.57, 0.58, 0.56, 0.59)
+
+MISTAKES: Mistakes = {
+    "You take the tip with the largest mean, whether or not its gain can be told from chance. Look "
+    "at the corrected intervals first.": dict(candidates=lambda baseline, tips: list(tips)),
+    "You take the tip with the largest mean gain if that is above zero. A gain above zero is no "
+    "interval above zero.": dict(
+        candidates=lambda baseline, tips: [n for n, r in tips.items() if _gain(baseline, r) > 0]
+    ),
+    "You look at the interval of each tip alone. With several tips one of them excludes zero by "
+    "luck: take the `simultaneous` interval.": dict(candidates=_each_alone),
+    "You compare the intervals of the accuracies, which lie apart for large gains only. The seeds "
+    "are paired: take the interval of the difference.": dict(candidates=_apart),
+    "Of those that are clear you take the surest, with the largest lower bound, in place of that "
+    "with the largest mean gain.": dict(
+        worth=lambda baseline, row: stats.paired_difference(baseline, row).low
+    ),
+    "Of those that are clear you take the one with the best single seed.": dict(
+        worth=lambda baseline, row: max(row)
+    ),
+    "Of those that are clear you take the first.": dict(worth=lambda baseline, row: 0.0),
+    "Of those that are clear you take the one with the smallest gain.": dict(
+        worth=lambda baseline, row: -_gain(baseline, row)
+    ),
+    "If none is clear, adopt none: return None.": dict(otherwise=lambda tips: next(iter(tips))),
+}
+
+adopted_tip = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=made_of,
+    cases=tuple(
+        Case(partial(_experiment, BASE, **tips))
+        for tips in (
+            {"small": SMALL, "clear": CLEAR, "wide": WIDE},
+            {"lucky": LUCKY, "worse": WORSE, "wide": WIDE},
+            {"worse": WORSE, "lucky": LUCKY, "again": WORSE, "more": WORSE},
+            {"worse": WORSE, "small": SMALL, "wide": WIDE},
+            {"worse": WORSE, "small": SMALL, "broad": BROAD},
+            {"worse": WORSE},
+        )
+    ),
+    mistakes=MISTAKES,
+    praise=(
+        "On the test pictures the tip that you kept gains, and the ones that only looked better do "
+        "not. A rule that may answer None is one that can be trusted when it names something."
+    ),
+)

@@ -1,0 +1,100 @@
+"""Lesson 06: `answer(F_t, F_s, pictures, teacher_epochs, student_epochs, students)` → MACs.
+
+The multiply-accumulates of a whole distillation: the teacher's training, its answer to each
+picture once, and the training of every student; a training step costs three forward passes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation
+from kdhelpers.checks.running import Answer, call, to_number
+
+
+def made_of(
+    *,
+    of_teacher: float = 3,
+    of_student: float = 3,
+    answers: Callable[..., float] = lambda pictures, epochs, students: pictures,
+    trained: Callable[[int], int] = lambda students: students,
+    learns: Callable[..., float] = lambda pictures, epochs: pictures * epochs,
+) -> Answer:
+    def total_bill(
+        F_t: float,
+        F_s: float,
+        pictures: int,
+        teacher_epochs: int,
+        student_epochs: int,
+        students: int,
+    ) -> float:
+        teacher = of_teacher * F_t * learns(pictures, teacher_epochs)
+        asked = F_t * answers(pictures, student_epochs, students)
+        one = of_student * F_s * learns(pictures, student_epochs)
+        return teacher + asked + trained(students) * one
+
+    return total_bill
+
+
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    wanted, instead = "one number, the sum of all costs", "one sum for everything"
+    bill = to_number(call(answer, inputs), wanted=wanted, instead=instead)
+    return Observation(values={"whole bill": bill})
+
+
+def _case(*values: float) -> dict[str, Any]:
+    names = ("F_t", "F_s", "pictures", "teacher_epochs", "student_epochs", "students")
+    return dict(zip(names, values, strict=True))
+
+
+MISTAKES: Mistakes = {
+    "The teacher is trained as well: each of its steps costs three forward passes, not one.": dict(
+        of_teacher=1
+    ),
+    "Each training step of a student costs three forward passes, one forward and two back.": dict(
+        of_student=1
+    ),
+    "A training step costs three forward passes: the backward pass costs two, and the forward pass "
+    "one more.": dict(of_teacher=2, of_student=2),
+    "You leave out the teacher's training. It is the largest part of most bills.": dict(
+        of_teacher=0
+    ),
+    "You leave out the teacher's answers: one forward pass for each picture.": dict(
+        answers=lambda pictures, epochs, students: 0
+    ),
+    "You let the teacher answer in every epoch. Its answers are kept: it is asked once about each "
+    "picture.": dict(answers=lambda pictures, epochs, students: pictures * epochs),
+    "You let the teacher answer once for every student. They share its answers.": dict(
+        answers=lambda pictures, epochs, students: pictures * students
+    ),
+    "You let the teacher answer for every student in every epoch. Its answers are kept: one for "
+    "each picture.": dict(answers=lambda pictures, epochs, students: pictures * epochs * students),
+    "You count the teacher's answers as training: an answer is one forward pass, not three.": dict(
+        answers=lambda pictures, epochs, students: 3 * pictures
+    ),
+    "You count one student. The number of students multiplies the cost of a student.": dict(
+        trained=lambda students: 1
+    ),
+    "You leave out the number of epochs.": dict(learns=lambda pictures, epochs: pictures),
+    "You leave out the number of pictures in the trainings.": dict(
+        learns=lambda pictures, epochs: epochs
+    ),
+    "You leave out the students' training.": dict(of_student=0),
+}
+
+total_bill = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=made_of,
+    cases=Case.each_of(
+        _case,
+        (313e6, 6.2e6, 45000, 40, 15, 1),
+        (313e6, 6.2e6, 5000, 40, 40, 20),
+        (5e6, 1.5e6, 800, 16, 6, 3),
+        (7.0, 2.0, 10, 3, 5, 4),
+    ),
+    mistakes=MISTAKES,
+    praise=(
+        "Most of it is the teacher's training, as long as the students are few: that is why a "
+        "teacher that is there already, or answers that ship with the data, change the question."
+    ),
+)

@@ -1,0 +1,44 @@
+"""Lesson 06: right answers in several spellings, and mistakes of learners; see `test_answers`."""
+
+from kdhelpers import stats
+
+compare, paired = stats.compare, stats.paired_difference
+
+
+def mean(x):
+    return sum(x) / len(x)
+
+
+ANSWERS = """
+# total_bill(F_t, F_s, pictures, teacher_epochs, student_epochs, students)
+teacher = 3 * F_t * pictures * teacher_epochs
+answers = F_t * pictures
+return teacher + answers + students * 3 * F_s * pictures * student_epochs
+
+✓ → as it stands
+✓ → return teacher + answers + ⇒ return pictures * (3 * F_t * teacher_epochs + F_t) +
+costs three forward passes, not one → teacher = 3 * ⇒ teacher =
+Each training step of a student → students * 3 * ⇒ students *
+leave out the teacher's training → teacher + answers ⇒ answers
+leave out the teacher's answers → teacher + answers ⇒ teacher
+answer in every epoch → answers = F_t ⇒ answers = student_epochs * F_t
+once for every student → answers = F_t ⇒ answers = students * F_t
+one forward pass, not three → answers = F_t ⇒ answers = 3 * F_t
+one student → students * 3 ⇒ 3
+leave out the students' training → + students * 3 * F_s * pictures * student_epochs ⇒
+
+# adopted_tip(baseline, tips)
+found = compare(baseline, tips)
+clear = {name: each for name, each in found.items() if each.simultaneous.low > 0}
+return max(clear, key=lambda name: clear[name].difference.mean, default=None)
+
+✓ → as it stands
+✓ → clear[name].difference.mean ⇒ mean(tips[name])
+whether or not its gain → if each.simultaneous.low > 0 ⇒
+no interval above zero → each.simultaneous.low > 0 ⇒ each.difference.mean > 0
+of each tip alone → each.simultaneous.low > 0 ⇒ each.difference.low > 0
+you take the surest → difference.mean ⇒ simultaneous.low
+best single seed → clear[name].difference.mean ⇒ max(tips[name])
+smallest gain → max(clear ⇒ min(clear
+adopt none → default=None ⇒ default=list(tips)[0]
+"""
