@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ except ImportError:  # as a script
 START = "<!-- {part}: rendered by `python tools/readme.py` -->"
 END = "<!-- /{part} -->"
 PAGES = {"README.md": ("figure", "lessons", "results"), "docs/map.md": ("order",)}
-FIGURE, FIGURE_RECORD = "docs/distillation_helps.png", "results/01_mnist_kd.json"
+FIGURE, FIGURE_RECORD = "docs/distillation_helps.png", "results/03_cifar10_vgg.cpu.json"
 QUICK_TIMES = "docs/quick_times.json"  # written by tools/times.py
 
 
@@ -50,21 +49,15 @@ def updated(text: str, page: str = "README.md") -> str:
 
 
 def results() -> str:
-    """Markdown with the tables of every record; those of the first lesson stand open."""
-    first, *others = course.find_lessons()
-    shown = [_open(record) for record in course.load_records(first.name)]
-    for lesson in others:
-        loaded = course.load_records(lesson.name)
-        shown += [record_tables.markdown(record, folded=True) for record in loaded]
-    return "\n\n".join(shown)
-
-
-def _open(record: Mapping[str, Any]) -> str:
-    names, (table, *_) = record["parameters"], record_tables.tables(record).values()
-    return (
-        f"**Lesson 01**: `{names['teacher_name']}` → `{names['student_name']}` "
-        f"({record_tables.provenance(record)})\n\n{table._repr_markdown_()}"
-    )
+    """Markdown: what came out, a line for each record, and behind it the tables of all."""
+    loaded = [r for lesson in course.find_lessons() for r in course.load_records(lesson.name)]
+    lines = ["| lesson | data | what came out |", "|---|---|---|"]
+    for record in loaded:
+        number, told = record["notebook"].partition("_")[0], record["parameters"]
+        seeds = f"{told['dataset']}, {len(told['seeds'])} seeds"
+        lines.append(f"| {number} | {seeds} | {record['metrics']['headline']} |")
+    tables = [record_tables.markdown(record, folded=True) for record in loaded]
+    return "\n\n".join(["\n".join(lines), *tables])
 
 
 # -- the lessons ----------------------------------------------------------------------------------
@@ -112,8 +105,8 @@ def figure() -> str:
     record = _figure_record()
     return (
         f'<img src="{FIGURE}" width="800" alt="{_picture(record).alt}">\n\n'
-        "*Mean, 95 % interval and every seed; the differences are paired.* "
-        f"(Lesson 01: {record_tables.provenance(record)})"
+        "*Mean, 95 % interval and every seed.* "
+        f"(Lesson 03: {record_tables.provenance(record)})"
     )
 
 
@@ -129,7 +122,9 @@ def png() -> bytes:
 
 def _picture(record: dict[str, Any]) -> plots.Picture:
     told = record["metrics"]
-    return plots.few_images(told["alone"], told["distilled"], teacher=told["teacher"]["accuracy"])
+    shown = ("alone", "label smoothing", "its own teacher", "distilled, MSE", "distilled")
+    arms = {arm: told["arms"][arm] for arm in shown}
+    return plots.arms(arms, baseline="alone")
 
 
 def source() -> str:
