@@ -28,7 +28,7 @@ from kdhelpers.plots.temperature import (
     temperature_sweep,
     temperature_trajectories,
 )
-from kdhelpers.plots.transfer import few_images, transfer_curve
+from kdhelpers.plots.transfer import transfer_curve
 
 __all__ = [
     "ALONE",
@@ -50,7 +50,6 @@ __all__ = [
     "distillation_diagram",
     "entropy_curve",
     "feature_maps",
-    "few_images",
     "forest",
     "hint_diagram",
     "image_grid",

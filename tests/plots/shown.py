@@ -93,6 +93,7 @@ DRAW: dict[str, Callable[[], plots.Picture]] = {
     "distillation_diagram": plots.distillation_diagram,
     "compression_diagram": lambda: plots.compression_diagram("VGG16", "small CNN", **SIZES),
     "hint_diagram": plots.hint_diagram,
+    "copied_layers": plots.copied_layers,
     "image_grid": lambda: plots.image_grid(split(6, 3), columns=2, rows=2),
     "soft_target_bars": lambda: plots.soft_target_bars(split(2, 1), 1, BELIEFS),
     "pixel_deviation": lambda: plots.pixel_deviation(DEVIATIONS, (0.25, 0.26, 0.27)),
@@ -113,7 +114,6 @@ DRAW: dict[str, Callable[[], plots.Picture]] = {
     "by_layer": lambda: plots.by_layer(LAYERS, [0.70, 0.72, 0.71]),
     "paired_points": lambda: plots.paired_points(DIFFERENCES),
     "transfer_curve": lambda: plots.transfer_curve(ALONE, DISTILLED, teacher=0.979),
-    "few_images": lambda: plots.few_images(ALONE, DISTILLED, teacher=0.979),
     "temperature_sweep": lambda: plots.temperature_sweep(SWEEP, LEVELS, teacher=0.97),
     "forest": lambda: plots.forest(PLAIN, claim=(2, 3)),
     "power_curve": lambda: plots.power_curve([2, 8, 32], POWERS),
@@ -125,6 +125,7 @@ WORDS = {
     "distillation_diagram": "frozen teacher | hard term",
     "compression_diagram": "VGG16: 14.7 M parameters, 313 M MACs, frozen | small CNN: 999 par",
     "hint_diagram": "stage 1 | regressor | stage 2",
+    "copied_layers": "first convolution of each | 2, 2, 3 and 3 | begin at random",
     "image_grid": "4 images, each below its class: cat, dog, frog and cat.",
     "soft_target_bars": "labelled dog | T = 1: most to cat 0.90, dog 0.10 | T = 4: most to cat "
     "0.50, f",
@@ -155,7 +156,6 @@ WORDS = {
     "paired_points": "better +1.10 ± 0.25 (helps); worse -1.10 ± 0.25 (hurts); seems better +0.03",
     "transfer_curve": "With 50 images: alone 79.00 ± 2.48, distilled 87.33 ± 3.79, a difference "
     "of +8.33 ± 1.43 (helps). With 200 | has 97.90",
-    "few_images": "with 50 images +8.33 ± 1.43 (helps); with 200 images +2.33 ± 1.43 (helps).",
     "temperature_sweep": "small: alone 85.50 ± 6.35 (dotted); distilled 81.50 ± 19.06 at T = 1, "
     "91.00 ± 12.71 at T = 4, best at 4. tiny | teacher (dashed): 97.00",
     "forest": "cosine +1.00 ± 0.50 (helps); rising -1.00 ± 0.50 (hurts); linear +2.00 ± 3.00 (n | "

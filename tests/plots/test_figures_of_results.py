@@ -1,7 +1,5 @@
 """Figures of arms show every seed, means and intervals in percent, from rows and from results."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import shown
@@ -119,10 +117,9 @@ def test_a_transfer_curve_shows_means_and_intervals_in_percent() -> None:
     assert tick_names(axes)[0] == ["50", "200"]
 
 
-@pytest.mark.parametrize("figure", [plots.transfer_curve, plots.few_images])
-def test_the_teachers_line_is_not_hidden_by_the_frame(figure: Any) -> None:
+def test_the_teachers_line_is_not_hidden_by_the_frame() -> None:
     for teacher in np.linspace(0.75, 1, 101):
-        (axes,) = figure(shown.ALONE, shown.DISTILLED, teacher=teacher).figure.axes
+        (axes,) = plots.transfer_curve(shown.ALONE, shown.DISTILLED, teacher=teacher).figure.axes
         low, high = axes.get_ylim()
         assert low + 0.01 * (high - low) < 100 * teacher < high - 0.01 * (high - low)
 
@@ -150,7 +147,6 @@ def test_results_are_drawn_as_their_numbers_are() -> None:
         (plots.arms(results, teacher=0.9, baseline="alone"), "arms"),
         (plots.by_layer(layers, runs([0.70, 0.72, 0.71])), "by_layer"),
         (plots.transfer_curve(sized, teacher=0.979), "transfer_curve"),
-        (plots.few_images(sized, teacher=0.979), "few_images"),
         (plots.temperature_sweep(sweep, teacher=0.97), "temperature_sweep"),
     ):
         assert picture.alt == DRAW[name]().alt
