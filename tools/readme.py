@@ -115,7 +115,7 @@ def png() -> bytes:
     buffer = io.BytesIO()
     metadata = {"Source": source(), "Software": None}
     _picture(_figure_record()).figure.savefig(
-        buffer, format="png", dpi=200, facecolor="white", metadata=metadata
+        buffer, format="png", dpi=240, facecolor="white", metadata=metadata
     )
     return buffer.getvalue()
 
