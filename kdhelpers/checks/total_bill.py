@@ -1,7 +1,8 @@
-"""Lesson 06: `answer(F_t, F_s, pictures, teacher_epochs, student_epochs, students)` → MACs.
+"""Lesson 06: `answer(forward, epochs, pictures, students)` → MACs, one number.
 
 The multiply-accumulates of a whole distillation: the teacher's training, its answer to each
 picture once, and the training of every student; a training step costs three forward passes.
+`forward` is (F_t, F_s) and `epochs` (the teacher's, each student's).
 """
 
 from collections.abc import Callable
@@ -20,13 +21,9 @@ def made_of(
     learns: Callable[..., float] = lambda pictures, epochs: pictures * epochs,
 ) -> Answer:
     def total_bill(
-        F_t: float,
-        F_s: float,
-        pictures: int,
-        teacher_epochs: int,
-        student_epochs: int,
-        students: int,
+        forward: tuple[float, float], epochs: tuple[int, int], pictures: int, students: int
     ) -> float:
+        (F_t, F_s), (teacher_epochs, student_epochs) = forward, epochs
         teacher = of_teacher * F_t * learns(pictures, teacher_epochs)
         asked = F_t * answers(pictures, student_epochs, students)
         one = of_student * F_s * learns(pictures, student_epochs)
@@ -41,9 +38,10 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     return Observation(values={"whole bill": bill})
 
 
-def _case(*values: float) -> dict[str, Any]:
-    names = ("F_t", "F_s", "pictures", "teacher_epochs", "student_epochs", "students")
-    return dict(zip(names, values, strict=True))
+def _case(
+    forward: tuple[float, float], epochs: tuple[int, int], pictures: int, students: int
+) -> dict[str, Any]:
+    return dict(forward=list(forward), epochs=list(epochs), pictures=pictures, students=students)
 
 
 MISTAKES: Mistakes = {
@@ -87,10 +85,10 @@ total_bill = Exercise(
     made_of=made_of,
     cases=Case.each_of(
         _case,
-        (313e6, 6.2e6, 45000, 40, 15, 1),
-        (313e6, 6.2e6, 5000, 40, 40, 20),
-        (5e6, 1.5e6, 800, 16, 6, 3),
-        (7.0, 2.0, 10, 3, 5, 4),
+        ((313e6, 6.2e6), (40, 15), 45000, 1),
+        ((313e6, 6.2e6), (40, 40), 5000, 20),
+        ((5e6, 1.5e6), (16, 6), 800, 3),
+        ((7.0, 2.0), (3, 5), 10, 4),
     ),
     mistakes=MISTAKES,
     praise=(

@@ -10,7 +10,8 @@ def mean(x):
 
 
 ANSWERS = """
-# total_bill(F_t, F_s, pictures, teacher_epochs, student_epochs, students)
+# total_bill(forward, epochs, pictures, students)
+(F_t, F_s), (teacher_epochs, student_epochs) = forward, epochs
 teacher = 3 * F_t * pictures * teacher_epochs
 answers = F_t * pictures
 return teacher + answers + students * 3 * F_s * pictures * student_epochs
