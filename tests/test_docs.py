@@ -17,7 +17,8 @@ import yaml
 from PIL import Image
 
 import kdhelpers
-from kdhelpers import course
+from kdhelpers import course, stats
+from kdhelpers.course.records import read_record
 from tools import readme
 
 ROOT = Path(__file__).parent.parent
