@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kdhelpers.data.folder import load_folder
     from kdhelpers.data.sets import load
     from kdhelpers.evaluation import evaluate, predict
+    from kdhelpers.evaluation.export import export_onnx
     from kdhelpers.models.build import build
     from kdhelpers.models.features import capture
     from kdhelpers.objectives.distillation import Distillation, Faded
@@ -59,6 +60,7 @@ __all__ += [
     "data",
     "evaluate",
     "evaluation",
+    "export_onnx",
 ]
 __all__ += ["fit", "fit_many", "load", "load_folder", "losses", "models", "optimizers"]
 __all__ += [
@@ -79,6 +81,7 @@ _WHERE = {
     "data.folder": ("load_folder",),
     "data.sets": ("load",),
     "evaluation": ("evaluate", "predict"),
+    "evaluation.export": ("export_onnx",),
     "models.build": ("build",),
     "models.features": ("capture",),
     "objectives.distillation": ("Distillation", "Faded"),

@@ -154,7 +154,13 @@ def packaged(name: str) -> Any:
 
 
 def test_what_a_lesson_writes_out_is_what_the_package_has(lesson: NotebookNode) -> None:
-    (cell,) = tagged(lesson, "inline-definitions")
+    cells = tagged(lesson, "inline-definitions")
+    if not cells:  # its ideas are other libraries', with which it compares them itself
+        assert "torch.testing.assert_close(ours, theirs)" in "".join(
+            cell.source for cell in code_cells(lesson) if "NBVAL_CHECK_OUTPUT" in cell.source
+        )
+        return
+    (cell,) = cells
     own: dict[str, Any] = {"torch": torch, "F": torch.nn.functional}
     exec(cell.source, own)
     names = [node.name for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
@@ -226,6 +232,9 @@ SMALL = {
     "seeds = [0, 1]; tuning_seeds = [2]; teacher_epochs = 1; steps = 2",
     "04_fitnets_hints": "transfer_size = 20; seeds = [0, 1]; few_seeds = [0]; teacher_epochs = 1; "
     "width = 0.25; stage1_epochs = 1; stage2_epochs = 1; teacher_size = 100",
+    "08_deployment": "student_width = 0.1; transfer_size = 64; epochs = 1; seeds = [0, 1]; "
+    "repair_epochs = 1; calibration_size = 10; claim = ['squeezenet1_1']; claim_pixels = 64; "
+    "seconds = 0.001",
 }
 
 
@@ -291,7 +300,8 @@ def test_a_lesson_alone_needs_no_network_and_starts_again_from_its_checkpoints(
 
 def _without_timings(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_timings(v) for key, v in value.items() if key != "latency_ms"}
+        timed = ("latency_ms", "times")
+        return {key: _without_timings(v) for key, v in value.items() if key not in timed}
     return value
 
 

@@ -29,11 +29,15 @@ from kdhelpers.checks.mean_std import mean_std
 from kdhelpers.checks.misleading_plot import misleading_plot
 from kdhelpers.checks.missing_control import missing_control
 from kdhelpers.checks.paired_interval import paired_interval
+from kdhelpers.checks.parity import parity
+from kdhelpers.checks.pixels_to_logits import pixels_to_logits
+from kdhelpers.checks.scale_and_zero_point import scale_and_zero_point
 from kdhelpers.checks.soft_targets import soft_targets
 from kdhelpers.checks.stop_or_go_on import stop_or_go_on
 from kdhelpers.checks.temperature_for_confidence import temperature_for_confidence
 from kdhelpers.checks.total_bill import total_bill
 from kdhelpers.checks.verdict import Verdict
+from kdhelpers.checks.what_to_ship import what_to_ship
 
 __all__ = [
     "Check",
@@ -58,6 +62,9 @@ __all__ = [
     "misleading_plot",
     "missing_control",
     "paired_interval",
+    "parity",
+    "pixels_to_logits",
+    "scale_and_zero_point",
     "progress",
     "soft_targets",
     "stop_or_go_on",

@@ -47,6 +47,7 @@ __all__ = [
     "confusion_change",
     "copied_layers",
     "curves",
+    "deployment_diagram",
     "distillation_diagram",
     "entropy_curve",
     "feature_maps",

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kdhelpers import _tensors
 from kdhelpers._values import (
+    check_callable,
     check_int,
     check_ints,
     check_number,
@@ -245,27 +246,39 @@ def latency(
 ) -> float:
     """The median time in milliseconds of one forward pass, measured for about `seconds`.
 
-    Uses torch.utils.benchmark, which warms up and waits for the device; one thread, so that
-    networks of different size compare.
+    As `milliseconds` measures it: on one thread, so that networks of different size compare.
 
     Raises:
         ValueError: `batch_size` or `seconds` is not positive or `seconds` above 60, no network, or
             images that it does not take.
     """
-    # On a machine with CUDA's compiler but no GPU, the import warns about what is not used here.
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    from torch.utils.benchmark import Timer
-
     input_shape = _shape(model, input_shape)
     check_int(batch_size, name="batch_size", least=1, most=MOST_PIXELS // math.prod(input_shape))
-    check_number(seconds, 1e-6, LONGEST, name="seconds")
     own = torch.Generator().manual_seed(0)  # the global random state is left as it is
     inputs = torch.randn(batch_size, *input_shape, generator=own)
     inputs = inputs.to(_device(model))
     ask(model, inputs)
     with evaluating(model):
-        timer = Timer("model(inputs)", globals={"model": model, "inputs": inputs}, num_threads=1)
-        return float(timer.blocked_autorange(min_run_time=seconds).median * 1e3)
+        return milliseconds(lambda: model(inputs), seconds=seconds)
+
+
+def milliseconds(call: Callable[[], object], *, seconds: float = 0.2) -> float:
+    """The median time of `call()` in milliseconds, measured for about `seconds`.
+
+    Uses torch.utils.benchmark, which warms up and waits for the device; with one thread of PyTorch.
+    Other programs' threads are theirs: give ONNX Runtime one by its session's options.
+
+    Raises:
+        ValueError: `call` cannot be called, or `seconds` is not positive or above 60.
+    """
+    check_callable(call, name="call", called="call()")
+    check_number(seconds, 1e-6, LONGEST, name="seconds")
+    # On a machine with CUDA's compiler but no GPU, the import warns about what is not used here.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    from torch.utils.benchmark import Timer
+
+    timer = Timer("call()", globals={"call": call}, num_threads=1)
+    return float(timer.blocked_autorange(min_run_time=seconds).median * 1e3)
 
 
 def evaluate(

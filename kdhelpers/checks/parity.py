@@ -1,0 +1,128 @@
+"""Lesson 08: `answer(reference, exported)` → share of the same answers, largest difference.
+
+Both get logits [N, C] of the same images: the network's and those of its export. The share (0..1)
+is that of the images whose largest logit is at the same class. The difference is the largest
+|reference − exported| over all logits, divided by the largest |reference|.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.running import Answer, Misuse, call, to_number
+
+Two = Callable[[Tensor, Tensor], Any]  # of the reference's and the exported logits
+
+
+def _share(reference: Tensor, exported: Tensor, dim: int | None = 1) -> Tensor:
+    return (reference.argmax(dim) == exported.argmax(dim)).float().mean()
+
+
+def made_of(
+    *,
+    same: Two = _share,
+    size: Callable[[Tensor], Tensor] = torch.abs,  # of the differences
+    summary: Callable[[Tensor], Tensor] = torch.max,
+    unit: Two = lambda reference, exported: reference.abs().max(),
+    of: Callable[[Tensor], Tensor] = lambda logits: logits,
+    form: Callable[[Any, Any], Any] = lambda share, off: (share, off),
+) -> Answer:
+    def parity(reference: Tensor, exported: Tensor) -> Any:
+        off = size(of(reference) - of(exported)) / unit(of(reference), of(exported))
+        return form(same(reference, exported), summary(off))
+
+    return parity
+
+
+def two(result: Any, first: str, second: str) -> dict[str, Tensor]:
+    """Two numbers by their names."""
+    many = isinstance(result, list | tuple) or (isinstance(result, Tensor) and result.ndim)
+    if not many or len(result) != 2:
+        raise Misuse(
+            f"Your function returned a {type(result).__name__}; return two numbers, {first} and "
+            f"{second}."
+        )
+    instead = "one number for all images"
+    return {
+        name: to_number(value, wanted=f"{name} as a number", instead=instead)
+        for name, value in zip((first, second), result, strict=True)
+    }
+
+
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    return Observation(two(call(answer, inputs), "share", "difference"))
+
+
+def _logits(seed: int, count: int, classes: int, noise: float, shift: float) -> dict[str, Any]:
+    """Logits, and others whose difference has a sign that is mostly the same."""
+    reference = numbers(seed, count, classes) - shift
+    return {
+        "reference": reference,
+        "exported": reference + noise * (numbers(seed + 1, count, classes) - shift),
+    }
+
+
+MISTAKES: Mistakes = {
+    "You take the largest difference itself. Whether 0.01 is much depends on the logits: divide by "
+    "the largest of the reference, `reference.abs().max()`.": dict(
+        unit=lambda r, e: torch.ones(())
+    ),
+    "You divide each difference by its own logit. One that happens to be near 0 makes any "
+    "difference look huge: divide by the largest of all.": dict(unit=lambda r, e: r.abs()),
+    "The largest logit may be a negative one: `reference.abs().max()`, with `abs` before "
+    "`max`.": dict(unit=lambda r, e: r.max()),
+    "You divide by the largest logit of the export. The reference is what it is held against: "
+    "divide by its largest.": dict(unit=lambda r, e: e.abs().max()),
+    "You divide by the largest logit of each image. Take the largest of all.": dict(
+        unit=lambda r, e: r.abs().amax(1, keepdim=True)
+    ),
+    "You average the differences. One wrong logit among thousands disappears in a mean: take the "
+    "largest.": dict(summary=torch.mean),
+    "This is the root of the mean square. One wrong logit among thousands disappears in it: take "
+    "the largest difference.": dict(summary=lambda x: x.square().mean().sqrt()),
+    "A difference without `abs` can be negative, and the largest one then misses what is far too "
+    "low.": [dict(size=lambda x: x), dict(size=torch.neg)],
+    "You square the differences. Their absolute value is asked for.": dict(size=torch.square),
+    "You compare probabilities. The softmax hides differences of large logits: compare the logits "
+    "themselves.": dict(of=lambda logits: logits.softmax(1)),
+    "`argmax` runs over the images here. The classes lie along dimension 1.": dict(
+        same=lambda r, e: _share(r, e, 0)
+    ),
+    "`argmax` without a dimension finds one logit among all images. Give it `dim=1`.": dict(
+        same=lambda r, e: _share(r, e, None)
+    ),
+    "You ask whether the logits are equal. No two runtimes add in the same order: compare the "
+    "classes, `argmax(1)`.": dict(same=lambda r, e: (r == e).float().mean()),
+    "You count the images with the same answer. Divide by their number.": dict(
+        same=lambda r, e: _share(r, e) * len(r)
+    ),
+    "This is the share of answers that differ. The share of the same ones is 1 minus it.": dict(
+        same=lambda r, e: 1 - _share(r, e)
+    ),
+    "You give the share in percent. It is asked for as a number from 0 to 1.": dict(
+        same=lambda r, e: 100 * _share(r, e)
+    ),
+    "You only say whether *all* answers are the same. How large a share is it?": dict(
+        same=lambda r, e: (_share(r, e) == 1).float()
+    ),
+    "The two results are swapped: first the share of the same answers.": dict(
+        form=lambda share, off: (off, share)
+    ),
+}
+
+parity = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=made_of,
+    cases=Case.each_of(
+        _logits, (1, 6, 3, 0.3, 0.5), (2, 40, 5, 0.1, -0.5), (4, 9, 10, 0.8, 1.0), (6, 7, 4, 0, 0)
+    ),
+    mistakes=MISTAKES,
+    praise=(
+        "two numbers say what an export is worth, and the second sees what the first cannot: that "
+        "logits begin to move before an answer flips."
+    ),
+)

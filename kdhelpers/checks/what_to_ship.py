@@ -1,0 +1,151 @@
+"""Lesson 08: `answer(candidates, most_kilobytes, most_milliseconds)` → a name, or None.
+
+`candidates` is a dict of names; of each a dict: `validation` and `test`, accuracies (0..1), one for
+each seed; `kilobytes` of its file; `milliseconds`, a list of measured calls. Ship the one with the
+best mean validation accuracy of those whose file is at most so large and of whose calls at least
+95 % take at most so long; None if there is none.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean, median
+from typing import Any
+
+import torch
+
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation
+from kdhelpers.checks.running import Answer, Misuse, call
+
+Candidate = dict[str, Any]
+NONE = -1.0
+
+
+def _in_time(calls: Sequence[float], limit: float) -> bool:
+    return sum(each <= limit for each in calls) >= 0.95 * len(calls)
+
+
+def made_of(
+    *,
+    small: Callable[[float, float], bool] = lambda kilobytes, limit: kilobytes <= limit,
+    quick: Callable[[Sequence[float], float], bool] = _in_time,
+    score: Callable[[Candidate], float] = lambda each: fmean(each["validation"]),
+    otherwise: Callable[[Mapping[str, Candidate]], Any] = lambda candidates: None,
+) -> Answer:
+    def what_to_ship(
+        candidates: Mapping[str, Candidate], most_kilobytes: float, most_milliseconds: float
+    ) -> Any:
+        fit = [
+            name
+            for name, each in candidates.items()
+            if small(each["kilobytes"], most_kilobytes)
+            and quick(each["milliseconds"], most_milliseconds)
+        ]
+        chosen = max(fit, key=lambda name: score(candidates[name]), default=None)
+        return otherwise(candidates) if chosen is None else chosen
+
+    return what_to_ship
+
+
+def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+    """The place of the chosen candidate."""
+    chosen, names = call(answer, inputs), list(inputs["candidates"])
+    if isinstance(chosen, dict | tuple | list):
+        raise Misuse("Your function returned more than a name; return the name alone.")
+    if chosen is not None and chosen not in names:
+        raise Misuse("Your function should return the name of a candidate, or None if none fits.")
+    place = NONE if chosen is None else float(names.index(chosen))
+    return Observation({"place of the candidate (−1: None)": torch.tensor(place)})
+
+
+# name, validation, test, kilobytes, and how many calls took how long
+TABLE = (
+    ("large", (0.97, 0.97, 0.97), (0.96, 0.96, 0.96), 900, [2.0] * 20),
+    ("steady", (0.90, 0.92, 0.91), (0.88, 0.89, 0.90), 150, [0.8] * 20),
+    ("one slow call", (0.93, 0.93, 0.93), (0.90, 0.90, 0.90), 160, [0.9] * 19 + [5.0]),
+    ("often slow", (0.95, 0.95, 0.94), (0.91, 0.91, 0.91), 140, [0.2] * 16 + [2.5] * 4),
+    ("lucky seed", (0.96, 0.84, 0.90), (0.87, 0.87, 0.87), 120, [0.7] * 39 + [5.0]),
+    ("good on test", (0.89, 0.89, 0.89), (0.95, 0.95, 0.95), 100, [0.6] * 20),
+    ("tiny", (0.70, 0.71, 0.70), (0.70, 0.71, 0.70), 20, [0.1] * 20),
+)
+
+
+def _candidates(without: Sequence[str], kilobytes: float, milliseconds: float) -> dict[str, Any]:
+    rows = {
+        name: dict(
+            validation=list(validation), test=list(test), kilobytes=size, milliseconds=list(calls)
+        )
+        for name, validation, test, size, calls in TABLE
+        if name not in without
+    }
+    limits = {"most_kilobytes": float(kilobytes), "most_milliseconds": float(milliseconds)}
+    return {"candidates": rows, **limits}
+
+
+def _best(candidates: Mapping[str, Candidate]) -> str:
+    return max(candidates, key=lambda name: fmean(candidates[name]["validation"]))
+
+
+MISTAKES: Mistakes = {
+    "You choose by the test accuracy. What was chosen by it can no longer be judged by it: choose "
+    "on `validation`, and report the test accuracy of the chosen one.": dict(
+        score=lambda each: fmean(each["test"])
+    ),
+    "You choose by the best seed. That is luck: take the mean over the seeds.": dict(
+        score=lambda each: max(each["validation"])
+    ),
+    "You choose by the worst seed. The exercise asks for the mean.": dict(
+        score=lambda each: min(each["validation"])
+    ),
+    "You compare the mean time with the limit. A mean hides that one call in five may be slow, and "
+    "a user waits for each: count the calls.": dict(quick=lambda t, limit: fmean(t) <= limit),
+    "You compare the median time with the limit. Up to half of the calls may then be slow: count "
+    "them.": dict(quick=lambda t, limit: median(t) <= limit),
+    "You demand that every call is in time. The exercise lets one in twenty be late; the slowest "
+    "call says more about the machine than about the network.": dict(
+        quick=lambda t, limit: max(t) <= limit
+    ),
+    "You compare the quickest call with the limit. Count the calls that are in time.": dict(
+        quick=lambda t, limit: min(t) <= limit
+    ),
+    "You ask for more than 95 % of the calls. At least 95 % is enough.": dict(
+        quick=lambda t, limit: sum(each <= limit for each in t) > 0.95 * len(t)
+    ),
+    "A call that takes exactly as long as allowed is in time: `<=`.": dict(
+        quick=lambda t, limit: sum(each < limit for each in t) >= 0.95 * len(t)
+    ),
+    "Your choice does not look at the time.": dict(quick=lambda t, limit: True),
+    "Your choice does not look at the size of the file.": dict(small=lambda k, limit: True),
+    "A file that is exactly as large as allowed fits: `<=`.": dict(
+        small=lambda k, limit: k < limit
+    ),
+    "You take the smallest that fits. Within the limits size is free: take the most "
+    "accurate.": dict(score=lambda each: -each["kilobytes"]),
+    "You take the quickest that fits. Within the limits time is free: take the most "
+    "accurate.": dict(score=lambda each: -fmean(each["milliseconds"])),
+    "You take the first that fits, or the last. Take the most accurate.": dict(
+        score=lambda each: 0.0
+    ),
+    "You take the least accurate that fits.": dict(score=lambda each: -fmean(each["validation"])),
+    "If nothing fits you ship something all the same. A limit that gives way is none: return "
+    "`None`, and tell whoever set it.": dict(otherwise=_best),
+}
+
+what_to_ship = Exercise(
+    task=__doc__,
+    observe=_observe,
+    made_of=made_of,
+    cases=Case.each_of(
+        _candidates,
+        ((), 200, 1.0),
+        (["one slow call"], 150, 0.8),
+        (["one slow call", "steady"], 145, 1.5),
+        (["tiny"], 90, 1.0),
+        ((), 1000, 0.65),
+        ((), 2000, 3.0),
+        (["often slow", "large"], 125, 0.75),
+    ),
+    mistakes=MISTAKES,
+    praise=(
+        "the limits were set before anybody looked, the choice was made on validation pictures, "
+        "and what is reported of it comes from the test pictures. Only then is it a decision."
+    ),
+)

@@ -1,0 +1,155 @@
+"""Lesson 08: parity, scale and zero point, the normalisation in the graph, what to ship."""
+
+from torch import Tensor
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def early(times: list[float], limit: float) -> bool:
+    return sum(t <= limit for t in times) >= 0.95 * len(times)
+
+
+def by_quantile(times: list[float], limit: float) -> bool:
+    return sorted(times)[-(-95 * len(times) // 100) - 1] <= limit
+
+
+def by_loop(reference: Tensor, exported: Tensor) -> tuple[float, float]:
+    pairs = list(zip(reference, exported, strict=True))
+    same = sum(int(r.argmax() == e.argmax()) for r, e in pairs)
+    off = max(abs(a - b) for r, e in pairs for a, b in zip(r.tolist(), e.tolist(), strict=True))
+    return same / len(reference), off / max(map(abs, reference.flatten().tolist()))
+
+
+ANSWERS = """
+# parity(r, e)
+same = (r.argmax(1) == e.argmax(1)).float().mean()
+off = (r - e).abs().max() / r.abs().max()
+return same, off
+✓ → as it stands
+✓ → same, off ⇒ [same.item(), off.double()]
+✓ → by_loop(r, e)
+✓ → r.abs().max() ⇒ r.norm(float("inf")) ; (r - e).abs().max() ⇒ torch.dist(r, e, float("inf"))
+✓ → (r - e).abs().max() / r.abs().max() ⇒ float(np.abs(r - e).max() / np.abs(r).max())
+largest difference itself → / r.abs().max() ⇒
+each difference by its own logit → (r - e).abs().max() / r.abs().max() ⇒ ((r - e) / r).abs().max()
+may be a negative one → / r.abs().max() ⇒ / r.max()
+largest logit of the export → / r.abs().max() ⇒ / e.abs().max()
+average the differences → (r - e).abs().max() ⇒ (r - e).abs().mean()
+root of the mean square → (r - e).abs().max() ⇒ (r - e).pow(2).mean().sqrt()
+without `abs` → (r - e).abs().max() ⇒ (r - e).max()
+without `abs` → (r - e).abs().max() ⇒ (e - r).max()
+compare probabilities → off = ⇒ r, e = r.softmax(1), e.softmax(1); off =
+over the images → r.argmax(1) == e.argmax(1) ⇒ r.argmax(0) == e.argmax(0)
+without a dimension → r.argmax(1) == e.argmax(1) ⇒ r.argmax() == e.argmax()
+in the same order → r.argmax(1) == e.argmax(1) ⇒ r == e
+count the images → .float().mean() ⇒ .sum()
+answers that differ → r.argmax(1) == e.argmax(1) ⇒ r.argmax(1) != e.argmax(1)
+in percent → return same, off ⇒ return 100 * same, off
+whether *all* → .float().mean() ⇒ .all()
+results are swapped → same, off ⇒ off, same
+2 things | without `abs` | count the images → .float().mean() ⇒ .sum() ; (r - e).abs() ⇒ (r - e)
+return two numbers → same, off ⇒ off
+one number for all images → .float().mean() ⇒
+
+# scale_and_zero_point(v, bits)
+low, high = min(v.min().item(), 0.0), max(v.max().item(), 0.0)
+scale = (high - low) / (2**bits - 1)
+return scale, round(-low / scale)
+✓ → min(v.min().item(), 0.0) ⇒ v.clamp(max=0).min() ; round(-low ⇒ torch.round(-low
+✓ → (2**bits - 1) ⇒ ((1 << bits) - 1)
+✓ → round(-low / scale) ⇒ float(np.rint(0 - low / scale))
+✓ → return scale, round(-low / scale) ⇒ return torch.tensor([scale, round(-low / scale)])
+number of codes → (2**bits - 1) ⇒ 2**bits
+whatever the bits → (2**bits - 1) ⇒ 255
+not 2 to the power → (2**bits - 1) ⇒ (2 * bits - 1)
+no power in Python → (2**bits - 1) ⇒ (2 ^ bits - 1)
+does not include 0 →
+min(v.min().item(), 0.0) ⇒ v.min().item() ; max(v.max().item(), 0.0) ⇒ v.max().item()
+begins above 0 → min(v.min().item(), 0.0) ⇒ v.min().item()
+ends below 0 → max(v.max().item(), 0.0) ⇒ v.max().item()
+always → min(v.min().item(), 0.0) ⇒ 0.0
+wrong sign → round(-low / scale) ⇒ round(low / scale)
+round it → round(-low / scale) ⇒ -low / scale
+cut the zero point off → round(-low / scale) ⇒ int(-low / scale)
+a value, not a code → round(-low / scale) ⇒ -low
+multiply by the scale → round(-low / scale) ⇒ round(-low * scale)
+as int8 has them → round(-low / scale) ⇒ round(-low / scale) - 2 ** (bits - 1)
+symmetric → (high - low) ⇒ 2 * max(-low, high) ; round(-low / scale) ⇒ 2 ** (bits - 1)
+symmetric → (high - low) ⇒ max(-low, high) ; (2**bits ⇒ (2**bits / 2 ; round(-low / scale) ⇒ 0
+zero point is 0, always → round(-low / scale) ⇒ 0
+upside down → (high - low) / (2**bits - 1) ⇒ (2**bits - 1) / (high - low)
+divide the largest value alone → (high - low) ⇒ high
+add the bounds → (high - low) ⇒ (high + low)
+not divided into steps → (high - low) / (2**bits - 1) ⇒ high - low
+swapped → scale, round(-low / scale) ⇒ round(-low / scale), scale
+2 things | number of codes | round it → (2**bits - 1) ⇒ 2**bits ; round(-low / scale) ⇒ -low / scale
+return two numbers → return scale, round(-low / scale) ⇒ return scale
+
+# pixels_to_logits(model, pixels, mean, std)
+x = pixels.float() / 255
+m, s = mean[:, None, None], std[:, None, None]
+return model((x - m) / s)
+✓ → as it stands
+✓ → x = pixels.float() / 255 ⇒ x = pixels / 255
+✓ → return model((x - m) / s) ⇒ return model(x / s - m / s)
+✓ → mean[:, None, None] ⇒ mean.view(1, -1, 1, 1)
+✓ →
+return model((x - m) / s) ⇒ return model(((x.movedim(1, 3) - mean) / std).movedim(3, 1))
+still go from 0 to 255 → / 255 ⇒
+divide by 256 → / 255 ⇒ / 256
+all pixels but the brightest → pixels.float() / 255 ⇒ (pixels // 255).float()
+from −1 to 1 → / 255 ⇒ / 127.5 - 1
+brightest pixel that is there → / 255 ⇒ / pixels.max()
+normalisation is missing → (x - m) / s ⇒ x
+division by `std` is missing → (x - m) / s ⇒ x - m
+mean is not subtracted → (x - m) / s ⇒ x / s
+before you subtract → (x - m) / s ⇒ x / s - m
+multiply by `std` → (x - m) / s ⇒ (x - m) * s
+add the mean → (x - m) / s ⇒ (x + m) / s
+turned round → (x - m) / s ⇒ (m - x) / s
+Brackets are missing → (x - m) / s ⇒ x - m / s
+variance → / s ⇒ / s**2
+depends on its neighbours →
+m, s = mean[:, None, None], std[:, None, None] ⇒ s, m = torch.std_mean(x, (0, 2, 3), keepdim=True)
+columns of the picture → mean[:, None, None], std[:, None, None] ⇒ mean, std
+One mean for all → mean[:, None, None], std[:, None, None] ⇒ mean.mean(), std.mean()
+reverse order → m, s = ⇒ mean, std = mean.flip(0), std.flip(0); m, s =
+These are probabilities → return model((x - m) / s) ⇒ return model((x - m) / s).softmax(1)
+log-probabilities → return model((x - m) / s) ⇒ return model((x - m) / s).log_softmax(1)
+class of each picture → return model((x - m) / s) ⇒ return model((x - m) / s).argmax(1)
+2 things | divide by 256 | multiply by `std` → / 255 ⇒ / 256 ; (x - m) / s ⇒ (x - m) * s
+
+# what_to_ship(c, kb, ms)
+fitting = {}
+for name, x in c.items():
+    if x["kilobytes"] <= kb and early(x["milliseconds"], ms):
+        fitting[name] = mean(x["validation"])
+return max(fitting, key=fitting.get) if fitting else None
+✓ → as it stands
+✓ → early ⇒ by_quantile
+✓ → key=fitting.get) if fitting else None ⇒ key=fitting.get, default=None)
+test accuracy → x["validation"] ⇒ x["test"]
+best seed → mean(x ⇒ max(x
+worst seed → mean(x ⇒ min(x
+mean time → early(x["milliseconds"], ms) ⇒ mean(x["milliseconds"]) <= ms
+median time → early(x["milliseconds"], ms) ⇒ np.median(x["milliseconds"]) <= ms
+every call is in time → early(x["milliseconds"], ms) ⇒ max(x["milliseconds"]) <= ms
+quickest call → early(x["milliseconds"], ms) ⇒ min(x["milliseconds"]) <= ms
+at least 95 % is enough →
+early(x["milliseconds"], ms) ⇒ mean([t <= ms for t in x["milliseconds"]]) > 0.95
+exactly as long →
+early(x["milliseconds"], ms) ⇒ mean([t < ms for t in x["milliseconds"]]) >= 0.95
+does not look at the time → early(x["milliseconds"], ms) ⇒ True
+size of the file → x["kilobytes"] <= kb ⇒ True
+exactly as large → <= kb ⇒ < kb
+smallest that fits → mean(x["validation"]) ⇒ -x["kilobytes"]
+quickest that fits → mean(x["validation"]) ⇒ -mean(x["milliseconds"])
+the first that fits → mean(x["validation"]) ⇒ 0
+least accurate → max(fitting ⇒ min(fitting
+something all the same →
+if fitting else None ⇒ if fitting else max(c, key=lambda name: mean(c[name]["validation"]))
+name alone → return max(fitting, key=fitting.get) ⇒ return list(fitting.items())[0]
+name of a candidate → return max(fitting, key=fitting.get) ⇒ return "the best"
+"""

@@ -1,0 +1,102 @@
+"""A network as an ONNX file, held against the network by ONNX Runtime."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+import torch
+from small_data import Small, split
+from torch import Tensor, nn
+
+import kdhelpers as kd
+from kdhelpers.evaluation import export
+from kdhelpers.evaluation.export import check_parity
+
+
+def test_the_file_takes_pixels_in_any_number_and_answers_as_the_network(tmp_path: Path) -> None:
+    """The images' normalisation is in the file, the classes' names too; modes are left alone."""
+    model, images = Small().train(), split(9)
+    path = kd.export_onnx(model, tmp_path / "new" / "small.onnx", images)
+    assert model.norm.training
+    runtime = onnxruntime.InferenceSession(path)
+    (pixels,), wanted = runtime.get_inputs(), kd.predict(model, images)
+    assert (pixels.name, pixels.type) == ("pixels", "tensor(uint8)")
+    for count in (1, 2, 9):
+        (logits,) = runtime.run(["logits"], {"pixels": images.images[:count].numpy()})
+        torch.testing.assert_close(torch.tensor(logits), wanted[:count], atol=1e-5, rtol=1e-4)
+    told = runtime.get_modelmeta().custom_metadata_map["classes"]
+    assert json.loads(told) == list(images.classes)
+    assert str(Path(__file__).parent).encode() not in path.read_bytes(), "a stack trace"
+    assert str(Path(kd.__file__).parent).encode() not in path.read_bytes(), "a stack trace"
+
+
+@pytest.mark.parametrize(
+    ("logits", "words"),
+    [
+        ([[1.0, 3.0], [9.0, 1.0]], "answers 1 of 2 images otherwise"),
+        ([[2.0, 1.0], [10.0 + 2e-3, 1.0]], "differs by 2.0e-04 of the largest"),
+        ([[2.0, 1.0], [10.0, float("nan")]], "nan of the largest"),
+    ],
+)
+def test_another_answer_or_another_number_is_refused(logits: list[list[float]], words: str) -> None:
+    wanted = torch.tensor([[2.0, 1.0], [10.0, 1.0]])
+    check_parity(wanted, wanted + 9e-4)
+    with pytest.raises(ValueError, match=words):
+        check_parity(wanted, torch.tensor(logits))
+
+
+def test_a_file_that_answers_otherwise_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "small.onnx"
+    path.write_text("from before")
+    monkeypatch.setattr(export, "answers", lambda content, pixels: torch.ones(len(pixels), 3))
+    with pytest.raises(ValueError, match="nothing was written"):
+        kd.export_onnx(Small(), path, split(9))
+    assert path.read_text() == "from before"
+
+
+class Branches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(1, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        x = inputs.mean((2, 3))
+        return self.last(x if float(x.sum()) > 0 else -x)
+
+
+@pytest.mark.parametrize(
+    ("model", "images", "words"),
+    [
+        (Branches(), split(4), "Branches cannot be exported to ONNX: "),
+        (Small(), split(4).select([]), "the split is empty"),
+        (Small(), "images", "split must be"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_sentence(
+    model: nn.Module, images: Any, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=words) as raised:
+        kd.export_onnx(model, tmp_path / "small.onnx", images)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_package_is_named_with_its_extra() -> None:
+    code = """
+import sys
+sys.modules["onnxscript"] = None
+import kdhelpers as kd
+images = kd.load("digits").test.take(9)
+try:
+    kd.export_onnx(kd.build("mnist_cnn_student"), "never.onnx", images)
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert "kd.export_onnx needs onnxscript; install the extra" in done.stdout, done.stderr
+    assert ".[deploy]" in done.stdout
