@@ -62,7 +62,7 @@ def test_the_conda_environment_has_what_pyproject_asks_for() -> None:
     assert own == "--editable ."
     extras = PROJECT["optional-dependencies"]
     asked = PROJECT["dependencies"] + [
-        each for extra in ("lab", "run", "sweep", "test") for each in extras[extra]
+        each for extra in ("lab", "run", "deploy", "sweep", "test") for each in extras[extra]
     ]
     assert packages == [each for each in asked if not each.startswith("kdhelpers[")]
 
@@ -73,7 +73,8 @@ def test_the_core_needs_none_of_the_extras(tmp_path: Path) -> None:
     `kd.fit` is there without heavy libraries.
     """
     extras = (
-        "jupyterlab ipykernel ipywidgets papermill nbclient nbformat yaml psutil jinja2 IPython"
+        "jupyterlab ipykernel ipywidgets papermill nbclient nbformat yaml psutil jinja2 IPython "
+        "onnx onnxscript onnxruntime"
     )
     heavy = {"lightning_fabric", "torchmetrics", "scipy", "sklearn", "matplotlib", "pandas"}
     code = f"""

@@ -137,7 +137,7 @@ mean time → early(x["milliseconds"], ms) ⇒ mean(x["milliseconds"]) <= ms
 median time → early(x["milliseconds"], ms) ⇒ np.median(x["milliseconds"]) <= ms
 every call is in time → early(x["milliseconds"], ms) ⇒ max(x["milliseconds"]) <= ms
 quickest call → early(x["milliseconds"], ms) ⇒ min(x["milliseconds"]) <= ms
-at least 95 % is enough →
+At least 95 % is enough →
 early(x["milliseconds"], ms) ⇒ mean([t <= ms for t in x["milliseconds"]]) > 0.95
 exactly as long →
 early(x["milliseconds"], ms) ⇒ mean([t < ms for t in x["milliseconds"]]) >= 0.95
