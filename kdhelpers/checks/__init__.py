@@ -70,4 +70,5 @@ __all__ = [
     "stop_or_go_on",
     "temperature_for_confidence",
     "total_bill",
+    "what_to_ship",
 ]

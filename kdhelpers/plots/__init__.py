@@ -12,6 +12,7 @@ from kdhelpers.plots.curves import curves, log_series, stages
 from kdhelpers.plots.diagrams import (
     compression_diagram,
     copied_layers,
+    deployment_diagram,
     distillation_diagram,
     hint_diagram,
 )

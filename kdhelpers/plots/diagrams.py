@@ -177,6 +177,36 @@ def copied_layers() -> tuple[Figure, str]:
     )
 
 
+@drawing
+def deployment_diagram() -> tuple[Figure, str]:
+    """A student leaves PyTorch with its normalisation, in one file that is held against it."""
+    figure, axes = _sheet(7.8, 3.5)
+    axes.add_patch(
+        Rectangle((1.5, 0.2), 3.6, 1.25, facecolor="#F0E44255", edgecolor=NEUTRAL, linestyle="--")
+    )
+    _box(axes, 0.15, 1.4, 0.95, 0.75, "pixels\n0 … 255", NEUTRAL)
+    for y, where in ((2.45, "student\nin PyTorch"), (0.35, "student\nas ONNX")):
+        _box(axes, 1.7, y, 1.25, 0.7, "normalise", NEUTRAL)
+        _box(axes, 3.6, y, 1.3, 0.7, where, DISTILLED)
+        _box(axes, 5.55, y, 0.75, 0.7, "logits", DISTILLED)
+        _arrows(axes, ((3.0, y + 0.35), (3.55, y + 0.35)), ((4.95, y + 0.35), (5.5, y + 0.35)))
+    _box(axes, 6.7, 1.4, 0.95, 0.75, "parity\ntest", NEUTRAL)
+    _arrows(
+        axes,
+        ((0.8, 2.2), (1.65, 2.75)), ((0.8, 1.35), (1.65, 0.75)), ((4.25, 2.4), (4.25, 1.12)),
+        ((6.35, 2.7), (6.9, 2.2)), ((6.35, 0.8), (6.9, 1.35)),
+    )  # fmt: skip
+    axes.text(4.35, 1.85, "export", fontsize=10.5, va="center")
+    axes.text(1.5, 1.6, "one file, without PyTorch", fontsize=10.5, va="center")
+    axes.text(1.7, 3.3, "where it was trained", fontsize=10.5, va="center")
+    return figure, (
+        "Above, where the student was trained: pixels are normalised and go through the student in "
+        "PyTorch to its logits. Below, the export: one file without PyTorch that holds both the "
+        "normalisation and the student and takes the pixels as they are. A parity test compares "
+        "the two logits."
+    )
+
+
 def _sized(name: str, size: Sequence[float]) -> str:
     return f"{name}: {count_text(size[0])} parameters, {count_text(size[1])} MACs"
 

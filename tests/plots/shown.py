@@ -94,6 +94,7 @@ DRAW: dict[str, Callable[[], plots.Picture]] = {
     "compression_diagram": lambda: plots.compression_diagram("VGG16", "small CNN", **SIZES),
     "hint_diagram": plots.hint_diagram,
     "copied_layers": plots.copied_layers,
+    "deployment_diagram": plots.deployment_diagram,
     "image_grid": lambda: plots.image_grid(split(6, 3), columns=2, rows=2),
     "soft_target_bars": lambda: plots.soft_target_bars(split(2, 1), 1, BELIEFS),
     "pixel_deviation": lambda: plots.pixel_deviation(DEVIATIONS, (0.25, 0.26, 0.27)),
@@ -126,6 +127,7 @@ WORDS = {
     "compression_diagram": "VGG16: 14.7 M parameters, 313 M MACs, frozen | small CNN: 999 par",
     "hint_diagram": "stage 1 | regressor | stage 2",
     "copied_layers": "first convolution of each | 2, 2, 3 and 3 | begin at random",
+    "deployment_diagram": "one file without PyTorch | the normalisation | parity test",
     "image_grid": "4 images, each below its class: cat, dog, frog and cat.",
     "soft_target_bars": "labelled dog | T = 1: most to cat 0.90, dog 0.10 | T = 4: most to cat "
     "0.50, f",

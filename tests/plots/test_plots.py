@@ -20,9 +20,8 @@ from shown import ALONE, ARMS, CLASSES, DRAW, GAINS, LAYERS, MODELS, PLAIN, STAG
 from kdhelpers import plots
 
 NO_CHART = {
-    "distillation_diagram", "compression_diagram", "hint_diagram", "copied_layers", "image_grid",
-    "feature_maps",
-    "temperature_bars",
+    "distillation_diagram", "compression_diagram", "hint_diagram", "copied_layers",
+    "deployment_diagram", "image_grid", "feature_maps", "temperature_bars",
 }  # fmt: skip
 
 
