@@ -89,7 +89,6 @@ def sweep(
     """
     from kdhelpers.course.figures import write_figure  # matplotlib is slow to import
 
-    check_type(notebook, str, Path, name="a lesson")
     check_type(out_dir, str, Path, type(None), name="out_dir")
     (shared,) = plan(
         [notebook], profile=profile, parameters=parameters, parameter_file=parameter_file,
