@@ -32,13 +32,20 @@ def made_of(
     return pixels_to_logits
 
 
+class _Float(nn.Module):
+    """Whatever type of numbers the learner's pixels have become."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float()
+
+
 def _inputs(seed: int, count: int, channels: int, height: int, width: int) -> dict[str, Any]:
     features = channels * height * width
-    network = nn.Sequential(nn.Flatten(), nn.Linear(features, 4, dtype=torch.float32))
+    layers = _Float(), nn.Flatten(), nn.Linear(features, 4, dtype=torch.float32)
     noise = numbers(seed, count, channels, height, width)
     pixels = (120 + 50 * noise + torch.linspace(-40, 60, channels)[:, None, None]).clamp(0, 240)
     return {
-        "model": with_fixed_weights(network, seed).eval(),
+        "model": with_fixed_weights(nn.Sequential(*layers), seed).eval(),
         "pixels": pixels.to(torch.uint8),
         "mean": torch.linspace(0.31, 0.62, channels, dtype=torch.float32),
         "std": torch.linspace(0.34, 0.19, channels, dtype=torch.float32),
@@ -87,8 +94,8 @@ MISTAKES: Mistakes = {
     "Mean and deviation meet the columns of the picture: [C] is lined up with the last dimension. "
     "Give it two more, `mean[:, None, None]`.": dict(along=lambda values: values),
     "One mean for all channels: each has its own.": dict(along=lambda values: values.mean()),
-    "`mean` and `std` meet the channels in reverse order. (Are these pictures BGR? Here they are "
-    "not.)": dict(along=lambda values: _channels(values.flip(0))),
+    "`mean` and `std` meet the channels in reverse order, as if the pictures were BGR. These are "
+    "not.": dict(along=lambda values: _channels(values.flip(0))),
     "These are probabilities. The file gives logits, as the network does: what is done with them, "
     "a temperature for instance, is decided later.": dict(then=lambda z: z.softmax(1)),
     "These are log-probabilities. Return the logits.": dict(then=lambda z: z.log_softmax(1)),

@@ -13,7 +13,10 @@ from kdhelpers.plots.drawing import Picture
 class Sliders:
     """`draw(**values)` as a figure; in JupyterLab a slider for each argument redraws it.
 
-        plots.Sliders(draw, start=([2, 5, 10], 5), factor=([0.9, 0.95, 0.99], 0.95))
+        def draw(first, second):
+            return plots.temperature_bars([first, 0.0], [second])
+
+        plots.Sliders(draw, first=([1.0, 2.0, 3.0], 2.0), second=([1.0, 4.0], 4.0))
 
     A notebook that is only read (on a web page, in a terminal, as a PDF) shows the figure at the
     values that the sliders start with, with its alternative text.
