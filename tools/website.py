@@ -38,7 +38,7 @@ TITLES = {"results": "Results", "runs": "Runs of your own", "about": "About"}
 # Caption → pages; a page of docs/ that is named nowhere comes under the last.
 MENU = {
     "Lessons": ["docs/map", "notebooks/*", "docs/glossary"],
-    "Your own": ["docs/own_data", "docs/beyond", "runs", "docs/package"],
+    "Your own": ["docs/own_data", "docs/beyond", "examples/*/README", "runs", "docs/package"],
     "Teaching": ["docs/workshop", "docs/teaching"],
     "Reference": ["results", "docs/rosetta", "docs/uses", "api/index"],
     "In other languages": ["docs/zh", "docs/vi"],
@@ -53,7 +53,8 @@ COLAB = re.compile(r"!\[Open in Colab\]\([^)]*\)")  # nothing is loaded from ano
 def stage(folder: Path) -> Path:
     """The pages as Sphinx reads them, in a folder that is made anew."""
     shutil.rmtree(folder, ignore_errors=True)
-    for kind in ("docs/*.*", "notebooks/*.ipynb", "benchmarks/*.py", "C*.*", "LICENSE*"):
+    kinds = "docs/*.*", "notebooks/*.ipynb", "benchmarks/*.py", "examples/*/*.*", "C*.*", "LICENSE*"
+    for kind in kinds:
         for path in ROOT.glob(kind):
             target = folder / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)

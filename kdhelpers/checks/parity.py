@@ -1,8 +1,8 @@
 """Lesson 08: `answer(reference, exported)` → share of the same answers, largest difference.
 
 Both get logits [N, C] of the same images: the network's and those of its export. The share (0..1)
-is that of the images whose largest logit is at the same class. The difference is the largest
-|reference − exported| over all logits, divided by the largest |reference|.
+is that of the images whose largest logit is at the same class. The difference is the largest of
+abs(reference − exported) over all logits, divided by the largest of abs(reference).
 """
 
 from collections.abc import Callable
