@@ -10,14 +10,11 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-import torch
-
 from kdhelpers import stats
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation
-from kdhelpers.checks.running import Answer, Misuse, call
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
+from kdhelpers.checks.running import Answer
 
 Row = Sequence[float]
-NONE = -1.0  # stands for None among the numbers of the names
 
 
 def _clear(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
@@ -51,15 +48,6 @@ def made_of(
         return max(found, key=lambda name: worth(baseline, tips[name]))
 
     return choice
-
-
-def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
-    chosen, names = call(answer, inputs), list(inputs["tips"])
-    if chosen is not None and chosen not in names:
-        raise Misuse(f"Return the name of a tip, one of {', '.join(names)}, or None.")
-    number = NONE if chosen is None else float(names.index(chosen))
-    told = "none" if chosen is None else f"'{chosen}'"
-    return Observation({"choice (the number of the tip)": torch.tensor(number)}, detail=told)
 
 
 def _experiment(baseline: Row, **tips: Row) -> dict[str, Any]:
@@ -101,7 +89,7 @@ MISTAKES: Mistakes = {
 
 adopted_tip = Exercise(
     task=__doc__,
-    observe=_observe,
+    observe=chosen("tips", noun="tip"),
     made_of=made_of,
     cases=tuple(
         Case(partial(_experiment, BASE, **tips))

@@ -124,6 +124,21 @@ def returned(
     return observe
 
 
+def chosen(of: str, *, noun: str) -> Observe:
+    """What there is to see when an answer names one of the things in its argument `of`, or None."""
+
+    def observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+        name, names = call(answer, inputs), list(inputs[of])
+        if isinstance(name, dict | tuple | list):
+            raise Misuse("Your function returned more than a name; return the name alone.")
+        if name is not None and name not in names:
+            raise Misuse(f"Your function should return the name of a {noun}, or None if none fits.")
+        place = -1.0 if name is None else float(names.index(name))
+        return Observation({f"place of the {noun} (−1: None)": torch.tensor(place)})
+
+    return observe
+
+
 @dataclass(eq=False, repr=False)
 class Exercise(Check):
     """One exercise: call it with your function, and it tells what it thinks of it.

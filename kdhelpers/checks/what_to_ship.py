@@ -10,13 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
-import torch
-
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation
-from kdhelpers.checks.running import Answer, Misuse, call
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
+from kdhelpers.checks.running import Answer
 
 Candidate = dict[str, Any]
-NONE = -1.0
 
 
 def _in_time(calls: Sequence[float], limit: float) -> bool:
@@ -39,21 +36,10 @@ def made_of(
             if small(each["kilobytes"], most_kilobytes)
             and quick(each["milliseconds"], most_milliseconds)
         ]
-        chosen = max(fit, key=lambda name: score(candidates[name]), default=None)
-        return otherwise(candidates) if chosen is None else chosen
+        best = max(fit, key=lambda name: score(candidates[name]), default=None)
+        return otherwise(candidates) if best is None else best
 
     return what_to_ship
-
-
-def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
-    """The place of the chosen candidate."""
-    chosen, names = call(answer, inputs), list(inputs["candidates"])
-    if isinstance(chosen, dict | tuple | list):
-        raise Misuse("Your function returned more than a name; return the name alone.")
-    if chosen is not None and chosen not in names:
-        raise Misuse("Your function should return the name of a candidate, or None if none fits.")
-    place = NONE if chosen is None else float(names.index(chosen))
-    return Observation({"place of the candidate (−1: None)": torch.tensor(place)})
 
 
 # name, validation, test, kilobytes, and how many calls took how long
@@ -131,7 +117,7 @@ MISTAKES: Mistakes = {
 
 what_to_ship = Exercise(
     task=__doc__,
-    observe=_observe,
+    observe=chosen("candidates", noun="candidate"),
     made_of=made_of,
     cases=Case.each_of(
         _candidates,

@@ -148,23 +148,15 @@ def hint_diagram() -> tuple[Figure, str]:
 def copied_layers() -> tuple[Figure, str]:
     """Which convolutions of VGG16 a student with the first one of each block can begin with."""
     figure, axes = _sheet(6.4, 3.5)
-    x, ends, starts = 1.7, [], []
-    for block in VGG16[:4]:
-        ends.append((x + 0.16, 2.35))
-        for layer in range(len(block)):
-            axes.add_patch(_slab(x, 2.75, 0.32, 0.8, TEACHER, strong=layer == 0))
-            x += 0.38
-        x += 0.2
     x = 1.7
-    for number, count in enumerate((1, 1, 2, 1)):
-        starts.append((x + 0.16, 1.25))
-        for layer in range(count):
-            axes.add_patch(_slab(x, 0.85, 0.32, 0.8, DISTILLED, strong=layer == 0))
-            x += 0.38
-        x += 0.2 + 0.38 * (len(VGG16[number]) - count)
-    for number, ends_of in enumerate(zip(ends, starts, strict=True), start=1):
-        _arrows(axes, ends_of)
-        axes.text(ends_of[0][0] + 0.12, 1.8, f"block {number}", fontsize=10, va="center")
+    for number, (block, kept) in enumerate(zip(VGG16[:4], (1, 1, 2, 1), strict=True), start=1):
+        for y, count, colour in ((2.75, len(block), TEACHER), (0.85, kept, DISTILLED)):
+            for layer in range(count):
+                slab = _slab(x + 0.38 * layer, y, 0.32, 0.8, colour, strong=layer == 0)
+                axes.add_patch(slab)
+        _arrows(axes, ((x + 0.16, 2.35), (x + 0.16, 1.25)))
+        axes.text(x + 0.28, 1.8, f"block {number}", fontsize=10, va="center")
+        x += 0.38 * len(block) + 0.2
     axes.text(0.15, 2.75, "VGG16\n(trained)", color=TEACHER, fontsize=11, va="center")
     axes.text(0.15, 0.85, "student", color=DISTILLED, fontsize=11, va="center")
     axes.text(1.7, 0.15, "pale layers begin at random, or are left out", fontsize=10, va="center")
