@@ -20,15 +20,15 @@ from kdhelpers.course.records import WHERE, plain, read_json
 from kdhelpers.course.root import CourseError
 
 Run = Callable[..., dict[str, Any]]
-HOW = (*WHERE, "precision", "checkpoint_dir")  # each part tells its own
+HOW = (*WHERE, "precision")  # each part tells its own
 
 
 class Parts:
     """The finished runs in a folder that belong to a lesson with these parameters.
 
-    A part is known by the arguments of its function and by the lesson's parameters, but for those
-    that say *which* runs there are (seeds, every list and mapping: what a run takes of them is
-    among its arguments) or where they are made.
+    A part is known by its function's name and arguments, and by the lesson's parameters, but for
+    those that say *which* runs there are (seeds, every list and mapping: what a run takes of them
+    is among its arguments) or where they are made.
     """
 
     def __init__(
@@ -37,7 +37,9 @@ class Parts:
         self.parameters = {
             name: value
             for name, value in parameters.items()
-            if name not in HOW and not name.endswith("seed") and not isinstance(value, list | dict)
+            if name not in HOW
+            and not name.endswith(("seed", "_dir"))
+            and not isinstance(value, list | dict)
         }
         self.folder, self.lesson, self.device = folder, lesson, device
         self.used: list[dict[str, Any]] = []
@@ -51,7 +53,8 @@ class Parts:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             known = plain(bound.arguments, f"the arguments of {run.__name__}")
-            part = self._part({"lesson": self.lesson, "run": known}, lambda: run(*args, **kwargs))
+            key = {"lesson": self.lesson, "function": run.__name__, "run": known}
+            part = self._part(key, lambda: run(*args, **kwargs))
             self.used.append(part)
             return dict(part["figures"])
 

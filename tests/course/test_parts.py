@@ -54,6 +54,15 @@ def test_other_parameters_make_other_parts_and_other_lists_do_not(tmp_path: Path
     assert len(made) == 2
 
 
+def test_two_functions_with_the_same_arguments_keep_their_own(tmp_path: Path) -> None:
+    def width(seed: int, arm: str) -> dict[str, Any]:
+        return {"width": seed}
+
+    both = lesson(tmp_path)
+    assert both.kept(student)(0, "alone") != both.kept(width)(0, "alone") == {"width": 0}
+    assert len(list(tmp_path.glob("*.json"))) == 2
+
+
 def test_names_of_any_kind_make_files_in_the_folder(tmp_path: Path) -> None:
     kept = lesson(tmp_path).kept(student)
     for name in ("a/b ü", "a/b ö", "../up", "x" * 300):
