@@ -1,0 +1,183 @@
+"""Two published small experiments on CIFAR-10, repeated with this package beside what they print.
+
+- "tutorial": PyTorch's own tutorial on knowledge distillation: networks of four and of two
+  convolutions, Adam 1e-3, batch 128, 10 epochs, T 2, the soft term with weight 0.25. All 50,000
+  training images, as there; one teacher for all seeds.
+- "haitongli": knowledge-distillation-pytorch (2018): a CNN of five layers with batch norm, Adam
+  1e-3, batch 128, 30 epochs, T 20, alpha 0.9, and a soft term divided by the number of classes.
+  Ours differs in the teacher (the recorded VGG16 in place of a ResNet18), in the augmentation (only
+  mirrored: the recorded answers know no crops), and has 45,000 training images, not 50,000.
+
+Both test after every epoch; the second one prints the *best* of these. So each run is told twice:
+as it ended, and by its best test epoch, which is a choice made on the test images.
+
+    python benchmarks/peers.py                          # what benchmarks/peers.json lacks is run
+    python benchmarks/peers.py --peers tutorial --seeds 0
+    python benchmarks/peers.py --dataset photodigits --images 200 --epochs 1 --seeds 0 --out ""
+
+A finished run is written to `--out` at once and not made again. The last line is one JSON object;
+its ratios are our mean accuracy, as published, over the published one.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import kdhelpers as kd
+from kdhelpers import data, losses
+
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the tutorial normalises with these
+
+
+def network(
+    channels: tuple[int, ...], pooled: tuple[int, ...], hidden: int, seed: int
+) -> nn.Module:
+    """The tutorial's networks: 3×3 convolutions, pooling after some, and two linear layers."""
+    torch.manual_seed(seed)
+    layers: list[nn.Module] = []
+    for number, (before, after) in enumerate(zip((3, *channels), channels, strict=False)):
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU()]
+        layers += [nn.MaxPool2d(2)] * (number in pooled)
+    flat = channels[-1] * 8 * 8
+    layers += [nn.Flatten(), nn.Linear(flat, hidden), nn.ReLU(), nn.Dropout(0.1)]
+    return nn.Sequential(*layers, nn.Linear(hidden, 10))
+
+
+def kl_by_mean(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
+    """`KLDivLoss` with its default reduction, which divides by the classes, too."""
+    return losses.kd_loss(student, teacher, temperature=temperature) / student.shape[1]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A published experiment; `published` has for each arm the accuracy in %, or its range."""
+
+    published: dict[str, tuple[float, float]]
+    best: bool  # it tells the best test epoch, not the last one
+    epochs: int
+    prepare: Callable[[data.DataSet, argparse.Namespace], tuple[data.Split, data.Split, kd.Teacher]]
+    student: Callable[[str, int], nn.Module]
+    objective: Callable[[kd.Teacher], kd.Objective]
+    views: data.Views
+
+
+def tutorial(
+    pictures: data.DataSet, options: argparse.Namespace
+) -> tuple[data.Split, data.Split, kd.Teacher]:
+    train, validation = pictures.train, pictures.validation
+    pixels = torch.cat([train.images, validation.images])
+    labels = torch.cat([train.labels, validation.labels])
+    mean, std = IMAGENET
+    whole = data.from_arrays(pixels, labels, classes=train.classes, mean=mean, std=std)
+    whole = whole.take(min(options.images or len(whole), len(whole)))
+    teacher = network((128, 64, 64, 32), (1, 3), 512, seed=0)
+    where = (
+        "" if not options.checkpoint_dir else f"{options.checkpoint_dir}/peers-tutorial-teacher.pt"
+    )
+    kd.fit(teacher, kd.Supervised(), whole, epochs=options.epochs or 10, checkpoint=where or None)
+    test = replace(pictures.test, mean=mean, std=std)
+    print(f"the tutorial's teacher: {kd.evaluate(teacher, test)['accuracy']:.2%}", flush=True)
+    return whole, test, kd.Teacher(teacher, cache=True)
+
+
+def haitongli(
+    pictures: data.DataSet, options: argparse.Namespace
+) -> tuple[data.Split, data.Split, kd.Teacher]:
+    train = pictures.train.take(options.images or len(pictures.train))
+    return train, pictures.test, kd.shipped_teacher(options.dataset)
+
+
+PEERS = {
+    "tutorial": Peer(
+        {"alone": (69.9, 70.4), "distilled": (70.2, 70.8)}, False, 10, tutorial,
+        lambda arm, seed: network((16, 16), (0, 1), 256, seed),
+        lambda teacher: kd.Distillation(teacher, temperature=2, alpha=0.25), data.Views(),
+    ),
+    "haitongli": Peer(
+        {"alone": (84.74, 84.74), "distilled": (85.69, 85.69),
+         "alone, dropout": (83.51, 83.51), "distilled, dropout": (84.49, 84.49)},
+        True, 30, haitongli,
+        lambda arm, seed: kd.build("norm_cnn", dropout=0.5 * ("dropout" in arm), seed=seed),
+        lambda teacher: kd.Distillation(teacher, temperature=20, alpha=0.9, soft_loss=kl_by_mean),
+        data.Views(flip=True),
+    ),
+}  # fmt: skip
+
+
+def table(found: dict[str, dict[str, dict[str, dict[str, float]]]]) -> str:
+    """Ours beside theirs, in % ± the deviation over the seeds, as lines of Markdown."""
+    lines = ["| experiment | arm | published | last epoch | best test epoch | seeds |"]
+    lines.append("|---|---|---|---|---|---|")
+    for name, arms in found.items():
+        for arm, runs in arms.items():
+            low, high = PEERS[name].published[arm]
+            told = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            told += ", best" if PEERS[name].best else ""
+            ours = [spread([run[kind] for run in runs.values()]) for kind in ("last", "best")]
+            lines.append(f"| {name} | {arm} | {told} | {' | '.join(ours)} | {len(runs)} |")
+    return "\n".join(lines)
+
+
+def spread(accuracies: list[float]) -> str:
+    mean = f"{statistics.mean(accuracies):.2f}"
+    return f"{mean} ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else mean
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--dataset", default="cifar10", choices=["cifar10", "photodigits"])
+    parser.add_argument("--root", help="data root; default KDHELPERS_DATA, else data/")
+    parser.add_argument("--images", type=int, help="so many training images only")
+    parser.add_argument("--epochs", type=int, help="in place of the published number")
+    parser.add_argument("--checkpoint-dir", default="", help="the tutorial's teacher is kept there")
+    parser.add_argument("--out", default=str(Path(__file__).with_suffix(".json")))
+    options = parser.parse_args()
+    out = Path(options.out) if options.out else None
+    found = json.loads(out.read_text()) if out and out.exists() else {}
+    pictures = kd.load(options.dataset, root=options.root)
+    for name in options.peers:
+        peer, arms = PEERS[name], found.setdefault(name, {})
+        prepared = cache(lambda peer=peer: peer.prepare(pictures, options))
+        for seed in options.seeds:
+            for arm in peer.published:
+                if str(seed) in arms.setdefault(arm, {}):
+                    continue
+                train, test, teacher = prepared()
+                objective = peer.objective(teacher) if "distilled" in arm else kd.Supervised()
+                started = time.perf_counter()
+                history = kd.fit(
+                    peer.student(arm, seed), objective, train, epochs=options.epochs or peer.epochs,
+                    views=peer.views, validation=test, seed=seed, precision="fp32", progress=False,
+                )  # fmt: skip
+                tested = [100 * row["validation_accuracy"] for row in history]
+                run = {"last": tested[-1], "best": max(tested)}
+                arms[arm][str(seed)] = run | {"seconds": time.perf_counter() - started}
+                print(f"{name}, {arm}, seed {seed}: {run}", flush=True)
+                if out:
+                    out.write_text(json.dumps(found, indent=1) + "\n")
+    print(table(found))
+    ratios = {
+        name: {
+            arm: statistics.mean(
+                run["best" if PEERS[name].best else "last"] for run in runs.values()
+            )
+            / statistics.mean(PEERS[name].published[arm])
+            for arm, runs in arms.items()
+        }
+        for name, arms in found.items()
+    }
+    print(json.dumps({"benchmark": "peers", "runs": found, "ratios": ratios}))
+
+
+if __name__ == "__main__":
+    main()
