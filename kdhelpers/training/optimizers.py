@@ -2,7 +2,7 @@
 
 `fit` calls an optimiser as `optimizer(parameters, lr=lr)` and a schedule as
 `schedule(optimizer, total_steps)`; it steps the schedule after every optimiser step. Anything
-else of that form does as well.
+else of that form does as well; those here go by their names, too (`OPTIMIZERS`, `SCHEDULES`).
 """
 
 from collections.abc import Callable
@@ -17,6 +17,8 @@ MakeSchedule = Callable[[Optimizer, int], LRScheduler]
 
 # One fused kernel updates all weights: the same arithmetic with less overhead per step.
 adam: MakeOptimizer = partial(torch.optim.Adam, fused=True)
+
+sgd: MakeOptimizer = partial(torch.optim.SGD, momentum=0.9, fused=True)
 
 # SGD with Nesterov momentum 0.9 and weight decay 5e-4, the usual setting for CIFAR-10 (Zagoruyko
 # & Komodakis 2016, arXiv 1605.07146, section 3).
@@ -44,3 +46,7 @@ def one_cycle(optimizer: Optimizer, total_steps: int) -> LRScheduler:
 def cosine(optimizer: Optimizer, total_steps: int) -> LRScheduler:
     """Fall from `lr` to 0 along half a cosine (Loshchilov & Hutter 2016, arXiv 1608.03983)."""
     return CosineAnnealingLR(optimizer, T_max=total_steps)
+
+
+OPTIMIZERS = {"adam": adam, "sgd": sgd, "nesterov": nesterov}
+SCHEDULES = {"constant": None, "one_cycle": one_cycle, "cosine": cosine}

@@ -4,6 +4,7 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from torch import nn
 from kdhelpers import _tensors
 from kdhelpers._values import (
     check_callable,
+    check_choice,
     check_int,
     check_number,
     check_type,
@@ -22,7 +24,7 @@ from kdhelpers.data.split import Split
 from kdhelpers.evaluation import ask
 from kdhelpers.training import checkpoint as checkpoints
 from kdhelpers.training.devices import check_place, placed, precision_for, unwrapped
-from kdhelpers.training.optimizers import MakeOptimizer, MakeSchedule, adam
+from kdhelpers.training.optimizers import OPTIMIZERS, SCHEDULES, adam
 
 LONGEST = 1_000_000_000  # epochs or steps
 
@@ -36,9 +38,10 @@ class Recipe:
         steps: how many steps at least, in whole epochs (rounded to the nearest).
         batch_size: samples per step, over all processes together; default 128.
         lr: learning rate, default 1e-3.
-        optimizer: called as `optimizer(parameters, lr=lr)`; default Adam (Kingma & Ba 2014,
-            arXiv 1412.6980), fused; more in `kdhelpers.optimizers`.
-        schedule: called as `schedule(optimizer, total_steps)`, stepped after every step.
+        optimizer: called as `optimizer(parameters, lr=lr)`, or a name: "adam" (the default; Kingma
+            & Ba 2014, arXiv 1412.6980), "sgd" or "nesterov"; see `kdhelpers.optimizers`.
+        schedule: called as `schedule(optimizer, total_steps)`, stepped after every step; or a name:
+            "one_cycle", "cosine" or "constant", which is the same as None, the default.
         views: random augmentation (see `Views`); default none.
         device: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1" or "mps".
         devices: how many of them; above 1, as many processes start, each takes its share of every
@@ -68,8 +71,8 @@ class Recipe:
     steps: int = 0
     batch_size: int = 128
     lr: float = 1e-3
-    optimizer: MakeOptimizer = field(default=adam)
-    schedule: MakeSchedule | None = None
+    optimizer: Any = field(default=adam)  # a name becomes its function
+    schedule: Any = None
     views: Views = field(default_factory=Views)
     device: str = "auto"
     devices: int = 1
@@ -83,6 +86,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.views is None:
             object.__setattr__(self, "views", Views())
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if isinstance(value := getattr(self, name), str):
+                object.__setattr__(self, name, known[check_choice(value, known, name=name)])
         check_int(self.epochs, name="epochs", least=1 if self.steps == 0 else 0, most=LONGEST)
         check_int(self.steps, name="steps", most=LONGEST)
         if self.epochs and self.steps:

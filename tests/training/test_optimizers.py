@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from kdhelpers.training.optimizers import MakeSchedule, adam, cosine, nesterov, one_cycle
+from kdhelpers.training.recipe import Recipe
 
 
 def rates(schedule: MakeSchedule, steps: int) -> list[float]:
@@ -42,6 +43,17 @@ def test_one_cycle_rises_over_a_third_and_falls_to_nothing(steps: int) -> None:
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_schedules_take_very_short_runs(steps: int) -> None:
     assert all(0 < rate <= 2.0 for rate in rates(one_cycle, steps))
+
+
+def test_a_recipe_knows_them_by_name() -> None:
+    kinds = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD, "nesterov": torch.optim.SGD}
+    for name, kind in kinds.items():
+        made = Recipe(epochs=1, optimizer=name).optimizer([nn.Parameter(torch.ones(1))], lr=0.1)
+        assert type(made) is kind
+        assert made.defaults.get("nesterov", False) == (name == "nesterov")
+        assert made.defaults.get("momentum", 0.9) == 0.9
+    assert Recipe(epochs=1, schedule="one_cycle").schedule is one_cycle
+    assert Recipe(epochs=1, schedule="constant") == Recipe(epochs=1)
 
 
 def test_nesterov_is_sgd_with_momentum_ahead() -> None:
