@@ -30,7 +30,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "environment": dict,
     "seconds": (int, float),
 }
-TABLES = "tables"  # a seventh field: the tables to be shown, by title; older records have none
+TABLES = "tables"  # a seventh field: the tables to be shown, by title; a record may have none
 
 
 # -- writing --------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ Figures are inside as PNG with alternative text, every text is escaped, and no n
 
 import base64
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,8 +133,7 @@ def of_record(record: dict[str, Any], name: str) -> Section:
         f"{record['notebook']} ({name})",
         [headline] * isinstance(headline, str) + [f"{profile}, {provenance(record)}"],
     )
-    with suppress(ValueError):  # an older record that only looks like one of the course's
-        section.tables |= results.tables(record)
+    section.tables |= results.tables(record)
     shown = [[key, _result(each, count)] for key, each in _leaves(metrics) if key != "headline"]
     section.tables["Metrics"] = Table(["metric", "value"], shown)
     section.pictures = [picture("", *each) for each in _groups(metrics, count)]

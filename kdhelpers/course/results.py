@@ -1,16 +1,11 @@
-"""What a record says, in words and in tables: for README, report and notebooks alike.
-
-A record carries the tables to be shown. The first five have none; what they measured tells which
-tables they need.
-"""
+"""What a record says, in words and in tables: for README, report and notebooks alike."""
 
 import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdhelpers.course.environment import provenance
-from kdhelpers.course.older import known
-from kdhelpers.stats.tables import Table, made_of
+from kdhelpers.stats.tables import Table
 
 
 def _text(value: object) -> str:
@@ -21,30 +16,18 @@ def _text(value: object) -> str:
 def title(record: Mapping[str, Any]) -> str:
     """What the record is about, in the README: its lesson's number, and its headline."""
     number, headline = record["notebook"].partition("_")[0], record["metrics"].get("headline", "")
-    words = "" if "tables" in record else known(record)[0]
-    return f"**Lesson {_text(number)}**:{words and f' {words}'} *{_text(headline)}*"
+    return f"**Lesson {_text(number)}**: *{_text(headline)}*"
 
 
-@made_of("results of a lesson")
 def tables(record: Mapping[str, Any]) -> dict[str, Table]:
-    """The tables to be shown of a record, by title; an older one's titles are so many spaces.
-
-    Raises:
-        ValueError: a record without tables, whose metrics are not those that they seem to be.
-    """
-    if "tables" in record:
-        return {title: Table(**shown) for title, shown in record["tables"].items()}
-    _, make = known(record)
-    return {" " * number: table for number, table in enumerate(make(record))}
+    """The tables to be shown of a record, by title."""
+    return {title: Table(**shown) for title, shown in record.get("tables", {}).items()}
 
 
 def markdown(record: Mapping[str, Any], *, folded: bool = False) -> str:
     """The record's provenance and tables; `folded` below its title, for a page of many."""
     shown = tables(record).items()
-    body = "\n\n".join(
-        f"**{_text(name)}**\n\n" * bool(name.strip()) + table._repr_markdown_()
-        for name, table in shown
-    )
+    body = "\n\n".join(f"**{_text(name)}**\n\n{table._repr_markdown_()}" for name, table in shown)
     told = _text(provenance(record))
     if not folded:
         return f"{told}\n\n{body}"
@@ -69,8 +52,7 @@ class Recorded(list[dict[str, Any]]):
 
     def __repr__(self) -> str:
         shown = [
-            "\n\n".join([provenance(each), *(f"{name.strip()}\n{table!r}".lstrip()
-                                             for name, table in tables(each).items())])
+            "\n\n".join([provenance(each), *(f"{name}\n{t!r}" for name, t in tables(each).items())])
             for each in self
-        ]  # fmt: skip
+        ]
         return "\n\n".join(shown) or self._none

@@ -115,18 +115,13 @@ def log_curves(
 
 @drawing
 def temperature_sweep(
-    results: Mapping[Any, Any],
-    alone: Mapping[str, Arm] | None = None,
-    *,
-    teacher: float,
-    key: str = "accuracy",
+    results: Mapping[Any, Any], *, teacher: float, key: str = "accuracy"
 ) -> tuple[Figure, str]:
-    """Accuracy (%) against T with 95 % intervals, a line per student; `alone` as level lines.
+    """Accuracy (%) against T with 95 % intervals, a line per student; "alone" as level lines.
 
     Args:
         results: by (student, T), and by (student, "alone") without a teacher (see
-            `kdhelpers.stats`); or, beside `alone`, student → {T: its runs}.
-        alone: student → its runs without a teacher.
+            `kdhelpers.stats`).
         teacher: its accuracy in 0..1, a dashed line.
         key: the figure of the runs to show.
 
@@ -135,14 +130,12 @@ def temperature_sweep(
             `mean_interval`.
     """
     sweeps: dict[str, dict[float, Arm]] = {}
-    levels = dict(alone or {})
-    for name, arm in results.items():
-        if alone is not None:
-            sweeps[name] = dict(arm)
-        elif name[1] == "alone":
-            levels[name[0]] = arm
+    levels: dict[str, Arm] = {}
+    for (student, T), arm in results.items():
+        if T == "alone":
+            levels[student] = arm
         else:
-            sweeps.setdefault(name[0], {})[name[1]] = arm
+            sweeps.setdefault(student, {})[T] = arm
     if not sweeps or sweeps.keys() - levels.keys():
         raise ValueError(
             f"every student needs runs alone and at some T, got {list(levels)} and {list(sweeps)}."

@@ -11,25 +11,19 @@ from kdhelpers.stats.tables import percent as told
 
 @drawing
 def transfer_curve(
-    results: Results,
-    distilled: Results | None = None,
-    *,
-    teacher: float,
-    key: str = "accuracy",
+    results: Results, *, teacher: float, key: str = "accuracy"
 ) -> tuple[Figure, str]:
     """Accuracy (%) against the size of the transfer set: mean and 95 % interval over seeds.
 
     Args:
-        results: by (size, arm), with the arms "alone" and "distilled" (see `kdhelpers.stats`); or,
-            beside `distilled`, those of the student alone by size.
-        distilled: those of the distilled student by size.
+        results: by (size, arm), with the arms "alone" and "distilled" (see `kdhelpers.stats`).
         teacher: its accuracy in 0..1, a dashed line.
         key: the figure of the runs to show.
 
     Raises:
         ValueError: as for `tables.transfer_table`.
     """
-    pairs, (level,) = by_size(results, distilled), percent([teacher])
+    pairs, (level,) = by_size(results), percent([teacher])
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.axhline(level, color=TEACHER, linestyle="--", label="teacher")

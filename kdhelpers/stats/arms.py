@@ -127,24 +127,20 @@ def against(
     return found
 
 
-def by_size(results: Results, distilled: Results | None = None) -> dict[int, tuple[Arm, Arm]]:
+def by_size(results: Results) -> dict[int, tuple[Arm, Arm]]:
     """Number of images → (the arm "alone", the arm "distilled"), from the smallest.
 
     Args:
-        results: by (size, arm); or the arm alone by size, beside `distilled`.
-        distilled: the other arm by size, where it is apart. A size may be text, as in a record.
+        results: by (size, arm). A size may be text, as in a record.
 
     Raises:
         ValueError: no size, one that is no whole number, or one that has not both arms.
     """
     named(results)
-    alone, taught = results, distilled
-    if taught is None:
-        alone, taught = (
-            {name[0]: runs for name, runs in results.items() if name[-1] == arm}
-            for arm in ("alone", "distilled")
-        )
-    named(taught)
+    alone, taught = (
+        {name[0]: runs for name, runs in results.items() if name[-1] == arm}
+        for arm in ("alone", "distilled")
+    )
     whole = all(str(size).isdecimal() for size in alone)
     told = "both arms, alone and distilled, need the same transfer sets, named by their whole"
     got = f"{short_repr(list(alone))} and {short_repr(list(taught))}"

@@ -88,19 +88,11 @@ def percent(interval: Interval, *, sign: bool = False) -> str:
 
 
 @made_of("results by size of the transfer set")
-def transfer_table(
-    results: Results,
-    distilled: Results | None = None,
-    teacher: float | None = None,
-    *,
-    key: str = "accuracy",
-) -> Table:
+def transfer_table(results: Results, *, teacher: float, key: str = "accuracy") -> Table:
     """Accuracy in % of both arms and their paired difference, a row per transfer set.
 
     Args:
-        results: by (size, arm), with the arms "alone" and "distilled"; or, beside `distilled`,
-            those of the student alone by size. A size is an int, or its text in a record.
-        distilled: those of the distilled student by size.
+        results: by (size, arm), with the arms "alone" and "distilled"; a size may be text.
         teacher: its accuracy in 0..1.
         key: the figure of the runs to show.
 
@@ -109,7 +101,7 @@ def transfer_table(
     """
     level = 100 * check_number(teacher, 0, 1, name="teacher")
     rows = []
-    for size, (alone, taught) in by_size(results, distilled).items():
+    for size, (alone, taught) in by_size(results).items():
         shown = [_mean(alone, key), _mean(taught, key), difference(alone, taught, key=key)]
         rows.append([f"{size:,}", *shown, f"{level:.2f}"])
     return Table(
@@ -289,16 +281,6 @@ def difference(baseline: Arm, arm: Arm, *, key: str = "accuracy") -> str:
         ValueError: as for `kdhelpers.stats.paired_difference`.
     """
     gain = paired_difference(baseline, arm, key=key, points=True)
-    return f"{percent(gain, sign=True)} ({verdict(gain)})"
-
-
-def compared(baseline: Sequence[float], values: Sequence[float]) -> str:
-    """As `difference`, for rows that are in points already.
-
-    Raises:
-        ValueError: as for `kdhelpers.stats.paired_difference`.
-    """
-    gain = paired_difference(baseline, values)
     return f"{percent(gain, sign=True)} ({verdict(gain)})"
 
 

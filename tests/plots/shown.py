@@ -19,6 +19,11 @@ TRAJECTORIES = {"constant": [4.0] * 3, "falling": [5.0, 4.0, 1.0], "one epoch": 
 
 ALONE = {50: [0.78, 0.80, 0.79], 200: [0.91, 0.92, 0.90]}
 DISTILLED = {50: [0.86, 0.89, 0.87], 200: [0.93, 0.94, 0.93]}
+SIZED = {
+    (size, name): arm
+    for name, sizes in (("distilled", DISTILLED), ("alone", ALONE))
+    for size, arm in sizes.items()
+}
 DIFFERENCES = {
     "better": [1.0, 1.2, 1.1],
     "worse": [-1.0, -1.2, -1.1],
@@ -28,10 +33,13 @@ DIFFERENCES = {
 ARMS = {"alone": [0.70, 0.71, 0.72], "distilled": [0.73, 0.74, 0.76], "shuffled": [0.6, 0.5, 0.4]}
 LAYERS = {"block 1": [0.70, 0.71, 0.73], "block 2": [0.74, 0.75, 0.77]}
 SWEEP = {
-    "small": {4.0: [0.9, 0.92], 1.0: [0.8, 0.83]},
-    "tiny": {1.0: [0.6, 0.61], 4.0: [0.7, 0.72]},
+    ("small", 4.0): [0.9, 0.92],
+    ("small", 1.0): [0.8, 0.83],
+    ("tiny", 1.0): [0.6, 0.61],
+    ("tiny", 4.0): [0.7, 0.72],
+    ("small", "alone"): [0.85, 0.86],
+    ("tiny", "alone"): [0.5, 0.52],
 }
-LEVELS = {"small": [0.85, 0.86], "tiny": [0.5, 0.52]}
 
 HISTORIES = {
     "alone": [{"epoch": 4, "loss": 2.0}, {"epoch": 5, "loss": 1.0}],
@@ -114,8 +122,8 @@ DRAW: dict[str, Callable[[], plots.Picture]] = {
     "arms": lambda: plots.arms(ARMS, teacher=0.9, baseline="alone"),
     "by_layer": lambda: plots.by_layer(LAYERS, [0.70, 0.72, 0.71]),
     "paired_points": lambda: plots.paired_points(DIFFERENCES),
-    "transfer_curve": lambda: plots.transfer_curve(ALONE, DISTILLED, teacher=0.979),
-    "temperature_sweep": lambda: plots.temperature_sweep(SWEEP, LEVELS, teacher=0.97),
+    "transfer_curve": lambda: plots.transfer_curve(SIZED, teacher=0.979),
+    "temperature_sweep": lambda: plots.temperature_sweep(SWEEP, teacher=0.97),
     "forest": lambda: plots.forest(PLAIN, claim=(2, 3)),
     "power_curve": lambda: plots.power_curve([2, 8, 32], POWERS),
     "misleading_bars": lambda: plots.misleading_bars(BARS, title="Dynamic temperature wins"),

@@ -119,15 +119,15 @@ def test_a_transfer_curve_shows_means_and_intervals_in_percent() -> None:
 
 def test_the_teachers_line_is_not_hidden_by_the_frame() -> None:
     for teacher in np.linspace(0.75, 1, 101):
-        (axes,) = plots.transfer_curve(shown.ALONE, shown.DISTILLED, teacher=teacher).figure.axes
+        (axes,) = plots.transfer_curve(shown.SIZED, teacher=teacher).figure.axes
         low, high = axes.get_ylim()
         assert low + 0.01 * (high - low) < 100 * teacher < high - 0.01 * (high - low)
 
 
 def test_a_sweep_shows_means_and_intervals_beside_the_student_alone() -> None:
     axes = axes_of("temperature_sweep")
-    arms = [[100 * value for value in arm[t]] for arm in shown.SWEEP.values() for t in (1.0, 4.0)]
-    assert_intervals(axes, arms)
+    order = [(name, T) for name in ("small", "tiny") for T in (1.0, 4.0)]
+    assert_intervals(axes, [[100 * value for value in shown.SWEEP[each]] for each in order])
     levels = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() in (":", "--")]
     assert levels == pytest.approx([85.5, 51.0, 97.0])
     written = texts(axes.figure)
@@ -139,10 +139,8 @@ def test_results_are_drawn_as_their_numbers_are() -> None:
     """Dicts with their seed, by (size, arm), (student, T) or (alpha, T): the same words."""
     results = {name: runs(arm) for name, arm in shown.ARMS.items()}
     layers = {name: runs(arm) for name, arm in shown.LAYERS.items()}
-    sized = {(size, "distilled"): runs(arm) for size, arm in shown.DISTILLED.items()}
-    sized |= {(size, "alone"): runs(arm) for size, arm in shown.ALONE.items()}
-    sweep = {(name, T): runs(arm) for name, each in shown.SWEEP.items() for T, arm in each.items()}
-    sweep |= {(name, "alone"): runs(arm) for name, arm in shown.LEVELS.items()}
+    sized = {key: runs(arm) for key, arm in shown.SIZED.items()}
+    sweep = {key: runs(arm) for key, arm in shown.SWEEP.items()}
     for picture, name in (
         (plots.arms(results, teacher=0.9, baseline="alone"), "arms"),
         (plots.by_layer(layers, runs([0.70, 0.72, 0.71])), "by_layer"),
@@ -252,8 +250,8 @@ def test_a_fourth_line_is_drawn_like_the_first() -> None:
     ):
         lines = picture.figure.axes[0].lines
         assert {line.get_label() for line in lines} >= curves.keys()
-    arms = {name: {1.0: [0.8, 0.9], 4.0: [0.9, 0.95]} for name in curves}
-    students = plots.temperature_sweep(arms, {name: [0.7, 0.8] for name in curves}, teacher=0.97)
+    arms = {(name, T): [0.7, 0.8] for name in curves for T in (1.0, 4.0, "alone")}
+    students = plots.temperature_sweep(arms, teacher=0.97)
     assert len(errorbars(students.figure.axes[0])) == 4
     assert len({drawn.lines[0].get_marker() for drawn in errorbars(students.figure.axes[0])}) == 4
     assert shown.CURVES.keys() <= set(texts(DRAW["log_curves"]()).splitlines())

@@ -81,7 +81,7 @@ REFUSED: list[tuple[Callable[..., Any], tuple, dict, str]] = [
     (plots.by_layer, (LAYERS, [70.0, 71.0]), {}, "divide percent"),
     (plots.by_layer, (LAYERS, [0.5]), {}, "at least two values"),
     (plots.paired_points, ({"KD": [{"accuracy": 0.5}]},), {}, "'alone' is none of the arms: KD"),
-    (plots.transfer_curve, (ALONE, {50: [0.8, 0.9]}), {"teacher": 0.9}, "the same transfer sets"),
+    (plots.transfer_curve, ({(50, "alone"): [0.8]},), {"teacher": 0.9}, "the same transfer sets"),
     (plots.transfer_curve, (ARMS,), {"teacher": 0.9}, "the same transfer sets"),
     (plots.temperature_sweep, ({("small", 4.0): [0.8, 0.9]},), {"teacher": 0.9}, "runs alone"),
     (plots.alpha_temperature_grid, ({},), {}, "nothing to draw"),

@@ -131,22 +131,22 @@ def test_arms_of_a_size_are_compared_among_themselves() -> None:
 def test_results_by_size_are_sorted_by_size() -> None:
     found = by_size(SIZED)
     assert list(found.items()) == [(50, ([4], [3])), (200, ([1], [2]))]
-    assert by_size({"200": [1], "50": [4]}, {"50": [3], "200": [2]}) == found
-    assert list(by_size({"200": [1], "1000": [4]}, {"200": [1], "1000": [4]})) == [200, 1000]
+    assert by_size({(str(size), arm): runs for (size, arm), runs in SIZED.items()}) == found
+    more = {(size, arm): [1] for size in ("200", "1000") for arm in ("alone", "distilled")}
+    assert list(by_size(more)) == [200, 1000]  # by size, not by text
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("sized", "message"),
     [
-        (({},), r"the same transfer sets, .* got \[\] and"),
-        (({50: [1]}, {200: [1]}), r"the same transfer sets, .* got \[50\] and \[200\]"),
-        ((SIZED | {(9, "alone"): [1]},), "the same transfer sets"),
-        (({"alone": [1], "distilled": [1]},), "the same transfer sets"),
-        (({"few": [1]}, {"few": [1]}), "whole number of images"),
-        (([1], [2]), "results must be a Mapping"),
-        (({50: [1]}, [2]), "results must be a Mapping"),
+        ({}, r"the same transfer sets, .* got \[\] and"),
+        ({(50, "alone"): [1], (200, "distilled"): [1]}, r"sets, .* got \[50\] and \[200\]"),
+        (SIZED | {(9, "alone"): [1]}, "the same transfer sets"),
+        ({"alone": [1], "distilled": [1]}, "the same transfer sets"),
+        ({("few", "alone"): [1], ("few", "distilled"): [1]}, "whole number of images"),
+        ([1], "results must be a Mapping"),
     ],
 )
-def test_results_without_both_arms_of_a_size_are_refused(arguments: Any, message: str) -> None:
+def test_results_without_both_arms_of_a_size_are_refused(sized: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        by_size(*arguments)
+        by_size(sized)
