@@ -1,9 +1,10 @@
-"""Random numbers that a seed fixes, and PyTorch's global random state left as it was.
+"""Random numbers that a seed fixes, and the global random states left as they were.
 
 There is one global state for all threads, so whoever uses it holds a lock: two students that train
 at the same time (see `parallel`) get the weights that each would have got alone.
 """
 
+import random
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,24 +34,29 @@ def initial_weights(seed: int | None) -> Iterator[None]:
 
 @contextmanager
 def random_state_kept(devices: Sequence[int] = ()) -> Iterator[None]:
-    """Whatever happens inside, the global state (and that of GPUs) is afterwards as before."""
+    """The global states of PyTorch (of GPUs, too), NumPy and Python are afterwards as before."""
     kept = torch.random.fork_rng(devices=devices)
     with _LOCK:
+        of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
         kept.__enter__()
     try:
         yield
     finally:
         with _LOCK:
             kept.__exit__(None, None, None)
+            np.random.set_state(of_numpy)  # noqa: NPY002
+            random.setstate(of_python)
 
 
 def seed_all(seed: int, device: torch.device) -> None:
-    """Seed the global state of the CPU and of `device`, and of no other device.
+    """Seed the global states of Python, NumPy, the CPU and `device`, and of no other device.
 
     `torch.manual_seed` seeds every kind of device there may be, and notes down where it was called
     for those that have not started yet: that is a tenth of an epoch of two steps.
     """
     with _LOCK:
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
         torch.default_generator.manual_seed(seed)
         if device.type != "cpu":
             torch.get_device_module(device).manual_seed(seed)

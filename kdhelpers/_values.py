@@ -57,7 +57,7 @@ def is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def require(ok: object, sentence: str, error: type[ValueError] = ValueError) -> None:
+def require(ok: object, sentence: str, error: type[Exception] = ValueError) -> None:
     """Raise the error with the sentence unless the condition holds."""
     if not ok:
         raise error(sentence)

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
@@ -81,20 +82,28 @@ def logits_of(answer: Any) -> Tensor:
     raise ValueError(f"{told}, got {short_repr(answer)}; wrap it in one that does.")
 
 
+def warn_if_probabilities(answers: Tensor, who: str) -> None:
+    """Rows of answers [n, C] that sum to 1 are no logits."""
+    sums = answers.sum(1)
+    if bool((answers >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+        told = f"the {who} answers with probabilities (each row sums to 1) where logits are needed"
+        warnings.warn(f"{told}; leave out its last softmax, or take .log().", stacklevel=2)
+
+
 @contextmanager
-def taking(model: nn.Module, inputs: Tensor) -> Iterator[None]:
-    """What PyTorch says of images that a network does not take, as a `ValueError` in one line."""
+def taking(model: nn.Module, inputs: Tensor, what: str = "images") -> Iterator[None]:
+    """What PyTorch says of inputs that a network does not take, as a `ValueError` in one line."""
     try:
         yield
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, TypeError, IndexError) as error:
+    except (RuntimeError, TypeError, IndexError, AssertionError) as error:  # guards of exports, too
         reason = str(error).partition("\n")[0][:200]
         kinds = {p.dtype for p in model.parameters() if p.is_floating_point()} - {inputs.dtype}
         if kinds:
             reason = f"some of its weights are {kinds.pop()}, which .float() makes float32"
         raise ValueError(
-            f"{type(model).__name__} does not take images {list(inputs.shape)}: {reason}."
+            f"{type(model).__name__} does not take {what} {list(inputs.shape)}: {reason}."
         ) from error
 
 
@@ -147,7 +156,9 @@ def predict(
             if views is not None:
                 images = views(images, torch.full((len(images),), view, device=device))
             inputs = split.normalise(images).to(dtype)
-            answer = logits_of(model(inputs)) if logits else ask(model, inputs)
+            # The last are fewer, and some networks take no such batch.
+            same = logits and len(logits[-1]) == len(inputs)
+            answer = logits_of(model(inputs)) if same else ask(model, inputs)
             logits.append(answer.float())
     return torch.cat(logits)
 
@@ -227,8 +238,8 @@ def size(model: nn.Module, input_shape: tuple[int, int, int]) -> Size:
     from torchinfo import summary
 
     input_shape = _shape(model, input_shape)
-    if isinstance(model, torch.jit.ScriptModule):
-        raise ValueError("TorchScript has no layers to count; give the network it was made from.")
+    told = "TorchScript has no layers to count; give the network it was made from."
+    require(not isinstance(model, torch.jit.ScriptModule), told)
     model = dict(model.named_children()).get("_orig_mod", model)  # a compiled one
     device = _device(model)
     ask(model, torch.zeros(1, *input_shape, device=device))
@@ -304,6 +315,8 @@ def evaluate(
         "accuracy": _accuracy(own, labels),
         "calibration_error": _calibration_error(own, labels, BINS),
     }
+    remedy = "ask a network with predict(teacher, split)"
+    require(not callable(teacher_logits), f"teacher_logits must be logits [N, C]; {remedy}.")
     if teacher_logits is not None:
         figures["agreement"] = agreement(logits, torch.as_tensor(teacher_logits).to(logits.device))
     return figures

@@ -15,7 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._values import check_callable, check_number, check_type, short_repr
+from kdhelpers._values import (
+    check_callable,
+    check_number,
+    check_type,
+    check_weights,
+    short_repr,
+)
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import logits_of
@@ -82,6 +88,9 @@ class Distillation(Objective):
         self.teacher.check(student, train)
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
+        if not isinstance(self.temperature, nn.Module):  # a learned one cannot leave its range
+            for epoch in range(epochs):
+                check_temperature(float(at(self.temperature, epoch, epochs)))
         self._teacher_logits = self.teacher.prepare(train, views, epochs)
         self._teacher_accuracy = self.teacher.judge(self._teacher_logits, train)
         self._teacher_id = self.teacher.identity(train)
@@ -175,8 +184,7 @@ class Faded(Objective):
         self, objective: Objective, *, term: str = "soft", first: float = 1.0, last: float = 0.0
     ) -> None:
         super().__init__()
-        check_number(first, name="first")
-        check_number(last, name="last")
+        check_weights(first=first, last=last)
         check_type(objective, Objective, name="objective")
         check_type(term, str, name="term")
         self.objective = objective

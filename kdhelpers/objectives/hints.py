@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from kdhelpers import _tensors
 from kdhelpers._random import initial_weights
-from kdhelpers._values import check_callable, check_number, check_type, require
+from kdhelpers._values import check_callable, check_type, check_weights, require
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import evaluating, taking
@@ -66,7 +66,7 @@ class LayerPair(nn.Module):
         regressor: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        check_number(weight, name="weight")
+        check_weights(weight=weight)
         check_type(student_layer, str, name="student_layer")
         check_type(teacher_layer, str, name="teacher_layer")
         check_callable(loss, name="loss", called="(student_features, teacher_features)")
@@ -81,7 +81,8 @@ class LayerPair(nn.Module):
     def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
         """The weighted loss, a scalar."""
         if self.regressor is not None:
-            student_features = self.regressor(student_features)
+            with taking(self.regressor, student_features, "features"):
+                student_features = self.regressor(student_features)
             own, wanted = tuple(student_features.shape), tuple(teacher_features.shape)
             told = f"the regressor turns {self.student_layer!r} into {own}, but the teacher's"
             told = f"{told} {self.teacher_layer!r} is {wanted}; make it with regressor_between."
@@ -174,8 +175,7 @@ class WithFeatures(Objective):
         self, objective: Objective, teacher: nn.Module | Teacher, **pairs: LayerPair
     ) -> None:
         super().__init__()
-        if not pairs:
-            raise ValueError("no features to match; give at least one pair, hint=LayerPair(…).")
+        require(pairs, "no features to match; give at least one pair, hint=LayerPair(…).")
         check_type(objective, Objective, name="objective")
         for name, pair in pairs.items():
             check_type(pair, LayerPair, name=name)

@@ -82,7 +82,10 @@ class RecordedTeacher(Teacher):
             split: torch.stack([asked.logits(split, views=wanted, view=v) for v in numbers])
             for split in splits
         }
-        return cls(answers, views=views)
+        recorded = cls(answers, views=views)
+        for split in splits:
+            recorded.judge(LookUp(answers[split], recorded), split)
+        return recorded
 
     def save(self, path: str | Path, /, **provenance: Any) -> None:
         """Write all answers, rounded to half precision, as one compressed file of NumPy's (.npz).
@@ -92,10 +95,12 @@ class RecordedTeacher(Teacher):
                 has it as its attribute `provenance`.
 
         Raises:
-            ValueError: logits beyond 65,504, or provenance that is no JSON.
+            ValueError: a folder, logits beyond 65,504, or provenance that is no JSON.
             OSError: the file cannot be written.
         """
         check_type(path, str, Path, name="path")
+        folder = f"{short_path(path)} is a folder; name a file in it, such as 'teacher.npz'."
+        require(not Path(path).is_dir(), folder)
         arrays: dict[str, np.ndarray] = {}
         for number, (indices, logits) in enumerate(self._rows.values()):
             half = logits.half()

@@ -14,7 +14,7 @@ from kdhelpers._random import generator, mixed_seed
 from kdhelpers._values import check_type, require, short_repr
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import accuracy, ask, logits_of, predict
+from kdhelpers.evaluation import accuracy, ask, logits_of, predict, warn_if_probabilities
 from kdhelpers.objectives.frozen import fingerprint, frozen, is_opaque
 
 AskTeacher = Callable[[Batch], Tensor]
@@ -97,7 +97,7 @@ class Teacher:
             require(answers.isfinite().all(), f"{told}.")
             found = list(answers.shape[1:])
             if found == wanted:
-                _warn_if_odd(answers, self.logits(few))
+                _warn_if_odd(answers, self.logits(few.select(range(0, len(few), 2))))
                 self._classes[key] = found
         remedy = "give both the same classes, or keep the columns that the student has"
         told = f"the teacher answers an image with logits {found}, the student with {wanted}"
@@ -234,15 +234,14 @@ def _warn_if_shared(student: nn.Module, teacher: nn.Module) -> None:
 
 
 def _warn_if_odd(answers: Tensor, again: Tensor) -> None:
-    """Of answers [n, C] to a few images, asked for twice, what only a mistake explains."""
-    if not torch.allclose(answers, again, rtol=1e-3, atol=1e-3 * float(answers.abs().max())):
+    """Of answers [n, C] to images, and to every other of them, what only a mistake explains."""
+    largest = float(answers.abs().max())
+    if not torch.allclose(answers[::2], again, rtol=1e-3, atol=1e-3 * largest):
         told = "the teacher answers the same images differently each time, in eval mode"
-        remedy = "look for dropout that is always on, or noise"
+        remedy = "look for dropout that is always on, noise, or batch normalisation that has no "
+        remedy += "running statistics (its answers depend on the batch)"
         warnings.warn(f"{told}; {remedy}.", stacklevel=2)
-    sums = answers.sum(1)
-    if bool((answers >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
-        told = "the teacher answers with probabilities (each row sums to 1) where logits are needed"
-        warnings.warn(f"{told}; leave out its last softmax, or take .log().", stacklevel=2)
+    warn_if_probabilities(answers, "teacher")
 
 
 class ShuffledTeacher(Teacher):

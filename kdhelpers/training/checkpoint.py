@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from kdhelpers._files import atomic
-from kdhelpers._values import is_number, short_path, short_repr
+from kdhelpers._values import is_number, require, short_path, short_repr
 from kdhelpers.objectives.frozen import unsaved_buffers
 from kdhelpers.training.devices import PRECISION_NAMES
 
@@ -122,8 +122,9 @@ def load(
         kept, history, state = (content[key] for key in ("settings", "history", "state"))
         known = content["format"] == FORMAT
         kept, state, rows = dict(kept), dict(state), [dict(row) for row in history]
-        if not _is_plain(kept) or not all(is_number(v) for row in rows for v in row.values()):
-            raise TypeError
+        numbers = all(is_number(v) for row in rows for v in row.values())
+        in_order = [row["epoch"] for row in rows] == [*range(1, len(rows) + 1)]
+        require(numbers and in_order and _is_plain(kept), "", TypeError)
     except Exception as error:
         raise CheckpointError(
             f"{told} cannot be read as a checkpoint ({type(error).__name__}); {ASIDE}, or move "
@@ -141,8 +142,9 @@ def load(
         complete = {name: state[name] for name in parts}  # before anything is changed
         for name, part in parts.items():
             part.load_state_dict(complete[name])
-        if problem := next(_misfits(parts), None):
-            raise ValueError(problem)
+            require(_alike(before[name], part.state_dict()), f"other kinds of values in {name}")
+        problem = next(_misfits(parts), "")
+        require(not problem, problem)
     except Exception as error:
         for name, part in parts.items():
             part.load_state_dict(before[name])
@@ -219,6 +221,17 @@ def _compare(told: str, kept: dict[str, Any], settings: dict[str, Any]) -> None:
         f"{told} belongs to another run: its {name} is {theirs}, this run has {ours}; "
         f"{remedy}{ASIDE} (the weights in it: torch.load(path)['state']['student'])."
     )
+
+
+def _alike(before: Any, now: Any) -> bool:
+    """Whether what both states hold is of one kind: a number is no text; None may become any."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return all(_alike(before[name], now[name]) for name in before.keys() & now.keys())
+    if isinstance(before, list | tuple) and isinstance(now, list | tuple):
+        return all(map(_alike, before, now))
+    if before is None or now is None or (is_number(before) and is_number(now)):
+        return True
+    return isinstance(now, type(before))
 
 
 def _misfits(parts: dict[str, Any]) -> Iterator[str]:

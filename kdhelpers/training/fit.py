@@ -43,7 +43,8 @@ def fit(
         fit(student, Supervised(), digits.train, epochs=6, lr=0.01)
 
     Afterwards the student has other weights, but is where it was, in the memory layout and the
-    mode (train or eval) that it had.
+    mode (train or eval) that it had. If it comes in train mode, layers of it in eval mode (frozen
+    batch normalisation) stay so; if it comes in eval mode as a whole, all of it trains.
 
     Args:
         student: logits [B, C] from float images [B, channels, H, W].
@@ -52,8 +53,9 @@ def fit(
         recipe: the settings of training (see `Recipe`); or give them one by one, as `settings`,
             which go before the recipe's: epochs or steps, batch_size, lr, …
         validation: if given, its accuracy is measured after each epoch, over what has a label.
-        seed: fixes the order, the views and PyTorch's random numbers of each epoch (dropout);
-            its global random state is left as it was.
+        seed: fixes the order, the views and the random numbers of each epoch (dropout);
+            the global random states of PyTorch, NumPy and Python, seeded inside for each epoch,
+            are left as they were (they are the process's: runs in threads share them).
         run: a name for this run: its checkpoint is `<run>.pt` in the recipe's `checkpoint_dir`,
             if it has one.
         checkpoint: the checkpoint's own path, in place of `run`. The file is written after every

@@ -83,6 +83,9 @@ def train_student(
             objective.prepare(train, recipe.views, epochs)  # now its settings may name the epochs
         settings = _settings(place, student, objective, train, recipe, epochs, seed)
         settings |= {f"code of {name}": digest for name, digest in code.items()}
+        asleep = [name for name, part in student.named_modules() if not part.training]
+        asleep = asleep if student.training else []
+        settings |= {"in eval mode": asleep} if asleep else {}
         steps = steps_per_epoch(len(train), recipe.batch_size, place.world_size)
 
         model = cast(nn.Module, torch.compile(student)) if recipe.compile else student
@@ -117,6 +120,8 @@ def train_student(
                 started = time.perf_counter()
                 objective.start_epoch(epoch, epochs)
                 step.train()
+                for name in asleep:
+                    student.get_submodule(name).training = False
                 optimizer.zero_grad()
                 means = _Means(place)
                 for batch in stream(

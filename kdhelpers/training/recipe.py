@@ -21,7 +21,7 @@ from kdhelpers._values import (
 )
 from kdhelpers.data.batching import Views, steps_per_epoch
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import ask
+from kdhelpers.evaluation import ask, warn_if_probabilities
 from kdhelpers.training import checkpoint as checkpoints
 from kdhelpers.training.devices import check_place, placed, precision_for, unwrapped
 from kdhelpers.training.optimizers import OPTIMIZERS, SCHEDULES, adam
@@ -86,9 +86,14 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.views is None:
             object.__setattr__(self, "views", Views())
-        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        for name, known, called in (
+            ("optimizer", OPTIMIZERS, "optimizer(parameters, lr=lr)"),
+            ("schedule", SCHEDULES, "schedule(optimizer, total_steps)"),
+        ):
             if isinstance(value := getattr(self, name), str):
                 object.__setattr__(self, name, known[check_choice(value, known, name=name)])
+            elif value is not None or name == "optimizer":
+                check_callable(value, name=name, called=called)
         check_int(self.epochs, name="epochs", least=1 if self.steps == 0 else 0, most=LONGEST)
         check_int(self.steps, name="steps", most=LONGEST)
         if self.epochs and self.steps:
@@ -97,10 +102,6 @@ class Recipe:
         check_number(self.lr, 1e-30, 1e30, name="lr")
         check_number(self.ema, 0.0, 0.999999, name="ema")
         check_number(self.checkpoint_interval, name="checkpoint_interval")
-        check_callable(self.optimizer, name="optimizer", called="optimizer(parameters, lr=lr)")
-        if self.schedule is not None:
-            called = "schedule(optimizer, total_steps)"
-            check_callable(self.schedule, name="schedule", called=called)
         check_type(self.views, Views, name="views")
         check_type(self.channels_last, bool, name="channels_last")
         check_type(self.compile, bool, name="compile")
@@ -189,6 +190,8 @@ def check_student(
         logits = ask(student, split.normalise(images))
         if logits.ndim != 2:
             raise ValueError(f"the student must return logits [B, C], got {list(logits.shape)}.")
+        if what == "train":
+            warn_if_probabilities(logits, "student")
         lowest, highest = (int(bound) for bound in torch.aminmax(split.labels))
         if highest >= (classes := logits.shape[1]):
             told = f"labels run from {lowest} to {highest}, but the student has {classes} classes"

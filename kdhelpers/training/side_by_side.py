@@ -42,6 +42,7 @@ class SideBySide(nn.Module):
                for network in networks for p in network.parameters()):  # fmt: skip
             raise ValueError("hooks on parameters see one network, not several side by side.")
         self.network = copy.deepcopy(networks[0])
+        self.training = networks[0].training
         modules = [dict(network.named_modules()) for network in networks]
         for path, module in self.network.named_modules():
             every = [each[path] for each in modules]
@@ -175,4 +176,5 @@ def refusal(networks: Sequence[nn.Module], images: Sequence[Tensor]) -> str | No
 def _architecture(network: nn.Module) -> tuple[Any, ...]:
     trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
-    return type(network), repr(network), shapes, trained
+    modes = [part.training for part in network.modules()]
+    return type(network), repr(network), shapes, trained, modes

@@ -1,0 +1,171 @@
+"""What strangers' networks, teachers and checkpoints do is told once, in one sentence, or held."""
+
+import random
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_data import Small, split
+from torch import Tensor, nn
+
+from kdhelpers.data.split import Split
+from kdhelpers.evaluation import evaluate, predict
+from kdhelpers.objectives.distillation import Distillation
+from kdhelpers.objectives.hints import LayerPair
+from kdhelpers.objectives.objective import Supervised, Terms
+from kdhelpers.objectives.recorded import RecordedTeacher
+from kdhelpers.objectives.teacher import Teacher
+from kdhelpers.training.checkpoint import CheckpointError
+from kdhelpers.training.fit import fit
+
+
+class _Bent(Small):
+    """A network whose logits something else has been done to."""
+
+    def __init__(self, act: object) -> None:
+        super().__init__()
+        self.act = act
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.act(super().forward(inputs))  # type: ignore[operator,no-any-return]
+
+
+def _by_batch(logits: Tensor) -> Tensor:
+    return logits - logits.mean(0)
+
+
+def _one_number(logits: Tensor) -> Tensor:
+    return logits[:, 0]
+
+
+def _of_eight(logits: Tensor) -> Tensor:
+    assert len(logits) == 8, "Guard failed: size 8"
+    return logits
+
+
+def test_a_student_that_ends_in_a_softmax_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match="the student answers with probabilities"):
+        fit(_Bent(nn.Softmax(1)), Supervised(), split(16), epochs=1, progress=False)
+
+
+def test_a_teacher_that_looks_at_its_batch_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match="depends on the batch|depend on the batch"):
+        fit(Small(), Distillation(_Bent(_by_batch)), split(16), epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("who", ["student", "teacher"])
+def test_one_number_an_image_is_refused(who: str) -> None:
+    student, teacher = (
+        _Bent(_one_number) if who == name else Small() for name in ("student", "teacher")
+    )
+    told = {"student": "must return logits", "teacher": r"answers an image with logits \[\]"}
+    with pytest.raises(ValueError, match=f"the {who} {told[who]}"):
+        fit(student, Distillation(teacher), split(16), epochs=1, progress=False)
+
+
+def test_a_network_of_one_batch_size_is_refused_in_one_sentence() -> None:
+    with pytest.raises(ValueError, match=r"does not take images .*: Guard failed: size 8"):
+        predict(_Bent(_of_eight), split(12), batch_size=8)
+
+
+def test_a_network_in_the_place_of_logits_is_refused() -> None:
+    with pytest.raises(ValueError, match=re.escape("predict(teacher, split)")):
+        evaluate(Small(), split(8), teacher_logits=Small())  # type: ignore[arg-type]
+
+
+def test_a_regressor_that_does_not_fit_is_refused() -> None:
+    pair = LayerPair("a", "b", regressor=nn.Conv2d(3, 4, 1))
+    with pytest.raises(ValueError, match=r"Conv2d does not take features \[2, 5, 4, 4\]"):
+        pair(torch.zeros(2, 5, 4, 4), torch.zeros(2, 4, 4, 4))
+
+
+class _Drawing(Supervised):
+    """Draws from the global states of Python and NumPy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: list[float] = []
+
+    def forward(self, student: nn.Module, batch: object) -> Terms:
+        self.drawn.append(random.random() + np.random.random())  # noqa: NPY002
+        return super().forward(student, batch)  # type: ignore[arg-type]
+
+
+def test_random_numbers_of_python_and_numpy_are_seeded_and_put_back() -> None:
+    drawn = []
+    for start in (1, 2):
+        random.seed(start)
+        np.random.seed(start)  # noqa: NPY002
+        before = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index] # noqa: NPY002
+        objective = _Drawing()
+        fit(Small(), objective, split(16), epochs=2, batch_size=8, progress=False)
+        drawn.append(objective.drawn)
+        assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # type: ignore[index] # noqa: NPY002
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == 4
+
+
+def test_recording_a_teacher_that_knows_nothing_is_warned_of(tmp_path: Path) -> None:
+    digits = split(60)
+    student = Small()
+    wrong = (predict(student, digits).argmin(1)).cpu()
+    with pytest.warns(UserWarning, match="less than chance"):
+        made = RecordedTeacher.of(
+            Teacher(student), Split(digits.images, wrong, digits.mean, digits.std, digits.classes)
+        )
+    with pytest.raises(ValueError, match="is a folder; name a file in it"):
+        made.save(tmp_path)
+
+
+def _late(epoch: int, epochs: int) -> float:
+    return 4.0 - 2 * epoch
+
+
+def test_a_schedule_that_reaches_zero_late_is_refused_before_the_first_step() -> None:
+    seen: list[object] = []
+    objective = Distillation(Small(), temperature=_late)
+    with pytest.raises(ValueError, match="temperature must be a number"):
+        fit(Small(), objective, split(16), epochs=3, progress=False, on_epoch=seen.append)
+    assert not seen
+
+
+def _lr(content: dict[str, object]) -> None:
+    content["state"]["optimizer"]["param_groups"][0]["lr"] = "x"  # type: ignore[index]
+
+
+def _gap(content: dict[str, object]) -> None:
+    content["history"][1]["epoch"] = 3  # type: ignore[index]
+
+
+@pytest.mark.parametrize("edit", [_lr, _gap])
+def test_an_edited_checkpoint_is_refused_in_one_sentence(edit: object, tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    student = Small()
+    start = {name: value.clone() for name, value in student.state_dict().items()}
+    fit(student, Supervised(), split(16), epochs=2, checkpoint=path, progress=False)
+    content = torch.load(path, weights_only=True)
+    edit(content)  # type: ignore[operator]
+    torch.save(content, path)
+    again = Small()
+    again.load_state_dict(start)
+    with pytest.raises(CheckpointError, match="give another path"):
+        fit(again, Supervised(), split(16), epochs=2, checkpoint=path, progress=False)
+    assert all(torch.equal(value, start[name]) for name, value in again.state_dict().items())
+
+
+@pytest.mark.parametrize("frozen", ["one", "none", "all"])
+def test_frozen_batch_normalisation_stays_so_in_a_student_that_trains(frozen: str) -> None:
+    norm = nn.BatchNorm2d(1)
+    student = nn.Sequential(norm, Small())
+    if frozen != "none":
+        (student if frozen == "all" else norm).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(student, Supervised(), split(16), epochs=2, progress=False)
+    seen = norm.num_batches_tracked
+    assert seen is not None
+    assert bool(seen) == (frozen != "one")
+    assert norm.training == (frozen == "none")
