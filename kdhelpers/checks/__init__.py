@@ -39,36 +39,10 @@ from kdhelpers.checks.total_bill import total_bill
 from kdhelpers.checks.verdict import Verdict
 from kdhelpers.checks.what_to_ship import what_to_ship
 
-__all__ = [
-    "Check",
-    "Decision",
-    "Exercise",
-    "Verdict",
-    "adopted_tip",
-    "baseline_rate",
-    "cached_logits",
-    "capture_features",
-    "choose_temperature",
-    "distillation_loss",
-    "distillation_step",
-    "entropy",
-    "exponential_decay",
-    "gap_closed",
-    "gradient_ratio",
-    "hint_loss",
-    "hint_step",
-    "judge_claim",
-    "mean_std",
-    "misleading_plot",
-    "missing_control",
-    "paired_interval",
-    "parity",
-    "pixels_to_logits",
-    "progress",
-    "scale_and_zero_point",
-    "soft_targets",
-    "stop_or_go_on",
-    "temperature_for_confidence",
-    "total_bill",
-    "what_to_ship",
-]
+__all__ = ["Check", "Decision", "Exercise", "Verdict", "adopted_tip", "baseline_rate"]
+__all__ += ["cached_logits", "capture_features", "choose_temperature", "distillation_loss"]
+__all__ += ["distillation_step", "entropy", "exponential_decay", "gap_closed", "gradient_ratio"]
+__all__ += ["hint_loss", "hint_step", "judge_claim", "mean_std", "misleading_plot"]
+__all__ += ["missing_control", "paired_interval", "parity", "pixels_to_logits", "progress"]
+__all__ += ["scale_and_zero_point", "soft_targets", "stop_or_go_on", "temperature_for_confidence"]
+__all__ += ["total_bill", "what_to_ship"]

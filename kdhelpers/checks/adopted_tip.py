@@ -6,9 +6,7 @@ corrected for the number of tips, lies above zero.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from statistics import fmean
-from typing import Any
 
 from kdhelpers import stats
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
@@ -50,17 +48,13 @@ def made_of(
     return choice
 
 
-def _experiment(baseline: Row, **tips: Row) -> dict[str, Any]:
-    return {"baseline": list(baseline), "tips": {name: list(row) for name, row in tips.items()}}
-
-
-BASE = (0.60, 0.61, 0.62, 0.60, 0.63)
-CLEAR = (0.64, 0.652, 0.659, 0.641, 0.671)  # +4 points, the same for every seed
-SMALL = (0.612, 0.62, 0.633, 0.611, 0.642)  # +1 point, surer still
-WIDE = (0.71, 0.58, 0.74, 0.60, 0.72)  # +5.8 points, by luck or not
-LUCKY = (0.607, 0.611, 0.635, 0.612, 0.636)  # its own interval excludes 0, the corrected one not
-BROAD = (0.63, 0.64, 0.64, 0.635, 0.635)  # +2.4 points, less sure than the small one
-WORSE = (0.56, 0.57, 0.58, 0.56, 0.59)
+BASE = [0.60, 0.61, 0.62, 0.60, 0.63]
+CLEAR = [0.64, 0.652, 0.659, 0.641, 0.671]  # +4 points, the same for every seed
+SMALL = [0.612, 0.62, 0.633, 0.611, 0.642]  # +1 point, surer still
+WIDE = [0.71, 0.58, 0.74, 0.60, 0.72]  # +5.8 points, by luck or not
+LUCKY = [0.607, 0.611, 0.635, 0.612, 0.636]  # its own interval excludes 0, the corrected one not
+BROAD = [0.63, 0.64, 0.64, 0.635, 0.635]  # +2.4 points, less sure than the small one
+WORSE = [0.56, 0.57, 0.58, 0.56, 0.59]
 
 MISTAKES: Mistakes = {
     "You take the tip with the largest mean, whether or not its gain can be told from chance. Look "
@@ -91,16 +85,14 @@ adopted_tip = Exercise(
     task=__doc__,
     observe=chosen("tips", noun="tip"),
     made_of=made_of,
-    cases=tuple(
-        Case(partial(_experiment, BASE, **tips))
-        for tips in (
-            {"small": SMALL, "clear": CLEAR, "wide": WIDE},
-            {"lucky": LUCKY, "worse": WORSE, "wide": WIDE},
-            {"worse": WORSE, "lucky": LUCKY, "again": WORSE, "more": WORSE},
-            {"worse": WORSE, "small": SMALL, "wide": WIDE},
-            {"worse": WORSE, "small": SMALL, "broad": BROAD},
-            {"worse": WORSE},
-        )
+    cases=Case.table(
+        "baseline tips",
+        (BASE, {"small": SMALL, "clear": CLEAR, "wide": WIDE}),
+        (BASE, {"lucky": LUCKY, "worse": WORSE, "wide": WIDE}),
+        (BASE, {"worse": WORSE, "lucky": LUCKY, "again": list(WORSE), "more": list(WORSE)}),
+        (BASE, {"worse": WORSE, "small": SMALL, "wide": WIDE}),
+        (BASE, {"worse": WORSE, "small": SMALL, "broad": BROAD}),
+        (BASE, {"worse": WORSE}),
     ),
     mistakes=MISTAKES,
     praise=(

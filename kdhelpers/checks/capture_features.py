@@ -2,7 +2,8 @@
 
 What `model.get_submodule(path)` puts out while the model runs on the images, before an in-place
 activation behind it changes that. Gradients flow back through the features; afterwards the
-model is as it was: no hook stays, and its mode is the caller's.
+model is as it was: no hook stays, its parameters are the same, and its mode is the caller's.
+One run is enough; a second one is allowed.
 """
 
 import copy
@@ -14,11 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
-from kdhelpers.checks.networks import Network, with_fixed_weights
+from kdhelpers.checks.networks import HOOK_LEFT, Network, hooks, with_fixed_weights
 from kdhelpers.checks.running import Answer, Misuse, call, explain, to_tensor
 from kdhelpers.models import features
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def made_of(
@@ -62,18 +61,14 @@ def _inputs(seed: int, path: str, batch: int, training: bool) -> dict[str, Any]:
     return {"model": model, "path": path, "images": numbers(seed + 2, batch, 1, 4, 4)}
 
 
-def _hooks(model: nn.Module) -> set[tuple[str, str, int]]:
-    return {
-        (path, kind, key)
-        for path, module in model.named_modules()
-        for kind in _HOOKS
-        for key in getattr(module, kind)
-    }
-
-
 def _parts(model: nn.Module) -> list[tuple[str, int, bool]]:
     """Path and identity of every module, and whether its `forward` has been replaced."""
     return [(path, id(m), "forward" in vars(m)) for path, m in model.named_modules()]
+
+
+def _learning(model: nn.Module) -> list[tuple[Any, ...]]:
+    """Values of every parameter, whether it takes gradients, and whether it has one."""
+    return [(p.tolist(), p.requires_grad, p.grad is None) for p in model.parameters()]
 
 
 def _modes(modules: list[nn.Module]) -> tuple[bool, ...]:
@@ -87,10 +82,10 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     model.get_submodule(inputs["path"]).register_forward_hook(lambda *_: passes.append(None))
     weight = model.lower.conv.weight
     modules = list(model.modules())
-    hooks, parts, modes = _hooks(model), _parts(model), _modes(modules)
+    parts, modes, learning = _parts(model), _modes(modules), _learning(model)
     outputs: list[Tensor] = []
     model.register_forward_hook(lambda module, given, output: outputs.append(output))
-    hooks = _hooks(model)
+    before = hooks(model)
     try:
         given = call(answer, inputs)
     except (IndexError, KeyError, NameError) as error:
@@ -104,16 +99,19 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
             "`inputs` are a tuple"
         ),
     )
+    same, changed = _parts(model) == parts, _learning(model) != learning
+    frozen = not all(parameter.requires_grad for parameter in model.parameters())
     flows = _gradient_flows(result, weight)
     return Observation(
         values={"features": result.detach()},
         effects={
-            "hook left": bool(_hooks(model) - hooks),
-            "hook of others removed": bool(hooks - _hooks(model)),
-            "model changed": _parts(model) != parts,
+            "hook left": bool(hooks(model) - before),
+            "hook of others removed": bool(before - hooks(model)),
+            "parameters changed": same and changed and (flows or frozen),
+            "model changed": not same,
             "mode changed": _modes(modules) != modes,
-            "no gradient": not flows and not result.requires_grad,
-            "elsewhere": not flows and result.requires_grad,
+            "no gradient": not (flows or frozen or result.requires_grad),
+            "elsewhere": not (flows or frozen) and result.requires_grad,
             "output replaced": flows and not all(_gradient_flows(o, weight) for o in outputs),
         },
         clues=_modes(modules),
@@ -240,11 +238,7 @@ capture_features = Exercise(
     mistakes=MISTAKES,
     praise="the hook keeps a copy of the layer's output, and the network is as it was before.",
     symptoms={
-        "hook left": (
-            "A hook stays on the network: each call adds one more, and all of them run at every "
-            "later forward pass. Keep the handle that `register_forward_hook` returns, and call "
-            "its `remove()`."
-        ),
+        "hook left": HOOK_LEFT,
         "hook of others removed": (
             "Your function removes hooks that it has not made. Remove your own through its handle: "
             "`handle.remove()`."
@@ -252,6 +246,10 @@ capture_features = Exercise(
         "model changed": (
             "Your function changes the network: a module or its `forward` is another one "
             "afterwards. A forward hook looks inside without changing it."
+        ),
+        "parameters changed": (
+            "The network's parameters are not as they were: their values, their gradients, or "
+            "whether they take any. Whoever looks inside trains nothing and freezes nothing."
         ),
         "mode changed": f"The network is in another mode after your function. {_MODE}",
         "elsewhere": (

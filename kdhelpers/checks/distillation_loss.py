@@ -193,8 +193,11 @@ IN_A_STEP: Mistakes = {
     "The soft term is a cross-entropy, -Σ p · log q. It has the same gradient, but it never "
     "reaches 0. For the KL divergence add the "
     f"teacher's part: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: -p * log_q)),
-    "The soft term is a squared difference of probabilities. The KL divergence is "
-    f"asked for: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (q - p) ** 2)),
+    "The soft term is a squared difference, of probabilities or of their logarithms. The KL "
+    f"divergence is asked for: {KL}.": [
+        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (q - p) ** 2)),
+        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (log_q - log_p) ** 2)),
+    ],
     "The soft term is not softened and has T in place of T², as when probabilities are divided by "
     "T: that softens nothing. Divide the logits before the softmax, and multiply by "
     "`temperature**2`.": [

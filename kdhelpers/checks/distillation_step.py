@@ -1,7 +1,9 @@
 """Lesson 01: `answer(student, teacher, images, labels, optimizer, temperature, alpha)` → loss.
 
 The function takes one optimiser step. The check hands over the student in eval mode with old
-gradients and the teacher in train mode, so the step has to set both modes itself.
+gradients and the teacher in train mode, so the step has to set both modes itself. Free are the
+modes and the student's gradients afterwards, a teacher whose parameters take no more gradients,
+whether the loss keeps its graph, and a second pass of the student, which is remarked on.
 """
 
 from typing import Any
@@ -11,28 +13,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
 from kdhelpers import losses
+from kdhelpers.checks import training_step as steps
 from kdhelpers.checks.distillation_loss import IN_A_STEP
 from kdhelpers.checks.distillation_loss import made_of as loss_made_of
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
 from kdhelpers.checks.networks import with_fixed_weights
 from kdhelpers.checks.running import Answer, call, to_loss
-from kdhelpers.checks.training_step import (
-    AFTER_THE_LOSS,
-    COMPUTED_AGAIN,
-    LOSS_FIRST,
-    MODE_AND_ORDER,
-    ORDER,
-    STEPS,
-    TEACHER_AVERAGES,
-    TEACHER_GRADIENT,
-    TEACHER_GRAPH,
-    Order,
-    act,
-    inside_the_loss,
-    taught,
-    watched,
-    with_gradients,
-)
 
 BATCH, PIXELS, CLASSES = 6, 9, 3
 
@@ -44,7 +30,7 @@ def made_of(
     teacher_mode: bool = False,
     student_mode: bool = True,
     loss: Answer = _ordinary,
-    order: Order = ORDER,
+    order: steps.Order = steps.ORDER,
     give_logits: bool = False,
     again: bool | None = None,  # loss computed anew after the step, in train (True) or eval mode
 ) -> Answer:
@@ -63,7 +49,7 @@ def made_of(
             teacher_logits = teacher(images)
         student_logits: Tensor = student(images)
         value: Tensor = loss(student_logits, teacher_logits, labels, temperature, alpha)
-        act(order, value, optimizer, optimizer.zero_grad)
+        steps.act(order, value, optimizer, optimizer.zero_grad)
         if again is not None:
             student.train(again)
             value = loss(student(images), teacher_logits, labels, temperature, alpha)
@@ -79,7 +65,8 @@ def _network(seed: int, width: int) -> nn.Sequential:
 
 
 def _inputs(seed: int, temperature: float, alpha: float) -> dict[str, Any]:
-    student, teacher = _network(seed, 4).eval(), with_gradients(_network(seed + 10, 5).train())
+    student = _network(seed, 4).eval()
+    teacher = steps.with_gradients(_network(seed + 10, 5).train())
     for place, parameter in enumerate(student.parameters()):
         parameter.grad = 0.2 * numbers(seed + 20 + place, *parameter.shape)
     return {
@@ -97,7 +84,8 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     student, teacher = inputs["student"], inputs["teacher"]
     weights_before = parameters_to_vector(teacher.parameters()).detach().clone()
     before = parameters_to_vector(student.parameters()).detach().clone()
-    with watched(list(student.parameters())[-1:], inputs["optimizer"], teacher, student) as watch:
+    learning = list(student.parameters())[-1:]
+    with steps.watched(learning, inputs["optimizer"], teacher, student) as watch:
         result = call(answer, inputs)
     weights_after = parameters_to_vector(teacher.parameters()).detach()
     moved = not torch.equal(before, parameters_to_vector(student.parameters()))
@@ -110,11 +98,11 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
         },
         effects={
             **watch.effects(moved),
-            **(gradients := taught(teacher)),
+            **(gradients := steps.taught(teacher)),
             "teacher weights": not torch.equal(weights_before, weights_after),
         },
         clues=tuple(watch.events),
-        remark=TEACHER_GRAPH
+        remark=steps.TEACHER_GRAPH
         if any(watch.teacher_graph) and not any(gradients.values())
         else remark,
     )
@@ -142,8 +130,8 @@ MISTAKES: Mistakes = {
     "The teacher runs in train mode: its dropout and batch norm make its answers depend on chance "
     "and on the batch, and its running averages change. "
     "Call `teacher.eval()` first.": dict(depth=3, teacher_mode=True),
-    **MODE_AND_ORDER,
-    COMPUTED_AGAIN: [dict(again=mode) for mode in (True, False)],
+    **steps.MODE_AND_ORDER,
+    steps.COMPUTED_AGAIN: [dict(again=mode) for mode in (True, False)],
     **{
         f"{text} Hand on the output of the network as it is: the loss takes the softmax itself.": [
             dict(loss=_after_softmax(who, at_temperature=at_T)) for at_T in (False, True)
@@ -159,7 +147,7 @@ MISTAKES: Mistakes = {
     "You return the logits. Return the loss that you called `backward()` on.": dict(
         give_logits=True
     ),
-    **inside_the_loss(IN_A_STEP, loss_made_of),
+    **steps.inside_the_loss(IN_A_STEP, loss_made_of),
 }
 
 distillation_step = Exercise(
@@ -177,16 +165,11 @@ distillation_step = Exercise(
         "the teacher only answers (eval mode, no gradients), and the student takes one step: "
         "zero_grad, backward, step."
     ),
-    symptoms=STEPS
+    symptoms=steps.STEPS
     | {
-        "teacher gradient": TEACHER_GRADIENT,
         "teacher weights": (
             "The teacher's weights changed. Only the student's parameters belong to the optimiser."
         ),
     },
-    tips={
-        "loss": LOSS_FIRST,
-        "student's weights after the step": AFTER_THE_LOSS,
-        "running mean of the teacher's batch norm": TEACHER_AVERAGES,
-    },
+    tips=steps.TIPS | {"student's weights after the step": steps.AFTER_THE_LOSS},
 )

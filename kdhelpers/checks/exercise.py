@@ -8,6 +8,7 @@ combine by themselves.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
@@ -25,6 +26,7 @@ from kdhelpers.checks.running import (
     Unfinished,
     call,
     explain,
+    to_number,
     to_tensor,
 )
 from kdhelpers.checks.verdict import Verdict
@@ -58,6 +60,11 @@ class Case:
     ) -> tuple["Case", ...]:
         """One for each tuple of arguments that `inputs` is called with."""
         return tuple(cls(partial(inputs, *each), **settings) for each in arguments)
+
+    @classmethod
+    def table(cls, names: str, *rows: tuple[Any, ...]) -> tuple["Case", ...]:
+        """One for each row of plain values, whose names are separated by spaces."""
+        return cls.each_of(lambda *row: dict(zip(names.split(), deepcopy(row), strict=True)), *rows)
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,37 @@ def returned(
         rows = result.sum(dim=-1) if sums and result.ndim else torch.ones(1)
         off = {"sums": not bool(((rows - 1).abs() < 1e-3).all())} if sums else {}
         return Observation({name: result}, off, remark=said)
+
+    return observe
+
+
+def number(name: str, *, wanted: str, instead: str) -> Observe:
+    """What there is to see when an answer only returns one number; `instead` of several numbers."""
+
+    def observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+        return Observation({name: to_number(call(answer, inputs), wanted=wanted, instead=instead)})
+
+    return observe
+
+
+def two_numbers(first: str, second: str) -> Observe:
+    """What there is to see when an answer returns two numbers."""
+
+    def observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
+        result = call(answer, inputs)
+        many = isinstance(result, list | tuple) or (isinstance(result, Tensor) and result.ndim)
+        if not many or len(result) != 2:
+            raise Misuse(
+                f"Your function returned a {type(result).__name__}; return two numbers, {first} "
+                f"and {second}."
+            )
+        instead = "one number for all images"
+        return Observation(
+            {
+                name: to_number(value, wanted=f"{name} as a number", instead=instead)
+                for name, value in zip((first, second), result, strict=True)
+            }
+        )
 
     return observe
 
@@ -375,8 +413,12 @@ class Exercise(Check):
         got, wanted = seen.values[name], right.values[name]
         if got.shape != wanted.shape:
             shape = f"have the shape {list(wanted.shape)}" if wanted.ndim else "be one number"
-            more = "" if wanted.ndim else f" Average over the batch, or return the {name} itself."
-            return f"The {name} should {shape}; yours has the shape {list(got.shape)}.{more}"
+            own = f"has the shape {list(got.shape)}" if got.ndim else "is one number"
+            more = f" Average over the batch, or return the {name} itself."
+            if wanted.ndim:
+                lost = got.ndim < wanted.ndim
+                more = " Leave out the sum, mean or norm that a dimension went by." if lost else ""
+            return f"The {name} should {shape}; yours {own}.{more}"
         shown = [(key, text) for key, value in case.inputs().items() if (text := short(value))]
         lines = [
             "For" if explained else f"{UNKNOWN} For",

@@ -50,10 +50,6 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     return Observation(values={"temperature": torch.tensor(temperatures, dtype=torch.float64)})
 
 
-def _inputs(start: float, floor: float, factor: float, *epochs: int) -> dict[str, Any]:
-    return {"epoch": list(epochs), "start": start, "floor": floor, "factor": factor}
-
-
 MISTAKES: Mistakes = {
     "Epoch 0 has decayed already: your exponent is one too large. Epochs count from 0, and the "
     "first one has T = start, `factor**epoch`.": dict(depth=3, step=lambda epoch: epoch + 1),
@@ -122,12 +118,12 @@ exponential_decay = Exercise(
     task=__doc__,
     observe=_observe,
     made_of=made_of,
-    cases=Case.each_of(
-        _inputs,
-        (8.0, 1.5, 0.5, 0, 1, 3, 10),
-        (5.0, 1.0, 0.95, 0, 1, 2, 3, 10, 31, 32, 40),
-        (9.0, 0.2, 0.3, 0, 1, 2, 3, 5),
-        (4, 0.5, 0.8, 0, 1, 5, 9, 10, 200),
+    cases=Case.table(
+        "epoch start floor factor",
+        ([0, 1, 3, 10], 8.0, 1.5, 0.5),
+        ([0, 1, 2, 3, 10, 31, 32, 40], 5.0, 1.0, 0.95),
+        ([0, 1, 2, 3, 5], 9.0, 0.2, 0.3),
+        ([0, 1, 5, 9, 10, 200], 4, 0.5, 0.8),
     ),
     mistakes=MISTAKES,
     praise=(

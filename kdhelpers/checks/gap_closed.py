@@ -10,8 +10,8 @@ from operator import itemgetter
 from statistics import fmean, median
 from typing import Any
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation
-from kdhelpers.checks.running import Answer, call, to_number
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, number
+from kdhelpers.checks.running import Answer
 
 Summary = Callable[[Sequence[float]], Any]  # the accuracies of all seeds -> one number
 
@@ -42,18 +42,6 @@ def _over(count: int, accuracies: Sequence[float]) -> float:
 
 def _method_mean(accuracies: Any) -> Any:
     return accuracies.mean()
-
-
-def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
-    wanted, instead = "one number, the share of the gap", "one share for all seeds together"
-    share = to_number(call(answer, inputs), wanted=wanted, instead=instead)
-    return Observation(values={"share of the gap": share})
-
-
-def _accuracies(
-    teacher: float, alone: Sequence[float], distilled: Sequence[float]
-) -> dict[str, Any]:
-    return {"teacher": teacher, "alone": list(alone), "distilled": list(distilled)}
 
 
 MISTAKES: Mistakes = {
@@ -122,14 +110,18 @@ MISTAKES: Mistakes = {
 
 gap_closed = Exercise(
     task=__doc__,
-    observe=_observe,
+    observe=number(
+        "share of the gap",
+        wanted="one number, the share of the gap",
+        instead="one share for all seeds together",
+    ),
     made_of=made_of,
-    cases=Case.each_of(
-        _accuracies,
-        (0.9, (0.7, 0.8), (0.82, 0.84)),
-        (0.95, (0.91, 0.93, 0.92, 0.9, 0.935), (0.9, 0.921, 0.915, 0.91, 0.93)),
-        (0.88, (0.8, 0.83, 0.811), (0.89, 0.885, 0.91)),
-        (0.75, (0.6, 0.55, 0.7, 0.62), (0.61, 0.62, 0.68, 0.7)),
+    cases=Case.table(
+        "teacher alone distilled",
+        (0.9, [0.7, 0.8], [0.82, 0.84]),
+        (0.95, [0.91, 0.93, 0.92, 0.9, 0.935], [0.9, 0.921, 0.915, 0.91, 0.93]),
+        (0.88, [0.8, 0.83, 0.811], [0.89, 0.885, 0.91]),
+        (0.75, [0.6, 0.55, 0.7, 0.62], [0.61, 0.62, 0.68, 0.7]),
     ),
     mistakes=MISTAKES,
     praise=(

@@ -27,6 +27,7 @@ def made_of(
     soften: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]] = _divided,
     difference: Callable[[Tensor, Tensor], Tensor] = torch.sub,  # of q and p
     dim: int = 1,
+    after: Callable[[Tensor], Tensor] = lambda gradient: gradient,
     whole: Answer | None = None,  # in place of everything
 ) -> Answer:
     """T (q - p) / B; as in the lesson, q is the student's softmax at T and p the teacher's."""
@@ -36,7 +37,7 @@ def made_of(
             return whole(student_logits, teacher_logits, temperature)
         softened = soften(student_logits, teacher_logits, temperature)
         q, p = (F.softmax(each, dim=dim) for each in softened)
-        return sign * factor(temperature) * difference(q, p) / count(q)
+        return after(sign * factor(temperature) * difference(q, p) / count(q))
 
     return gradient
 
@@ -148,6 +149,12 @@ MISTAKES: Mistakes = {
     "You return the loss. Its gradient is asked for, with a number for each image and class.": [
         dict(whole=lambda z, v, T, f=f: f(T) * losses.kd_loss(z, v, temperature=T))
         for f in (lambda T: 1.0, lambda T: T**-2)
+    ],
+    "You add up or average over the batch, and one row is left. Each image has its own: divide by "
+    "B, and keep all rows.": [
+        dict(after=lambda g: g.sum(0)),
+        dict(after=lambda g: g.mean(0)),
+        dict(after=lambda g: g.mean(0, keepdim=True)),
     ],
     "The softmax runs over the images of the batch. It belongs over the classes: `dim=1`.": dict(
         dim=0

@@ -3,7 +3,7 @@
 One optimiser step of stage 1 on the hint between `student.lower` and `teacher.lower`; both
 networks have a `lower` and an `upper` part. Only `student.lower` and the regressor change,
 although the optimiser holds `student.upper` too. Modes and old gradients as in
-`distillation_step`.
+`distillation_step`; `student.lower` runs once.
 """
 
 from collections.abc import Callable
@@ -16,29 +16,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
 from kdhelpers import losses
+from kdhelpers.checks import training_step as steps
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
 from kdhelpers.checks.hint_loss import IN_A_STEP
 from kdhelpers.checks.hint_loss import made_of as loss_made_of
 from kdhelpers.checks.networks import halves, with_fixed_weights
 from kdhelpers.checks.running import Answer, call, to_loss
-from kdhelpers.checks.training_step import (
-    AFTER_THE_LOSS,
-    COMPUTED_AGAIN,
-    LOSS_FIRST,
-    MODE_AND_ORDER,
-    ORDER,
-    STEPS,
-    TEACHER_AVERAGES,
-    TEACHER_GRADIENT,
-    TEACHER_GRAPH,
-    Order,
-    Watch,
-    act,
-    inside_the_loss,
-    taught,
-    watched,
-    with_gradients,
-)
 from kdhelpers.losses import features as feature_losses
 
 BATCH = 6
@@ -55,7 +38,7 @@ def made_of(
     clear: Callable[[torch.optim.Optimizer, nn.Module, nn.Module], Any] = (
         lambda optimizer, student, regressor: optimizer.zero_grad()
     ),
-    order: Order = ORDER,
+    order: steps.Order = steps.ORDER,
     freeze: bool = False,
     again: bool | None = None,  # loss computed anew after the step, in train (True) or eval mode
 ) -> Answer:
@@ -74,7 +57,7 @@ def made_of(
         value: Tensor = loss(features(student, images), teacher_features, regressor)
         if extra is not None:
             value = value + extra(student(images), teacher(images).detach())
-        act(order, value, optimizer, lambda: clear(optimizer, student, regressor))
+        steps.act(order, value, optimizer, lambda: clear(optimizer, student, regressor))
         if again is not None:
             student.train(again)
             value = loss(features(student, images), teacher_features, regressor)
@@ -85,7 +68,7 @@ def made_of(
 
 def _inputs(seed: int, student_channels: int, teacher_channels: int) -> dict[str, Any]:
     student = with_fixed_weights(halves(student_channels), seed).eval()
-    teacher = with_gradients(with_fixed_weights(halves(teacher_channels), seed + 10).train())
+    teacher = steps.with_gradients(with_fixed_weights(halves(teacher_channels), seed + 10).train())
     regressor = with_fixed_weights(nn.Conv2d(student_channels, teacher_channels, 1), seed + 20)
     parameters = [*student.parameters(), *regressor.parameters()]
     sizes = [parameter.numel() for parameter in parameters]
@@ -112,11 +95,11 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     learning = (student.lower.norm.bias, regressor.bias)
     above = (student.upper, teacher.upper)
     lower = student.lower
-    with watched(learning, inputs["optimizer"], teacher.lower, lower, above) as watch:
+    with steps.watched(learning, inputs["optimizer"], teacher.lower, lower, above) as watch:
         result = call(answer, inputs)
     loss = to_loss(result, wanted="the loss, one number")
     same = {module: torch.equal(_weights(module), old) for module, old in before.items()}
-    gradients, moved = taught(teacher), not all(same[module] for module in trained)
+    gradients, moved = steps.taught(teacher), not all(same[module] for module in trained)
     return Observation(
         values={
             "loss": loss.detach(),
@@ -148,9 +131,9 @@ _LOSS_REMARK = (
 )
 
 
-def _remark(watch: Watch, learning: bool, graph: bool) -> str:
+def _remark(watch: steps.Watch, learning: bool, graph: bool) -> str:
     if any(watch.teacher_graph) and not learning:
-        return TEACHER_GRAPH
+        return steps.TEACHER_GRAPH
     if watch.passes_above:
         return _UPPER_REMARK
     return _LOSS_REMARK if graph else ""
@@ -159,7 +142,7 @@ def _remark(watch: Watch, learning: bool, graph: bool) -> str:
 MISTAKES: Mistakes = {
     "The teacher runs in train mode: its batch norm makes its features depend on the batch, and "
     "its running averages change. Call `teacher.eval()` first.": dict(depth=3, teacher_mode=True),
-    **MODE_AND_ORDER,
+    **steps.MODE_AND_ORDER,
     "Only a part of the old gradients is cleared, and the rest still moves the weights. "
     "`optimizer.zero_grad()` clears those of the student and of the regressor.": [
         dict(depth=1, clear=lambda o, student, regressor: student.zero_grad()),
@@ -197,8 +180,8 @@ MISTAKES: Mistakes = {
         dict(extra=F.mse_loss),
         *(dict(depth=1, extra=partial(losses.kd_loss, temperature=T)) for T in (1.0, 2.0, 4.0)),
     ],
-    COMPUTED_AGAIN: [dict(depth=1, again=mode) for mode in (True, False)],
-    **inside_the_loss(IN_A_STEP, loss_made_of),
+    steps.COMPUTED_AGAIN: [dict(depth=1, again=mode) for mode in (True, False)],
+    **steps.inside_the_loss(IN_A_STEP, loss_made_of),
 }
 
 hint_step = Exercise(
@@ -212,13 +195,12 @@ hint_step = Exercise(
         "the teacher only answers, `student.lower` and the regressor take one step towards its "
         "features, and `student.upper` waits for stage 2."
     ),
-    symptoms=STEPS
+    symptoms=steps.STEPS
     | {
         "two passes": (
             "`student.lower` runs over the batch more than once in train mode, and its batch norm "
             "moves its running averages at each pass. Keep the features of one pass."
         ),
-        "teacher gradient": TEACHER_GRADIENT,
         "teacher weights": (
             "The teacher's weights changed. Only the student's parameters and the regressor's "
             "belong to the optimiser."
@@ -232,13 +214,12 @@ hint_step = Exercise(
             "all of it. The hint's gradient never reaches `student.upper`: nothing needs freezing."
         ),
     },
-    tips={
-        "loss": LOSS_FIRST,
-        "weights of `student.lower` after the step": AFTER_THE_LOSS,
+    tips=steps.TIPS
+    | {
+        "weights of `student.lower` after the step": steps.AFTER_THE_LOSS,
         "regressor's weights after the step": (
             "The loss is right and `student.lower` has moved as it should. The regressor learns "
             "by the same `backward` and `step`."
         ),
-        "running mean of the teacher's batch norm": TEACHER_AVERAGES,
     },
 )

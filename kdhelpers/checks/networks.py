@@ -15,6 +15,11 @@ from torch.nn.utils import vector_to_parameters
 from kdhelpers.checks.exercise import numbers
 
 CLASSES = 3
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+HOOK_LEFT = (
+    "A hook stays on the network: each call adds one more, and all of them run at every later "
+    "forward pass. Keep the handle that `register_forward_hook` returns, and call its `remove()`."
+)
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -59,6 +64,16 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.upper(F.avg_pool2d(self.lower(images), 2)))
         return logits
+
+
+def hooks(network: nn.Module) -> set[tuple[str, str, int]]:
+    """Path of the module, kind and key of every hook."""
+    return {
+        (path, kind, key)
+        for path, module in network.named_modules()
+        for kind in _HOOKS
+        for key in getattr(module, kind)
+    }
 
 
 def halves(channels: int) -> nn.Sequential:

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
-from kdhelpers.checks.running import Answer, Misuse, call, to_number
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, two_numbers
+from kdhelpers.checks.running import Answer
 
 Two = Callable[[Tensor, Tensor], Any]  # of the reference's and the exported logits
 
@@ -35,25 +35,6 @@ def made_of(
         return form(same(reference, exported), summary(off))
 
     return parity
-
-
-def two(result: Any, first: str, second: str) -> dict[str, Tensor]:
-    """Two numbers by their names."""
-    many = isinstance(result, list | tuple) or (isinstance(result, Tensor) and result.ndim)
-    if not many or len(result) != 2:
-        raise Misuse(
-            f"Your function returned a {type(result).__name__}; return two numbers, {first} and "
-            f"{second}."
-        )
-    instead = "one number for all images"
-    return {
-        name: to_number(value, wanted=f"{name} as a number", instead=instead)
-        for name, value in zip((first, second), result, strict=True)
-    }
-
-
-def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
-    return Observation(two(call(answer, inputs), "share", "difference"))
 
 
 def _logits(seed: int, count: int, classes: int, noise: float, shift: float) -> dict[str, Any]:
@@ -86,8 +67,11 @@ MISTAKES: Mistakes = {
     "A difference without `abs` can be negative, and the largest one then misses what is far too "
     "low.": [dict(size=lambda x: x), dict(size=torch.neg)],
     "You square the differences. Their absolute value is asked for.": dict(size=torch.square),
-    "You compare probabilities. The softmax hides differences of large logits: compare the logits "
-    "themselves.": dict(of=lambda logits: logits.softmax(1)),
+    "You compare probabilities or their logarithms. The softmax hides what moves all logits of an "
+    "image: compare the logits themselves.": [
+        dict(of=lambda logits: logits.softmax(1)),
+        dict(of=lambda logits: logits.log_softmax(1)),
+    ],
     "`argmax` runs over the images here. The classes lie along dimension 1.": dict(
         same=lambda r, e: _share(r, e, 0)
     ),
@@ -115,7 +99,7 @@ MISTAKES: Mistakes = {
 
 parity = Exercise(
     task=__doc__,
-    observe=_observe,
+    observe=two_numbers("share", "difference"),
     made_of=made_of,
     cases=Case.each_of(
         _logits, (1, 6, 3, 0.3, 0.5), (2, 40, 5, 0.1, -0.5), (4, 9, 10, 0.8, 1.0), (6, 7, 4, 0, 0)

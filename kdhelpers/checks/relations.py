@@ -68,7 +68,14 @@ RELATIONS: Mapping[str, Sequence[Callable[[Tensor], Tensor]]] = {
         lambda x: x.mean(0, keepdim=True),
     ),
     "You add the {} up over the batch. Leave that sum out.": (lambda x: x.sum(0),),
-    "You average the {} over everything. Leave that average out.": (torch.mean,),
+    "You add up or average the {} over everything, and one number is left. Leave that out.": (
+        torch.mean,
+        torch.sum,
+    ),
+    "You add up or average each row of the {}. Keep the whole row.": (
+        lambda x: x.sum(-1),
+        lambda x: x.mean(-1),
+    ),
     "You return the place of the largest value in each row of the {} (`argmax`).": (
         lambda x: x.argmax(-1),
     ),

@@ -9,6 +9,7 @@ import sysconfig
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, TracebackType
@@ -68,7 +69,7 @@ def call(answer: Answer, arguments: Mapping[str, Any], used: set[str] | None = N
     The names of the torch functions that it calls are added to `used`.
     """
     positional, keyword = _fit(answer, arguments)
-    kinds = Tensor | np.ndarray | list
+    kinds = Tensor | np.ndarray | list | dict
     before = {name: _copied(v) for name, v in arguments.items() if isinstance(v, kinds)}
     try:
         with _Budget(set() if used is None else used):
@@ -91,6 +92,8 @@ def call(answer: Answer, arguments: Mapping[str, Any], used: set[str] | None = N
 
 
 def _copied(value: Any) -> NDArray[Any]:
+    if isinstance(value, list | dict):
+        value = deepcopy(value)
     return np.array(value.detach().numpy() if isinstance(value, Tensor) else value)
 
 
@@ -133,84 +136,49 @@ def explain(error: BaseException) -> str:
     text = _text(error)
     summary = text.strip().partition("\n")[0][:160]
     message = f"Your code stopped{_place(error)} with {type(error).__name__}: {summary}"
-    causes = (cause for pattern, cause in _CAUSES if re.search(pattern, text))
+    causes = (cause for pattern, cause in _CAUSES.items() if re.search(pattern, text))
     return "\n".join([message, *(f"Likely cause: {cause}" for cause in causes)][:2])
 
 
-_CAUSES = (
-    (
-        r"for \^=?: |bitwise_xor",
-        "`^` is not a power in Python. The power is `**`, as in `temperature**2`.",
-    ),
-    (
-        r"\b(decoupled_kd|dist|distillation)_loss\(\) takes \d+ positional",
-        "this function does not take its settings by position. Name them: `temperature=…, "
-        "alpha=…`.",
-    ),
-    (
-        r"\b(kd_loss|soft_targets|soft_cross_entropy|probability_mse)\(\) takes \d+ positional",
-        "this function does not take the temperature by position. Name it: `temperature=…`.",
-    ),
-    (
-        r"name '(F|nn|torch)' is not defined",
-        "a missing import; run the import cell at the top of the notebook first.",
-    ),
-    (
-        r"does not require grad and does not have a grad_fn",
-        "the loss has lost its connection to the student. Run the student outside "
-        "`torch.no_grad()`, do not use `.item()` or `.detach()` on it, and give the student's "
-        "logits to the loss as the student's.",
-    ),
-    (
-        r"grad can be implicitly created only for scalar outputs",
-        "`backward()` needs one number; average the loss over the batch first.",
-    ),
-    (
-        r"Can't call numpy\(\) on Tensor that requires grad",
-        "NumPy cannot follow gradients. Stay with torch functions, such as `torch.exp`.",
-    ),
-    (
-        r"leaf Variable that requires grad is being used in an in-place operation",
-        "an in-place operation on an argument. Write `x = x / 2` instead of `x /= 2`.",
-    ),
-    (
-        r"[Ii]nference tensor",
-        "the teacher ran under `torch.inference_mode()`; use `torch.no_grad()` here.",
-    ),
-    (
-        r"different signs",
-        "the search interval does not contain the answer; its ends must lie on both sides of it.",
-    ),
-    (
-        r"math domain error|expected a positive input|division by zero",
-        "a logarithm of 0 or a division by 0. A probability of 0 contributes 0: leave it out.",
-    ),
-    (
-        r"return_types\.",
-        "`max(dim=…)` returns the values and their places. Take `.values` of it, or use `amax`.",
-    ),
-    (
-        r"takes [0-2] positional arguments? but 3 were given",
-        "if this is your hook, torch calls it as `hook(module, inputs, output)`.",
-    ),
-    (
-        r"can't be cast to the desired output type (Byte|Long)",
-        "an in-place operation on whole numbers, whose result is none. Write `x = x / 255` "
-        "instead of `x /= 255`.",
-    ),
-    (
-        r"'(builtin_function_or_method|method|function)' object has no attribute",
-        "the brackets behind a method are missing, as in `.detach()`.",
-    ),
-    (
-        r"BackwardHookFunction",
-        "a backward hook sees gradients. The layer's output comes by `register_forward_hook`.",
-    ),
-    (
-        r"did not finish",
-        "a `while` loop whose condition never becomes false. `for _ in range(100):` always ends.",
-    ),
-)
+_CAUSES = {
+    r"for \^=?: |bitwise_xor": "`^` is not a power in Python. The power is `**`, as in "
+    "`temperature**2`.",
+    r"\b(decoupled_kd|dist|distillation)_loss\(\) takes \d+ positional": "this function does not "
+    "take its settings by position. Name them: `temperature=…, alpha=…`.",
+    r"\b(kd_loss|soft_targets|soft_cross_entropy|probability_mse)\(\) takes \d+ positional": ""
+    "this function does not take the temperature by position. Name it: `temperature=…`.",
+    r"name '(F|nn|torch)' is not defined": "a missing import; run the import cell at the top of "
+    "the notebook first.",
+    r"does not require grad and does not have a grad_fn": "the loss has lost its connection to "
+    "the student. Run the student outside `torch.no_grad()`, do not use `.item()` or `.detach()` "
+    "on it, and give the student's logits to the loss as the student's.",
+    r"grad can be implicitly created only for scalar outputs": "`backward()` needs one number; "
+    "average the loss over the batch first.",
+    r"Can't call numpy\(\) on Tensor that requires grad": "NumPy cannot follow gradients. Stay "
+    "with torch functions, such as `torch.exp`.",
+    r"leaf Variable that requires grad is being used in an in-place operation": "an in-place "
+    "operation on an argument. Write `x = x / 2` instead of `x /= 2`.",
+    r"backward through the graph a second time": "`backward()` uses the graph up. Call it once, "
+    "and not inside a loss that is returned.",
+    r"[Ii]nference tensor": "the teacher ran under `torch.inference_mode()`; use "
+    "`torch.no_grad()` here.",
+    r"different signs": "the search interval does not contain the answer; its ends must lie on "
+    "both sides of it.",
+    r"math domain error|expected a positive input|division by zero": "a logarithm of 0 or a "
+    "division by 0. A probability of 0 contributes 0: leave it out.",
+    r"return_types\.": "`max(dim=…)` returns the values and their places. Take `.values` of it, "
+    "or use `amax`.",
+    r"takes [0-2] positional arguments? but 3 were given": "if this is your hook, torch calls it "
+    "as `hook(module, inputs, output)`.",
+    r"can't be cast to the desired output type (Byte|Long)": "an in-place operation on whole "
+    "numbers, whose result is none. Write `x = x / 255` instead of `x /= 255`.",
+    r"'(builtin_function_or_method|method|function)' object has no attribute": "the brackets "
+    "behind a method are missing, as in `.detach()`.",
+    r"BackwardHookFunction": "a backward hook sees gradients. The layer's output comes by "
+    "`register_forward_hook`.",
+    r"did not finish": "a `while` loop whose condition never becomes false. `for _ in "
+    "range(100):` always ends.",
+}
 
 
 class _Budget(TorchFunctionMode):

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation
-from kdhelpers.checks.parity import two
-from kdhelpers.checks.running import Answer, call
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, two_numbers
+from kdhelpers.checks.running import Answer
 
 Bound = Callable[[Tensor], Tensor]
 
@@ -33,10 +32,6 @@ def made_of(
         return form(step, zero(least, step, bits))
 
     return scale_and_zero_point
-
-
-def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
-    return Observation(two(call(answer, inputs), "scale", "zero point"))
 
 
 def _symmetric(low: Tensor, high: Tensor) -> Tensor:
@@ -123,7 +118,7 @@ def _values(bits: int, *values: float) -> dict[str, Any]:
 
 scale_and_zero_point = Exercise(
     task=__doc__,
-    observe=_observe,
+    observe=two_numbers("scale", "zero point"),
     made_of=made_of,
     cases=Case.each_of(
         _values,

@@ -40,12 +40,15 @@ def _logits(
 MISTAKES: Mistakes = {
     "Your logits are multiplied by the temperature, which sharpens the probabilities. Divide: "
     "`logits / temperature`.": dict(scale=lambda z, t: z * t),
-    "The temperature has no effect: it is not used, or it divides `exp(logits)`, where it cancels. "
-    "Divide the logits by it first: `logits / temperature`.": dict(scale=lambda z, t: z),
+    "The temperature has no effect: it is not used, or it divides `exp(logits)` or is subtracted "
+    "from the logits, where it cancels. Divide the logits by it first: `logits / "
+    "temperature`.": dict(scale=lambda z, t: z),
     "You divide by temperature². Divide the logits by the temperature itself; the square belongs "
     "to the loss.": dict(scale=lambda z, t: z / t**2),
-    "The temperature is subtracted from the logits, where it cancels, or added. Divide by it: "
-    "`logits / temperature`.": dict(scale=lambda z, t: z - t, below=lambda z, t: z),
+    "The temperature is subtracted from the logits, or added to them. Divide by it, on both sides "
+    "of the fraction line: `logits / temperature`.": [
+        dict(scale=lambda z, t, by=by: z + by * t, below=lambda z, t: z) for by in (-1, 1)
+    ],
     "Above the fraction line the logits are divided by the temperature, below it they are not. "
     "Both sides need `logits / temperature`.": dict(below=lambda z, t: z),
     "Below the fraction line the logits are divided by the temperature, above it they are not. "

@@ -152,6 +152,11 @@ MISTAKES: Mistakes = {
     "The logits are multiplied by T. Divide them by it: `logits / T`.": _in_both(
         measure=lambda logits, T: _softened(logits, 1 / T).max()
     ),
+    "Log-probabilities are compared with the target, which is a probability. Use `softmax`, not "
+    "`log_softmax`.": [
+        *_in_both(measure=lambda logits, T: _softened(logits, T).log().max()),
+        *_in_both(measure=lambda logits, T: -_softened(logits, T).log().max()),
+    ],
     "The largest logit itself is compared, without a softmax over all classes.": _in_both(
         measure=lambda logits, T: logits.max() / T
     ),

@@ -6,10 +6,9 @@ picture once, and the training of every student; a training step costs three for
 """
 
 from collections.abc import Callable
-from typing import Any
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation
-from kdhelpers.checks.running import Answer, call, to_number
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, number
+from kdhelpers.checks.running import Answer
 
 
 def made_of(
@@ -30,18 +29,6 @@ def made_of(
         return teacher + asked + trained(students) * one
 
     return total_bill
-
-
-def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
-    wanted, instead = "one number, the sum of all costs", "one sum for everything"
-    bill = to_number(call(answer, inputs), wanted=wanted, instead=instead)
-    return Observation(values={"whole bill": bill})
-
-
-def _case(
-    forward: tuple[float, float], epochs: tuple[int, int], pictures: int, students: int
-) -> dict[str, Any]:
-    return dict(forward=list(forward), epochs=list(epochs), pictures=pictures, students=students)
 
 
 MISTAKES: Mistakes = {
@@ -81,14 +68,18 @@ MISTAKES: Mistakes = {
 
 total_bill = Exercise(
     task=__doc__,
-    observe=_observe,
+    observe=number(
+        "whole bill",
+        wanted="one number, the sum of all costs",
+        instead="one sum for everything",
+    ),
     made_of=made_of,
-    cases=Case.each_of(
-        _case,
-        ((313e6, 6.2e6), (40, 15), 45000, 1),
-        ((313e6, 6.2e6), (40, 40), 5000, 20),
-        ((5e6, 1.5e6), (16, 6), 800, 3),
-        ((7.0, 2.0), (3, 5), 10, 4),
+    cases=Case.table(
+        "forward epochs pictures students",
+        ([313e6, 6.2e6], [40, 15], 45000, 1),
+        ([313e6, 6.2e6], [40, 40], 5000, 20),
+        ([5e6, 1.5e6], [16, 6], 800, 3),
+        ([7.0, 2.0], [3, 5], 10, 4),
     ),
     mistakes=MISTAKES,
     praise=(

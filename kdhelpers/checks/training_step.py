@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from kdhelpers.checks.exercise import Mistake, Mistakes
+from kdhelpers.checks.networks import HOOK_LEFT, hooks
 from kdhelpers.checks.running import Answer, Misuse, explain
 
 Order = tuple[str, ...]  # of "zero", "backward", "step"
@@ -41,6 +42,7 @@ class Watch(NamedTuple):
     teacher_graph: list[bool]
     student_graph: list[bool]
     passes_above: list[None]
+    left: dict[str, bool]  # what the step leaves behind that it should not
 
     def effects(self, moved: bool) -> dict[str, bool]:
         """Of what happens to the gradients, given whether the weights have moved."""
@@ -49,6 +51,7 @@ class Watch(NamedTuple):
             "several steps": steps > 1,
             "gradients changed": any(self.changed),
             "other optimiser": moved and not steps,
+            **self.left,
         }
 
 
@@ -65,7 +68,7 @@ def watched(
     Raises:
         Misuse: the loss does not hang on the student; it says where the connection may be lost.
     """
-    watch, learning, fresh = Watch([], [], [], [], []), list(learning), dict[int, Tensor]()
+    watch, learning, fresh = Watch([], [], [], [], [], {}), list(learning), dict[int, Tensor]()
 
     def note(event: str) -> None:
         if watch.events[-1:] != [event] or "step" in event:
@@ -94,8 +97,11 @@ def watched(
         ),
         *(m.register_forward_hook(lambda *_: watch.passes_above.append(None)) for m in above),
     )
+    before = hooks(student) | hooks(teacher)
     try:
         yield watch
+        watch.left["hook left"] = bool((hooks(student) | hooks(teacher)) - before)
+        watch.left["student frozen"] = not all(p.requires_grad for p in student.parameters())
     except RuntimeError as error:
         if "does not require grad" not in str(error):
             raise
@@ -186,15 +192,20 @@ STEPS = {
         "The weights move, but not by the optimiser that your function gets. It holds their "
         "state from step to step: use it instead of a new one."
     ),
+    "hook left": HOOK_LEFT,
+    "student frozen": (
+        "A part of the student no longer takes gradients after your step, and the next one would "
+        "not train it. Freeze nothing of the student."
+    ),
     "teacher cleared": (
         "The teacher's old gradients are gone, and they are not your step's to change. Leave out "
         "`teacher.zero_grad()`, and keep its parameters out of the optimiser."
     ),
+    "teacher gradient": (
+        "Gradients reach the teacher's parameters. It is not trained here: run it inside "
+        "`with torch.no_grad():`, which also saves memory and time."
+    ),
 }
-TEACHER_GRADIENT = (
-    "Gradients reach the teacher's parameters. It is not trained here: run it inside "
-    "`with torch.no_grad():`, which also saves memory and time."
-)
 TEACHER_GRAPH = (
     "the teacher runs outside `torch.no_grad()`, so torch keeps everything a gradient would need, "
     "for nothing. Inside it the step takes less memory."
@@ -203,8 +214,10 @@ AFTER_THE_LOSS = (
     "The loss is right, so look at what comes after it: `zero_grad`, `backward` and "
     "`step`, each of them once, by the optimiser as it is."
 )
-TEACHER_AVERAGES = (
-    "The loss and the step are right. Call `teacher.eval()` before every call of the "
-    "teacher, so that its running averages stay as they are."
-)
-LOSS_FIRST = "Does the loss inside your step pass the exercise before this one?"
+TIPS = {
+    "loss": "Does the loss inside your step pass the exercise before this one?",
+    "running mean of the teacher's batch norm": (
+        "The loss and the step are right. Call `teacher.eval()` before every call of the "
+        "teacher, so that its running averages stay as they are."
+    ),
+}

@@ -127,6 +127,12 @@ return p
 multiplied → F.softmax(z * t, dim=1)
 has no effect → F.softmax(z, dim=1)
 has no effect → torch.softmax(z / 1.0, dim=1)
+is subtracted from the logits, where it cancels → torch.softmax(z - t, dim=1)
+or added to them → (z - t).exp() / z.exp().sum(1, keepdim=True)
+2 things | or added to them | do not add up to 1 → (z - t).exp()
+one number is left → (z / t).softmax(1).sum()
+Keep the whole row → (z / t).softmax(1).sum(1)
+yours is one number. Leave out → (z / t).softmax(1).norm()
 temperature² → F.softmax(z / t**2, dim=1)
 after the softmax → F.softmax(z, dim=1) / t
 `dim=1` → F.softmax(z / t, dim=0)
@@ -267,6 +273,7 @@ teacher's plain logits stand in the brackets → (log_p - ⇒ (t.detach() / T -
 Plain logits are subtracted → log_p - log_q ⇒ (t.detach() - s) / T
 never reaches 0 → p * (log_p - log_q) ⇒ -p * log_q
 squared difference → p * (log_p - log_q) ⇒ (q - p) ** 2
+squared difference → p * (log_p - log_q) ⇒ (log_q - log_p) ** 2
 sign of the soft term → log_p - log_q ⇒ log_q - log_p
 sign of the soft term → soft = ⇒ soft = -
 sign of the soft term → log_p - log_q ⇒ (q / p).log()
@@ -304,6 +311,7 @@ soft = ⇒ p = torch.inference_mode()(p.clone)(); soft =
 ✓ calls `F.kl_div` → lambda s, t, y, *x: usual_loss(s, t, y, *map(torch.tensor, x))
 ✓ calls `F.kl_div` → lambda s, t, y, T, a: usual_loss(s.double(), t.double(), y, T, a)
 No gradient reaches the student → torch.no_grad()(lambda *x: usual_loss(*x))
+not inside a loss → lambda *x: (loss := usual_loss(*x), loss.backward())[0]
 
 # distillation_step(student, teacher, x, y, opt, T, a)
 student.train()
@@ -318,6 +326,7 @@ return loss
 
 ✓ → as it stands
 ✓ → target = teacher(x) ⇒ target = teacher(x); student.eval()(x); student.train()
+✓ → return loss ⇒ student.eval(); return loss
 ✓ → opt.zero_grad() ⇒ student.zero_grad()
 ✓ → opt.zero_grad() ⇒ student.zero_grad(set_to_none=False)
 ✓ → opt.zero_grad() ⇒ opt.zero_grad(set_to_none=True)
@@ -384,6 +393,8 @@ should be one number | return the loss itself → return loss ⇒ return student
 inside `torch.no_grad()` | RuntimeError →
 plain_loss(student(x), ⇒ plain_loss(torch.no_grad()(student)(x),
 Both logits come from the student → , target, ⇒ , student(x).detach(),
+Freeze nothing → return loss ⇒ student.requires_grad_(False); return loss
+A hook stays → student.train() ⇒ student.train().register_forward_hook(lambda *x: None)
 
 # distillation_step
 ✓ → terse_step

@@ -109,6 +109,7 @@ top soft target that was reached | not: times → return high ⇒ return top(log
 the first class → top(logits, middle) ⇒ (logits / middle).softmax(0)[0]
 smallest soft target → top(logits, middle) ⇒ (logits / middle).softmax(0).min()
 multiplied by T → top(logits, middle) ⇒ top(logits, 1 / middle)
+Log-probabilities are compared → top(logits, middle) ⇒ math.log(top(logits, middle))
 `argmax` → top(logits, middle) ⇒ logits.argmax()
 every comparison says the same → top(logits, middle) ⇒ top(logits, 1)
 whole numbers → (low + high) / 2 ⇒ (low + high) // 2
@@ -147,5 +148,7 @@ absolute value → T * gap ⇒ T * gap.abs()
 You return the loss → losses.kd_loss(s, t, temperature=T)
 are exchanged | sign is turned round → T * gap ⇒ -T * gap
 temperature², → T * gap ⇒ T**3 * gap
+one number is left → T * gap / len(s) ⇒ (T * gap / len(s)).sum()
+one row is left → T * gap / len(s) ⇒ (T * gap).mean(0)
 
 """

@@ -96,6 +96,8 @@ to eval mode | Leave the mode → model(images) ⇒ model.eval()(images)
 to eval mode | Leave the mode →
 output = model(images) ⇒ mode = model.training; output = model.eval()(images); model.train(mode)
 to eval mode | Leave the mode → model(images) ⇒ model.eval()(images); model.train()
+not as they were → return kept[0] ⇒ model.requires_grad_(False); return kept[0]
+not as they were → return kept[0] ⇒ kept[0].sum().backward(retain_graph=True); return kept[0]
 to train mode → model(images) ⇒ model.train()(images)
 another mode after → handle.remove() ⇒ handle.remove(); model.eval()
 returned a list → return kept[0] ⇒ return kept
@@ -224,6 +226,7 @@ compare the logits → .lower(x) ⇒ (x) ; regressor( ⇒ (
 term for the logits | stage 2 → loss = ⇒ loss = F.mse_loss(student(x), teacher(x).detach()) +
 term for the logits | stage 2 →
 loss = ⇒ loss = losses.kd_loss(student(x), teacher(x).detach(), temperature=4.0) +
+A hook stays → student.train() ⇒ student.train().lower.register_forward_hook(lambda *x: None)
 no longer takes gradients → student.train() ⇒ student.train(); student.upper.requires_grad_(False)
 computed again after `optimizer.step()` →
 loss.item() ⇒ F.mse_loss(regressor(student.lower(x)), target).item()

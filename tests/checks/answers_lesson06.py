@@ -41,5 +41,6 @@ of each tip alone → each.simultaneous.low > 0 ⇒ each.difference.low > 0
 you take the surest → difference.mean ⇒ simultaneous.low
 best single seed → clear[name].difference.mean ⇒ max(tips[name])
 smallest gain → max(clear ⇒ min(clear
+changes its argument `tips` → found = ⇒ tips.pop("worse", 0); found =
 adopt none → default=None ⇒ default=list(tips)[0]
 """

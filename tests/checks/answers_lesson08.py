@@ -41,6 +41,7 @@ root of the mean square → (r - e).abs().max() ⇒ (r - e).pow(2).mean().sqrt()
 without `abs` → (r - e).abs().max() ⇒ (r - e).max()
 without `abs` → (r - e).abs().max() ⇒ (e - r).max()
 compare probabilities → off = ⇒ r, e = r.softmax(1), e.softmax(1); off =
+compare probabilities → off = ⇒ r, e = r.log_softmax(1), e.log_softmax(1); off =
 over the images → r.argmax(1) == e.argmax(1) ⇒ r.argmax(0) == e.argmax(0)
 without a dimension → r.argmax(1) == e.argmax(1) ⇒ r.argmax() == e.argmax()
 in the same order → r.argmax(1) == e.argmax(1) ⇒ r == e
