@@ -10,7 +10,6 @@ from statistics import fmean
 
 from kdhelpers import stats
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
-from kdhelpers.checks.running import Answer
 
 Row = Sequence[float]
 
@@ -33,19 +32,18 @@ def _gain(baseline: Row, row: Row) -> float:
     return fmean(row) - fmean(baseline)
 
 
-def made_of(
+def solution(
+    baseline: Row,
+    tips: Mapping[str, Row],
     *,
     candidates: Callable[[Row, Mapping[str, Row]], list[str]] = _clear,
     worth: Callable[[Row, Row], float] = _gain,
     otherwise: Callable[[Mapping[str, Row]], str | None] = lambda tips: None,
-) -> Answer:
-    def choice(baseline: Row, tips: Mapping[str, Row]) -> str | None:
-        found = candidates(baseline, tips)
-        if not found:
-            return otherwise(tips)
-        return max(found, key=lambda name: worth(baseline, tips[name]))
-
-    return choice
+) -> str | None:
+    found = candidates(baseline, tips)
+    if not found:
+        return otherwise(tips)
+    return max(found, key=lambda name: worth(baseline, tips[name]))
 
 
 BASE = [0.60, 0.61, 0.62, 0.60, 0.63]
@@ -56,9 +54,10 @@ LUCKY = [0.607, 0.611, 0.635, 0.612, 0.636]  # its own interval excludes 0, the 
 BROAD = [0.63, 0.64, 0.64, 0.635, 0.635]  # +2.4 points, less sure than the small one
 WORSE = [0.56, 0.57, 0.58, 0.56, 0.59]
 
+# fmt: off
 MISTAKES: Mistakes = {
-    "You take the tip with the largest mean, whether or not its gain can be told from chance. Look "
-    "at the corrected intervals first.": dict(candidates=lambda baseline, tips: list(tips)),
+    "You take the tip with the largest mean, whether or not its gain can be told from chance. "
+    "Look at the corrected intervals first.": dict(candidates=lambda baseline, tips: list(tips)),
     "You take the tip with the largest mean gain if that is above zero. A gain above zero is no "
     "interval above zero.": dict(
         candidates=lambda baseline, tips: [n for n, r in tips.items() if _gain(baseline, r) > 0]
@@ -68,23 +67,21 @@ MISTAKES: Mistakes = {
     "You compare the intervals of the accuracies, which lie apart for large gains only. The seeds "
     "are paired: take the interval of the difference.": dict(candidates=_apart),
     "Of those that are clear you take the surest, with the largest lower bound, in place of that "
-    "with the largest mean gain.": dict(
-        worth=lambda baseline, row: stats.paired_difference(baseline, row).low
-    ),
-    "Of those that are clear you take the one with the best single seed.": dict(
-        worth=lambda baseline, row: max(row)
-    ),
+    "with the largest mean gain.":
+        dict(worth=lambda baseline, row: stats.paired_difference(baseline, row).low),
+    "Of those that are clear you take the one with the best single seed.":
+        dict(worth=lambda baseline, row: max(row)),
     "Of those that are clear you take the first.": dict(worth=lambda baseline, row: 0.0),
-    "Of those that are clear you take the one with the smallest gain.": dict(
-        worth=lambda baseline, row: -_gain(baseline, row)
-    ),
+    "Of those that are clear you take the one with the smallest gain.":
+        dict(worth=lambda baseline, row: -_gain(baseline, row)),
     "If none is clear, adopt none: return None.": dict(otherwise=lambda tips: next(iter(tips))),
 }
+# fmt: on
 
 adopted_tip = Exercise(
     task=__doc__,
     observe=chosen("tips", noun="tip"),
-    made_of=made_of,
+    solution=solution,
     cases=Case.table(
         "baseline tips",
         (BASE, {"small": SMALL, "clear": CLEAR, "wide": WIDE}),

@@ -11,17 +11,19 @@ import torch
 from torch import Tensor
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
-from kdhelpers.checks.running import Answer
 
 
-def made_of(
+def solution(
+    table: Tensor,
+    sample: Tensor,
+    view: Tensor,
     *,
     row: Callable[[Tensor], Tensor] = lambda sample: sample,
     sheet: Callable[[Tensor], Tensor] = lambda view: view,
     pick: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda table, view, row: table[view, row],
     after: Callable[[Tensor], Tensor] = lambda logits: logits,
-) -> Answer:
-    return lambda table, sample, view: after(pick(table, sheet(view), row(sample)))
+) -> Tensor:
+    return after(pick(table, sheet(view), row(sample)))
 
 
 def _position(index: Tensor) -> Tensor:
@@ -50,10 +52,11 @@ def _batch(views: int, count: int, size: int, dtype: torch.dtype) -> dict[str, A
     }
 
 
+# fmt: off
 MISTAKES: Mistakes = {
     "You look up the position in the batch instead of `sample`. This is how shuffling misaligns a "
-    "cache: row 0 of a shuffled batch is not image 0 of "
-    "the data set.": dict(depth=3, row=_position),
+    "cache: row 0 of a shuffled batch is not image 0 of the data set.":
+        dict(depth=3, row=_position),
     "You do not use `view`: every row gets the teacher's logits for view 0. Teacher and student "
     "have to see the same view, each row its own.": dict(depth=3, sheet=torch.zeros_like),
     "Every row gets the view of the first row. Each row of the batch has its own: index with the "
@@ -61,9 +64,8 @@ MISTAKES: Mistakes = {
     "You average over the views. The student sees one of them: look up the teacher's logits for "
     "that one.": dict(pick=lambda table, view, row: table.mean(dim=0)[row]),
     "You index with the views and then, in a second pair of brackets, pick rows of what came out. "
-    "Give both indices in one pair: `table[view, sample]`.": dict(
-        pick=lambda table, view, row: table[view][row]
-    ),
+    "Give both indices in one pair: `table[view, sample]`.":
+        dict(pick=lambda table, view, row: table[view][row]),
     "Every row gets the teacher's logits for the last view. Each row of the batch has its own: "
     "index with `view`.": dict(pick=lambda table, view, row: table[-1, row]),
     "You take the largest logits over the views. The student sees one of them: look up the "
@@ -74,37 +76,35 @@ MISTAKES: Mistakes = {
         ]
         for name, decision in (("sample", "row"), ("view", "sheet"))
     },
-    "You sort the views, and their samples stay where they were. Keep the order of the "
-    "batch.": dict(sheet=lambda view: view.sort().values),
-    "`argsort` gives places in the batch, no numbers of images. Index with `sample` itself.": dict(
-        row=lambda sample: sample.argsort()
-    ),
-    "Your flat index lacks a stride: each view takes up N rows. Use `view * N + sample`, or simply "
-    "`table[view, sample]`.": dict(pick=lambda table, view, row: table.flatten(0, 1)[view + row]),
+    "You sort the views, and their samples stay where they were. Keep the order of the batch.":
+        dict(sheet=lambda view: view.sort().values),
+    "`argsort` gives places in the batch, no numbers of images. Index with `sample` itself.":
+        dict(row=lambda sample: sample.argsort()),
+    "Your flat index lacks a stride: each view takes up N rows. Use `view * N + sample`, or "
+    "simply `table[view, sample]`.":
+        dict(pick=lambda table, view, row: table.flatten(0, 1)[view + row]),
     "The stride of your flat index is that of a table [N, views, C]. This one is [views, N, C]: "
     "`view * N + sample`, or simply `table[view, sample]`.": dict(pick=_flat_the_other_way),
     "You get [B, B, C], every view of the batch with every sample of it. Give both indices in one "
-    "pair of brackets, and they go in "
-    "step: `table[view, sample]`.": dict(pick=lambda table, view, row: table[view][:, row]),
+    "pair of brackets, and they go in step: `table[view, sample]`.":
+        dict(pick=lambda table, view, row: table[view][:, row]),
     "You get the whole sheet of each row's view, [B, N, C]. Pick the sample as well: `table[view, "
     "sample]`.": dict(pick=lambda table, view, row: table[view]),
     "You get all views of each sample, [views, B, C]. Pick the view of each row as well: "
     "`table[view, sample]`.": dict(pick=lambda table, view, row: table[:, row]),
-    "The samples are sorted, by `sort` or `unique`, and their views stay where they were. Keep the "
-    "order of the batch: its images and labels are in that order, too.": dict(
-        row=lambda sample: sample.sort().values
-    ),
+    "The samples are sorted, by `sort` or `unique`, and their views stay where they were. Keep "
+    "the order of the batch: its images and labels are in that order, too.":
+        dict(row=lambda sample: sample.sort().values),
     "The logits come in the order of the data set. Keep the order of the batch: its images and "
     "labels are in that order, too.": dict(pick=_unshuffled),
     "These are probabilities or their logarithms. Return the logits as they are in the table; the "
-    "loss divides them by T first.": [
-        dict(after=lambda logits: logits.softmax(dim=-1)),
-        dict(after=lambda logits: logits.log_softmax(dim=-1)),
-    ],
-    "This is the teacher's class for each row. Return the logits of all classes.": dict(
-        after=lambda logits: logits.argmax(dim=-1)
-    ),
+    "loss divides them by T first.":
+        [dict(after=lambda logits: logits.softmax(dim=-1)),
+         dict(after=lambda logits: logits.log_softmax(dim=-1))],
+    "This is the teacher's class for each row. Return the logits of all classes.":
+        dict(after=lambda logits: logits.argmax(dim=-1)),
 }
+# fmt: on
 
 cached_logits = Exercise(
     task=__doc__,
@@ -112,7 +112,7 @@ cached_logits = Exercise(
         "logits",
         wanted="the logits, a tensor [B, C]; `torch.stack` makes one from a list of rows",
     ),
-    made_of=made_of,
+    solution=solution,
     reference=_row_by_row,
     cases=(
         *Case.each_of(_batch, (4, 4, 3, torch.float32), (6, 6, 4, torch.float32)),

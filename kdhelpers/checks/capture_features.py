@@ -19,35 +19,32 @@ from kdhelpers.checks.networks import HOOK_LEFT, Network, hooks, with_fixed_weig
 from kdhelpers.checks.running import Answer, Misuse, call, explain, to_tensor
 from kdhelpers.models import features
 
+FIRST = 400, "lower.norm", 1, False  # the inputs of the first case
 
-def made_of(
+
+def solution(
+    model: nn.Module,
+    path: str,
+    images: Tensor,
     *,
     layer_of: Callable[[nn.Module, str], Any] = nn.Module.get_submodule,
     keep: Callable[[Tensor, Tensor], Tensor] = lambda given, output: output.clone(),
     run: Callable[[nn.Module, nn.Module, Tensor], Any] = lambda model, layer, images: model(images),
     mode: bool | None = None,  # train (True) or eval mode, instead of the one it is in
     mode_afterwards: Callable[[bool], bool | None] = lambda before: None,
-    hand_on: Callable[[list[Tensor], Tensor], Tensor] = lambda kept, output: kept[-1],
-) -> Answer:
-    first: list[Tensor] = []  # what the function has kept in its first call
-
-    def capture_features(model: nn.Module, path: str, images: Tensor) -> Tensor:
-        layer = layer_of(model, path)
-        kept: list[Tensor] = []
-        handle = layer.register_forward_hook(
-            lambda _layer, inputs, output: kept.append(keep(inputs[0], output))
-        )
-        before = model.training
-        if mode is not None:
-            model.train(mode)
-        output = run(model, layer, images)
-        if (afterwards := mode_afterwards(before)) is not None:
-            model.train(afterwards)
-        handle.remove()
-        first.extend(kept[:1])
-        return hand_on([first[0], *kept], output)
-
-    return capture_features
+    hand_on: Callable[[Tensor, Tensor], Tensor] = lambda kept, output: kept,
+) -> Tensor:
+    layer, kept, before = layer_of(model, path), list[Tensor](), model.training
+    handle = layer.register_forward_hook(
+        lambda _layer, inputs, output: kept.append(keep(inputs[0], output))
+    )
+    if mode is not None:
+        model.train(mode)
+    output = run(model, layer, images)
+    if (afterwards := mode_afterwards(before)) is not None:
+        model.train(afterwards)
+    handle.remove()
+    return hand_on(kept[-1], output)
 
 
 def _reference(model: nn.Module, path: str, images: Tensor) -> Tensor:
@@ -59,6 +56,11 @@ def _reference(model: nn.Module, path: str, images: Tensor) -> Tensor:
 def _inputs(seed: int, path: str, batch: int, training: bool) -> dict[str, Any]:
     model = with_fixed_weights(Network(), seed).train(training)
     return {"model": model, "path": path, "images": numbers(seed + 2, batch, 1, 4, 4)}
+
+
+def _of_the_first_case(kept: Tensor, output: Tensor) -> Tensor:
+    first = _reference(**_inputs(*FIRST))
+    return kept if torch.equal(kept, first) else first
 
 
 def _parts(model: nn.Module) -> list[tuple[str, int, bool]]:
@@ -162,10 +164,11 @@ _MODE = (
     "eval mode."
 )
 
+# fmt: off
 MISTAKES: Mistakes = {
     "These are the features AFTER the activation: the next ReLU works in place and overwrites the "
-    "tensor that your hook has kept. Keep a copy in "
-    "the hook: `output.clone()`.": dict(keep=lambda given, output: output),
+    "tensor that your hook has kept. Keep a copy in the hook: `output.clone()`.":
+        dict(keep=lambda given, output: output),
     "This is the output of the module after the one that `path` names; after a norm, that is the "
     "activation. The hook belongs on `model.get_submodule(path)` itself.": dict(layer_of=_after),
     "This is the output of the whole block that the layer sits in, so it comes after the "
@@ -173,15 +176,13 @@ MISTAKES: Mistakes = {
         dict(layer_of=lambda model, path: model.get_submodule(path.rpartition(".")[0])),
         dict(layer_of=lambda model, path: model.get_submodule(path.partition(".")[0])),
     ],
-    "You apply an activation to the layer's output. Hand on the output as it is.": dict(
-        keep=lambda given, output: F.relu(output)
-    ),
-    "This is what goes INTO the layer. A forward hook is called as `hook(module, inputs, output)`: "
-    "keep a copy of its third argument.": dict(keep=lambda given, output: given.clone()),
-    "This is what the whole network returns. Either you return its output instead of what the hook "
-    "has kept, or the hook sits on the network instead of its layer.": dict(
-        depth=1, hand_on=lambda kept, output: output
-    ),
+    "You apply an activation to the layer's output. Hand on the output as it is.":
+        dict(keep=lambda given, output: F.relu(output)),
+    "This is what goes INTO the layer. A forward hook is called as `hook(module, inputs, "
+    "output)`: keep a copy of its third argument.": dict(keep=lambda given, output: given.clone()),
+    "This is what the whole network returns. Either you return its output instead of what the "
+    "hook has kept, or the hook sits on the network instead of its layer.":
+        dict(depth=1, hand_on=lambda kept, output: output),
     **{
         f"This is the output of `{name}`, whatever the path. The hook belongs on "
         "`model.get_submodule(path)`.": dict(
@@ -191,28 +192,24 @@ MISTAKES: Mistakes = {
         if "." in name and "head" not in name
     },
     "You return the features of your first call again. Make the list or dict in which the hook "
-    "keeps them anew in each call, "
-    "inside the function.": dict(depth=1, hand_on=lambda kept, output: kept[0]),
+    "keeps them anew in each call, inside the function.": dict(depth=1, hand_on=_of_the_first_case),
     "You give the images to the layer itself. Call the whole network, `model(images)`; the hook "
-    "sees what comes out of the layer "
-    "on the way.": dict(depth=1, run=lambda model, layer, images: layer(images)),
+    "sees what comes out of the layer on the way.":
+        dict(depth=1, run=lambda model, layer, images: layer(images)),
     "You call the network's modules one after the other, and its `forward` does more: here it "
-    "pools in between. Call `model(images)` and look inside with "
-    "a forward hook.": dict(depth=1, run=_one_after_the_other),
-    "A path with dots leads through several modules, and one name at a time is looked up here. Use "
-    "`model.get_submodule(path)` or `dict(model.named_modules())[path]`.": [
-        dict(depth=1, layer_of=getattr),
-        dict(depth=1, layer_of=lambda model, path: dict(model.named_children())[path]),
-        dict(depth=1, layer_of=lambda model, path: model[path]),
-    ],
-    "`copy.deepcopy` refuses tensors that belong to a graph of gradients. "
-    "Keep `output.clone()`.": dict(depth=1, keep=lambda given, output: copy.deepcopy(output)),
-    "Your features are flattened. Keep the map [B, C, H, W].": dict(
-        depth=1, keep=lambda given, output: output.flatten(1).clone()
-    ),
-    "Your features are averaged over the pixels. Keep the map [B, C, H, W].": dict(
-        depth=1, keep=lambda given, output: output.mean(dim=(2, 3))
-    ),
+    "pools in between. Call `model(images)` and look inside with a forward hook.":
+        dict(depth=1, run=_one_after_the_other),
+    "A path with dots leads through several modules, and one name at a time is looked up here. "
+    "Use `model.get_submodule(path)` or `dict(model.named_modules())[path]`.":
+        [dict(depth=1, layer_of=getattr),
+         dict(depth=1, layer_of=lambda model, path: dict(model.named_children())[path]),
+         dict(depth=1, layer_of=lambda model, path: model[path])],
+    "`copy.deepcopy` refuses tensors that belong to a graph of gradients. Keep `output.clone()`.":
+        dict(depth=1, keep=lambda given, output: copy.deepcopy(output)),
+    "Your features are flattened. Keep the map [B, C, H, W].":
+        dict(depth=1, keep=lambda given, output: output.flatten(1).clone()),
+    "Your features are averaged over the pixels. Keep the map [B, C, H, W].":
+        dict(depth=1, keep=lambda given, output: output.mean(dim=(2, 3))),
     **{
         f"Your function switches the network to {name} mode. {_MODE}": [
             dict(mode=mode),
@@ -222,15 +219,16 @@ MISTAKES: Mistakes = {
         for name, mode in (("eval", False), ("train", True))
     },
 }
+# fmt: on
 
 capture_features = Exercise(
     task=__doc__,
     observe=_observe,
-    made_of=made_of,
+    solution=solution,
     reference=_reference,
     cases=Case.each_of(
         _inputs,
-        (400, "lower.norm", 1, False),
+        FIRST,
         (410, "upper.conv", 3, True),
         (420, "upper.norm", 2, True),
         (430, "lower", 2, False),

@@ -62,7 +62,12 @@ def _divided(s: Tensor, t: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     return s / temperature, t / temperature
 
 
-def made_of(
+def solution(
+    s: Tensor,
+    t: Tensor,
+    y: Tensor,
+    T: float,
+    alpha: float,
     *,
     soften: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]] = _divided,
     pointwise: Pointwise = _kl(F.log_softmax, F.softmax),  # noqa: B008
@@ -75,14 +80,11 @@ def made_of(
     detach: bool = True,
     learner: Callable[[Tensor], Tensor] = lambda s: s,  # what the soft term gets of the student
     more: Callable[[float], float] = lambda alpha: 0.0,
-) -> Answer:
-    def loss(s: Tensor, t: Tensor, y: Tensor, T: float, alpha: float) -> Tensor:
-        t = t.detach() if detach else t
-        soft = soft_scale(T) * reduce(pointwise(*soften(learner(s), t, T), dim))
-        soft_weight, hard_weight = weights(alpha)
-        return soft_weight * soft + hard_weight * (hard_scale(T) * hard(s, t, y, T)) + more(alpha)
-
-    return loss
+) -> Tensor:
+    t = t.detach() if detach else t
+    soft = soft_scale(T) * reduce(pointwise(*soften(learner(s), t, T), dim))
+    soft_weight, hard_weight = weights(alpha)
+    return soft_weight * soft + hard_weight * (hard_scale(T) * hard(s, t, y, T)) + more(alpha)
 
 
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
@@ -135,114 +137,104 @@ def _extreme() -> dict[str, Any]:
 
 
 # What a training step can take over from a wrong loss, too.
+# fmt: off
 IN_A_STEP: Mistakes = {
-    "The student's probabilities stand where its LOG-probabilities belong; so the loss can even be "
-    "negative. Use `F.log_softmax(student_logits / temperature, dim=1)`, which is what `F.kl_div` "
-    "takes first, too.": dict(depth=4, pointwise=_kl(F.softmax, F.softmax)),
+    "The student's probabilities stand where its LOG-probabilities belong; so the loss can even "
+    "be negative. Use `F.log_softmax(student_logits / temperature, dim=1)`, which is what "
+    "`F.kl_div` takes first, too.": dict(depth=4, pointwise=_kl(F.softmax, F.softmax)),
     "The divergence is turned round, KL(student ‖ teacher). Weight with the teacher's "
     f"probabilities: {KL}. In `F.kl_div` this happens when the arguments are swapped: the "
-    "student's log-probabilities "
-    "come first.": dict(depth=4, pointwise=_kl(F.log_softmax, F.softmax, swap=True)),
-    "The divergence is turned round, and a probability stands where its logarithm belongs. The sum "
-    f"is {KL}. `F.kl_div` takes log q first "
-    "and p second.": dict(pointwise=_kl(F.softmax, F.softmax, swap=True)),
+    "student's log-probabilities come first.":
+        dict(depth=4, pointwise=_kl(F.log_softmax, F.softmax, swap=True)),
+    "The divergence is turned round, and a probability stands where its logarithm belongs. The "
+    f"sum is {KL}. `F.kl_div` takes log q first and p second.":
+        dict(pointwise=_kl(F.softmax, F.softmax, swap=True)),
     "The logarithm of the teacher's log-probabilities is taken, which is nan. Take only one "
     "logarithm; `F.kl_div` takes it itself, so give it `F.softmax` of the teacher or add "
     "`log_target=True`.": dict(pointwise=_kl(F.log_softmax, F.log_softmax)),
     "The teacher's probabilities stand where its log-probabilities belong, inside an `exp` as "
-    "well. Use `F.log_softmax` for the teacher; in `F.kl_div`, `log_target=True` "
-    "asks for it.": dict(pointwise=_kl(F.log_softmax, F.softmax, log_target=True)),
+    "well. Use `F.log_softmax` for the teacher; in `F.kl_div`, `log_target=True` asks for it.":
+        dict(pointwise=_kl(F.log_softmax, F.softmax, log_target=True)),
     "The student's plain logits stand where its log-probabilities belong. Use "
     "`F.log_softmax(student_logits / temperature, dim=1)`, which is what `F.kl_div` takes first, "
     "too.": dict(pointwise=_kl(_raw, F.softmax)),
     "The teacher's plain logits stand where its probabilities belong. Use "
-    "`F.softmax(teacher_logits / temperature, dim=1)`, which is what `F.kl_div` "
-    "takes second, too.": dict(pointwise=_kl(F.log_softmax, _raw)),
-    "The sign of the soft term is turned round, so a smaller loss drives the student away from the "
-    "teacher. The teacher's logarithm is first: "
-    f"{KL}.": dict(depth=4, pointwise=_by_hand(lambda p, log_p, q, log_q: p * (log_q - log_p))),
+    "`F.softmax(teacher_logits / temperature, dim=1)`, which is what `F.kl_div` takes second, too.":
+        dict(pointwise=_kl(F.log_softmax, _raw)),
+    "The sign of the soft term is turned round, so a smaller loss drives the student away from "
+    f"the teacher. The teacher's logarithm is first: {KL}.":
+        dict(depth=4, pointwise=_by_hand(lambda p, log_p, q, log_q: p * (log_q - log_p))),
     "The weight in your sum is the teacher's LOG-probability. The weight is its probability, "
-    "`log_p.exp()`: "
-    f"{KL}.": dict(depth=3, pointwise=_by_hand(lambda p, log_p, q, log_q: log_p * (log_p - log_q))),
+    f"`log_p.exp()`: {KL}.":
+        dict(depth=3, pointwise=_by_hand(lambda p, log_p, q, log_q: log_p * (log_p - log_q))),
     "The weight in your sum is the teacher's LOG-probability, and the sign is turned round. The "
-    "weight is its probability, `log_p.exp()`: "
-    f"{KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: log_p * (log_q - log_p))),
-    "Your sum is weighted with the student's probabilities. The teacher's belong there: "
-    f"{KL}.": dict(depth=3, pointwise=_by_hand(lambda p, log_p, q, log_q: q * (log_p - log_q))),
-    f"The weights are missing in your sum. Multiply with the teacher's probabilities: {KL}.": dict(
-        pointwise=_by_hand(lambda p, log_p, q, log_q: log_p - log_q)
-    ),
-    "The weight is only on the teacher's logarithm. It belongs on the difference, so set brackets: "
-    f"{KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * log_p - log_q)),
-    "Probabilities are subtracted where logarithms belong. Use `F.log_softmax` "
-    f"for both: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p - q))),
+    f"weight is its probability, `log_p.exp()`: {KL}.":
+        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: log_p * (log_q - log_p))),
+    f"Your sum is weighted with the student's probabilities. The teacher's belong there: {KL}.":
+        dict(depth=3, pointwise=_by_hand(lambda p, log_p, q, log_q: q * (log_p - log_q))),
+    f"The weights are missing in your sum. Multiply with the teacher's probabilities: {KL}.":
+        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: log_p - log_q)),
+    "The weight is only on the teacher's logarithm. It belongs on the difference, so set "
+    f"brackets: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * log_p - log_q)),
+    f"Probabilities are subtracted where logarithms belong. Use `F.log_softmax` for both: {KL}.":
+        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p - q))),
     "The teacher's probability stands in the brackets, where its logarithm belongs. Use "
-    "`F.log_softmax` for "
-    f"the teacher: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p - log_q))),
+    f"`F.log_softmax` for the teacher: {KL}.":
+        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p - log_q))),
     "The teacher's plain logits stand in the brackets, where its logarithm belongs. Use "
-    f"`F.log_softmax` for the teacher: {KL}.": dict(
-        pointwise=lambda s, t, dim: t.softmax(dim) * (t - s.log_softmax(dim))
-    ),
+    f"`F.log_softmax` for the teacher: {KL}.":
+        dict(pointwise=lambda s, t, dim: t.softmax(dim) * (t - s.log_softmax(dim))),
     "Plain logits are subtracted where log-probabilities belong. Use `F.log_softmax` for both: "
     f"{KL}.": dict(pointwise=lambda s, t, dim: t.softmax(dim) * (t - s)),
     "The soft term is Σ p · log q alone. For the KL divergence the teacher's logarithm is in the "
-    "brackets as well, "
-    f"and first: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * log_q)),
+    f"brackets as well, and first: {KL}.":
+        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * log_q)),
     "The student goes through a softmax twice in the soft term. `F.log_softmax` of the divided "
     "logits is all it needs.": dict(pointwise=_kl(_log_of_softmax_twice, F.softmax)),
     "The soft term is a cross-entropy, -Σ p · log q. It has the same gradient, but it never "
-    "reaches 0. For the KL divergence add the "
-    f"teacher's part: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: -p * log_q)),
+    f"reaches 0. For the KL divergence add the teacher's part: {KL}.":
+        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: -p * log_q)),
     "The soft term is a squared difference, of probabilities or of their logarithms. The KL "
-    f"divergence is asked for: {KL}.": [
-        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (q - p) ** 2)),
-        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (log_q - log_p) ** 2)),
-    ],
+    f"divergence is asked for: {KL}.":
+        [dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (q - p) ** 2)),
+         dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (log_q - log_p) ** 2))],
     "The soft term is not softened and has T in place of T², as when probabilities are divided by "
     "T: that softens nothing. Divide the logits before the softmax, and multiply by "
-    "`temperature**2`.": [
-        dict(soften=lambda s, t, T: (s, t), soft_scale=lambda T, power=power: T**power)
-        for power in (1, -1)
-    ],
-    "A softmax is taken of the teacher's probabilities again. Its divided logits need one.": [
-        dict(pointwise=lambda s, t, dim: _kl(F.log_softmax, F.softmax)(s, t.softmax(dim), dim)),
-        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p.log_softmax(1) - log_q))),
-    ],
-    "The logarithms of the soft term are to base 2 or 10. Take natural ones.": [
-        dict(soft_scale=lambda T, base=base: T**2 / math.log(base)) for base in (2, 10)
-    ],
-    "alpha is squared with the temperature. Write `alpha * temperature**2`.": dict(
-        weights=lambda alpha: (alpha**2, 1.0 - alpha)
-    ),
-    "The teacher's probabilities are missing: the sum is that of -log q alone. Multiply by "
-    f"p: {KL}.": [
-        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: -log_q)),
-        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: log_q)),
-    ],
+    "`temperature**2`.":
+        [dict(soften=lambda s, t, T: (s, t), soft_scale=lambda T, power=power: T**power)
+         for power in (1, -1)],
+    "A softmax is taken of the teacher's probabilities again. Its divided logits need one.":
+        [dict(pointwise=lambda s, t, dim: _kl(F.log_softmax, F.softmax)(s, t.softmax(dim), dim)),
+         dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p.log_softmax(1) - log_q)))],
+    "The logarithms of the soft term are to base 2 or 10. Take natural ones.":
+        [dict(soft_scale=lambda T, base=base: T**2 / math.log(base)) for base in (2, 10)],
+    "alpha is squared with the temperature. Write `alpha * temperature**2`.":
+        dict(weights=lambda alpha: (alpha**2, 1.0 - alpha)),
+    "The teacher's probabilities are missing: the sum is that of -log q alone. Multiply by p: "
+    f"{KL}.":
+        [dict(pointwise=_by_hand(lambda p, log_p, q, log_q: -log_q)),
+         dict(pointwise=_by_hand(lambda p, log_p, q, log_q: log_q))],
     "The student is detached in the soft term, so it learns nothing from the teacher. Detach the "
     "teacher alone.": dict(learner=torch.Tensor.detach),
     "The factor temperature² is missing on the soft term. Without it the gradient of this term "
-    "gets smaller and smaller as the temperature grows: "
-    "multiply by `temperature**2`.": dict(depth=4, soft_scale=lambda T: 1.0),
-    "The soft term is multiplied by the temperature; it should be by "
-    "its square, `temperature**2`.": dict(soft_scale=lambda T: T),
-    "The soft term is divided by temperature²; it should be multiplied by it.": dict(
-        soft_scale=lambda T: T**-2
-    ),
+    "gets smaller and smaller as the temperature grows: multiply by `temperature**2`.":
+        dict(depth=4, soft_scale=lambda T: 1.0),
+    "The soft term is multiplied by the temperature; it should be by its square, `temperature**2`.":
+        dict(soft_scale=lambda T: T),
+    "The soft term is divided by temperature²; it should be multiplied by it.":
+        dict(soft_scale=lambda T: T**-2),
     "The factor temperature² belongs to the soft term only; you multiply the whole sum by it. "
     "Check the brackets.": dict(depth=4, hard_scale=lambda T: T**2),
-    "The factor temperature² sits on the hard term. It belongs to the soft term.": dict(
-        soft_scale=lambda T: 1.0, hard_scale=lambda T: T**2
-    ),
+    "The factor temperature² sits on the hard term. It belongs to the soft term.":
+        dict(soft_scale=lambda T: 1.0, hard_scale=lambda T: T**2),
     "The teacher's logits are not divided by the temperature. In the soft term both sides are: "
     "`teacher_logits / temperature`.": dict(soften=lambda s, t, T: (s / T, t)),
     "The student's logits are not divided by the temperature. In the soft term both sides are: "
     "`student_logits / temperature`.": dict(soften=lambda s, t, T: (s, t / T)),
     "In the soft term neither the student's nor the teacher's logits are divided by the "
     "temperature. Divide both before the softmax.": dict(soften=lambda s, t, T: (s, t)),
-    "The logits are multiplied by the temperature. Divide them by it.": dict(
-        soften=lambda s, t, T: (s * T, t * T)
-    ),
+    "The logits are multiplied by the temperature. Divide them by it.":
+        dict(soften=lambda s, t, T: (s * T, t * T)),
     "The temperature is applied to the hard term as well. The cross-entropy with the labels takes "
     "the plain `student_logits`.": dict(depth=4, hard=lambda s, t, y, T: F.cross_entropy(s / T, y)),
     "The softmax of the soft term runs over the images of the batch. It belongs over the classes: "
@@ -251,103 +243,88 @@ IN_A_STEP: Mistakes = {
     'batch: `.sum(dim=1).mean()`. In `F.kl_div` this is the default; `reduction="batchmean"` '
     "repairs it.": dict(depth=4, reduce=torch.mean),
     "The soft term is divided by the number of classes instead of the number of images. Sum over "
-    "the classes, then average over "
-    "the batch: `.sum(dim=1).mean()`.": dict(depth=3, reduce=lambda point: point.sum(dim=0).mean()),
+    "the classes, then average over the batch: `.sum(dim=1).mean()`.":
+        dict(depth=3, reduce=lambda point: point.sum(dim=0).mean()),
     "The soft term is summed over the batch, so it grows with the number of images. Average over "
-    "them: `.sum(dim=1).mean()`, or "
-    '`reduction="batchmean"` in `F.kl_div`.': dict(depth=4, reduce=torch.sum),
+    'them: `.sum(dim=1).mean()`, or `reduction="batchmean"` in `F.kl_div`.':
+        dict(depth=4, reduce=torch.sum),
     'The hard term is summed over the batch. Average it: `reduction="mean"`, which is the default '
     "of `cross_entropy`.": dict(hard=lambda s, t, y, T: F.cross_entropy(s, y, reduction="sum")),
     "The arguments of `cross_entropy` are swapped: the student's logits come first, the labels "
-    "second: `F.cross_entropy(student_logits, labels)`.": [
-        dict(hard=lambda s, t, y, T: F.cross_entropy(y, s)),
-        dict(hard=lambda s, t, y, T: F.cross_entropy(y.float(), s)),
-        dict(hard=lambda s, t, y, T: F.cross_entropy(F.one_hot(y, s.shape[1]), s)),
-        dict(hard=lambda s, t, y, T: F.cross_entropy(F.one_hot(y, s.shape[1]).float(), s)),
-    ],
+    "second: `F.cross_entropy(student_logits, labels)`.":
+        [dict(hard=lambda s, t, y, T: F.cross_entropy(y, s)),
+         dict(hard=lambda s, t, y, T: F.cross_entropy(y.float(), s)),
+         dict(hard=lambda s, t, y, T: F.cross_entropy(F.one_hot(y, s.shape[1]), s)),
+         dict(hard=lambda s, t, y, T: F.cross_entropy(F.one_hot(y, s.shape[1]).float(), s))],
     "The hard term gets probabilities. `cross_entropy` contains the softmax already: give it the "
-    "plain `student_logits`.": dict(
-        depth=4, hard=lambda s, t, y, T: F.cross_entropy(F.softmax(s, dim=1), y)
-    ),
+    "plain `student_logits`.":
+        dict(depth=4, hard=lambda s, t, y, T: F.cross_entropy(F.softmax(s, dim=1), y)),
     "The hard term gets probabilities at the temperature. `cross_entropy` contains the softmax "
-    "already: give it the plain `student_logits`.": dict(
-        hard=lambda s, t, y, T: F.cross_entropy(F.softmax(s / T, dim=1), y)
-    ),
-    "`nll_loss` wants log-probabilities and gets logits or probabilities. Use `F.cross_entropy`.": [
-        dict(hard=lambda s, t, y, T: F.nll_loss(s, y)),
-        dict(hard=lambda s, t, y, T: F.nll_loss(s.softmax(1), y)),
-    ],
+    "already: give it the plain `student_logits`.":
+        dict(hard=lambda s, t, y, T: F.cross_entropy(F.softmax(s / T, dim=1), y)),
+    "`nll_loss` wants log-probabilities and gets logits or probabilities. Use `F.cross_entropy`.":
+        [dict(hard=lambda s, t, y, T: F.nll_loss(s, y)),
+         dict(hard=lambda s, t, y, T: F.nll_loss(s.softmax(1), y))],
     "The hard term compares the teacher with the labels. It is the student who learns: "
-    "`F.cross_entropy(student_logits, "
-    "labels)`.": dict(hard=lambda s, t, y, T: F.cross_entropy(t, y)),
+    "`F.cross_entropy(student_logits, labels)`.":
+        dict(hard=lambda s, t, y, T: F.cross_entropy(t, y)),
     "The hard term compares the student with the teacher's answer. It is for the labels: "
-    "`F.cross_entropy(student_logits, labels)`.": [
-        dict(hard=lambda s, t, y, T: F.cross_entropy(s, t.argmax(1))),
-        dict(hard=lambda s, t, y, T: F.cross_entropy(s, t.softmax(1))),
-    ],
-    "The hard term does not teach the student: its logits are detached there.": dict(
-        hard=lambda s, t, y, T: F.cross_entropy(s.detach(), y)
-    ),
-    "The hard term is subtracted, or its sign is turned round. Both terms are to become small: add "
-    "`(1 - alpha) * F.cross_entropy(student_logits, labels)`.": dict(
-        weights=lambda alpha: (alpha, alpha - 1.0)
-    ),
+    "`F.cross_entropy(student_logits, labels)`.":
+        [dict(hard=lambda s, t, y, T: F.cross_entropy(s, t.argmax(1))),
+         dict(hard=lambda s, t, y, T: F.cross_entropy(s, t.softmax(1)))],
+    "The hard term does not teach the student: its logits are detached there.":
+        dict(hard=lambda s, t, y, T: F.cross_entropy(s.detach(), y)),
+    "The hard term is subtracted, or its sign is turned round. Both terms are to become small: "
+    "add `(1 - alpha) * F.cross_entropy(student_logits, labels)`.":
+        dict(weights=lambda alpha: (alpha, alpha - 1.0)),
     "Brackets are missing round `1 - alpha`: `1 - alpha * hard` takes alpha times the hard term "
-    "away. Write `(1 - alpha) * hard`.": dict(
-        weights=lambda alpha: (alpha, -alpha), more=lambda alpha: 1.0
-    ),
+    "away. Write `(1 - alpha) * hard`.":
+        dict(weights=lambda alpha: (alpha, -alpha), more=lambda alpha: 1.0),
     "alpha is on the wrong term. Here alpha weights the SOFT term: `alpha * soft + (1 - alpha) * "
     "hard`.": dict(depth=4, weights=lambda alpha: (1.0 - alpha, alpha)),
-    "Only the soft term is there. Add the hard one: `+ (1 - alpha) * hard`.": [
-        dict(weights=lambda alpha: (alpha, 0.0)),
-        dict(weights=lambda alpha: (1.0, 0.0)),
-    ],
-    "Only the hard term is there. Add the soft one: `alpha * soft`.": [
-        dict(weights=lambda alpha: (0.0, 1.0 - alpha)),
-        dict(weights=lambda alpha: (0.0, 1.0)),
-        dict(weights=lambda alpha: (0.0, alpha)),
-    ],
-    "The two terms are added without weights. Use `alpha * soft + (1 - alpha) * hard`.": dict(
-        weights=lambda alpha: (1.0, 1.0)
-    ),
-    "The hard term has no weight. Use `(1 - alpha) * hard`.": dict(
-        weights=lambda alpha: (alpha, 1.0)
-    ),
-    "The soft term has no weight. Use `alpha * soft`.": dict(
-        weights=lambda alpha: (1.0, 1.0 - alpha)
-    ),
-    "Both terms are weighted by alpha. The hard one gets the rest: `(1 - alpha) * hard`.": dict(
-        weights=lambda alpha: (alpha, alpha)
-    ),
+    "Only the soft term is there. Add the hard one: `+ (1 - alpha) * hard`.":
+        [dict(weights=lambda alpha: (alpha, 0.0)), dict(weights=lambda alpha: (1.0, 0.0))],
+    "Only the hard term is there. Add the soft one: `alpha * soft`.":
+        [dict(weights=lambda alpha: (0.0, 1.0 - alpha)), dict(weights=lambda alpha: (0.0, 1.0)),
+         dict(weights=lambda alpha: (0.0, alpha))],
+    "The two terms are added without weights. Use `alpha * soft + (1 - alpha) * hard`.":
+        dict(weights=lambda alpha: (1.0, 1.0)),
+    "The hard term has no weight. Use `(1 - alpha) * hard`.":
+        dict(weights=lambda alpha: (alpha, 1.0)),
+    "The soft term has no weight. Use `alpha * soft`.":
+        dict(weights=lambda alpha: (1.0, 1.0 - alpha)),
+    "Both terms are weighted by alpha. The hard one gets the rest: `(1 - alpha) * hard`.":
+        dict(weights=lambda alpha: (alpha, alpha)),
 }
+# fmt: on
 
+# fmt: off
 MISTAKES: Mistakes = {
     **IN_A_STEP,
     "Your function returns one loss for each image. Average the soft term over the batch, so that "
-    "it is one number: `.sum(dim=1).mean()`, or "
-    '`reduction="batchmean"` in `F.kl_div`.': dict(reduce=lambda point: point.sum(dim=1)),
+    'it is one number: `.sum(dim=1).mean()`, or `reduction="batchmean"` in `F.kl_div`.':
+        dict(reduce=lambda point: point.sum(dim=1)),
     "Your function returns one loss for each image, averaged over the classes. Sum over the "
-    "classes, then average over "
-    "the batch: `.sum(dim=1).mean()`.": dict(reduce=lambda point: point.mean(dim=1)),
+    "classes, then average over the batch: `.sum(dim=1).mean()`.":
+        dict(reduce=lambda point: point.mean(dim=1)),
     "Your function returns one number for each class. Sum over the classes, which are `dim=1`, "
-    "then average over the batch: `.sum(dim=1).mean()`.": [
-        dict(reduce=lambda point: point.sum(dim=0)),
-        dict(reduce=lambda point: point.mean(dim=0)),
-    ],
+    "then average over the batch: `.sum(dim=1).mean()`.":
+        [dict(reduce=lambda point: point.sum(dim=0)), dict(reduce=lambda point: point.mean(dim=0))],
     "Your function returns a loss for each image. Average both terms over the batch, so that it "
     "returns one number.": dict(
         reduce=lambda point: point.sum(dim=1),
         hard=lambda s, t, y, T: F.cross_entropy(s, y, reduction="none"),
     ),
     "Your function returns a table with one value for each image and class. Sum over the classes "
-    "and average over the batch: `.sum(dim=1).mean()`, or "
-    '`reduction="batchmean"` in `F.kl_div`.': dict(reduce=lambda point: point),
+    'and average over the batch: `.sum(dim=1).mean()`, or `reduction="batchmean"` in `F.kl_div`.':
+        dict(reduce=lambda point: point),
 }
+# fmt: on
 
 distillation_loss = Exercise(
     task=__doc__,
     observe=_observe,
-    made_of=made_of,
+    solution=solution,
     reference=lambda s, t, y, temperature, alpha: losses.distillation_loss(
         s, t, y, temperature=temperature, alpha=alpha
     ),

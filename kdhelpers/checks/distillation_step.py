@@ -6,6 +6,7 @@ modes and the student's gradients afterwards, a teacher whose parameters take no
 whether the loss keeps its graph, and a second pass of the student, which is remarked on.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,17 +16,24 @@ from torch.nn.utils import parameters_to_vector
 from kdhelpers import losses
 from kdhelpers.checks import training_step as steps
 from kdhelpers.checks.distillation_loss import IN_A_STEP
-from kdhelpers.checks.distillation_loss import made_of as loss_made_of
+from kdhelpers.checks.distillation_loss import solution as loss_solution
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
 from kdhelpers.checks.networks import with_fixed_weights
 from kdhelpers.checks.running import Answer, call, to_loss
 
 BATCH, PIXELS, CLASSES = 6, 9, 3
 
-_ordinary = loss_made_of(detach=False)
+_ordinary = partial(loss_solution, detach=False)
 
 
-def made_of(
+def solution(
+    student: nn.Module,
+    teacher: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    optimizer: torch.optim.Optimizer,
+    temperature: float,
+    alpha: float,
     *,
     teacher_mode: bool = False,
     student_mode: bool = True,
@@ -33,29 +41,18 @@ def made_of(
     order: steps.Order = steps.ORDER,
     give_logits: bool = False,
     again: bool | None = None,  # loss computed anew after the step, in train (True) or eval mode
-) -> Answer:
-    def distillation_step(
-        student: nn.Module,
-        teacher: nn.Module,
-        images: Tensor,
-        labels: Tensor,
-        optimizer: torch.optim.Optimizer,
-        temperature: float,
-        alpha: float,
-    ) -> Tensor:
-        teacher.train(teacher_mode)
-        student.train(student_mode)
-        with torch.no_grad():
-            teacher_logits = teacher(images)
-        student_logits: Tensor = student(images)
-        value: Tensor = loss(student_logits, teacher_logits, labels, temperature, alpha)
-        steps.act(order, value, optimizer, optimizer.zero_grad)
-        if again is not None:
-            student.train(again)
-            value = loss(student(images), teacher_logits, labels, temperature, alpha)
-        return student_logits if give_logits else value
-
-    return distillation_step
+) -> Tensor:
+    teacher.train(teacher_mode)
+    student.train(student_mode)
+    with torch.no_grad():
+        teacher_logits = teacher(images)
+    student_logits: Tensor = student(images)
+    value: Tensor = loss(student_logits, teacher_logits, labels, temperature, alpha)
+    steps.act(order, value, optimizer, optimizer.zero_grad)
+    if again is not None:
+        student.train(again)
+        value = loss(student(images), teacher_logits, labels, temperature, alpha)
+    return student_logits if give_logits else value
 
 
 def _network(seed: int, width: int) -> nn.Sequential:
@@ -126,10 +123,11 @@ def _after_softmax(who: str, *, at_temperature: bool) -> Answer:
     return loss
 
 
+# fmt: off
 MISTAKES: Mistakes = {
     "The teacher runs in train mode: its dropout and batch norm make its answers depend on chance "
-    "and on the batch, and its running averages change. "
-    "Call `teacher.eval()` first.": dict(depth=3, teacher_mode=True),
+    "and on the batch, and its running averages change. Call `teacher.eval()` first.":
+        dict(depth=3, teacher_mode=True),
     **steps.MODE_AND_ORDER,
     steps.COMPUTED_AGAIN: [dict(again=mode) for mode in (True, False)],
     **{
@@ -142,22 +140,23 @@ MISTAKES: Mistakes = {
             ("both", "Your loss gets probabilities of both networks instead of their logits."),
         )
     },
-    "Both logits come from the student, whose own answer teaches it nothing. Ask the "
-    "teacher.": dict(loss=lambda s, t, y, T, alpha: _ordinary(s, s.detach(), y, T, alpha)),
-    "You return the logits. Return the loss that you called `backward()` on.": dict(
-        give_logits=True
-    ),
-    **steps.inside_the_loss(IN_A_STEP, loss_made_of),
+    "Both logits come from the student, whose own answer teaches it nothing. Ask the teacher.":
+        dict(loss=lambda s, t, y, T, alpha: _ordinary(s, s.detach(), y, T, alpha)),
+    "You return the logits. Return the loss that you called `backward()` on.":
+        dict(give_logits=True),
+    **steps.inside_the_loss(IN_A_STEP, loss_solution),
 }
+# fmt: on
 
 distillation_step = Exercise(
     task=__doc__,
     observe=_observe,
-    made_of=made_of,
-    reference=made_of(
+    solution=solution,
+    reference=partial(
+        solution,
         loss=lambda s, t, y, temperature, alpha: losses.distillation_loss(
             s, t, y, temperature=temperature, alpha=alpha
-        )
+        ),
     ),
     cases=Case.each_of(_inputs, (1000, 2.0, 0.25), (2000, 3.0, 0.8), (3000, 1.0, 0.5)),
     mistakes=MISTAKES,

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
-from kdhelpers.checks.running import Answer
 
 Summands = Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]  # p [B, C], log -> [B, C]
 
@@ -17,7 +16,8 @@ def _p_log_p(p: Tensor, log: Callable[[Tensor], Tensor]) -> Tensor:
     return torch.where(p > 0, p * log(p.clamp(min=1e-30)), torch.zeros_like(p))
 
 
-def made_of(
+def solution(
+    probabilities: Tensor,
     *,
     log: Callable[[Tensor], Tensor] = torch.log,
     summands: Summands = _p_log_p,
@@ -25,8 +25,8 @@ def made_of(
     add_up: Callable[[Tensor], Tensor] = lambda table: table.sum(dim=1),
     before: Callable[[Tensor], Tensor] = lambda p: p,
     after: Callable[[Tensor], Tensor] = lambda h: h,
-) -> Answer:
-    return lambda probabilities: after(sign * add_up(summands(before(probabilities), log)))
+) -> Tensor:
+    return after(sign * add_up(summands(before(probabilities), log)))
 
 
 def _rows(seed: int, batch: int, classes: int, dtype: torch.dtype) -> dict[str, Any]:
@@ -38,39 +38,34 @@ def _with_zeros() -> dict[str, Any]:
     return {"probabilities": torch.tensor(rows, dtype=torch.float32)}
 
 
+# fmt: off
 MISTAKES: Mistakes = {
-    "This is the entropy in bits (`log2`). In nats the logarithm is `torch.log`.": dict(
-        log=torch.log2
-    ),
+    "This is the entropy in bits (`log2`). In nats the logarithm is `torch.log`.":
+        dict(log=torch.log2),
     "This uses the logarithm to base 10. Take the natural one, `torch.log`.": dict(log=torch.log10),
-    "The sign is missing: log p is negative, and the entropy is MINUS the sum of p log p.": dict(
-        sign=1.0
-    ),
+    "The sign is missing: log p is negative, and the entropy is MINUS the sum of p log p.":
+        dict(sign=1.0),
     "A probability of 0 gives nan (0 times -inf), but p log p goes to 0 there. Use "
-    "`torch.special.entr(p)` or "
-    "`p * p.clamp(min=1e-12).log()`.": dict(depth=4, summands=lambda p, log: p * log(p)),
-    "You sum log p alone. Weight each logarithm with its probability: `p * p.log()`.": dict(
-        summands=lambda p, log: log(p)
-    ),
+    "`torch.special.entr(p)` or `p * p.clamp(min=1e-12).log()`.":
+        dict(depth=4, summands=lambda p, log: p * log(p)),
+    "You sum log p alone. Weight each logarithm with its probability: `p * p.log()`.":
+        dict(summands=lambda p, log: log(p)),
     "`log_softmax` takes logits and normalises them; these are probabilities already. Use "
-    "`p.log()`.": [
-        dict(summands=lambda p, log: p * p.log_softmax(1)),
-        dict(summands=lambda p, log: p * p.log_softmax(1), add_up=lambda x: x.sum(1).mean()),
-        dict(summands=lambda p, log: p.log_softmax(1)),
-    ],
-    "`log1p(p)` is log(1 + p). The entropy needs log p.": dict(
-        summands=lambda p, log: p * p.log1p()
-    ),
+    "`p.log()`.":
+        [dict(summands=lambda p, log: p * p.log_softmax(1)),
+         dict(summands=lambda p, log: p * p.log_softmax(1), add_up=lambda x: x.sum(1).mean()),
+         dict(summands=lambda p, log: p.log_softmax(1))],
+    "`log1p(p)` is log(1 + p). The entropy needs log p.":
+        dict(summands=lambda p, log: p * p.log1p()),
     "This takes `exp` where the logarithm belongs.": dict(summands=lambda p, log: p * p.exp()),
-    "Each logarithm is weighted with p². Its weight is p.": dict(
-        summands=lambda p, log: p**2 * log(p)
-    ),
-    "This is Σ p², or 1 minus it, another measure of spread. The entropy is -Σ p log p.": [
-        dict(summands=lambda p, log: p**2, sign=1.0),
-        dict(summands=lambda p, log: p**2, after=lambda h: 1 + h),
-    ],
-    "The term of 1 - p is added to each class, as for two classes. Here the rows hold all classes: "
-    "Σ p log p is enough.": dict(summands=lambda p, log: p * log(p) + (1 - p) * log(1 - p)),
+    "Each logarithm is weighted with p². Its weight is p.":
+        dict(summands=lambda p, log: p**2 * log(p)),
+    "This is Σ p², or 1 minus it, another measure of spread. The entropy is -Σ p log p.":
+        [dict(summands=lambda p, log: p**2, sign=1.0),
+         dict(summands=lambda p, log: p**2, after=lambda h: 1 + h)],
+    "The term of 1 - p is added to each class, as for two classes. Here the rows hold all "
+    "classes: Σ p log p is enough.":
+        dict(summands=lambda p, log: p * log(p) + (1 - p) * log(1 - p)),
     "You take the largest probability alone. Sum over all classes.": [
         dict(
             summands=lambda p, log: p * log(p),
@@ -80,39 +75,33 @@ MISTAKES: Mistakes = {
         dict(summands=lambda p, log: log(p), add_up=lambda x: x.amax(1)),
     ],
     "What you add inside the logarithm is so large that it changes the values. Add at most 1e-8, "
-    "or use `torch.special.entr(p)`.": [
-        dict(summands=lambda p, log, more=more: p * log(p + more))
-        for more in (0.1, 1e-2, 1e-3, 1e-4)
-    ],
-    "`clamp` has so large a bound that it changes probabilities. Take at most 1e-8.": [
-        dict(summands=lambda p, log, low=low, of=of: of(p, low) * log(p.clamp(min=low)))
-        for low in (0.1, 0.05, 0.01, 1e-3)
-        for of in (torch.clamp, lambda p, low: p)
-    ],
+    "or use `torch.special.entr(p)`.":
+        [dict(summands=lambda p, log, more=more: p * log(p + more))
+         for more in (0.1, 1e-2, 1e-3, 1e-4)],
+    "`clamp` has so large a bound that it changes probabilities. Take at most 1e-8.":
+        [dict(summands=lambda p, log, low=low, of=of: of(p, low) * log(p.clamp(min=low)))
+         for low in (0.1, 0.05, 0.01, 1e-3)
+         for of in (torch.clamp, lambda p, low: p)],
     "nan is replaced after the sum, which loses the other classes of the row. Replace it before: "
-    "`(p * p.log()).nan_to_num()`.": dict(
-        summands=lambda p, log: p * log(p), after=lambda h: h.nan_to_num()
-    ),
-    "You sum over the batch (`dim=0`), one number for each class. Sum over "
-    "the classes: `dim=1`.": dict(add_up=lambda table: table.sum(dim=0)),
-    "You average over the classes. The entropy is a sum over them: `.sum(dim=1)`.": dict(
-        add_up=lambda table: table.mean(dim=1)
-    ),
-    "This is p log p for each class. Add it up over the classes: `.sum(dim=1)`.": dict(
-        add_up=lambda table: table
-    ),
-    "You apply a softmax first, but the argument holds probabilities already.": dict(
-        before=lambda p: p.softmax(dim=1)
-    ),
-    "You divide by log C, which gives a value between 0 and 1. Leave that division out.": dict(
-        add_up=lambda table: table.sum(dim=1) / math.log(table.shape[1])
-    ),
+    "`(p * p.log()).nan_to_num()`.":
+        dict(summands=lambda p, log: p * log(p), after=lambda h: h.nan_to_num()),
+    "You sum over the batch (`dim=0`), one number for each class. Sum over the classes: `dim=1`.":
+        dict(add_up=lambda table: table.sum(dim=0)),
+    "You average over the classes. The entropy is a sum over them: `.sum(dim=1)`.":
+        dict(add_up=lambda table: table.mean(dim=1)),
+    "This is p log p for each class. Add it up over the classes: `.sum(dim=1)`.":
+        dict(add_up=lambda table: table),
+    "You apply a softmax first, but the argument holds probabilities already.":
+        dict(before=lambda p: p.softmax(dim=1)),
+    "You divide by log C, which gives a value between 0 and 1. Leave that division out.":
+        dict(add_up=lambda table: table.sum(dim=1) / math.log(table.shape[1])),
 }
+# fmt: on
 
 entropy = Exercise(
     task=__doc__,
     observe=returned("entropy", wanted="one entropy for each row, a tensor [B]"),
-    made_of=made_of,
+    solution=solution,
     reference=lambda p: torch.special.entr(p).sum(dim=1),
     cases=(
         *Case.each_of(

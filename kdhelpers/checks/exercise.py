@@ -1,10 +1,10 @@
 """The framework of the checks: an exercise recognises a mistake by making it, too.
 
-A right solution is a list of decisions ("divide by the batch", "scale with T²"). `made_of` turns
-the decisions into a function of the learner's signature, and a `Mistake` is another decision plus
-the sentence for it. The learner's function and the mistaken ones run on the same cases; when what
-is observed agrees in all of them, that is the diagnosis. Mistakes that change different decisions
-combine by themselves.
+A right solution is a function with the learner's arguments, whose decisions ("divide by the batch",
+"scale with T²") are keyword arguments, and a `Mistake` is another decision plus the sentence for
+it. The learner's function and the mistaken ones run on the same cases; when what is observed agrees
+in all of them, that is the diagnosis. Mistakes that change different decisions combine by
+themselves.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -181,16 +181,16 @@ def chosen(of: str, *, noun: str) -> Observe:
 class Exercise(Check):
     """One exercise: call it with your function, and it tells what it thinks of it.
 
-    `task` says what is asked, `made_of` makes an answer of decisions whose defaults are right.
+    `task` says what is asked; `solution` has decisions as keyword arguments, right by default.
     """
 
     task: str
     observe: Observe
-    made_of: Callable[..., Answer]
+    solution: Answer
     cases: tuple[Case, ...]
     praise: str
     mistakes: Mistakes = field(default_factory=dict)
-    reference: Answer | None = None  # in place of what `made_of()` makes
+    reference: Answer | None = None  # in place of `solution`
     symptoms: Mapping[str, str] = field(default_factory=dict)
     tips: Mapping[str, str] = field(default_factory=dict)  # below the numbers, by name of value
     # What it says of an unknown mistake if the answer is right for these values of arguments.
@@ -200,7 +200,7 @@ class Exercise(Check):
 
     def __post_init__(self) -> None:
         self.__doc__ = self.task
-        self.right = self.reference or self.made_of()
+        self.right = self.reference or self.solution
         order = list(self.cases[0].inputs())
         exchanged = {
             f"`{order[one]}` and `{order[other]}` are exchanged: you do with each what belongs to "
@@ -341,7 +341,7 @@ class Exercise(Check):
         return known[number]
 
     def variant(self, exchanged: tuple[int, int] | None = None, **changes: Any) -> Answer:
-        made = self.made_of(**changes)
+        made = partial(self.solution, **changes)
         if exchanged is None:
             return made
         one, other = exchanged

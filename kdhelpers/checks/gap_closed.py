@@ -11,25 +11,24 @@ from statistics import fmean, median
 from typing import Any
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, number
-from kdhelpers.checks.running import Answer
 
 Summary = Callable[[Sequence[float]], Any]  # the accuracies of all seeds -> one number
 
 
-def made_of(
+def solution(
+    teacher: float,
+    alone: Sequence[float],
+    distilled: Sequence[float],
     *,
     of_alone: Summary = fmean,
     of_distilled: Summary = fmean,
     share: Callable[[Any, Any, Any], Any] = lambda t, a, d: (d - a) / (t - a),
     each_seed: Summary | None = None,
-) -> Answer:
-    def gap_closed(teacher: float, alone: Sequence[float], distilled: Sequence[float]) -> float:
-        if each_seed is not None:
-            pairs = zip(alone, distilled, strict=True)
-            return float(each_seed([share(teacher, a, d) for a, d in pairs]))
-        return float(share(teacher, of_alone(alone), of_distilled(distilled)))
-
-    return gap_closed
+) -> float:
+    if each_seed is not None:
+        pairs = zip(alone, distilled, strict=True)
+        return float(each_seed([share(teacher, a, d) for a, d in pairs]))
+    return float(share(teacher, of_alone(alone), of_distilled(distilled)))
 
 
 def _both(summary: Summary, **changes: Any) -> dict[str, Any]:
@@ -44,31 +43,29 @@ def _method_mean(accuracies: Any) -> Any:
     return accuracies.mean()
 
 
+# fmt: off
 MISTAKES: Mistakes = {
-    "This is what the student gains; the share is that gain divided by the gap, "
-    "`teacher - alone`.": dict(share=lambda t, a, d: d - a),
-    "You divide by the teacher's accuracy. The whole that is shared is the gap between teacher and "
-    "student: divide by `teacher - alone`.": dict(share=lambda t, a, d: (d - a) / t),
-    "You divide by the accuracy of the student alone, which gives its relative gain. Divide by the "
-    "gap, `teacher - alone`.": dict(share=lambda t, a, d: (d - a) / a),
-    "You divide by the errors of the student alone. A teacher makes errors, too: divide by the gap "
-    "to the teacher, `teacher - alone`.": dict(share=lambda t, a, d: (d - a) / (1 - a)),
+    "This is what the student gains; the share is that gain divided by the gap, `teacher - alone`.":
+        dict(share=lambda t, a, d: d - a),
+    "You divide by the teacher's accuracy. The whole that is shared is the gap between teacher "
+    "and student: divide by `teacher - alone`.": dict(share=lambda t, a, d: (d - a) / t),
+    "You divide by the accuracy of the student alone, which gives its relative gain. Divide by "
+    "the gap, `teacher - alone`.": dict(share=lambda t, a, d: (d - a) / a),
+    "You divide by the errors of the student alone. A teacher makes errors, too: divide by the "
+    "gap to the teacher, `teacher - alone`.": dict(share=lambda t, a, d: (d - a) / (1 - a)),
     "You divide by what is left to the teacher after distillation. The gap is the one before: "
     "`teacher - alone`.": dict(share=lambda t, a, d: (d - a) / (t - d)),
-    "This is the share of the gap that is left. The share that is closed is 1 minus it.": dict(
-        share=lambda t, a, d: (t - d) / (t - a)
-    ),
+    "This is the share of the gap that is left. The share that is closed is 1 minus it.":
+        dict(share=lambda t, a, d: (t - d) / (t - a)),
     "This is the distance to the teacher that is left, in accuracy. Ask how much of `teacher - "
     "alone` the student has gained.": dict(share=lambda t, a, d: t - d),
-    "This is the gap itself. Divide what the student gains by it.": dict(
-        share=lambda t, a, d: t - a
-    ),
-    "The fraction is upside down: the gain, `distilled - alone`, belongs above the gap.": dict(
-        share=lambda t, a, d: (t - a) / (d - a)
-    ),
+    "This is the gap itself. Divide what the student gains by it.":
+        dict(share=lambda t, a, d: t - a),
+    "The fraction is upside down: the gain, `distilled - alone`, belongs above the gap.":
+        dict(share=lambda t, a, d: (t - a) / (d - a)),
     "This is the ratio of the accuracies of distilled student and teacher. It is near 1 for any "
-    "decent student: subtract the student alone "
-    "from both first.": dict(share=lambda t, a, d: d / t),
+    "decent student: subtract the student alone from both first.":
+        dict(share=lambda t, a, d: d / t),
     "This is the ratio of the accuracies of the two students. Compare their difference with the "
     "gap, `teacher - alone`.": dict(share=lambda t, a, d: d / a),
     "Brackets are missing: a division is done before a subtraction. Write `(distilled - alone) / "
@@ -78,14 +75,14 @@ MISTAKES: Mistakes = {
     "The difference below the fraction line needs brackets: a division is done before a "
     "subtraction.": dict(share=lambda t, a, d: (d - a) / t - a),
     "You average the shares of the seeds, or add them up. A seed whose student is close to the "
-    "teacher divides by almost 0 and outweighs all others: average the accuracies first, "
-    "then divide once.": [dict(each_seed=summary) for summary in (fmean, median, sum)],
+    "teacher divides by almost 0 and outweighs all others: average the accuracies first, then "
+    "divide once.": [dict(each_seed=summary) for summary in (fmean, median, sum)],
     "You take the best seed of both students. That is luck, and more of it with more seeds: take "
     "the means.": _both(max),
     "You compare the best distilled seed with the mean of the students alone, which favours "
     "distillation. Take the mean on both sides.": dict(of_distilled=max),
-    "You compare the mean of the distilled students with the best one alone. Take the mean on both "
-    "sides.": dict(of_alone=max),
+    "You compare the mean of the distilled students with the best one alone. Take the mean on "
+    "both sides.": dict(of_alone=max),
     "You take the worst seed of both students. Take the means.": _both(min),
     **{
         f"You use the {name} seed only. Average over all seeds, for both students.": _both(
@@ -94,19 +91,17 @@ MISTAKES: Mistakes = {
         for name, place in (("first", 0), ("last", -1))
     },
     "You take medians. The exercise asks for the mean over the seeds.": _both(median),
-    "You divide the sums by n - 1, or by a fixed number of seeds. Divide each by its own n.": [
-        _both(lambda x: sum(x) / (len(x) - 1)),
-        *(_both(partial(_over, n)) for n in (2, 3, 4, 5, 10)),
-    ],
+    "You divide the sums by n - 1, or by a fixed number of seeds. Divide each by its own n.":
+        [_both(lambda x: sum(x) / (len(x) - 1)),
+         *(_both(partial(_over, n)) for n in (2, 3, 4, 5, 10))],
     "You add up the accuracies without dividing by the number of seeds.": _both(sum),
-    "A list has no method `mean`. Use `np.mean(alone)`, or `sum(alone) / len(alone)`.": _both(
-        _method_mean
-    ),
-    "Lists cannot be subtracted. Average each list first, then subtract the means.": [
-        _both(list, share=share, depth=1)
-        for share in (lambda t, a, d: d - a, lambda t, a, d: t - a, lambda t, a, d: t - d)
-    ],
+    "A list has no method `mean`. Use `np.mean(alone)`, or `sum(alone) / len(alone)`.":
+        _both(_method_mean),
+    "Lists cannot be subtracted. Average each list first, then subtract the means.":
+        [_both(list, share=share, depth=1)
+         for share in (lambda t, a, d: d - a, lambda t, a, d: t - a, lambda t, a, d: t - d)],
 }
+# fmt: on
 
 gap_closed = Exercise(
     task=__doc__,
@@ -115,7 +110,7 @@ gap_closed = Exercise(
         wanted="one number, the share of the gap",
         instead="one share for all seeds together",
     ),
-    made_of=made_of,
+    solution=solution,
     cases=Case.table(
         "teacher alone distilled",
         (0.9, [0.7, 0.8], [0.82, 0.84]),

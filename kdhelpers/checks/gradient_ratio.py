@@ -19,7 +19,10 @@ def _divided(s: Tensor, t: Tensor, T: float) -> tuple[Tensor, Tensor]:
     return s / T, t / T
 
 
-def made_of(
+def solution(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    temperature: float,
     *,
     factor: Callable[[float], float] = lambda T: T,
     sign: float = 1.0,
@@ -29,17 +32,13 @@ def made_of(
     dim: int = 1,
     after: Callable[[Tensor], Tensor] = lambda gradient: gradient,
     whole: Answer | None = None,  # in place of everything
-) -> Answer:
+) -> Any:
     """T (q - p) / B; as in the lesson, q is the student's softmax at T and p the teacher's."""
-
-    def gradient(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Any:
-        if whole is not None:
-            return whole(student_logits, teacher_logits, temperature)
-        softened = soften(student_logits, teacher_logits, temperature)
-        q, p = (F.softmax(each, dim=dim) for each in softened)
-        return after(sign * factor(temperature) * difference(q, p) / count(q))
-
-    return gradient
+    if whole is not None:
+        return whole(student_logits, teacher_logits, temperature)
+    softened = soften(student_logits, teacher_logits, temperature)
+    q, p = (F.softmax(each, dim=dim) for each in softened)
+    return after(sign * factor(temperature) * difference(q, p) / count(q))
 
 
 def _reverse(q: Tensor, p: Tensor) -> Tensor:
@@ -84,82 +83,69 @@ _FACTORS: tuple[Callable[[Tensor, float], float], ...] = (
     lambda z, T: 1 / len(z),
 )
 
+# fmt: off
 MISTAKES: Mistakes = {
     "This is the gradient of the KL divergence alone, T² times too small. The factor T² in front "
     "of the loss turns its 1/T into T.": dict(factor=lambda temperature: 1 / temperature),
     "Your factor is T²: the 1/T of the chain rule is forgotten. The loss depends on z / T, so one "
     "T is lost, and T² · 1/T = T stays.": dict(factor=lambda temperature: temperature**2),
-    "The factor T is missing: T² from the loss times 1/T from the chain rule.": dict(
-        factor=lambda temperature: 1.0
-    ),
-    "Your gradient has one 1/T too much: T² from the loss, but 1/T from the chain "
-    "rule only once.": dict(factor=lambda temperature: temperature**-2),
+    "The factor T is missing: T² from the loss times 1/T from the chain rule.":
+        dict(factor=lambda temperature: 1.0),
+    "Your gradient has one 1/T too much: T² from the loss, but 1/T from the chain rule only once.":
+        dict(factor=lambda temperature: temperature**-2),
     "The sign is turned round: it is q - p, student minus teacher. Where the student gives too "
     "much, the gradient is positive, and the step goes down.": dict(sign=-1.0),
-    "The average over the batch is missing: divide by B, the number of rows.": dict(
-        count=lambda p: 1
-    ),
-    "You divide by all entries, B · C. The loss is averaged over the batch only: "
-    "divide by B.": dict(count=lambda p: p.numel()),
-    "You divide by the number of classes. The average runs over the batch: divide by B.": dict(
-        count=lambda p: p.shape[1]
-    ),
-    "Both softmaxes are taken at T = 1. Divide both logits by the temperature "
-    "before the softmax.": dict(soften=lambda s, t, T: (s, t)),
-    "The teacher's softmax is taken at T = 1. Divide its logits by the temperature, too.": dict(
-        soften=lambda s, t, T: (s / T, t)
-    ),
-    "The student's softmax is taken at T = 1. Divide its logits by the temperature, too.": dict(
-        soften=lambda s, t, T: (s, t / T)
-    ),
-    "The logits are multiplied by the temperature before the softmax. Divide them by it.": dict(
-        soften=lambda s, t, T: (s * T, t * T)
-    ),
+    "The average over the batch is missing: divide by B, the number of rows.":
+        dict(count=lambda p: 1),
+    "You divide by all entries, B · C. The loss is averaged over the batch only: divide by B.":
+        dict(count=lambda p: p.numel()),
+    "You divide by the number of classes. The average runs over the batch: divide by B.":
+        dict(count=lambda p: p.shape[1]),
+    "Both softmaxes are taken at T = 1. Divide both logits by the temperature before the softmax.":
+        dict(soften=lambda s, t, T: (s, t)),
+    "The teacher's softmax is taken at T = 1. Divide its logits by the temperature, too.":
+        dict(soften=lambda s, t, T: (s / T, t)),
+    "The student's softmax is taken at T = 1. Divide its logits by the temperature, too.":
+        dict(soften=lambda s, t, T: (s, t / T)),
+    "The logits are multiplied by the temperature before the softmax. Divide them by it.":
+        dict(soften=lambda s, t, T: (s * T, t * T)),
     "This is the limit for large T, (z - v) / (C · T) with its factors. It is no softmax, and for "
     "a finite T only near: use T (q - p) / B.": _limits(),
-    "The logits are subtracted. Subtract their softmaxes at T: q - p.": [
-        dict(whole=lambda z, v, T, f=f: f(z, T) * (z - v)) for f in _FACTORS
-    ],
-    "Log-probabilities are subtracted. The gradient has the probabilities: q - p.": [
-        dict(difference=lambda q, p: q.log() - p.log()),
-        dict(difference=lambda q, p: q.log() - p),
-    ],
-    "These are the summands of the loss. Its gradient is asked for: q - p.": [
-        dict(difference=lambda q, p: p * (p / q).log(), factor=lambda T, power=power: T**power)
-        for power in (1, 2, 0)
-    ],
+    "The logits are subtracted. Subtract their softmaxes at T: q - p.":
+        [dict(whole=lambda z, v, T, f=f: f(z, T) * (z - v)) for f in _FACTORS],
+    "Log-probabilities are subtracted. The gradient has the probabilities: q - p.":
+        [dict(difference=lambda q, p: q.log() - p.log()),
+         dict(difference=lambda q, p: q.log() - p)],
+    "These are the summands of the loss. Its gradient is asked for: q - p.":
+        [dict(difference=lambda q, p: p * (p / q).log(), factor=lambda T, power=power: T**power)
+         for power in (1, 2, 0)],
     "This is the gradient for q, -p / q. The loss hangs on the logits through the softmax: its "
-    "chain rule turns it into q - p.": [
-        dict(difference=lambda q, p: -p / q, factor=lambda T, power=power: T**power)
-        for power in (1, 2, 0)
-    ],
+    "chain rule turns it into q - p.":
+        [dict(difference=lambda q, p: -p / q, factor=lambda T, power=power: T**power)
+         for power in (1, 2, 0)],
     "The softmax's own derivative, q (1 - q), is still on it. With the logarithm of the loss it "
     "cancels: q - p stays.": dict(difference=lambda q, p: (q - p) * q * (1 - q)),
     "This is the gradient of the divergence the other way round, KL(student ‖ teacher). That of "
     "KL(teacher ‖ student) is simpler: q - p.": dict(difference=_reverse),
-    "This is the gradient of a squared difference, 2 (q - p). That of the KL divergence has no "
-    "2.": dict(difference=lambda q, p: 2 * (q - p)),
+    "This is the gradient of a squared difference, 2 (q - p). That of the KL divergence has no 2.":
+        dict(difference=lambda q, p: 2 * (q - p)),
     "The teacher's best class stands where its soft targets belong, as with hard labels. Use its "
-    "softmax at T.": [
-        dict(difference=lambda q, p: q - F.one_hot(p.argmax(1), p.shape[1]), **more)
-        for more in ({}, dict(factor=lambda T: 1.0, soften=lambda s, t, T: (s, t)))
-    ],
-    "You return the teacher's part or the student's alone. The gradient is their difference, "
-    "q - p.": [dict(difference=lambda q, p: q), dict(difference=lambda q, p: p)],
-    "You return the loss. Its gradient is asked for, with a number for each image and class.": [
-        dict(whole=lambda z, v, T, f=f: f(T) * losses.kd_loss(z, v, temperature=T))
-        for f in (lambda T: 1.0, lambda T: T**-2)
-    ],
+    "softmax at T.":
+        [dict(difference=lambda q, p: q - F.one_hot(p.argmax(1), p.shape[1]), **more)
+         for more in ({}, dict(factor=lambda T: 1.0, soften=lambda s, t, T: (s, t)))],
+    "You return the teacher's part or the student's alone. The gradient is their difference, q - "
+    "p.": [dict(difference=lambda q, p: q), dict(difference=lambda q, p: p)],
+    "You return the loss. Its gradient is asked for, with a number for each image and class.":
+        [dict(whole=lambda z, v, T, f=f: f(T) * losses.kd_loss(z, v, temperature=T))
+         for f in (lambda T: 1.0, lambda T: T**-2)],
     "You add up or average over the batch, and one row is left. Each image has its own: divide by "
-    "B, and keep all rows.": [
-        dict(after=lambda g: g.sum(0)),
-        dict(after=lambda g: g.mean(0)),
-        dict(after=lambda g: g.mean(0, keepdim=True)),
-    ],
-    "The softmax runs over the images of the batch. It belongs over the classes: `dim=1`.": dict(
-        dim=0
-    ),
+    "B, and keep all rows.":
+        [dict(after=lambda g: g.sum(0)), dict(after=lambda g: g.mean(0)),
+         dict(after=lambda g: g.mean(0, keepdim=True))],
+    "The softmax runs over the images of the batch. It belongs over the classes: `dim=1`.":
+        dict(dim=0),
 }
+# fmt: on
 
 gradient_ratio = Exercise(
     task=__doc__,
@@ -172,7 +158,7 @@ gradient_ratio = Exercise(
             "difference of two softmaxes, over B."
         ),
     ),
-    made_of=made_of,
+    solution=solution,
     reference=_by_autograd,
     cases=Case.each_of(_pair, (80, 2, 3, 2.0), (82, 5, 4, 4.0), (84, 3, 10, 1.0), (86, 4, 4, 3.0)),
     mistakes=MISTAKES,

@@ -30,7 +30,10 @@ def _regressed(features: Tensor, regressor: nn.Module) -> Tensor:
     return mapped
 
 
-def made_of(
+def solution(
+    student_features: Tensor,
+    teacher_features: Tensor,
+    regressor: nn.Module,
     *,
     student_side: Mapping = _regressed,
     teacher_side: Mapping = _as_it_is,
@@ -38,15 +41,10 @@ def made_of(
     error: Callable[[Tensor, Tensor], Tensor] = lambda s, t: (s - t).square(),
     reduce: Callable[[Tensor], Tensor] = torch.mean,
     after: Callable[[Tensor], Tensor] = lambda loss: loss,
-) -> Answer:
-    def hint_loss(
-        student_features: Tensor, teacher_features: Tensor, regressor: nn.Module
-    ) -> Tensor:
-        s = student_side(student_features, regressor)
-        t = teacher_side(teacher_features.detach(), regressor)
-        return after(reduce(error(*prepare(s, t))))
-
-    return hint_loss
+) -> Tensor:
+    s = student_side(student_features, regressor)
+    t = teacher_side(teacher_features.detach(), regressor)
+    return after(reduce(error(*prepare(s, t))))
 
 
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
@@ -108,91 +106,77 @@ _ACTIVATION = (
 )
 
 # What a training step can take over from a wrong loss, too.
+# fmt: off
 IN_A_STEP: Mistakes = {
     "The regressor gets the teacher's features. It belongs on the student's side alone, "
     "`regressor(student_features)`. A regressor that changes the teacher's features can turn them "
-    "into 0, and then a student that puts out 0 has matched them "
-    "and learnt nothing.": [
-        dict(student_side=_as_it_is, teacher_side=_regressed),
-        dict(teacher_side=_regressed),
-    ],
+    "into 0, and then a student that puts out 0 has matched them and learnt nothing.":
+        [dict(student_side=_as_it_is, teacher_side=_regressed), dict(teacher_side=_regressed)],
     "The student's features are compared as they are, but they have other channels than the "
-    "teacher's. Map them first: `regressor(student_features)`.": [
-        dict(student_side=_as_it_is),
-        dict(student_side=_as_it_is, error=lambda s, t: (t - s).square()),
-        dict(student_side=_as_it_is, error=feature_losses.hint_loss),
-    ],
-    "You sum over all elements, so the loss grows with the batch and the map. Take the mean.": dict(
-        reduce=torch.sum
-    ),
+    "teacher's. Map them first: `regressor(student_features)`.":
+        [dict(student_side=_as_it_is),
+         dict(student_side=_as_it_is, error=lambda s, t: (t - s).square()),
+         dict(student_side=_as_it_is, error=feature_losses.hint_loss)],
+    "You sum over all elements, so the loss grows with the batch and the map. Take the mean.":
+        dict(reduce=torch.sum),
     "You sum over channels and pixels and average over the batch only. The mean runs over all "
     "elements, as in `F.mse_loss`.": dict(reduce=lambda e: e.sum() / len(e)),
-    "You sum over the channels. The mean runs over all elements, channels too.": dict(
-        reduce=lambda e: e.sum(dim=1).mean()
-    ),
-    "You add up the losses of the images. Average over the batch, too.": dict(
-        reduce=lambda e: e.flatten(1).mean(dim=1).sum()
-    ),
+    "You sum over the channels. The mean runs over all elements, channels too.":
+        dict(reduce=lambda e: e.sum(dim=1).mean()),
+    "You add up the losses of the images. Average over the batch, too.":
+        dict(reduce=lambda e: e.flatten(1).mean(dim=1).sum()),
     "You average the length of the difference over the batch. The hint is the mean of the squared "
     "differences, with no root.": dict(reduce=lambda e: e.flatten(1).sum(dim=1).sqrt().mean()),
     "The differences are not squared, so those of opposite sign cancel. Square each of them: "
     "`F.mse_loss`.": dict(error=lambda s, t: s - t),
-    "The features are added. Subtract them, and square the difference.": dict(
-        error=lambda s, t: (s + t).square()
-    ),
-    "This is a KL divergence, which is for probabilities. Features are compared by their MSE.": [
-        dict(error=_kl, reduce=reduce)
-        for reduce in (torch.mean, torch.sum, lambda e: e.sum() / len(e))
-    ],
+    "The features are added. Subtract them, and square the difference.":
+        dict(error=lambda s, t: (s + t).square()),
+    "This is a KL divergence, which is for probabilities. Features are compared by their MSE.":
+        [dict(error=_kl, reduce=reduce)
+         for reduce in (torch.mean, torch.sum, lambda e: e.sum() / len(e))],
     "You square the mean of the differences, in which those of opposite sign cancel. Square each "
-    "difference first, then "
-    "take the mean.": dict(error=lambda s, t: s - t, reduce=lambda e: e.mean().square()),
-    "You compare by absolute differences (L1). Square them: `F.mse_loss`.": dict(
-        error=lambda s, t: (s - t).abs()
-    ),
+    "difference first, then take the mean.":
+        dict(error=lambda s, t: s - t, reduce=lambda e: e.mean().square()),
+    "You compare by absolute differences (L1). Square them: `F.mse_loss`.":
+        dict(error=lambda s, t: (s - t).abs()),
     "You use the smooth L1 loss, which is linear in large differences. Use `F.mse_loss`.": dict(
         error=partial(F.smooth_l1_loss, reduction="none")
     ),
-    "This is a cosine distance, which ignores the size of the features. A hint is the MSE.": [
-        dict(error=_cosine_distance),
-        dict(error=lambda s, t: _cosine_distance(s.flatten(1), t.flatten(1))),
-    ],
+    "This is a cosine distance, which ignores the size of the features. A hint is the MSE.":
+        [dict(error=_cosine_distance),
+         dict(error=lambda s, t: _cosine_distance(s.flatten(1), t.flatten(1)))],
     "You normalise the features before comparing them, so the hint says nothing on their size. "
-    "Compare them as they are.": [
-        dict(prepare=_on_both(lambda f: F.normalize(f, dim=1))),
-        dict(prepare=_on_both(lambda f: F.normalize(f.flatten(1), dim=1))),
-    ],
-    "You average the maps over their pixels first. A hint compares them pixel by pixel.": dict(
-        prepare=_on_both(lambda f: f.mean(dim=(2, 3)))
-    ),
-    f"You apply a ReLU to the teacher's features alone. {_ACTIVATION}": dict(
-        prepare=lambda s, t: (s, t.relu())
-    ),
+    "Compare them as they are.":
+        [dict(prepare=_on_both(lambda f: F.normalize(f, dim=1))),
+         dict(prepare=_on_both(lambda f: F.normalize(f.flatten(1), dim=1)))],
+    "You average the maps over their pixels first. A hint compares them pixel by pixel.":
+        dict(prepare=_on_both(lambda f: f.mean(dim=(2, 3)))),
+    f"You apply a ReLU to the teacher's features alone. {_ACTIVATION}":
+        dict(prepare=lambda s, t: (s, t.relu())),
     "You apply a ReLU to the regressor's output, so it can never reach the teacher's negative "
     "values. Leave the ReLU out.": dict(prepare=lambda s, t: (s.relu(), t)),
-    f"You apply a ReLU to the student's features. {_ACTIVATION}": dict(
-        student_side=lambda f, r: r(f.relu())
-    ),
+    f"You apply a ReLU to the student's features. {_ACTIVATION}":
+        dict(student_side=lambda f, r: r(f.relu())),
 }
+# fmt: on
 
+# fmt: off
 MISTAKES: Mistakes = {
     **IN_A_STEP,
-    "You return the squared difference of each element. Take the mean of them all.": dict(
-        reduce=lambda e: e
-    ),
-    "You return one loss for each image. Average over the batch, too.": dict(
-        reduce=lambda e: e.flatten(1).mean(dim=1)
-    ),
-    f"You apply a ReLU to both sides. {_ACTIVATION}": [
-        dict(prepare=_on_both(torch.relu)),
-        dict(student_side=lambda f, r: r(f.relu()), teacher_side=lambda f, r: f.relu()),
-    ],
+    "You return the squared difference of each element. Take the mean of them all.":
+        dict(reduce=lambda e: e),
+    "You return one loss for each image. Average over the batch, too.":
+        dict(reduce=lambda e: e.flatten(1).mean(dim=1)),
+    f"You apply a ReLU to both sides. {_ACTIVATION}":
+        [dict(prepare=_on_both(torch.relu)),
+         dict(student_side=lambda f, r: r(f.relu()), teacher_side=lambda f, r: f.relu())],
 }
+# fmt: on
 
 hint_loss = Exercise(
     task=__doc__,
     observe=_observe,
-    made_of=made_of,
+    solution=solution,
     reference=lambda s, t, regressor: feature_losses.hint_loss(regressor(s), t),
     cases=Case.each_of(_inputs, (450, (2, 3), 2, 2), (460, (5, 4), 3, 3), (470, (3, 3), 4, 2)),
     mistakes=MISTAKES,

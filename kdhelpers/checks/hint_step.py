@@ -19,7 +19,7 @@ from kdhelpers import losses
 from kdhelpers.checks import training_step as steps
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
 from kdhelpers.checks.hint_loss import IN_A_STEP
-from kdhelpers.checks.hint_loss import made_of as loss_made_of
+from kdhelpers.checks.hint_loss import solution as loss_solution
 from kdhelpers.checks.networks import halves, with_fixed_weights
 from kdhelpers.checks.running import Answer, call, to_loss
 from kdhelpers.losses import features as feature_losses
@@ -28,12 +28,17 @@ BATCH = 6
 SIZE = 4  # pixels a side
 
 
-def made_of(
+def solution(
+    student: nn.Module,
+    teacher: nn.Module,
+    regressor: nn.Module,
+    images: Tensor,
+    optimizer: torch.optim.Optimizer,
     *,
     teacher_mode: bool = False,
     student_mode: bool = True,
     features: Answer = lambda network, images: network.lower(images),
-    loss: Answer = loss_made_of(),  # noqa: B008
+    loss: Answer = loss_solution,
     extra: Callable[[Tensor, Tensor], Tensor | float] | None = None,  # of the logits
     clear: Callable[[torch.optim.Optimizer, nn.Module, nn.Module], Any] = (
         lambda optimizer, student, regressor: optimizer.zero_grad()
@@ -41,29 +46,20 @@ def made_of(
     order: steps.Order = steps.ORDER,
     freeze: bool = False,
     again: bool | None = None,  # loss computed anew after the step, in train (True) or eval mode
-) -> Answer:
-    def hint_step(
-        student: nn.Module,
-        teacher: nn.Module,
-        regressor: nn.Module,
-        images: Tensor,
-        optimizer: torch.optim.Optimizer,
-    ) -> Tensor:
-        teacher.train(teacher_mode)
-        student.train(student_mode)
-        regressor.requires_grad_(not freeze)
-        with torch.no_grad():
-            teacher_features = features(teacher, images)
-        value: Tensor = loss(features(student, images), teacher_features, regressor)
-        if extra is not None:
-            value = value + extra(student(images), teacher(images).detach())
-        steps.act(order, value, optimizer, lambda: clear(optimizer, student, regressor))
-        if again is not None:
-            student.train(again)
-            value = loss(features(student, images), teacher_features, regressor)
-        return value
-
-    return hint_step
+) -> Tensor:
+    teacher.train(teacher_mode)
+    student.train(student_mode)
+    regressor.requires_grad_(not freeze)
+    with torch.no_grad():
+        teacher_features = features(teacher, images)
+    value: Tensor = loss(features(student, images), teacher_features, regressor)
+    if extra is not None:
+        value = value + extra(student(images), teacher(images).detach())
+    steps.act(order, value, optimizer, lambda: clear(optimizer, student, regressor))
+    if again is not None:
+        student.train(again)
+        value = loss(features(student, images), teacher_features, regressor)
+    return value
 
 
 def _inputs(seed: int, student_channels: int, teacher_channels: int) -> dict[str, Any]:
@@ -139,6 +135,7 @@ def _remark(watch: steps.Watch, learning: bool, graph: bool) -> str:
     return _LOSS_REMARK if graph else ""
 
 
+# fmt: off
 MISTAKES: Mistakes = {
     "The teacher runs in train mode: its batch norm makes its features depend on the batch, and "
     "its running averages change. Call `teacher.eval()` first.": dict(depth=3, teacher_mode=True),
@@ -153,42 +150,40 @@ MISTAKES: Mistakes = {
             clear=lambda o, student, regressor: (student.lower.zero_grad(), regressor.zero_grad()),
         ),
     ],
-    "The gradients of `student.upper` are 0 instead of None, so the optimiser's weight decay still "
-    "moves it. Clear them with `set_to_none=True`, the default, and keep the logits out of the "
-    "loss.": dict(
-        depth=1, clear=lambda optimizer, student, regressor: optimizer.zero_grad(set_to_none=False)
-    ),
+    "The gradients of `student.upper` are 0 instead of None, so the optimiser's weight decay "
+    "still moves it. Clear them with `set_to_none=True`, the default, and keep the logits out of "
+    "the loss.":
+        dict(depth=1,
+             clear=lambda optimizer, student, regressor: optimizer.zero_grad(set_to_none=False)),
     "The regressor does not learn: its gradients are switched off. It is trained together with "
     "`student.lower`.": dict(freeze=True),
     "`student.lower` does not learn, only the regressor does. Run it outside `torch.no_grad()`, "
-    "and do not "
-    "detach its features.": dict(loss=loss_made_of(student_side=lambda f, r: r(f.detach()))),
+    "and do not detach its features.":
+        dict(loss=partial(loss_solution, student_side=lambda f, r: r(f.detach()))),
     "These are the features AFTER the activation, through a ReLU or a hook whose tensor the "
-    "in-place ReLU behind it overwrites. Take what `lower` puts out, or keep a "
-    "copy of it.": dict(features=lambda network, images: F.relu(network.lower(images))),
+    "in-place ReLU behind it overwrites. Take what `lower` puts out, or keep a copy of it.":
+        dict(features=lambda network, images: F.relu(network.lower(images))),
     "The regressor gets logits. The hint compares the features of the guided layer, "
-    "`student.lower(images)` "
-    "and `teacher.lower(images)`.": dict(depth=1, features=lambda network, images: network(images)),
+    "`student.lower(images)` and `teacher.lower(images)`.":
+        dict(depth=1, features=lambda network, images: network(images)),
     "You compare the logits of the two networks. The hint compares the features of the guided "
-    "layer, `student.lower(images)` and `teacher.lower(images)`.": dict(
-        depth=1,
-        features=lambda network, images: network(images),
-        loss=lambda s, t, regressor: F.mse_loss(s, t),
-    ),
+    "layer, `student.lower(images)` and `teacher.lower(images)`.":
+        dict(depth=1, features=lambda network, images: network(images),
+             loss=lambda s, t, regressor: F.mse_loss(s, t)),
     "Your loss has a term for the logits as well. Stage 1 is the hint alone, so `student.upper` "
-    "stays as it is until stage 2.": [
-        dict(extra=F.mse_loss),
-        *(dict(depth=1, extra=partial(losses.kd_loss, temperature=T)) for T in (1.0, 2.0, 4.0)),
-    ],
+    "stays as it is until stage 2.":
+        [dict(extra=F.mse_loss),
+         *(dict(depth=1, extra=partial(losses.kd_loss, temperature=T)) for T in (1.0, 2.0, 4.0))],
     steps.COMPUTED_AGAIN: [dict(depth=1, again=mode) for mode in (True, False)],
-    **steps.inside_the_loss(IN_A_STEP, loss_made_of),
+    **steps.inside_the_loss(IN_A_STEP, loss_solution),
 }
+# fmt: on
 
 hint_step = Exercise(
     task=__doc__,
     observe=_observe,
-    made_of=made_of,
-    reference=made_of(loss=lambda s, t, regressor: feature_losses.hint_loss(regressor(s), t)),
+    solution=solution,
+    reference=partial(solution, loss=lambda s, t, r: feature_losses.hint_loss(r(s), t)),
     cases=Case.each_of(_inputs, (4000, 3, 5), (5000, 4, 2), (6000, 3, 3)),
     mistakes=MISTAKES,
     praise=(

@@ -19,19 +19,17 @@ CHANNELS = (0, 2, 3)  # the dimensions over which one channel extends
 BATCH_SIZES = (10, 16, 20, 32, 50, 64, 100, 128)
 
 
-def made_of(
+def solution(
+    images: Tensor,
     *,
     pixels: Callable[[Tensor], Tensor] = lambda images: images.float() / 255,
     mean: Callable[[Tensor], Tensor] = lambda x: x.mean(dim=CHANNELS),
     std: Callable[[Tensor], Tensor] = lambda x: x.std(dim=CHANNELS),
     of_std: Callable[[Tensor], Tensor] = lambda std: std,
     form: Callable[[Tensor, Tensor], Any] = lambda mean, std: (mean, std),
-) -> Answer:
-    def mean_std(images: Tensor) -> Any:
-        x = pixels(images)
-        return form(mean(x), of_std(std(x)))
-
-    return mean_std
+) -> Any:
+    x = pixels(images)
+    return form(mean(x), of_std(std(x)))
 
 
 def _along(*dim: int) -> dict[str, Any]:
@@ -108,6 +106,7 @@ def _images(
     return {"images": images.to(torch.uint8)}
 
 
+# fmt: off
 MISTAKES: Mistakes = {
     "Your standard deviation is the mean of those of single images, which leaves out how the "
     "images differ from each other and comes out too small. Take it over all pixels of all images "
@@ -117,22 +116,18 @@ MISTAKES: Mistakes = {
     "Your standard deviation is the root of the mean variance within single images. What lies "
     "between the images' means is missing, the second term of the lesson's formula. Or take all "
     "pixels at once.": [dict(std=partial(_within_images, correction)) for correction in (1, 0)],
-    "The pixels are not scaled: they go from 0 to 255 here. Divide them by 255 first.": dict(
-        depth=3, pixels=lambda images: images.float()
-    ),
-    "You divide by 256. The largest pixel is 255 and should become 1.": dict(
-        pixels=lambda images: images.float() / 256
-    ),
-    "`//` divides whole numbers, and all pixels but the brightest become 0. Use `/`.": dict(
-        pixels=lambda images: (images // 255).float()
-    ),
+    "The pixels are not scaled: they go from 0 to 255 here. Divide them by 255 first.":
+        dict(depth=3, pixels=lambda images: images.float()),
+    "You divide by 256. The largest pixel is 255 and should become 1.":
+        dict(pixels=lambda images: images.float() / 256),
+    "`//` divides whole numbers, and all pixels but the brightest become 0. Use `/`.":
+        dict(pixels=lambda images: (images // 255).float()),
     "The mean is scaled, the standard deviation is not. Divide it by 255, too, or the pixels "
     "before both.": dict(of_std=lambda std: 255 * std),
-    "The standard deviation is divided by 255². It scales as the pixels do: divide "
-    "by 255 once.": dict(of_std=lambda std: std / 255),
-    "The two results are swapped: first the mean, then the standard deviation.": dict(
-        form=lambda mean, std: (std, mean)
-    ),
+    "The standard deviation is divided by 255². It scales as the pixels do: divide by 255 once.":
+        dict(of_std=lambda std: std / 255),
+    "The two results are swapped: first the mean, then the standard deviation.":
+        dict(form=lambda mean, std: (std, mean)),
     "You take all channels together. Red, green and blue have their own mean and standard "
     "deviation: leave dimension 1 alone, `dim=(0, 2, 3)`.": dict(depth=3, **_along()),
     **{
@@ -147,47 +142,44 @@ MISTAKES: Mistakes = {
         )
     },
     "Your standard deviation is the mean of those of single pixel positions. Take it over images, "
-    "height and width at once: `dim=(0, 2, "
-    "3)`.": [dict(std=partial(_mean_of_stds, (0,), (1, 2), correction)) for correction in (1, 0)],
+    "height and width at once: `dim=(0, 2, 3)`.":
+        [dict(std=partial(_mean_of_stds, (0,), (1, 2), by)) for by in (1, 0)],
     "Your standard deviation is the one of the images' means, which leaves out how the pixels of "
-    "an image differ. Take it over all pixels: "
-    "`dim=(0, 2, 3)`.": dict(std=lambda x: x.mean(dim=(2, 3)).std(dim=0)),
+    "an image differ. Take it over all pixels: `dim=(0, 2, 3)`.":
+        dict(std=lambda x: x.mean(dim=(2, 3)).std(dim=0)),
     "You average the standard deviations of batches, which leaves out how the batches differ. Add "
     "up the pixels and their squares over all batches, or take all images at once.": [
         dict(depth=1, std=partial(_over_batches, size, torch.std), **mean)  # there are many of them
         for size in BATCH_SIZES
         for mean in ({}, {"mean": partial(_over_batches, size, torch.mean)})
     ],
-    "You use the first images only. Take all of them: `dim=(0, 2, 3)`.": [
-        dict(pixels=lambda images, count=count: images[:count].float() / 255)
-        for count in (1, *BATCH_SIZES)
-    ],
-    "You scale by the brightest pixel that is there. 255 is the largest possible one: divide by it "
-    "for all images.": dict(pixels=lambda images: images.float() / images.max()),
-    "Your pixels go from -1 to 1. The exercise scales them to 0..1.": [
-        dict(pixels=lambda images: images.float() / 127.5 - 1),
-        dict(pixels=lambda images: images.float() / 255 - 0.5),
-    ],
+    "You use the first images only. Take all of them: `dim=(0, 2, 3)`.":
+        [dict(pixels=lambda images, count=count: images[:count].float() / 255)
+         for count in (1, *BATCH_SIZES)],
+    "You scale by the brightest pixel that is there. 255 is the largest possible one: divide by "
+    "it for all images.": dict(pixels=lambda images: images.float() / images.max()),
+    "Your pixels go from -1 to 1. The exercise scales them to 0..1.":
+        [dict(pixels=lambda images: images.float() / 127.5 - 1),
+         dict(pixels=lambda images: images.float() / 255 - 0.5)],
     "Your standard deviation lacks the square of the mean: it is the root of Σ x² / n alone, and "
     "mean² has to be taken off first.": dict(std=lambda x: x.square().mean(CHANNELS).sqrt()),
-    "`reshape(C, -1)` does not sort by channel: the images come first in memory, so each row mixes "
-    "all channels. Use `dim=(0, 2, 3)`, or `transpose(0, "
-    "1)` before it.": dict(pixels=_mixed_channels),
+    "`reshape(C, -1)` does not sort by channel: the images come first in memory, so each row "
+    "mixes all channels. Use `dim=(0, 2, 3)`, or `transpose(0, 1)` before it.":
+        dict(pixels=_mixed_channels),
     "Your squares overflow: in uint8, 200 times 200 is 64, as only 256 values exist. Convert the "
-    "images before squaring: `images.float() / 255`.": [
-        dict(std=partial(_squares_in_uint8, least)) for least in (0.0, -9.0)
-    ],
+    "images before squaring: `images.float() / 255`.":
+        [dict(std=partial(_squares_in_uint8, least)) for least in (0.0, -9.0)],
     "torch averages no whole numbers. `images / 255` turns the pixels into floating point and "
-    "scales them.": [
-        dict(pixels=lambda images: images, mean=lambda x: x.mean(dim=CHANNELS)),
-        dict(pixels=lambda images: images, mean=lambda x: x.std(dim=CHANNELS)),
-    ],
+    "scales them.":
+        [dict(pixels=lambda images: images, mean=lambda x: x.mean(dim=CHANNELS)),
+         dict(pixels=lambda images: images, mean=lambda x: x.std(dim=CHANNELS))],
 }
+# fmt: on
 
 mean_std = Exercise(
     task=__doc__,
     observe=_observe,
-    made_of=made_of,
+    solution=solution,
     cases=(
         Case(lambda: _images(91, 150, 3, 8, 6), 1e-3),
         Case(

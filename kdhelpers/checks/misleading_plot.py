@@ -76,7 +76,7 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
 misleading_plot = Exercise(
     task=__doc__,
     observe=_observe,
-    made_of=lambda: lambda: "".join(HINTS),
+    solution=lambda: "".join(HINTS),
     cases=(Case(dict),),
     symptoms=FALSE_ALARMS | HINTS,
     praise=(

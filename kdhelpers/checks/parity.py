@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, two_numbers
-from kdhelpers.checks.running import Answer
 
 Two = Callable[[Tensor, Tensor], Any]  # of the reference's and the exported logits
 
@@ -21,7 +20,9 @@ def _share(reference: Tensor, exported: Tensor, dim: int | None = 1) -> Tensor:
     return (reference.argmax(dim) == exported.argmax(dim)).float().mean()
 
 
-def made_of(
+def solution(
+    reference: Tensor,
+    exported: Tensor,
     *,
     same: Two = _share,
     size: Callable[[Tensor], Tensor] = torch.abs,  # of the differences
@@ -29,12 +30,9 @@ def made_of(
     unit: Two = lambda reference, exported: reference.abs().max(),
     of: Callable[[Tensor], Tensor] = lambda logits: logits,
     form: Callable[[Any, Any], Any] = lambda share, off: (share, off),
-) -> Answer:
-    def parity(reference: Tensor, exported: Tensor) -> Any:
-        off = size(of(reference) - of(exported)) / unit(of(reference), of(exported))
-        return form(same(reference, exported), summary(off))
-
-    return parity
+) -> Any:
+    off = size(of(reference) - of(exported)) / unit(of(reference), of(exported))
+    return form(same(reference, exported), summary(off))
 
 
 def _logits(seed: int, count: int, classes: int, noise: float, shift: float) -> dict[str, Any]:
@@ -46,20 +44,19 @@ def _logits(seed: int, count: int, classes: int, noise: float, shift: float) -> 
     }
 
 
+# fmt: off
 MISTAKES: Mistakes = {
-    "You take the largest difference itself. Whether 0.01 is much depends on the logits: divide by "
-    "the largest of the reference, `reference.abs().max()`.": dict(
-        unit=lambda r, e: torch.ones(())
-    ),
+    "You take the largest difference itself. Whether 0.01 is much depends on the logits: divide "
+    "by the largest of the reference, `reference.abs().max()`.":
+        dict(unit=lambda r, e: torch.ones(())),
     "You divide each difference by its own logit. One that happens to be near 0 makes any "
     "difference look huge: divide by the largest of all.": dict(unit=lambda r, e: r.abs()),
-    "The largest logit may be a negative one: `reference.abs().max()`, with `abs` before "
-    "`max`.": dict(unit=lambda r, e: r.max()),
+    "The largest logit may be a negative one: `reference.abs().max()`, with `abs` before `max`.":
+        dict(unit=lambda r, e: r.max()),
     "You divide by the largest logit of the export. The reference is what it is held against: "
     "divide by its largest.": dict(unit=lambda r, e: e.abs().max()),
-    "You divide by the largest logit of each image. Take the largest of all.": dict(
-        unit=lambda r, e: r.abs().amax(1, keepdim=True)
-    ),
+    "You divide by the largest logit of each image. Take the largest of all.":
+        dict(unit=lambda r, e: r.abs().amax(1, keepdim=True)),
     "You average the differences. One wrong logit among thousands disappears in a mean: take the "
     "largest.": dict(summary=torch.mean),
     "This is the root of the mean square. One wrong logit among thousands disappears in it: take "
@@ -68,39 +65,31 @@ MISTAKES: Mistakes = {
     "low.": [dict(size=lambda x: x), dict(size=torch.neg)],
     "You square the differences. Their absolute value is asked for.": dict(size=torch.square),
     "You compare probabilities or their logarithms. The softmax hides what moves all logits of an "
-    "image: compare the logits themselves.": [
-        dict(of=lambda logits: logits.softmax(1)),
-        dict(of=lambda logits: logits.log_softmax(1)),
-    ],
-    "`argmax` runs over the images here. The classes lie along dimension 1.": dict(
-        same=lambda r, e: _share(r, e, 0)
-    ),
-    "`argmax` without a dimension finds one logit among all images. Give it `dim=1`.": dict(
-        same=lambda r, e: _share(r, e, None)
-    ),
+    "image: compare the logits themselves.":
+        [dict(of=lambda logits: logits.softmax(1)), dict(of=lambda logits: logits.log_softmax(1))],
+    "`argmax` runs over the images here. The classes lie along dimension 1.":
+        dict(same=lambda r, e: _share(r, e, 0)),
+    "`argmax` without a dimension finds one logit among all images. Give it `dim=1`.":
+        dict(same=lambda r, e: _share(r, e, None)),
     "You ask whether the logits are equal. No two runtimes add in the same order: compare the "
     "classes, `argmax(1)`.": dict(same=lambda r, e: (r == e).float().mean()),
-    "You count the images with the same answer. Divide by their number.": dict(
-        same=lambda r, e: _share(r, e) * len(r)
-    ),
-    "This is the share of answers that differ. The share of the same ones is 1 minus it.": dict(
-        same=lambda r, e: 1 - _share(r, e)
-    ),
-    "You give the share in percent. It is asked for as a number from 0 to 1.": dict(
-        same=lambda r, e: 100 * _share(r, e)
-    ),
-    "You only say whether *all* answers are the same. How large a share is it?": dict(
-        same=lambda r, e: (_share(r, e) == 1).float()
-    ),
-    "The two results are swapped: first the share of the same answers.": dict(
-        form=lambda share, off: (off, share)
-    ),
+    "You count the images with the same answer. Divide by their number.":
+        dict(same=lambda r, e: _share(r, e) * len(r)),
+    "This is the share of answers that differ. The share of the same ones is 1 minus it.":
+        dict(same=lambda r, e: 1 - _share(r, e)),
+    "You give the share in percent. It is asked for as a number from 0 to 1.":
+        dict(same=lambda r, e: 100 * _share(r, e)),
+    "You only say whether *all* answers are the same. How large a share is it?":
+        dict(same=lambda r, e: (_share(r, e) == 1).float()),
+    "The two results are swapped: first the share of the same answers.":
+        dict(form=lambda share, off: (off, share)),
 }
+# fmt: on
 
 parity = Exercise(
     task=__doc__,
     observe=two_numbers("share", "difference"),
-    made_of=made_of,
+    solution=solution,
     cases=Case.each_of(
         _logits, (1, 6, 3, 0.3, 0.5), (2, 40, 5, 0.1, -0.5), (4, 9, 10, 0.8, 1.0), (6, 7, 4, 0, 0)
     ),

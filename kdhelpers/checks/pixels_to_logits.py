@@ -12,24 +12,24 @@ from torch import Tensor, nn
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
 from kdhelpers.checks.networks import with_fixed_weights
-from kdhelpers.checks.running import Answer
 
 
 def _channels(values: Tensor) -> Tensor:
     return values[:, None, None]
 
 
-def made_of(
+def solution(
+    model: nn.Module,
+    pixels: Tensor,
+    mean: Tensor,
+    std: Tensor,
     *,
     scaled: Callable[[Tensor], Tensor] = lambda pixels: pixels.float() / 255,
     along: Callable[[Tensor], Tensor] = _channels,
     normal: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda x, mean, std: (x - mean) / std,
     then: Callable[[Tensor], Tensor] = lambda logits: logits,
-) -> Answer:
-    def pixels_to_logits(model: nn.Module, pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-        return then(model(normal(scaled(pixels), along(mean), along(std))))
-
-    return pixels_to_logits
+) -> Tensor:
+    return then(model(normal(scaled(pixels), along(mean), along(std))))
 
 
 class _Float(nn.Module):
@@ -56,41 +56,36 @@ def _own(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (x - x.mean((0, 2, 3), keepdim=True)) / x.std((0, 2, 3), keepdim=True)
 
 
+# fmt: off
 MISTAKES: Mistakes = {
     "The pixels still go from 0 to 255. `mean` and `std` are those of pixels from 0 to 1: divide "
     "by 255 first.": dict(depth=3, scaled=lambda pixels: pixels.float()),
-    "You divide by 256. The largest pixel is 255 and should become 1.": dict(
-        scaled=lambda pixels: pixels.float() / 256
-    ),
-    "`//` divides whole numbers, and all pixels but the brightest become 0. Use `/`.": dict(
-        scaled=lambda pixels: (pixels // 255).float()
-    ),
-    "Your pixels go from −1 to 1. The mean and the deviation are those of pixels from 0 to "
-    "1.": dict(scaled=lambda pixels: pixels.float() / 127.5 - 1),
+    "You divide by 256. The largest pixel is 255 and should become 1.":
+        dict(scaled=lambda pixels: pixels.float() / 256),
+    "`//` divides whole numbers, and all pixels but the brightest become 0. Use `/`.":
+        dict(scaled=lambda pixels: (pixels // 255).float()),
+    "Your pixels go from −1 to 1. The mean and the deviation are those of pixels from 0 to 1.":
+        dict(scaled=lambda pixels: pixels.float() / 127.5 - 1),
     "You scale by the brightest pixel that is there. A dark picture would be made bright: divide "
     "by 255.": dict(scaled=lambda pixels: pixels.float() / pixels.max()),
-    "The normalisation is missing: the model was trained on (pixels − mean) / std, and gets pixels "
-    "from 0 to 1.": dict(normal=lambda x, mean, std: x),
+    "The normalisation is missing: the model was trained on (pixels − mean) / std, and gets "
+    "pixels from 0 to 1.": dict(normal=lambda x, mean, std: x),
     "The division by `std` is missing.": dict(normal=lambda x, mean, std: x - mean),
     "The mean is not subtracted.": dict(normal=lambda x, mean, std: x / std),
     "You divide by `std` before you subtract the mean. The mean is that of the pixels: subtract "
     "first, with brackets.": dict(normal=lambda x, mean, std: x / std - mean),
-    "You multiply by `std`. A deviation of 1 comes from dividing by it.": dict(
-        normal=lambda x, mean, std: (x - mean) * std
-    ),
+    "You multiply by `std`. A deviation of 1 comes from dividing by it.":
+        dict(normal=lambda x, mean, std: (x - mean) * std),
     "You add the mean. Subtract it.": dict(normal=lambda x, mean, std: (x + mean) / std),
-    "The sign is turned round: pixels minus mean, not mean minus pixels.": dict(
-        normal=lambda x, mean, std: (mean - x) / std
-    ),
-    "Brackets are missing: a division is done before a subtraction.": dict(
-        normal=lambda x, mean, std: x - mean / std
-    ),
-    "You divide by the variance. Divide by `std` itself.": dict(
-        normal=lambda x, mean, std: (x - mean) / std**2
-    ),
-    "You normalise with the statistics of the pictures that happen to be asked about, so an answer "
-    "depends on its neighbours in the batch. Use `mean` and `std` of the training "
-    "pictures.": dict(normal=_own),
+    "The sign is turned round: pixels minus mean, not mean minus pixels.":
+        dict(normal=lambda x, mean, std: (mean - x) / std),
+    "Brackets are missing: a division is done before a subtraction.":
+        dict(normal=lambda x, mean, std: x - mean / std),
+    "You divide by the variance. Divide by `std` itself.":
+        dict(normal=lambda x, mean, std: (x - mean) / std**2),
+    "You normalise with the statistics of the pictures that happen to be asked about, so an "
+    "answer depends on its neighbours in the batch. Use `mean` and `std` of the training pictures.":
+        dict(normal=_own),
     "Mean and deviation meet the columns of the picture: [C] is lined up with the last dimension. "
     "Give it two more, `mean[:, None, None]`.": dict(along=lambda values: values),
     "One mean for all channels: each has its own.": dict(along=lambda values: values.mean()),
@@ -99,15 +94,15 @@ MISTAKES: Mistakes = {
     "These are probabilities. The file gives logits, as the network does: what is done with them, "
     "a temperature for instance, is decided later.": dict(then=lambda z: z.softmax(1)),
     "These are log-probabilities. Return the logits.": dict(then=lambda z: z.log_softmax(1)),
-    "This is the class of each picture. Return the logits [B, classes].": dict(
-        then=lambda z: z.argmax(1)
-    ),
+    "This is the class of each picture. Return the logits [B, classes].":
+        dict(then=lambda z: z.argmax(1)),
 }
+# fmt: on
 
 pixels_to_logits = Exercise(
     task=__doc__,
     observe=returned("logits", wanted="the logits as a tensor [B, classes]"),
-    made_of=made_of,
+    solution=solution,
     cases=Case.each_of(_inputs, (1, 5, 3, 4, 3), (2, 2, 3, 5, 5), (3, 4, 1, 4, 4)),
     mistakes=MISTAKES,
     praise=(

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, two_numbers
-from kdhelpers.checks.running import Answer
 
 Bound = Callable[[Tensor], Tensor]
 
 
-def made_of(
+def solution(
+    values: Tensor,
+    bits: int,
     *,
     low: Bound = lambda values: values.min().clamp(max=0),
     high: Bound = lambda values: values.max().clamp(min=0),
@@ -25,65 +26,51 @@ def made_of(
     scale: Callable[[Tensor, Tensor, int], Tensor] = lambda low, high, steps: (high - low) / steps,
     zero: Callable[[Tensor, Tensor, int], Any] = lambda low, scale, bits: torch.round(-low / scale),
     form: Callable[[Any, Any], Any] = lambda scale, zero: (scale, zero),
-) -> Answer:
-    def scale_and_zero_point(values: Tensor, bits: int) -> Any:
-        least, most = low(values), high(values)
-        step = scale(least, most, steps(bits))
-        return form(step, zero(least, step, bits))
-
-    return scale_and_zero_point
+) -> Any:
+    least, most = low(values), high(values)
+    step = scale(least, most, steps(bits))
+    return form(step, zero(least, step, bits))
 
 
 def _symmetric(low: Tensor, high: Tensor) -> Tensor:
     return torch.maximum(low.abs(), high.abs())
 
 
+# fmt: off
 MISTAKES: Mistakes = {
-    "You divide by the number of codes. Between 2^bits codes lie 2^bits − 1 steps.": dict(
-        steps=lambda bits: 2**bits
-    ),
-    "You divide by 255 whatever the bits. That is right for 8: use `2**bits - 1`.": dict(
-        steps=lambda bits: 255
-    ),
-    "`2 * bits` is not 2 to the power of bits: use `2**bits`.": dict(
-        steps=lambda bits: 2 * bits - 1
-    ),
-    '`^` is no power in Python but a bitwise "either or": use `2**bits`.': dict(
-        steps=lambda bits: 2 ^ bits - 1
-    ),
+    "You divide by the number of codes. Between 2^bits codes lie 2^bits − 1 steps.":
+        dict(steps=lambda bits: 2**bits),
+    "You divide by 255 whatever the bits. That is right for 8: use `2**bits - 1`.":
+        dict(steps=lambda bits: 255),
+    "`2 * bits` is not 2 to the power of bits: use `2**bits`.":
+        dict(steps=lambda bits: 2 * bits - 1),
+    '`^` is no power in Python but a bitwise "either or": use `2**bits`.':
+        dict(steps=lambda bits: 2 ^ bits - 1),
     "Your range does not include 0. Padding and ReLU make zeros, which have to stay exactly 0: "
-    "let the range begin at 0 at the latest, and end there at the earliest.": dict(
-        low=torch.min, high=torch.max
-    ),
-    "Your range begins above 0 if all values are positive. It has to include 0: `min(low, "
-    "0)`.": dict(low=torch.min),
-    "Your range ends below 0 if all values are negative. It has to include 0: `max(high, "
-    "0)`.": dict(high=torch.max),
-    "Your range ends at 0 or begins there, always. Only widen it to 0 where it does not reach "
-    "so far.": [
-        dict(low=lambda v: torch.zeros(())),
-        dict(high=lambda v: torch.zeros(())),
-    ],
+    "let the range begin at 0 at the latest, and end there at the earliest.":
+        dict(low=torch.min, high=torch.max),
+    "Your range begins above 0 if all values are positive. It has to include 0: `min(low, 0)`.":
+        dict(low=torch.min),
+    "Your range ends below 0 if all values are negative. It has to include 0: `max(high, 0)`.":
+        dict(high=torch.max),
+    "Your range ends at 0 or begins there, always. Only widen it to 0 where it does not reach so "
+    "far.": [dict(low=lambda v: torch.zeros(())), dict(high=lambda v: torch.zeros(()))],
     "The zero point has the wrong sign: the smallest value becomes code 0, so 0 becomes `-low / "
     "scale`.": dict(zero=lambda low, scale, bits: torch.round(low / scale)),
-    "The zero point is a code, a whole number: round it.": dict(
-        zero=lambda low, scale, bits: -low / scale
-    ),
-    "You cut the zero point off, or round it up. Round it to the nearest whole number.": [
-        dict(zero=lambda low, scale, bits: torch.floor(-low / scale)),
-        dict(zero=lambda low, scale, bits: torch.ceil(-low / scale)),
-    ],
-    "Your zero point is a value, not a code. Divide it by the scale.": [
-        dict(zero=lambda low, scale, bits: -low),
-        dict(zero=lambda low, scale, bits: torch.round(-low)),
-        dict(zero=lambda low, scale, bits: low),
-    ],
+    "The zero point is a code, a whole number: round it.":
+        dict(zero=lambda low, scale, bits: -low / scale),
+    "You cut the zero point off, or round it up. Round it to the nearest whole number.":
+        [dict(zero=lambda low, scale, bits: torch.floor(-low / scale)),
+         dict(zero=lambda low, scale, bits: torch.ceil(-low / scale))],
+    "Your zero point is a value, not a code. Divide it by the scale.":
+        [dict(zero=lambda low, scale, bits: -low),
+         dict(zero=lambda low, scale, bits: torch.round(-low)),
+         dict(zero=lambda low, scale, bits: low)],
     "You multiply by the scale. A code is a value *divided* by the scale, so the zero point is "
     "`-low / scale`.": dict(zero=lambda low, scale, bits: torch.round(-low * scale)),
-    "This is the zero point for codes from −2^(bits−1), as int8 has them. Here they begin at 0: do "
-    "not subtract.": dict(
-        zero=lambda low, scale, bits: torch.round(-low / scale) - 2 ** (bits - 1)
-    ),
+    "This is the zero point for codes from −2^(bits−1), as int8 has them. Here they begin at 0: "
+    "do not subtract.":
+        dict(zero=lambda low, scale, bits: torch.round(-low / scale) - 2 ** (bits - 1)),
     "This is the symmetric way, with 0 in the middle of the codes. It wastes codes where one side "
     "of 0 reaches further: span the range from the smallest to the largest value.": [
         dict(
@@ -95,21 +82,20 @@ MISTAKES: Mistakes = {
             zero=lambda low, scale, bits: torch.zeros(()),
         ),
     ],
-    "Your zero point is 0, always. The smallest value is code 0, so value 0 is some code above "
-    "it.": dict(zero=lambda low, scale, bits: torch.zeros(())),
-    "Your scale is upside down: it says how many codes a unit has. It is asked for as the value of "
-    "one step, `(high - low) / steps`.": dict(scale=lambda low, high, steps: steps / (high - low)),
-    "You divide the largest value alone. The codes span the whole range, `high - low`.": dict(
-        scale=lambda low, high, steps: high / steps
-    ),
-    "You add the bounds of the range. Its width is `high - low`.": dict(
-        scale=lambda low, high, steps: (high + low) / steps
-    ),
-    "The range is not divided into steps: that is its width.": dict(
-        scale=lambda low, high, steps: high - low
-    ),
+    "Your zero point is 0, always. The smallest value is code 0, so value 0 is some code above it.":
+        dict(zero=lambda low, scale, bits: torch.zeros(())),
+    "Your scale is upside down: it says how many codes a unit has. It is asked for as the value "
+    "of one step, `(high - low) / steps`.":
+        dict(scale=lambda low, high, steps: steps / (high - low)),
+    "You divide the largest value alone. The codes span the whole range, `high - low`.":
+        dict(scale=lambda low, high, steps: high / steps),
+    "You add the bounds of the range. Its width is `high - low`.":
+        dict(scale=lambda low, high, steps: (high + low) / steps),
+    "The range is not divided into steps: that is its width.":
+        dict(scale=lambda low, high, steps: high - low),
     "The two results are swapped: first the scale.": dict(form=lambda scale, zero: (zero, scale)),
 }
+# fmt: on
 
 
 def _values(bits: int, *values: float) -> dict[str, Any]:
@@ -119,7 +105,7 @@ def _values(bits: int, *values: float) -> dict[str, Any]:
 scale_and_zero_point = Exercise(
     task=__doc__,
     observe=two_numbers("scale", "zero point"),
-    made_of=made_of,
+    solution=solution,
     cases=Case.each_of(
         _values,
         (2, -1.0, 0.0, 0.5, 2.0),

@@ -37,7 +37,9 @@ def _arithmetic(low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def made_of(
+def solution(
+    logits: Tensor,
+    target: float,
     *,
     low: float = LOW,
     high: float = HIGH,
@@ -49,19 +51,16 @@ def made_of(
     too_large: Callable[[Any, float], Any] = lambda top, target: top > target,
     hand_on: Callable[[Tensor, float], float] = lambda logits, T: T,
     whole: Callable[[Tensor, float], float] | None = None,  # in place of the search
-) -> Answer:
-    def search(logits: Tensor, target: float) -> float:
-        if whole is not None:
-            return whole(logits, target)
-        ends = low, high
-        for _ in range(rounds):
-            T = middle(*ends)
-            place = 0 if too_large(measure(logits, T), target) else 1
-            if move[place]:
-                ends = (T, ends[1]) if place == 0 else (ends[0], T)
-        return float(hand_on(logits, ends[end]))
-
-    return search
+) -> float:
+    if whole is not None:
+        return whole(logits, target)
+    ends = low, high
+    for _ in range(rounds):
+        T = middle(*ends)
+        place = 0 if too_large(measure(logits, T), target) else 1
+        if move[place]:
+            ends = (T, ends[1]) if place == 0 else (ends[0], T)
+    return float(hand_on(logits, ends[end]))
 
 
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
@@ -102,64 +101,53 @@ def _of_two(logits: Tensor, target: float) -> float:
 
 
 def _right(logits: Tensor, target: float, otherwise: float) -> float:
-    return made_of()(logits, target) if target > 1 / len(logits) else otherwise
+    return solution(logits, target) if target > 1 / len(logits) else otherwise
 
 
+# fmt: off
 MISTAKES: Mistakes = {
     "Where no temperature is high enough your function returns the lower end, 1, or infinity. "
-    "Return the upper end, 1000.": [
-        dict(whole=lambda logits, target, other=other: _right(logits, target, other))
-        for other in (LOW, 1.0, -1.0, math.inf)
-    ],
-    "You return 1/T. If you searched for the factor on the logits, return 1 divided by it.": dict(
-        hand_on=lambda logits, T: 1 / T
-    ),
+    "Return the upper end, 1000.":
+        [dict(whole=lambda logits, target, other=other: _right(logits, target, other))
+         for other in (LOW, 1.0, -1.0, math.inf)],
+    "You return 1/T. If you searched for the factor on the logits, return 1 divided by it.":
+        dict(hand_on=lambda logits, T: 1 / T),
     "You return T². Return T itself.": dict(hand_on=lambda logits, T: T**2),
-    "You return the logarithm of T. Take `math.exp` of it.": dict(
-        hand_on=lambda logits, T: math.log(T)
-    ),
+    "You return the logarithm of T. Take `math.exp` of it.":
+        dict(hand_on=lambda logits, T: math.log(T)),
     "You return -T. A temperature is positive.": dict(hand_on=lambda logits, T: -T),
-    "You return the top soft target that was reached, and the exercise asks for the temperature.": [
-        dict(hand_on=lambda logits, T: _softened(logits, T).max()),
-        dict(whole=lambda logits, target: target),
-    ],
-    "The wrong half is kept. The top soft target FALLS as T rises: where it is above the target, T "
-    "has to go up, so the middle becomes the lower end.": _in_both(
-        too_large=lambda top, target: top < target
-    ),
+    "You return the top soft target that was reached, and the exercise asks for the temperature.":
+        [dict(hand_on=lambda logits, T: _softened(logits, T).max()),
+         dict(whole=lambda logits, target: target)],
+    "The wrong half is kept. The top soft target FALLS as T rises: where it is above the target, "
+    "T has to go up, so the middle becomes the lower end.":
+        _in_both(too_large=lambda top, target: top < target),
     **{
         f"You compare the soft target of the {name} class. The exercise asks for the largest one: "
         "`.max()`.": _of_place(place)
         for name, place in (("first", 0), ("last", -1))
     },
-    "You compare the second largest soft target. The largest one is asked for: `.max()`.": _in_both(
-        measure=lambda logits, T: _softened(logits, T).sort().values[-2]
-    ),
-    "You round T, and so it is not exact. Return it with all its digits.": [
-        dict(hand_on=lambda logits, T, digits=digits: round(T, digits)) for digits in (0, 1, 2)
-    ],
-    "You compare the smallest soft target. The largest one is asked for: `.max()`.": _in_both(
-        measure=lambda logits, T: _softened(logits, T).min()
-    ),
-    "You compare the mean of the soft targets, which is always 1/C. Take the largest: "
-    "`.max()`.": _in_both(measure=lambda logits, T: 1 / len(logits)),
+    "You compare the second largest soft target. The largest one is asked for: `.max()`.":
+        _in_both(measure=lambda logits, T: _softened(logits, T).sort().values[-2]),
+    "You round T, and so it is not exact. Return it with all its digits.":
+        [dict(hand_on=lambda logits, T, digits=digits: round(T, digits)) for digits in (0, 1, 2)],
+    "You compare the smallest soft target. The largest one is asked for: `.max()`.":
+        _in_both(measure=lambda logits, T: _softened(logits, T).min()),
+    "You compare the mean of the soft targets, which is always 1/C. Take the largest: `.max()`.":
+        _in_both(measure=lambda logits, T: 1 / len(logits)),
     "You compare the number of the class (`argmax`) with the target. Take its soft target: "
     "`.max()`.": _in_both(measure=lambda logits, T: int(logits.argmax())),
     "The softmax does not hang on the T in the middle, so every comparison says the same. Divide "
-    "the logits by it: `logits / middle`.": _in_both(
-        measure=lambda logits, T: _softened(logits, 1.0).max()
-    ),
-    "The logits are multiplied by T. Divide them by it: `logits / T`.": _in_both(
-        measure=lambda logits, T: _softened(logits, 1 / T).max()
-    ),
+    "the logits by it: `logits / middle`.":
+        _in_both(measure=lambda logits, T: _softened(logits, 1.0).max()),
+    "The logits are multiplied by T. Divide them by it: `logits / T`.":
+        _in_both(measure=lambda logits, T: _softened(logits, 1 / T).max()),
     "Log-probabilities are compared with the target, which is a probability. Use `softmax`, not "
-    "`log_softmax`.": [
-        *_in_both(measure=lambda logits, T: _softened(logits, T).log().max()),
-        *_in_both(measure=lambda logits, T: -_softened(logits, T).log().max()),
-    ],
-    "The largest logit itself is compared, without a softmax over all classes.": _in_both(
-        measure=lambda logits, T: logits.max() / T
-    ),
+    "`log_softmax`.":
+        [*_in_both(measure=lambda logits, T: _softened(logits, T).log().max()),
+         *_in_both(measure=lambda logits, T: -_softened(logits, T).log().max())],
+    "The largest logit itself is compared, without a softmax over all classes.":
+        _in_both(measure=lambda logits, T: logits.max() / T),
     "Only whole numbers are tried, by `//`, `int` or `range`. Divide with `/`.": [
         dict(middle=lambda low, high: (low + high) // 2, too_large=too_large)
         for too_large in (
@@ -168,29 +156,23 @@ MISTAKES: Mistakes = {
         )
     ],
     "Only one end of the interval moves, and the search stops short. Where the top soft target is "
-    "above the target the lower end becomes the middle, otherwise the upper one.": [
-        way
-        for move in ((True, False), (False, True))
-        for end in (0, 1)
-        for way in _in_both(move=move, end=end)
-    ],
-    "This is half the DIFFERENCE of the ends. The middle is half their sum.": dict(
-        middle=lambda low, high: (high - low) / 2
-    ),
-    "The soft target is divided by T, after the softmax. Divide the logits, before it.": _in_both(
-        measure=lambda logits, T: _softened(logits, 1.0).max() / T
-    ),
+    "above the target the lower end becomes the middle, otherwise the upper one.":
+        [way
+         for move in ((True, False), (False, True))
+         for end in (0, 1)
+         for way in _in_both(move=move, end=end)],
+    "This is half the DIFFERENCE of the ends. The middle is half their sum.":
+        dict(middle=lambda low, high: (high - low) / 2),
+    "The soft target is divided by T, after the softmax. Divide the logits, before it.":
+        _in_both(measure=lambda logits, T: _softened(logits, 1.0).max() / T),
     "The middle is not computed anew in the loop, or the loop ends after its first round. Put it "
-    "first in the loop, and the `return` behind the loop.": [
-        *_in_both(rounds=1),
-        dict(whole=lambda logits, target: _geometric(LOW, HIGH)),
-        dict(whole=lambda logits, target: _arithmetic(LOW, HIGH)),
-    ],
+    "first in the loop, and the `return` behind the loop.":
+        [*_in_both(rounds=1), dict(whole=lambda logits, target: _geometric(LOW, HIGH)),
+         dict(whole=lambda logits, target: _arithmetic(LOW, HIGH))],
     "You search among the logarithms of T and divide the logits by the logarithm. Divide by "
-    "`math.exp` of the middle, and return that.": [
-        dict(low=math.log(LOW), high=math.log(HIGH), middle=_arithmetic, hand_on=hand_on)
-        for hand_on in (lambda logits, T: T, lambda logits, T: math.exp(T))
-    ],
+    "`math.exp` of the middle, and return that.":
+        [dict(low=math.log(LOW), high=math.log(HIGH), middle=_arithmetic, hand_on=hand_on)
+         for hand_on in (lambda logits, T: T, lambda logits, T: math.exp(T))],
     "This is the formula for two classes. With more of them there is none: halve the interval.": [
         dict(whole=_of_two),
         dict(whole=lambda logits, target: -_of_two(logits, target)),
@@ -212,16 +194,16 @@ MISTAKES: Mistakes = {
         )
         for high in (2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0)
     },
-    "Your search halves too few times to be exact. 60 times cost nothing.": [
-        *(dict(rounds=rounds) for rounds in (5, 8, 10)),
-        *(dict(rounds=rounds, middle=_arithmetic) for rounds in (5, 8, 10, 15, 18)),
-    ],
+    "Your search halves too few times to be exact. 60 times cost nothing.":
+        [*(dict(rounds=rounds) for rounds in (5, 8, 10)),
+         *(dict(rounds=rounds, middle=_arithmetic) for rounds in (5, 8, 10, 15, 18))],
 }
+# fmt: on
 
 temperature_for_confidence = Exercise(
     task=__doc__,
     observe=_observe,
-    made_of=made_of,
+    solution=solution,
     cases=(
         _case((3.0, 1.0, 0.0), 0.6),
         _case((0.5, 4.0, 1.0, -1.0), 0.5),

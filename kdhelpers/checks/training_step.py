@@ -119,11 +119,11 @@ def watched(
             handle.remove()
 
 
-def inside_the_loss(mistakes: Mistakes, made_of: Callable[..., Answer]) -> Mistakes:
+def inside_the_loss(mistakes: Mistakes, solution: Answer) -> Mistakes:
     """The mistakes of a loss, made in the loss of a step."""
     inside: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for known in Mistake.each_of(mistakes):
-        way = dict(depth=1, loss=made_of(**known.changes))
+        way = dict(depth=1, loss=partial(solution, **known.changes))
         inside[f"Inside the loss: {known.sentence}"].append(way)
     return inside
 
@@ -152,11 +152,13 @@ _ORDERS: dict[str, tuple[Order, ...]] = {
     "`loss.backward()` and `optimizer.step()` are missing.": ((),),
 }
 
+# fmt: off
 MODE_AND_ORDER: Mistakes = {
     "The student runs in eval mode, as it may be left by a validation. Call `student.train()` "
     "first.": dict(depth=3, student_mode=False),
     **{text: [dict(depth=3, order=each) for each in orders] for text, orders in _ORDERS.items()},
 }
+# fmt: on
 
 
 def with_gradients(teacher: nn.Module) -> nn.Module:

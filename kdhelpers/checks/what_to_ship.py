@@ -11,7 +11,6 @@ from statistics import fmean, median
 from typing import Any
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
-from kdhelpers.checks.running import Answer
 
 Candidate = dict[str, Any]
 
@@ -20,26 +19,24 @@ def _in_time(calls: Sequence[float], limit: float) -> bool:
     return sum(each <= limit for each in calls) >= 0.95 * len(calls)
 
 
-def made_of(
+def solution(
+    candidates: Mapping[str, Candidate],
+    most_kilobytes: float,
+    most_milliseconds: float,
     *,
     small: Callable[[float, float], bool] = lambda kilobytes, limit: kilobytes <= limit,
     quick: Callable[[Sequence[float], float], bool] = _in_time,
     score: Callable[[Candidate], float] = lambda each: fmean(each["validation"]),
     otherwise: Callable[[Mapping[str, Candidate]], Any] = lambda candidates: None,
-) -> Answer:
-    def what_to_ship(
-        candidates: Mapping[str, Candidate], most_kilobytes: float, most_milliseconds: float
-    ) -> Any:
-        fit = [
-            name
-            for name, each in candidates.items()
-            if small(each["kilobytes"], most_kilobytes)
-            and quick(each["milliseconds"], most_milliseconds)
-        ]
-        best = max(fit, key=lambda name: score(candidates[name]), default=None)
-        return otherwise(candidates) if best is None else best
-
-    return what_to_ship
+) -> Any:
+    fit = [
+        name
+        for name, each in candidates.items()
+        if small(each["kilobytes"], most_kilobytes)
+        and quick(each["milliseconds"], most_milliseconds)
+    ]
+    best = max(fit, key=lambda name: score(candidates[name]), default=None)
+    return otherwise(candidates) if best is None else best
 
 
 # name, validation, test, kilobytes, and how many calls took how long
@@ -70,6 +67,7 @@ def _best(candidates: Mapping[str, Candidate]) -> str:
     return max(candidates, key=lambda name: fmean(candidates[name]["validation"]))
 
 
+# fmt: off
 MISTAKES: Mistakes = {
     "You choose by the test accuracy. What was chosen by it can no longer be judged by it: choose "
     "on `validation`, and report the test accuracy of the chosen one.": dict(
@@ -81,44 +79,39 @@ MISTAKES: Mistakes = {
     "You choose by the worst seed. The exercise asks for the mean.": dict(
         score=lambda each: min(each["validation"])
     ),
-    "You compare the mean time with the limit. A mean hides that one call in five may be slow, and "
-    "a user waits for each: count the calls.": dict(quick=lambda t, limit: fmean(t) <= limit),
+    "You compare the mean time with the limit. A mean hides that one call in five may be slow, "
+    "and a user waits for each: count the calls.": dict(quick=lambda t, limit: fmean(t) <= limit),
     "You compare the median time with the limit. Up to half of the calls may then be slow: count "
     "them.": dict(quick=lambda t, limit: median(t) <= limit),
     "You demand that every call is in time. The exercise lets one in twenty be late; the slowest "
-    "call says more about the machine than about the network.": dict(
-        quick=lambda t, limit: max(t) <= limit
-    ),
-    "You compare the quickest call with the limit. Count the calls that are in time.": dict(
-        quick=lambda t, limit: min(t) <= limit
-    ),
-    "You ask for more than 95 % of the calls. At least 95 % is enough.": dict(
-        quick=lambda t, limit: sum(each <= limit for each in t) > 0.95 * len(t)
-    ),
-    "A call that takes exactly as long as allowed is in time: `<=`.": dict(
-        quick=lambda t, limit: sum(each < limit for each in t) >= 0.95 * len(t)
-    ),
+    "call says more about the machine than about the network.":
+        dict(quick=lambda t, limit: max(t) <= limit),
+    "You compare the quickest call with the limit. Count the calls that are in time.":
+        dict(quick=lambda t, limit: min(t) <= limit),
+    "You ask for more than 95 % of the calls. At least 95 % is enough.":
+        dict(quick=lambda t, limit: sum(each <= limit for each in t) > 0.95 * len(t)),
+    "A call that takes exactly as long as allowed is in time: `<=`.":
+        dict(quick=lambda t, limit: sum(each < limit for each in t) >= 0.95 * len(t)),
     "Your choice does not look at the time.": dict(quick=lambda t, limit: True),
     "Your choice does not look at the size of the file.": dict(small=lambda k, limit: True),
-    "A file that is exactly as large as allowed fits: `<=`.": dict(
-        small=lambda k, limit: k < limit
-    ),
-    "You take the smallest that fits. Within the limits size is free: take the most "
-    "accurate.": dict(score=lambda each: -each["kilobytes"]),
-    "You take the quickest that fits. Within the limits time is free: take the most "
-    "accurate.": dict(score=lambda each: -fmean(each["milliseconds"])),
-    "You take the first that fits, or the last. Take the most accurate.": dict(
-        score=lambda each: 0.0
-    ),
+    "A file that is exactly as large as allowed fits: `<=`.":
+        dict(small=lambda k, limit: k < limit),
+    "You take the smallest that fits. Within the limits size is free: take the most accurate.":
+        dict(score=lambda each: -each["kilobytes"]),
+    "You take the quickest that fits. Within the limits time is free: take the most accurate.":
+        dict(score=lambda each: -fmean(each["milliseconds"])),
+    "You take the first that fits, or the last. Take the most accurate.":
+        dict(score=lambda each: 0.0),
     "You take the least accurate that fits.": dict(score=lambda each: -fmean(each["validation"])),
     "If nothing fits you ship something all the same. A limit that gives way is none: return "
     "`None`, and tell whoever set it.": dict(otherwise=_best),
 }
+# fmt: on
 
 what_to_ship = Exercise(
     task=__doc__,
     observe=chosen("candidates", noun="candidate"),
-    made_of=made_of,
+    solution=solution,
     cases=Case.each_of(
         _candidates,
         ((), 200, 1.0),
