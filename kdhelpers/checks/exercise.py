@@ -86,6 +86,7 @@ class Observation:
 Changes = Mapping[str, Any]
 # A sentence for the learner → the decisions that are taken otherwise, or several such ways. `depth`
 # among them is the largest group of mistakes it is looked for in: 2 by itself, 4 for frequent ones.
+# The tables keep their own layout (`fmt: off`): a sentence, and below it what it is about.
 Mistakes = Mapping[str, Changes | Sequence[Changes]]
 
 
