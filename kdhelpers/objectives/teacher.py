@@ -85,11 +85,11 @@ class Teacher:
         Raises:
             ValueError: it has other classes, or does not take the images.
         """
-        if self.model is not None:
-            _warn_if_shared(student, self.model)
         images = train.normalise(train.images[:2]).to(next(student.parameters()).device)
         wanted = list(ask(student, images).shape[1:])
         key = (self.identity(train), tuple(train.images.shape[1:]))
+        if self.model is not None:
+            _warn_if_shared(student, self.model)
         if (found := self._classes.get(key)) is None:
             few = train.select(range(min(ASKED, len(train))))
             answers = self.logits(few)
@@ -226,8 +226,8 @@ class LookUp:
 
 def _warn_if_shared(student: nn.Module, teacher: nn.Module) -> None:
     """Training must not change the teacher of whoever comes next; this run asks a copy."""
-    trained = {id(p) for p in student.parameters() if p.requires_grad}
-    if shared := [name for name, p in teacher.named_parameters() if id(p) in trained]:
+    trained = {p.data_ptr() for p in student.parameters() if p.requires_grad and p.numel()}
+    if shared := [name for name, p in teacher.named_parameters() if p.data_ptr() in trained]:
         told = f"student and teacher share {len(shared)} parameters ({shared[0]} …)"
         remedy = "training changes both, so the next run has another teacher; use copy.deepcopy"
         warnings.warn(f"{told}: {remedy}.", stacklevel=2)
