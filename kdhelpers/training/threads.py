@@ -32,7 +32,8 @@ def in_threads(runs: Sequence[Callable[[], T]], workers: int) -> list[T]:
     if workers == 1:
         return [run() for run in runs]
     threads, stop = max(1, torch.get_num_threads() // workers), threading.Event()
-    pool = ThreadPoolExecutor(workers, initializer=_share, initargs=(threads, stop))
+    begun: list[threading.Thread] = []
+    pool = ThreadPoolExecutor(workers, initializer=_share, initargs=(threads, stop, begun))
     with random_state_kept():
         results: list[Future[T]] = []
         try:
@@ -46,10 +47,13 @@ def in_threads(runs: Sequence[Callable[[], T]], workers: int) -> list[T]:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
+            for thread in begun:  # the pool forgets one in whose start Ctrl-C was pressed
+                thread.join()
         return [each.result() for each in results]
 
 
-def _share(threads: int, stop: threading.Event) -> None:
+def _share(threads: int, stop: threading.Event, begun: list[threading.Thread]) -> None:
+    begun.append(threading.current_thread())
     _this_thread.stop = stop
     torch.set_num_threads(threads)
 

@@ -415,8 +415,8 @@ def test_layers_that_student_and_teacher_share_are_told() -> None:
     frozen.head.requires_grad_(False)
     assert told(teacher, frozen) == []
     other = Small(seed=1)
-    other.conv.weight.data = teacher.conv.weight.data
-    assert "share 1 parameters (conv.weight …)" in told(teacher, other)[0]
+    other.head.weight.data = teacher.head.weight.data
+    assert "share 1 parameters (head.weight …)" in told(teacher, other)[0]
     assert told(copy.deepcopy(teacher), teacher) == []
 
 
