@@ -9,7 +9,8 @@
     fit(student, WithFeatures(Distillation(teacher), teacher, hint=guided), train, epochs=20)
 
 The first two calls of `fit` are the paper's stages; the last trains everything jointly. Hidden
-features are computed anew in every step: kept, those of 50,000 images would take gigabytes.
+features are computed anew in every step, or kept where a `Hint` is told to: of few images they take
+little memory, of 50,000 gigabytes.
 """
 
 from collections.abc import Callable, Iterable
@@ -117,6 +118,9 @@ class Hint(Objective):
     Args:
         teacher: the network; always in eval mode, without gradients.
         pair: the layers, the regressor and the loss.
+        keep: whether the teacher sees every image once, and its `Teacher` keeps what the layer says
+            in half precision: N·C·H·W·2 bytes for N images. Default False, anew in every step; so
+            it is with more views than one, too, and for images that an objective has changed.
 
     Raises:
         ValueError: a teacher that is or has no network, or a pair that is none.
@@ -127,31 +131,49 @@ class Hint(Objective):
 
     needs_labels = False
 
-    def __init__(self, teacher: nn.Module | Teacher, pair: LayerPair) -> None:
+    def __init__(
+        self, teacher: nn.Module | Teacher, pair: LayerPair, *, keep: bool = False
+    ) -> None:
         super().__init__()
         check_type(pair, LayerPair, name="pair")
         self.teacher = with_layers(teacher)
-        self.pair = pair
+        self.pair, self.keep = pair, keep
         self._guides: Guides | None = None
+        self._kept: Tensor | None = None
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
         self._guides = self._guides_on(train.images.device)
+        self._kept = None
+        if self.keep and len(views) == 1:
+            layer, each = self.pair.teacher_layer, train.images.split(128)
+
+            def compute() -> Tensor:
+                guides = self._guides_on(train.images.device)
+                return torch.cat([guides(train.normalise(few))[layer].half() for few in each])
+
+            self._kept = self.teacher.remembered(train, layer, compute)
 
     def _guides_on(self, device: torch.device) -> Guides:
         return partial(_outputs, self.teacher.frozen(device), [self.pair.teacher_layer])
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
         student = uncompiled(student)
-        guides = (self._guides or self._guides_on(batch.inputs.device))(batch.inputs)
+        if self._kept is not None and batch.is_as_made():
+            wanted = self._kept[batch.sample].float()
+        else:
+            guides = self._guides or self._guides_on(batch.inputs.device)
+            wanted = guides(batch.inputs)[self.pair.teacher_layer]
         with capture(student, self.pair.student_layer, stop_at_deepest=True) as own:
             student(batch.inputs)
-        return {"hint": self.pair(own[self.pair.student_layer], guides[self.pair.teacher_layer])}
+        return {"hint": self.pair(own[self.pair.student_layer], wanted)}
 
     def figures(self) -> dict[str, float]:
         return self.pair.figures()
 
     def settings(self) -> dict[str, Any]:
-        return super().settings() | self.pair.settings() | {"teacher": self.teacher.identity()}
+        kept = {"features": "kept"} if self.keep else {}
+        told = super().settings() | self.pair.settings() | kept
+        return told | {"teacher": self.teacher.identity()}
 
 
 class WithFeatures(Objective):

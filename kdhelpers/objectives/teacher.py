@@ -50,7 +50,7 @@ class Teacher:
         check_type(cache, bool, type(None), name="cache")
         self.model = model
         self.cache = cache
-        self._tables: dict[tuple[str, str, Views], Tensor] = {}
+        self._tables: dict[tuple[str, str, Views | str], Tensor] = {}
         self._classes: dict[tuple[str, tuple[int, ...]], list[int]] = {}
         self._lock, self._copies = threading.RLock(), threading.local()
 
@@ -139,14 +139,22 @@ class Teacher:
 
     def table(self, train: Split, views: Views) -> Tensor:
         """The logits [views, N, C] of every sample in every view, on the device of `train`."""
-        device = train.images.device
+
+        def compute() -> Tensor:
+            network = self.frozen(train.images.device)
+            return torch.stack(
+                [predict(network, train, views=views, view=v) for v in range(len(views))]
+            )
+
+        return self.remembered(train, views, compute)
+
+    def remembered(self, train: Split, what: Views | str, compute: Callable[[], Tensor]) -> Tensor:
+        """What it said of a split, its logits in these views or a layer's features by its path."""
         with self._lock:
-            key = (self.identity(train), train.fingerprint, views)
+            key = (self.identity(train), train.fingerprint, what)
             if key not in self._tables:
-                network = self.frozen(device)
-                each = [predict(network, train, views=views, view=v) for v in range(len(views))]
-                self._tables[key] = torch.stack(each)
-            return self._tables[key].to(device)
+                self._tables[key] = compute()
+            return self._tables[key].to(train.images.device)
 
     def logits(self, split: Split, *, views: Views | None = None, view: int = 0) -> Tensor:
         """The logits [N, C] of all images of a split, in view number `view` of `views`.
@@ -276,6 +284,9 @@ class ShuffledTeacher(Teacher):
     def table(self, train: Split, views: Views) -> Tensor:
         table = self.teacher.table(train, views)
         return table[:, self._other(train).to(table.device)]
+
+    def remembered(self, train: Split, what: Views | str, compute: Callable[[], Tensor]) -> Tensor:
+        return self.teacher.remembered(train, what, compute)
 
     def logits(self, split: Split, *, views: Views | None = None, view: int = 0) -> Tensor:
         logits = self.teacher.logits(split, views=views, view=view)
