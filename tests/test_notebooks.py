@@ -230,8 +230,9 @@ SMALL = {
     "grid_alphas = [0.9]; few_sizes = [32]; few_steps = 2; others = {'norm_cnn': 2}; curves = True",
     "05_dynamic_temperature": "temperatures = [5.0]; standardised_temperatures = [2.0]; "
     "seeds = [0, 1]; tuning_seeds = [2]; teacher_epochs = 1; steps = 2",
-    "04_fitnets_hints": "transfer_size = 20; seeds = [0, 1]; few_seeds = [0]; teacher_epochs = 1; "
-    "width = 0.25; stage1_epochs = 1; stage2_epochs = 1; teacher_size = 100",
+    "04_fitnets_hints": "transfer_size = 20; seeds = [0, 1]; few_seeds = [0]; "
+    "teacher_recipe = {'epochs': 1}; hint_steps = 1; task_steps = 1; teacher_size = 100; "
+    "learning_rates = [1e-3]",
     "08_deployment": "student_width = 0.1; transfer_size = 64; epochs = 1; seeds = [0, 1]; "
     "repair_epochs = 1; calibration_size = 10; claim = ['squeezenet1_1']; claim_pixels = 64; "
     "seconds = 0.001",

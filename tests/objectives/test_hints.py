@@ -129,6 +129,39 @@ def test_stage_1_stops_both_networks_at_their_layer() -> None:
     assert not [name for name in in_teacher.evaluating if name.startswith(AFTER)]
 
 
+def test_kept_features_are_those_of_each_image_and_are_computed_once_for_all_students() -> None:
+    guide, guided, train = teacher(), pair(), split()
+    in_teacher, oracle = Counted(guide), Teacher(guide)
+    hints = [Hint(oracle, guided, keep=True) for _ in range(2)]
+    for hint in hints:
+        hint.prepare(train, Views(), 2)
+        for seen in batches(train, 16, seed=3):
+            kept, live = (each(student(), seen)["hint"] for each in (hint, Hint(guide, guided)))
+            torch.testing.assert_close(kept, live, rtol=1e-3, atol=1e-4)
+    asked, live = in_teacher.evaluating[GUIDE], 2 * len(train)
+    assert asked - live == len(train)
+    other = LayerPair("stage1.1", "stage1.0", regressor=regressor_between(
+        student(), guide, train, "stage1.1", "stage1.0"))  # fmt: skip
+    again = Hint(oracle, other, keep=True)
+    again.prepare(train, Views(), 2)
+    assert again(student(), batch())["hint"].isfinite()
+
+
+def test_no_kept_features_for_another_view_or_for_images_that_were_changed() -> None:
+    guide, guided, train = teacher(), pair(), split()
+    mirrored = Hint(guide, guided, keep=True)
+    mirrored.prepare(train, views := Views(flip=True), 2)
+    changed = Hint(guide, guided, keep=True)
+    changed.prepare(train, Views(), 2)
+    seen = batch()
+    for hint, each in (
+        (mirrored, next(batches(train, 16, seed=3, views=views))),
+        (changed, seen._replace(inputs=seen.inputs.flip(0))),
+    ):
+        live = Hint(guide, guided)(student(), each)["hint"]
+        assert torch.equal(hint(student(), each)["hint"], live)
+
+
 def test_stage_1_learns() -> None:
     taught, guided = student(), pair()
     history = fit(taught, Hint(teacher(), guided), split(200), epochs=6, batch_size=16, lr=1e-2)
