@@ -145,7 +145,7 @@ def test_code_in_the_shipped_weights_is_refused_and_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "weights").mkdir()
-    torch.save({"conv": Payload()}, tmp_path / "weights" / pretrained.FILE)
+    torch.save({"conv": Payload()}, tmp_path / "weights" / pretrained.TEACHER.file)
     monkeypatch.setattr(pretrained.resources, "files", lambda package: tmp_path)
     with pytest.raises(OSError, match="were altered; install again"):
         pretrained.teacher_for("photodigits")

@@ -6,8 +6,9 @@ from kdhelpers.models.features import Regressor, capture
 from kdhelpers.models.fitnets import FitNet
 from kdhelpers.models.mlp import MLP
 from kdhelpers.models.resnet import ResNet18
-from kdhelpers.models.shipped import teacher_for
+from kdhelpers.models.shipped import student_for, teacher_for
 from kdhelpers.models.vgg import VGG
 
 __all__ = ["MNISTCNN", "VGG", "FitNet", "LeNet", "PlainCNN", "Regressor", "ResNet18", "build"]
-__all__ += ["MLP", "capture", "from_torchvision", "image_size", "names", "teacher_for"]
+__all__ += ["MLP", "capture", "from_torchvision", "image_size", "names", "student_for"]
+__all__ += ["teacher_for"]
