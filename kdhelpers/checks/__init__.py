@@ -10,8 +10,10 @@ state, and calls the function by position. `help(checks.soft_targets)` tells wha
 
 from kdhelpers.checks.adopted_tip import adopted_tip
 from kdhelpers.checks.baseline_rate import baseline_rate
+from kdhelpers.checks.bias_shift import bias_shift
 from kdhelpers.checks.cached_logits import cached_logits
 from kdhelpers.checks.capture_features import capture_features
+from kdhelpers.checks.cheapest_set import cheapest_set
 from kdhelpers.checks.check import Check, progress
 from kdhelpers.checks.choice import Decision
 from kdhelpers.checks.choose_temperature import choose_temperature
@@ -40,6 +42,7 @@ from kdhelpers.checks.verdict import Verdict
 from kdhelpers.checks.what_to_ship import what_to_ship
 
 __all__ = ["Check", "Decision", "Exercise", "Verdict", "adopted_tip", "baseline_rate"]
+__all__ += ["bias_shift", "cheapest_set"]
 __all__ += ["cached_logits", "capture_features", "choose_temperature", "distillation_loss"]
 __all__ += ["distillation_step", "entropy", "exponential_decay", "gap_closed", "gradient_ratio"]
 __all__ += ["hint_loss", "hint_step", "judge_claim", "mean_std", "misleading_plot"]

@@ -1,0 +1,113 @@
+"""Lesson 07: `answer(logits, labels, missing, shifts)` → the shift of the bias to use, one number.
+
+Validation logits [N, C] with labels [N], the class that the student never saw, and the shifts to be
+tried. The best shift, added to the logits of that class alone, gives the highest accuracy over all
+images; of several equally good ones the first.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, number, numbers
+
+
+def _raised(logits: Tensor, missing: int, shift: float) -> Tensor:
+    result = logits.clone()
+    result[:, missing] += shift
+    return result
+
+
+def _accuracy(logits: Tensor, labels: Tensor, missing: int) -> float:
+    return float((logits.argmax(1) == labels).double().mean())
+
+
+def _recall(logits: Tensor, labels: Tensor, missing: int) -> float:
+    of_it = labels == missing
+    return _accuracy(logits[of_it], labels[of_it], missing)
+
+
+def _others(logits: Tensor, labels: Tensor, missing: int) -> float:
+    rest = labels != missing
+    return _accuracy(logits[rest], labels[rest], missing)
+
+
+def solution(
+    logits: Tensor,
+    labels: Tensor,
+    missing: int,
+    shifts: list[float],
+    *,
+    raised: Callable[[Tensor, int, float], Tensor] = _raised,
+    score: Callable[[Tensor, Tensor, int], float] = _accuracy,
+    last: bool = False,
+    worst: bool = False,
+    hand_on: Callable[[float, int, float], float] = lambda shift, place, best: shift,
+) -> float:
+    scores = [score(raised(logits, missing, shift), labels, missing) for shift in shifts]
+    best = min(scores) if worst else max(scores)
+    places = [place for place, each in enumerate(scores) if each == best]
+    place = places[-1 if last else 0]
+    return hand_on(shifts[place], place, best)
+
+
+def _student(seed: int, missing: int, lag: float) -> dict[str, Any]:
+    """A student that knows the classes, but rates one of them too low by `lag`."""
+    labels = torch.arange(60) % 6
+    logits = numbers(seed, 60, 6) + 6.0 * torch.nn.functional.one_hot(labels, 6)
+    logits[:, missing] -= lag
+    shifts = [0.0, 0.8, 1.6, 2.4, 3.2, 4.0, 5.5, 7.0, 9.0]
+    return {"logits": logits, "labels": labels, "missing": missing, "shifts": shifts}
+
+
+# fmt: off
+MISTAKES: Mistakes = {
+    "You judge by the images of the missing class alone, so the largest shifts always look best. "
+    "They make everything that class: judge by all images.": [
+        dict(score=_recall), dict(score=_recall, last=True)
+    ],
+    "You leave out the images of the missing class, so no shift can help. Judge by all "
+    "images.": dict(score=_others),
+    "The shift is subtracted. The student rates the class too low: add it.": dict(
+        raised=lambda z, missing, shift: _raised(z, missing, -shift)
+    ),
+    "The shift is added to every class, which no softmax and no argmax can see. Add it to the "
+    "column of the missing class alone.": dict(raised=lambda z, missing, shift: z + shift),
+    "The shift is added to a row, one image, and not to a column, the class: "
+    "`logits[:, missing]`.": dict(
+        raised=lambda z, missing, shift: torch.cat(
+            [z[:missing], z[missing : missing + 1] + shift, z[missing + 1 :]]
+        )
+    ),
+    "You multiply the logit. A bias is added.": dict(
+        raised=lambda z, missing, shift: torch.cat(
+            [z[:, :missing], z[:, missing : missing + 1] * shift, z[:, missing + 1 :]], 1
+        )
+    ),
+    "Of several equally good shifts you return the last. Return the first, the smallest change "
+    "that does it.": dict(last=True),
+    "You return the shift with the lowest accuracy.": dict(worst=True),
+    "You return the position of the best shift. Return the shift itself, `shifts[…]`.": dict(
+        hand_on=lambda shift, place, best: float(place)
+    ),
+    "You return the accuracy. Return the shift that reached it.": dict(
+        hand_on=lambda shift, place, best: best
+    ),
+}
+# fmt: on
+
+bias_shift = Exercise(
+    task=__doc__,
+    observe=number(
+        "shift", wanted="one number, the best of the shifts", instead="one of the shifts"
+    ),
+    solution=solution,
+    cases=Case.each_of(_student, (71, 3, 5.0), (72, 0, 3.0), (73, 5, 7.0), (74, 2, 4.0)),
+    mistakes=MISTAKES,
+    praise=(
+        "one number, learned without a single image of the class to train on. It was chosen on "
+        "validation images; the paper chose its own on the test images."
+    ),
+)

@@ -1,0 +1,133 @@
+"""Lesson 07: `answer(labelled, sets, margin)` → the name of the transfer set to take, or None.
+
+`labelled` holds the validation accuracies (0..1) of students that had labels, one for each seed;
+`sets` maps the name of each transfer set to a dict: its `cost`, and `validation` and `test`,
+accuracies over the same seeds. The cheapest whose 95 % interval of the paired difference on
+validation images excludes a loss of `margin` or more; None if there is none.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from kdhelpers import stats
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
+
+Row = Sequence[float]
+TransferSet = dict[str, Any]
+
+
+def _excludes_a_loss(labelled: Row, accuracies: Row, margin: float) -> bool:
+    return stats.paired_difference(labelled, accuracies).low > -margin
+
+
+def _no_clear_difference(labelled: Row, accuracies: Row, margin: float) -> bool:
+    return stats.paired_difference(labelled, accuracies).high >= 0
+
+
+def _apart(labelled: Row, accuracies: Row, margin: float) -> bool:
+    return stats.mean_interval(accuracies).low > stats.mean_interval(labelled).high - margin
+
+
+def solution(
+    labelled: Row,
+    sets: Mapping[str, TransferSet],
+    margin: float,
+    *,
+    good: Callable[[Row, Row, float], bool] = _excludes_a_loss,
+    judged_on: str = "validation",
+    rank: Callable[[TransferSet], float] = lambda each: each["cost"],
+    otherwise: Callable[[Mapping[str, TransferSet]], str | None] = lambda sets: None,
+) -> str | None:
+    fit = [name for name, each in sets.items() if good(labelled, each[judged_on], margin)]
+    return min(fit, key=lambda name: rank(sets[name])) if fit else otherwise(sets)
+
+
+LABELLED = (0.950, 0.960, 0.955, 0.965, 0.945)
+GAINS = {  # what each set changes on validation and on test images, seed by seed; and its cost
+    "unlabelled": ((0.006, 0.004, 0.005, 0.005, 0.005), -0.03, 40),
+    "other camera": ((-0.009, -0.011, -0.010, -0.012, -0.008), -0.01, 20),  # a small, sure loss
+    "few": ((0.020, -0.055, 0.025, -0.050, 0.030), -0.03, 5),  # nobody can tell
+    "found": ((-0.019, -0.019, 0.0, -0.018, -0.019), 0.01, 8),  # each seed, not the interval
+    "noise": ((-0.080, -0.090, -0.085, -0.070, -0.075), -0.08, 1),
+    "bought": ((0.014, 0.016, 0.015, 0.015, 0.015), 0.015, 90),
+}
+
+
+def _experiment(margin: float, *names: str) -> dict[str, Any]:
+    sets = {
+        name: dict(
+            cost=cost,
+            validation=[base + gain for base, gain in zip(LABELLED, gains, strict=True)],
+            test=[base + of_test + gain / 10 for base, gain in zip(LABELLED, gains, strict=True)],
+        )
+        for name, (gains, of_test, cost) in ((name, GAINS[name]) for name in names)
+    }
+    return {"labelled": list(LABELLED), "sets": sets, "margin": margin}
+
+
+def _mean_loss(labelled: Row, accuracies: Row, margin: float) -> bool:
+    return fmean(accuracies) - fmean(labelled) > -margin
+
+
+MISTAKES: Mistakes = {
+    "You take the cheapest set, however much it loses. Look at the intervals first.": dict(
+        good=lambda labelled, accuracies, margin: True
+    ),
+    "You take a set with no clear difference from labels. Not to see a loss is not to exclude one: "
+    "with few seeds the interval is wide, and its lower end tells what may be lost.": dict(
+        good=_no_clear_difference
+    ),
+    "You compare the mean loss with the margin. The mean may be right by luck: the whole interval "
+    "has to lie above −margin.": dict(good=_mean_loss),
+    "You ask that the upper end of the interval lies above −margin. The lower end tells the worst "
+    "that the seeds allow.": dict(
+        good=lambda a, b, margin: stats.paired_difference(a, b).high > -margin
+    ),
+    "You ask for a set that is clearly better than labels. A loss smaller than the margin was "
+    "allowed.": dict(good=lambda a, b, margin: stats.paired_difference(a, b).low > 0),
+    "The sign of the margin: a loss is a negative difference, so compare with −margin.": dict(
+        good=lambda a, b, margin: stats.paired_difference(a, b).low > margin
+    ),
+    "You subtract the other way round: the difference is that of the set minus that of the "
+    "labels.": dict(good=lambda a, b, margin: stats.paired_difference(b, a).low > -margin),
+    "You ask of every seed that it loses less than the margin. The interval also tells what other "
+    "seeds may do.": dict(
+        good=lambda a, b, margin: min(y - x for x, y in zip(a, b, strict=True)) > -margin
+    ),
+    "You compare the intervals of the accuracies. The seeds are paired: take the interval of the "
+    "difference.": dict(good=_apart),
+    "You decide on the test images. They judge what was decided, and can do so once: decide on "
+    "`validation`.": dict(judged_on="test"),
+    "Of the sets that will do you take the most accurate. The cheapest was asked for.": dict(
+        rank=lambda each: -fmean(each["validation"])
+    ),
+    "Of the sets that will do you take the most expensive.": dict(rank=lambda each: -each["cost"]),
+    "Of the sets that will do you take the first. Compare their costs.": dict(
+        rank=lambda each: 0.0
+    ),
+    "If none will do, take none: return None.": [
+        dict(otherwise=lambda sets: min(sets, key=lambda name: sets[name]["cost"])),
+        dict(otherwise=lambda sets: next(iter(sets))),
+    ],
+}
+
+cheapest_set = Exercise(
+    task=__doc__,
+    observe=chosen("sets", noun="transfer set"),
+    solution=solution,
+    cases=Case.each_of(
+        _experiment,
+        (0.02, "bought", "unlabelled", "other camera", "few", "found", "noise"),
+        (0.005, "noise", "bought", "unlabelled", "other camera", "few"),
+        (0.02, "noise", "bought", "found", "other camera"),
+        (0.02, "few", "noise"),
+        (0.10, "unlabelled", "found", "noise"),
+        (0.02, "noise", "found"),
+    ),
+    mistakes=MISTAKES,
+    praise=(
+        "a set that you may call as good as labels, up to the margin. 'No clear difference' would "
+        "have let every set pass that was tried too seldom."
+    ),
+)

@@ -1,0 +1,84 @@
+"""Lesson 07: right answers in several spellings, and mistakes of learners; see `test_answers`."""
+
+import torch
+
+from kdhelpers import stats
+
+paired, interval = stats.paired_difference, stats.mean_interval
+
+
+def mean(x):
+    return sum(x) / len(x)
+
+
+def gains(before, after):
+    return [b - a for a, b in zip(before, after, strict=True)]
+
+
+def accuracy(z, y, m, s):
+    w = z.clone()
+    w[:, m] += s
+    return (w.argmax(1) == y).float().mean().item()
+
+
+def by_loop(z, y, m, shifts):
+    best, chosen = -1.0, None
+    for s in shifts:
+        if accuracy(z, y, m, s) > best:
+            best, chosen = accuracy(z, y, m, s), s
+    return chosen
+
+
+def without_clone(z, y, m, shifts):
+    column = torch.nn.functional.one_hot(torch.tensor(m), z.shape[1])
+    right = [((z + s * column).argmax(1) == y).sum().item() for s in shifts]
+    return shifts[right.index(max(right))]
+
+
+ANSWERS = """
+# bias_shift(z, y, m, s)
+✓ → by_loop(z, y, m, s)
+✓ → without_clone(z, y, m, s)
+✓ → max(s, key=lambda each: accuracy(z, y, m, each))
+✓ → torch.tensor(by_loop(z, y, m, s))
+missing class alone → by_loop(z[y == m], y[y == m], m, s)
+missing class alone → max(s)
+leave out the images → by_loop(z[y != m], y[y != m], m, s)
+The shift is subtracted → max(s, key=lambda each: accuracy(z, y, m, -each))
+added to every class → max(s, key=lambda each: accuracy(z, y, slice(None), each))
+you return the last → max(reversed(s), key=lambda each: accuracy(z, y, m, each))
+lowest accuracy → min(s, key=lambda each: accuracy(z, y, m, each))
+the position of the best → s.index(by_loop(z, y, m, s))
+return the accuracy → max(accuracy(z, y, m, each) for each in s)
+9 numbers → torch.tensor(s)
+
+# cheapest_set(labelled, sets, margin)
+fit = []
+for name, each in sets.items():
+    seen = each["validation"]
+    if paired(labelled, seen).low > -margin:
+        fit.append(name)
+return min(fit, key=lambda name: sets[name]["cost"], default=None)
+
+✓ → as it stands
+✓ → paired(labelled, seen).low > -margin ⇒ paired(seen, labelled).high < margin
+✓ → paired(labelled, seen) ⇒ interval(gains(labelled, seen))
+✓ → return ⇒ return None if not fit else
+however much it loses → if paired(labelled, seen).low > -margin ⇒ if True
+not to exclude one → .low > -margin ⇒ .high > 0
+may be right by luck → paired(labelled, seen).low ⇒ mean(seen) - mean(labelled)
+worst that the seeds allow → .low ⇒ .high
+clearly better than labels → -margin ⇒ 0
+sign of the margin → -margin ⇒ margin
+the other way round → labelled, seen ⇒ seen, labelled
+of every seed → paired(labelled, seen).low ⇒ min(gains(labelled, seen))
+seeds are paired → paired(labelled, seen).low > ⇒ interval(seen).low > interval(labelled).high
+judge what was decided → "validation" ⇒ "test"
+the most accurate → sets[name]["cost"] ⇒ -mean(sets[name]["validation"])
+the most expensive → min(fit ⇒ max(fit
+the first → return ⇒ return fit[0] if fit else
+take none → default=None ⇒ default=min(sets, key=lambda n: sets[n]["cost"])
+take none → default=None ⇒ default=list(sets)[0]
+the name of a transfer set → return ⇒ return 3 or
+more than a name → return ⇒ return fit or [] or
+"""
