@@ -233,6 +233,9 @@ SMALL = {
     "04_fitnets_hints": "transfer_size = 20; seeds = [0, 1]; few_seeds = [0]; "
     "teacher_recipe = {'epochs': 1}; hint_steps = 1; task_steps = 1; teacher_size = 100; "
     "learning_rates = [1e-3]",
+    "07_without_labels": "transfer_size = 60; noisy_size = 30; teacher_epochs = 1; steps = 2; "
+    "noisy_steps = 2; sweep_steps = 2; stages = [0, 2]; variance_size = 3; validation_size = 100; "
+    "noise_levels = [0.2]; adam_rates = [1e-2]; sgd_rates = [1e-2]; seeds = [0, 1]",
     "08_deployment": "student_width = 0.1; transfer_size = 64; epochs = 1; seeds = [0, 1]; "
     "repair_epochs = 1; calibration_size = 10; claim = ['squeezenet1_1']; claim_pixels = 64; "
     "seconds = 0.001",
