@@ -6,7 +6,7 @@ at the same time (see `parallel`) get the weights that each would have got alone
 
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -21,6 +21,8 @@ _LOCK = threading.RLock()
 def initial_weights(seed: int | None) -> Iterator[None]:
     """Networks built inside get the weights of `seed`; None draws from the global state.
 
+    For networks of your own, which `torch.manual_seed` does not fix while others train in threads.
+
     Raises:
         ValueError: `seed` is neither None nor a whole number from 0.
     """
@@ -33,9 +35,10 @@ def initial_weights(seed: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def random_state_kept(devices: Sequence[int] = ()) -> Iterator[None]:
-    """The global states of PyTorch (of GPUs, too), NumPy and Python are afterwards as before."""
-    kept = torch.random.fork_rng(devices=devices)
+def random_state_kept(device: torch.device = torch.device("cpu")) -> Iterator[None]:  # noqa: B008
+    """The global states of the CPU, `device`, NumPy and Python are afterwards as before."""
+    besides = [] if device.type == "cpu" else [device]
+    kept = torch.random.fork_rng(besides, device_type=besides[0].type if besides else "cuda")
     with _LOCK:
         of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
         kept.__enter__()

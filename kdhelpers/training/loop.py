@@ -74,7 +74,7 @@ def train_student(
         placed(student, place.device, channels_last=recipe.channels_last),
         placed(objective, place.device),
         torch.enable_grad(),
-        random_state_kept([place.device.index or 0] if place.device.type == "cuda" else []),
+        random_state_kept(place.device),
     ):
         train = train.to(place.device)
         code = own_code(student, objective, recipe.optimizer, recipe.schedule) if path else {}

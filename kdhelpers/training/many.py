@@ -40,7 +40,8 @@ def run_arms(
     Args:
         arms: for each arm a function of a seed that trains a student of its own and returns its
             figures, a dict, to which the seed is added (anything else is handed back as it is).
-            A `Teacher` may be shared.
+            A `Teacher` may be shared. Build a network of your own inside
+            `kdhelpers.models.initial_weights(seed)`: threads share PyTorch's random state.
         workers: how many runs at a time, default 1. Each has its share of the CPU's threads. The
             results are those of one after the other with as many threads, bit for bit.
 

@@ -11,6 +11,7 @@ import torch
 from small_data import Small, split
 from torch import Tensor, nn
 
+from kdhelpers._random import random_state_kept, seed_all
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import evaluate, predict
 from kdhelpers.objectives.distillation import Distillation
@@ -106,6 +107,19 @@ def test_random_numbers_of_python_and_numpy_are_seeded_and_put_back() -> None:
         assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # type: ignore[index] # noqa: NPY002
     assert drawn[0] == drawn[1]
     assert len(set(drawn[0])) == 4
+
+
+@pytest.mark.parametrize("device", ["cuda:1", "mps", "xpu"])
+def test_the_random_state_of_any_device_is_seeded_and_put_back(
+    monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    module, state = torch.get_device_module(device), [7]
+    monkeypatch.setattr(module, "get_rng_state", lambda which: (which, state[0]))
+    monkeypatch.setattr(module, "set_rng_state", lambda kept, which: state.append(kept))
+    monkeypatch.setattr(module, "manual_seed", state.append)
+    with random_state_kept(torch.device(device)):
+        seed_all(3, torch.device(device))
+    assert state == [7, 3, (torch.device(device), 7)]
 
 
 def test_recording_a_teacher_that_knows_nothing_is_warned_of(tmp_path: Path) -> None:

@@ -72,6 +72,28 @@ def test_ctrl_c_ends_runs_in_threads_after_their_step(tmp_path: Path, presses: i
             assert len(history) == done
 
 
+def test_ctrl_c_while_a_thread_starts_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, begun = threading.Thread.start, threading.Event()
+
+    def pressed(self: threading.Thread) -> None:
+        start(self)
+        if "Pool" in self.name:
+            assert begun.wait(60)
+            raise KeyboardInterrupt
+
+    def arm(seed: int) -> None:
+        begun.set()
+        try:
+            fit(plain(seed), kd.Supervised(), split(), epochs=100_000)
+        finally:
+            time.sleep(0.5)
+
+    monkeypatch.setattr(threading.Thread, "start", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        kd.run_arms({"a": arm}, [0, 1], workers=2)
+    assert not [thread for thread in threading.enumerate() if "Pool" in thread.name]
+
+
 def test_an_error_lets_the_run_beside_it_end() -> None:
     ended, both = [], threading.Barrier(2, timeout=60)
 
@@ -127,7 +149,7 @@ def test_what_draws_random_numbers_trains_alone_only(
     between: Any, objective: Callable[[], kd.Objective], draws: str | None
 ) -> None:
     def arm(seed: int) -> dict[str, Any]:
-        with kd._random.initial_weights(seed):
+        with kd.models.initial_weights(seed):
             student = Own(between)
         fit(student, objective(), split(), epochs=1)
         return weights(student)
