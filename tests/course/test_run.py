@@ -302,10 +302,12 @@ def test_a_quick_run_does_not_replace_a_full_one(root: Path) -> None:
     run.prepare_folder("runs", run.plan("1", profile="full"))
 
 
-def test_a_second_run_into_the_same_folder_is_refused(root: Path) -> None:
+@pytest.mark.parametrize("folder", ["out", "link", "link/../out"])
+def test_a_second_run_into_the_same_folder_is_refused(root: Path, folder: str) -> None:
     (plan, _) = run.plan()
     run.prepare_folder("out", [plan])
+    Path("link").symlink_to("out")
     with FileLock(Path("out/.01_first.lock")):
-        outcome = run.execute(plan, "out", progress=False)
+        outcome = run.execute(plan, folder, progress=False)
     assert not outcome.ok
-    assert "another run is writing to 'out'" in str(outcome.failure)
+    assert f"another run is writing to '{folder}'" in str(outcome.failure)
