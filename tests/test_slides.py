@@ -22,8 +22,10 @@ def test_prose_is_cut_into_what_is_seen_and_what_is_said(tmp_path: Path) -> None
     number = new.new_output("execute_result", {"text/plain": "1 < 2"})
     cells = [
         new.new_markdown_cell(PROSE),
+        new.new_code_cell("%pip install", metadata={"tags": ["install"]}),
         new.new_code_cell("plots.draw()", outputs=[figure]),
         new.new_code_cell("print(1)", outputs=[number]),
+        new.new_markdown_cell("<details><summary>Solution</summary>\n\nSolve.\n\n</details>"),
     ]
     nbformat.write(new.new_notebook(cells=cells), tmp_path / "01.ipynb")
     (section,) = slides.sections(tmp_path / "01.ipynb")
@@ -37,6 +39,7 @@ def test_prose_is_cut_into_what_is_seen_and_what_is_said(tmp_path: Path) -> None
     assert drawn.shown == ['<img alt="bars">']
     assert "print" in printed.shown[0]
     assert "1 &lt; 2" in printed.shown[1]
+    assert "Solve." in "".join(printed.notes)  # a hint has no slide of its own
 
 
 @pytest.mark.parametrize("number", LESSONS)

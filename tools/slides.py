@@ -36,7 +36,7 @@ STYLE = """
 .reveal h1 { font-size: 1.9em; } .reveal h2 { font-size: 1.4em; }
 .reveal h1, .reveal h2 { text-transform: none; }
 .reveal pre { white-space: pre-wrap; font-size: 0.6em; box-shadow: none; padding: 0.5em; }
-.reveal pre { border: 1px solid #ddd; }
+.reveal pre { border: 1px solid #ddd; } .reveal li:has(> input) { list-style: none; }
 .reveal pre, .reveal blockquote { width: auto; margin: 0.5em 0; }
 .reveal img { display: block; margin: 0.4em auto; max-height: 560px; }
 .reveal table { font-size: 0.75em; } .reveal blockquote { padding: 0.4em 1em; }
@@ -99,12 +99,14 @@ def _read(source: str, made: list[Section]) -> None:
             slide, told = Slide([markdown2html(big)]), False
             made.append(Section(title, len(heading[1]), [slide]))
             continue
+        if block.startswith("<details>"):  # a hint goes with the slide before
+            words = re.sub(r"</?(details|summary)>", "\n\n", block)
+            made[-1].slides[-1].notes.append(markdown2html(words))
+            continue
         if slide is None or block.startswith("> **Predict"):
             slide, told = Slide(), False
             made[-1].slides.append(slide)
-        if block.startswith("<details>"):
-            slide.notes.append(markdown2html(re.sub(r"</?(details|summary)>", "\n\n", block)))
-        elif block.startswith(SHOWN) or not told:
+        if block.startswith(SHOWN) or not told:
             told = told or not block.startswith(SHOWN)
             slide.shown.append(markdown2html(block))
         else:
@@ -114,7 +116,7 @@ def _read(source: str, made: list[Section]) -> None:
 def _code(cell: nbformat.NotebookNode) -> Iterator[str]:
     """The code of a cell and what it put out; of one with a figure, the figure."""
     tags, figure = cell.metadata.get("tags", []), "image/png" in str(cell.outputs)
-    if not figure and "parameters" not in tags:
+    if not figure and not {"parameters", "install"} & set(tags):
         source = cell.source.replace("# NBVAL_CHECK_OUTPUT\n", "")
         yield Highlight2HTML(pygments_lexer="ipython3")(source)
     for output in cell.outputs:
