@@ -6,7 +6,8 @@
 `stage` lays the pages out in a folder of their own: README.md becomes the first page, with those of
 its sections that are long as pages beside it; everything else keeps its place, so that links go on
 to work. Sphinx makes the site of them, and `check` looks at every link of what came out. Nothing is
-executed, and nothing of the site is loaded from another place.
+executed, and nothing of the site is loaded from another place: what answers on the page that one
+draws on (`runtime`) is fetched by npm when a site is built for the first time.
 """
 
 import argparse
@@ -25,6 +26,11 @@ from urllib.parse import unquote, urlsplit
 import kdhelpers
 from kdhelpers.course.root import ADDRESS
 
+try:
+    from tools.runtime import runtime
+except ModuleNotFoundError:  # as a script, from the folder itself
+    from runtime import runtime  # type: ignore[import-not-found,no-redef]
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 
@@ -37,7 +43,7 @@ SECTIONS = {
 TITLES = {"results": "Results", "runs": "Runs of your own", "about": "About"}
 # Caption → pages; a page of docs/ that is named nowhere comes under the last.
 MENU = {
-    "Lessons": ["docs/map", "notebooks/*", "docs/glossary"],
+    "Lessons": ["docs/map", "notebooks/*", "docs/draw", "docs/glossary"],
     "Your own": ["docs/own_data", "docs/beyond", "examples/*/README", "runs", "docs/package"],
     "Teaching": ["docs/workshop", "docs/teaching"],
     "Reference": ["results", "docs/rosetta", "docs/uses", "api/index"],
@@ -53,14 +59,15 @@ COLAB = re.compile(r"!\[Open in Colab\]\([^)]*\)")  # nothing is loaded from ano
 def stage(folder: Path) -> Path:
     """The pages as Sphinx reads them, in a folder that is made anew."""
     shutil.rmtree(folder, ignore_errors=True)
-    kinds = "docs/*.*", "notebooks/*.ipynb", "benchmarks/*.py", "examples/*/*.*", "C*.*", "LICENSE*"
-    for kind in kinds:
+    kinds = ["docs/*.*", "docs/draw/*.*", "notebooks/*.ipynb", "benchmarks/*.py"]
+    for kind in [*kinds, "examples/*/*.*", "C*.*", "LICENSE*"]:
         for path in ROOT.glob(kind):
             target = folder / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
     static = folder / "_static"
-    static.mkdir()
+    drawn = shutil.ignore_patterns("*.html", "*.json", "*.onnx")
+    shutil.copytree(ROOT / "docs" / "draw", static / "draw", ignore=drawn)
     shutil.copy(ROOT / "docs" / "site" / "site.css", static)
     shutil.copy(ROOT / "docs" / "site" / "conf.py", folder)
     pages = readme_pages() | api_pages()
@@ -288,6 +295,11 @@ def main(arguments: list[str]) -> int:
     # MathJax as one file; the Python package that brings it has no name that can be imported.
     (found,) = importlib.util.find_spec("sphinx-mathjax-offline").submodule_search_locations
     shutil.copy(Path(found) / "static" / "mathjax" / "tex-svg.js", source / "_static")
+    try:
+        script = runtime(source / "docs" / "draw", BUILD)
+        (source / "_static" / "draw" / "runtime.js").write_text(script, encoding="utf-8")
+    except OSError as error:
+        print(f"The page to draw on will say that it has no networks: {error}.")
     sphinx = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "auto", source]
     if given.links:
         return subprocess.run([*sphinx, "-b", "linkcheck", BUILD / "links"]).returncode
