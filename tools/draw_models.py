@@ -1,9 +1,9 @@
 """Train the two networks of docs/draw.md and write them, and how they came about, to docs/draw/.
 
-    KDHELPERS_DATA=data python tools/draw_models.py      ten minutes on two quiet cores
+    KDHELPERS_DATA=data python tools/draw_models.py      some 30 minutes on two busy cores
 
-Lesson 01's networks on MNIST, with the settings of its full profile and one seed: the teacher on the
-labels, the student distilled from it for half of the profile's steps, both on all training images.
+Lesson 01's networks on MNIST, with the settings of its full profile and one seed: the teacher on
+the labels, the student distilled from it for half of the profile's steps, both on all images.
 """
 
 import hashlib

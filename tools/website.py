@@ -66,8 +66,8 @@ def stage(folder: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
     static = folder / "_static"
-    drawn = shutil.ignore_patterns("*.html", "*.json", "*.onnx")
-    shutil.copytree(ROOT / "docs" / "draw", static / "draw", ignore=drawn)
+    parts = shutil.ignore_patterns("*.html", "*.json", "*.onnx")  # those come in other ways
+    shutil.copytree(ROOT / "docs" / "draw", static / "draw", ignore=parts)
     shutil.copy(ROOT / "docs" / "site" / "site.css", static)
     shutil.copy(ROOT / "docs" / "site" / "conf.py", folder)
     pages = readme_pages() | api_pages()
