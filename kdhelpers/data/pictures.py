@@ -61,12 +61,14 @@ def as_array(values: Any, name: str) -> Array:
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         values = values.float() if values.dtype is torch.bfloat16 else values
-    told = f"{name} must be an array or a list, got {short_repr(values)}"
+    told = f"{name} must be an array or a list"
     try:
         found = np.asarray(values)
     except Exception as error:  # whatever an object of another kind answers
-        raise ValueError(f"{told}: {' '.join(str(error).split())[:200]}.") from error
-    require(found.ndim or found.dtype.kind != "O", f"{told}.")
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{told}, got {short_repr(values)}: {reason}.") from error
+    if not found.ndim and found.dtype.kind == "O":
+        raise ValueError(f"{told}, got {short_repr(values)}.")
     masked = values.mask.sum() if isinstance(values, np.ma.MaskedArray) else 0
     told = f"{name} must be whole, but {masked} values are masked"
     require(not masked, f"{told}; leave them out, or fill them: .filled(…).")

@@ -306,6 +306,7 @@ def evaluate(
         ValueError: as for `predict`, `accuracy` and `agreement`, or no image has a label.
     """
     logits = predict(model, split)
+    warn_if_probabilities(logits, "network")
     judged = split.labels >= 0
     nothing = "labels are −1 throughout: there is nothing to judge by; agreement() needs none."
     require(judged.any(), nothing)

@@ -95,7 +95,7 @@ class RecordedTeacher(Teacher):
                 has it as its attribute `provenance`.
 
         Raises:
-            ValueError: a folder, logits beyond 65,504, or provenance that is no JSON.
+            ValueError: a folder, logits that half precision rounds away, or provenance not JSON.
             OSError: the file cannot be written.
         """
         check_type(path, str, Path, name="path")
@@ -104,7 +104,10 @@ class RecordedTeacher(Teacher):
         arrays: dict[str, np.ndarray] = {}
         for number, (indices, logits) in enumerate(self._rows.values()):
             half = logits.half()
-            require(half.isfinite().all(), "half precision ends at 65,504: scale the logits.")
+            kept = (half.float().softmax(-1) - logits.softmax(-1)).abs() <= 0.01  # no NaN is
+            require(
+                kept.all(), "half precision rounds these logits away; subtract each row's mean."
+            )
             arrays[f"indices_{number}"] = np.diff(indices.numpy(), prepend=0)  # packs to nothing
             arrays[f"logits_{number}"] = half.numpy()
         views = {"flip": self.views.flip, "shift": self.views.shift}

@@ -4,9 +4,10 @@ Whatever is learned is the objective's business, where it is computed the place'
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -19,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from kdhelpers._random import mixed_seed, random_state_kept, seed_all
-from kdhelpers._values import is_number, short_repr
+from kdhelpers._values import is_number, require, short_repr
 from kdhelpers.data.batching import Batch, batches, steps_per_epoch
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import accuracy, predict
@@ -50,6 +51,28 @@ class TrainingError(RuntimeError):
     """Training cannot go on; the message says why and what to change."""
 
 
+_in_use: set[nn.Module] = set()
+_using = threading.Lock()
+
+
+@contextmanager
+def _own(objective: Objective) -> Iterator[None]:
+    """An objective that prepares something for its run is nobody else's meanwhile."""
+    parts = {part for part in objective.modules() if isinstance(part, Objective)}
+    parts = {part for part in parts if type(part).prepare is not Objective.prepare}
+    with _using:
+        told = f"{type(objective).__name__} is in use by another run that has not ended"
+        require(
+            not parts & _in_use, f"{told}; make an objective for each (a Teacher may be shared)."
+        )
+        _in_use.update(parts)
+    try:
+        yield
+    finally:
+        with _using:
+            _in_use.difference_update(parts)
+
+
 def train_student(
     place: Place,
     student: nn.Module,
@@ -71,6 +94,7 @@ def train_student(
     """
     epochs = recipe.epochs_for(train)
     with (
+        _own(objective),
         placed(student, place.device, channels_last=recipe.channels_last),
         placed(objective, place.device),
         torch.enable_grad(),

@@ -233,7 +233,7 @@ def test_a_damaged_file_is_told_as_one(tmp_path: Path) -> None:
         RecordedTeacher.load(tmp_path)
     with pytest.raises(ValueError, match="provenance must be plain"):
         recorded().save(path, network=Small())
-    with pytest.raises(ValueError, match="half precision ends"):
+    with pytest.raises(ValueError, match="half precision rounds these logits away"):
         RecordedTeacher.from_logits(torch.full((40, 3), 1e5), TRAIN).save(path)
 
 

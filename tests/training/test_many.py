@@ -25,7 +25,7 @@ from kdhelpers.temperature import ExponentialDecay, LearnedTemperature
 from kdhelpers.training import fit as training
 from kdhelpers.training import many
 from kdhelpers.training.checkpoint import CheckpointError
-from kdhelpers.training.loop import TrainingError
+from kdhelpers.training.loop import Row, TrainingError
 from kdhelpers.training.many import run_arms
 from kdhelpers.training.optimizers import cosine, nesterov
 from kdhelpers.training.side_by_side import SideBySide, refusal
@@ -132,6 +132,19 @@ def test_runs_in_threads_are_those_of_one_after_the_other_and_carry_their_seed()
             assert first.pop("seed") == second.pop("seed") == seed
             assert same(first, second)
     assert not same(one["alone"][0], one["alone"][1])
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_an_objective_serves_one_run_at_a_time(wrapped: bool) -> None:
+    one = Distillation(sharp_teacher())
+    of = [Faded(one), Faded(one)] if wrapped else [one, one]
+
+    def meanwhile(row: Row) -> None:
+        fit(student(1), of[1], POOL, seed=1, **SETTINGS)
+
+    with pytest.raises(ValueError, match=r"is in use by another run .* make an objective for each"):
+        fit(student(0), of[0], POOL, seed=0, on_epoch=meanwhile, **SETTINGS)
+    meanwhile({})  # it is free again
 
 
 def test_what_is_no_dict_is_handed_back_and_lists_of_runs_need_no_seeds() -> None:
