@@ -150,7 +150,7 @@ def predict(
     size = check_int(batch_size, name="batch_size", least=1)
     dtype = precision_of(model)
     logits: list[Tensor] = []
-    with evaluating(model):
+    with evaluating(model), torch.autocast(device.type, enabled=False):
         for images in split.images.split(size):
             images = images.to(device)
             if views is not None:

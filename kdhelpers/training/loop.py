@@ -98,6 +98,9 @@ def train_student(
         placed(student, place.device, channels_last=recipe.channels_last),
         placed(objective, place.device),
         torch.enable_grad(),
+        torch.autocast(
+            place.device.type, enabled=False
+        ),  # the recipe's precision, not the caller's
         random_state_kept(place.device),
     ):
         train = train.to(place.device)

@@ -170,6 +170,15 @@ def test_an_edited_checkpoint_is_refused_in_one_sentence(edit: object, tmp_path:
     assert all(torch.equal(value, start[name]) for name, value in again.state_dict().items())
 
 
+def test_an_autocast_that_was_left_on_changes_nothing() -> None:
+    once, again = Small(seed=1), Small(seed=1)
+    fit(once, Supervised(), split(16), epochs=1, precision="fp32", progress=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        fit(again, Supervised(), split(16), epochs=1, precision="fp32", progress=False)
+        logits = predict(again, split(16))
+    assert torch.equal(logits, predict(once, split(16)))
+
+
 @pytest.mark.parametrize("frozen", ["one", "none", "all"])
 def test_frozen_batch_normalisation_stays_so_in_a_student_that_trains(frozen: str) -> None:
     norm = nn.BatchNorm2d(1)
