@@ -201,11 +201,11 @@ class Split:
         deviation = [std or 1.0 for std in self.std]  # a channel of one value only becomes 0
         scale = [1.0 / (255.0 * std) for std in deviation]
         offset = [-mean / std for mean, std in zip(self.mean, deviation, strict=True)]
-        per_channel = (1, -1, 1, 1)
-        shift = torch.tensor(offset, device=images.device).view(per_channel)
-        return torch.addcmul(
-            shift, images.float(), torch.tensor(scale, device=images.device).view(per_channel)
+        shift, factor = (
+            torch.tensor(numbers, dtype=torch.float32, device=images.device).view(1, -1, 1, 1)
+            for numbers in (offset, scale)
         )
+        return torch.addcmul(shift, images.float(), factor)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -95,12 +95,13 @@ class RecordedTeacher(Teacher):
                 has it as its attribute `provenance`.
 
         Raises:
-            ValueError: a folder, logits that half precision rounds away, or provenance not JSON.
+            ValueError: no file, logits that half precision rounds away, or provenance not JSON.
             OSError: the file cannot be written.
         """
         check_type(path, str, Path, name="path")
-        folder = f"{short_path(path)} is a folder; name a file in it, such as 'teacher.npz'."
-        require(not Path(path).is_dir(), folder)
+        told = f"{short_path(path)} is no file; name one, such as 'teacher.npz'."
+        path = Path(path).resolve()  # what a link leads to is written, the link stays
+        require(path.is_file() or not path.exists(), told)
         arrays: dict[str, np.ndarray] = {}
         for number, (indices, logits) in enumerate(self._rows.values()):
             half = logits.half()
@@ -116,7 +117,7 @@ class RecordedTeacher(Teacher):
             text = json.dumps(about | {"provenance": self.provenance | provenance})
         except (TypeError, ValueError) as error:
             raise ValueError(f"provenance must be plain values for JSON: {error}.") from error
-        with atomic(Path(path)) as partial, partial.open("wb") as file:
+        with atomic(path) as partial, partial.open("wb") as file:
             np.savez_compressed(file, about=np.array(text), **arrays)  # type: ignore[arg-type]
 
     @classmethod

@@ -212,8 +212,8 @@ def _compare(told: str, kept: dict[str, Any], settings: dict[str, Any]) -> None:
     name = names[0]
     if name.startswith("code of "):
         raise CheckpointError(
-            f"{told} belongs to another run: the {name} has changed since (or the Python that "
-            f"compiled it); {ASIDE} for the new code."
+            f"{told} belongs to another run: the {name}, or an attribute, has changed since (or "
+            f"the Python that compiled it); {ASIDE} for the new code."
         )
     theirs, ours = _short(kept.get(name)), _short(settings.get(name))
     remedy = "build the student anew, with the same seed, or " if name == "student" else ""

@@ -19,7 +19,15 @@ from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePath
-from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType, SimpleNamespace
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+    SimpleNamespace,
+)
 from typing import Any
 
 import numpy as np
@@ -30,7 +38,7 @@ from kdhelpers.objectives.objective import module_of
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), np.generic, PurePath)
 PLAIN_OF_TORCH = (torch.dtype, torch.device, torch.Size)
-TOLD_BY_REPR = (Fraction, Decimal, array.array, range, bytearray, slice)
+TOLD_BY_REPR = (Fraction, Decimal, array.array, range, bytearray, slice, np.ufunc)
 OF_EVERY_MODULE = vars(nn.Module()).keys()
 OF_EVERY_CLASS = {
     "__module__",
@@ -207,6 +215,7 @@ class _Content:
 
     def _kinds(self) -> Iterator[tuple[Any, Callable[[Any], None]]]:
         yield FunctionType, self._add_function
+        yield BuiltinFunctionType, lambda call: self._tell("built-in", call.__name__)
         yield type, self._add_class
         yield ModuleType, lambda module: self._tell("module", module.__name__)
         yield staticmethod | classmethod, lambda method: self.add(method.__func__)

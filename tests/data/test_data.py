@@ -228,6 +228,11 @@ def test_a_subset_travels_without_the_images_that_it_was_taken_from() -> None:
 def test_normalising_subtracts_the_mean_and_divides_by_the_deviation(channels: int) -> None:
     split = random_split(50, channels=channels)
     inputs = split.normalise(split.images)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        assert torch.equal(split.normalise(split.images), inputs)
+    finally:
+        torch.set_default_dtype(torch.float32)
     mean, std = (torch.tensor(each).view(1, -1, 1, 1) for each in (split.mean, split.std))
     torch.testing.assert_close(inputs, (split.images / 255 - mean) / std, atol=1e-5, rtol=1e-5)
     assert inputs.mean((0, 2, 3)).abs().max() < 1e-5

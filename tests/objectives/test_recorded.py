@@ -64,7 +64,10 @@ def test_a_saved_table_holds_the_logits_to_half_precision_and_what_they_come_fro
             exact = teacher.logits(data, view=view).half().float()
             assert torch.equal(loaded.logits(data, view=view), exact)
     assert loaded.provenance == {"network": "Small", "accuracy": 0.5}
-    loaded.save(path)
+    link = tmp_path / "link.npz"
+    link.symlink_to(path)
+    loaded.save(link)
+    assert link.is_symlink()
     again = RecordedTeacher.load(path, sha256=loaded.identity())
     assert again.provenance == loaded.provenance
     with pytest.raises(ValueError, match=f"holds the answers {loaded.identity()}, not {'0' * 64}"):

@@ -130,7 +130,7 @@ def test_recording_a_teacher_that_knows_nothing_is_warned_of(tmp_path: Path) -> 
         made = RecordedTeacher.of(
             Teacher(student), Split(digits.images, wrong, digits.mean, digits.std, digits.classes)
         )
-    with pytest.raises(ValueError, match="is a folder; name a file in it"):
+    with pytest.raises(ValueError, match="is no file; name one, such as"):
         made.save(tmp_path)
 
 

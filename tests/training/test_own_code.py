@@ -260,6 +260,7 @@ def loss(student, teacher, temperature):
         "collections.deque([{n}])", "fractions.Fraction({n}, 7)", "decimal.Decimal({n})",
         "array.array('d', [{n}])", "range({n})", "bytearray([{n}])", "slice({n})",
         "types.MappingProxyType({{'a': {n}}})",
+        "(abs, len)[{n} % 2]", "{{'a': (np.sin, np.tanh)[{n} % 2]}}",
     ],
 )  # fmt: skip
 def test_globals_of_any_kind_that_a_function_reads_count(thing: str) -> None:
