@@ -393,7 +393,7 @@ class Exercise(Check):
 
     def _symptoms(self, observed: list[Observation], explained: list[Observation]) -> list[str]:
         """Sentences for effects that nothing has explained yet."""
-        pairs = list(zip(observed, explained, strict=True))
+        pairs = list(zip(observed, explained, strict=False))
         return [
             sentence
             for effect, sentence in self.symptoms.items()
