@@ -28,6 +28,15 @@ def _apart(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
     return [name for name, row in tips.items() if stats.mean_interval(row).low > high]
 
 
+def _largest_if_clear(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
+    largest = max(tips, key=lambda name: _gain(baseline, tips[name]))
+    return [largest] if largest in _clear(baseline, tips) else []
+
+
+def _clear_losses(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
+    return [n for n, each in stats.compare(baseline, tips).items() if each.simultaneous.high < 0]
+
+
 def _gain(baseline: Row, row: Row) -> float:
     return fmean(row) - fmean(baseline)
 
@@ -74,6 +83,10 @@ MISTAKES: Mistakes = {
     "Of those that are clear you take the first.": dict(worth=lambda baseline, row: 0.0),
     "Of those that are clear you take the one with the smallest gain.":
         dict(worth=lambda baseline, row: -_gain(baseline, row)),
+    "You test the tip with the largest mean gain, and no other. A smaller gain may be clear.":
+        dict(candidates=_largest_if_clear),
+    "You take tips that clearly lose: the interval has to lie above zero, not below.":
+        dict(candidates=_clear_losses),
     "If none is clear, adopt none: return None.": dict(otherwise=lambda tips: next(iter(tips))),
 }
 # fmt: on

@@ -6,10 +6,13 @@ for each pair, measured on validation images; 40 pairs in all. The verdict is "h
 "ruled out".
 """
 
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import special
 from torch import Tensor
 
@@ -60,6 +63,15 @@ def _misread(said: Reading, differences: Any, claim: float) -> str:
         "the spread of single pairs is taken for that of the mean (no square root of n)": reading(
             mean - 2 * spread, mean + 2 * spread, mean + 2 * spread, claim
         ),
+        "one standard error each side stands for the interval (68 %)": reading(
+            *(mean + side * (high - mean) / 2.02 for side in (-1, 1, 1)), claim
+        ),
+        "helps and hurts are exchanged": (
+            {VERDICTS[0]: VERDICTS[1], VERDICTS[1]: VERDICTS[0]}.get(
+                reading(low, high, high, claim)[0], VERDICTS[2]
+            ),
+            reading(low, high, high, claim)[1],
+        ),
         "the difference has the wrong sign": reading(-high, -low, -low, claim),
         "the verdict asks for the claim instead of 0": (
             reading(low - claim, high - claim, high, claim)[0], reading(low, high, high, claim)[1]
@@ -86,9 +98,8 @@ def _said(result: Any) -> Reading:
     return words[0], words[1]
 
 
-def _judged(answer: Answer, baseline: str, treatment: str, claim: float) -> str:
-    """What the learner's function said of this pair of arms; `Misuse` if it does not hold."""
-    gains = arm(treatment)["validation"] - arm(baseline)["validation"]
+def _bench(gains: Tensor) -> tuple[Callable[[Any], Any], list[Tensor]]:
+    """The `trial` of an experiment with these gains, and what has been looked at so far."""
     looks: list[Tensor] = []
 
     def trial(n: Any) -> Any:
@@ -100,11 +111,29 @@ def _judged(answer: Answer, baseline: str, treatment: str, claim: float) -> str:
         looks.append(gains[taken : taken + n])
         return looks[-1].numpy().copy()
 
+    return trial, looks
+
+
+def _is_planned(answer: Answer, claim: float) -> bool:
+    """Whether it asks for the same numbers of pairs whatever it sees."""
+    plans = []
+    for gain in (-9.0, 0.0, 9.0):
+        trial, looks = _bench(gain + torch.linspace(-1, 1, PAIRS))
+        with suppress(Misuse):
+            call(answer, {"trial": trial, "claim": claim})
+        plans.append([len(each) for each in looks])
+    return all(plan == plans[0] for plan in plans)
+
+
+def _judged(answer: Answer, baseline: str, treatment: str, claim: float) -> str:
+    """What the learner's function said of this pair of arms; `Misuse` if it does not hold."""
+    gains = arm(treatment)["validation"] - arm(baseline)["validation"]
+    trial, looks = _bench(gains)
     said = _said(call(answer, {"trial": trial, "claim": claim}))
     taken = sum(map(len, looks))
     if taken < 3:
         raise Misuse(f"You judge by {taken} pairs. No interval worth the name comes of so few.")
-    if len(looks) > 2:
+    if len(looks) > 2 and not _is_planned(answer, claim):
         raise Misuse(
             f"You looked {len(looks)} times. Whoever looks again and again and stops when it suits "
             "finds more than 5 % of differences where there are none: one small pilot, then all "
@@ -128,7 +157,7 @@ def _judged(answer: Answer, baseline: str, treatment: str, claim: float) -> str:
 
 WORLDS = (  # baseline, treatment, and the gain in points that it claims
     ("T = 2", "T = 4", 3.0), ("labels", "T = 1", 2.0), ("T = 16", "T = 32", 1.0),
-    ("T = 4", "class means", 2.0),
+    ("T = 4", "class means", 2.0), ("T = 32", "T = 16", 0.3),
 )  # fmt: skip
 
 
@@ -137,7 +166,7 @@ def _decide(answer: Answer) -> Verdict:
     told = "; ".join(f"{arms[1]} against {arms[0]} {_judged(answer, *arms)}" for arms in WORLDS)
     return Verdict(
         "right",
-        f"read as they should be, four pairs of arms: {told}. The test images, which you have not "
+        f"read as they should be, five pairs of arms: {told}. The test images, which you have not "
         "seen, tell the same story, except where the truth lies next to a limit.",
     )
 
