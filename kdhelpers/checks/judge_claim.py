@@ -56,6 +56,7 @@ def _misread(said: Reading, differences: Any, claim: float) -> str:
     mean, low, high = interval(differences)
     values = np.asarray(differences, dtype=float)
     spread = values.std(ddof=1)
+    error = spread / np.sqrt(len(values))
     wrong = {
         "the mean alone decides": reading(mean, mean, mean, claim),
         "the claim is compared with the mean": reading(low, high, mean, claim),
@@ -64,7 +65,7 @@ def _misread(said: Reading, differences: Any, claim: float) -> str:
             mean - 2 * spread, mean + 2 * spread, mean + 2 * spread, claim
         ),
         "one standard error each side stands for the interval (68 %)": reading(
-            *(mean + side * (high - mean) / 2.02 for side in (-1, 1, 1)), claim
+            mean - error, mean + error, mean + error, claim
         ),
         "helps and hurts are exchanged": (
             {VERDICTS[0]: VERDICTS[1], VERDICTS[1]: VERDICTS[0]}.get(

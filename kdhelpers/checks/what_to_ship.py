@@ -24,9 +24,7 @@ def solution(
     most_kilobytes: float,
     most_milliseconds: float,
     *,
-    among: Callable[[Mapping[str, Candidate]], Mapping[str, Candidate]] = lambda candidates: (
-        candidates
-    ),
+    among: Callable[[Mapping[str, Candidate]], Mapping[str, Candidate]] = lambda all_: all_,
     small: Callable[[float, float], bool] = lambda kilobytes, limit: kilobytes <= limit,
     quick: Callable[[Sequence[float], float], bool] = _in_time,
     score: Callable[[Candidate], float] = lambda each: fmean(each["validation"]),
