@@ -79,9 +79,11 @@ def _modes(modules: list[nn.Module]) -> tuple[bool, ...]:
 
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     model = inputs["model"]
-    passes: list[None] = []
+    passes: list[torch.Size] = []
     # Somebody else's hook, which has to be there afterwards.
-    model.get_submodule(inputs["path"]).register_forward_hook(lambda *_: passes.append(None))
+    model.get_submodule(inputs["path"]).register_forward_hook(
+        lambda module, given, output: passes.append(output.shape)
+    )
     weight = model.lower.conv.weight
     modules = list(model.modules())
     parts, modes, learning = _parts(model), _modes(modules), _learning(model)
@@ -104,6 +106,7 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     same, changed = _parts(model) == parts, _learning(model) != learning
     frozen = not all(parameter.requires_grad for parameter in model.parameters())
     flows = _gradient_flows(result, weight)
+    cut = not (flows or frozen) and (not passes or result.shape in passes)
     return Observation(
         values={"features": result.detach()},
         effects={
@@ -112,8 +115,8 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
             "parameters changed": same and changed and (flows or frozen),
             "model changed": not same,
             "mode changed": _modes(modules) != modes,
-            "no gradient": not (flows or frozen or result.requires_grad),
-            "elsewhere": not (flows or frozen) and result.requires_grad,
+            "no gradient": cut and result.grad_fn is None,
+            "elsewhere": cut and result.grad_fn is not None,
             "output replaced": flows and not all(_gradient_flows(o, weight) for o in outputs),
         },
         clues=_modes(modules),
