@@ -67,9 +67,7 @@ def teacher_for(dataset: str) -> nn.Module:
         ValueError: there is none for this data set.
         OSError: the file is missing or not the one that belongs to this version.
     """
-    told = f"no teacher for {short_repr(dataset)} ships with the course, only for 'photodigits'"
-    require(dataset == TEACHER.dataset, f"{told}; set teacher_epochs to train one.")
-    return TEACHER.load()
+    return _of(TEACHER, dataset, "teacher", "set teacher_epochs to train one")
 
 
 def student_for(dataset: str) -> nn.Module:
@@ -83,6 +81,10 @@ def student_for(dataset: str) -> nn.Module:
         ValueError: there is none for this data set.
         OSError: the file is missing or not the one that belongs to this version.
     """
-    told = f"no student for {short_repr(dataset)} ships with the course, only for 'cifar10'"
-    require(dataset == STUDENT.dataset, f"{told}; distil one with kd.fit.")
-    return STUDENT.load()
+    return _of(STUDENT, dataset, "student", "distil one with kd.fit")
+
+
+def _of(shipped: Shipped, dataset: str, role: str, remedy: str) -> nn.Module:
+    told = f"no {role} for {short_repr(dataset)} ships with the course"
+    require(dataset == shipped.dataset, f"{told}, only for {shipped.dataset!r}; {remedy}.")
+    return shipped.load()

@@ -88,7 +88,8 @@ class Distillation(Objective):
         self.teacher.check(student, train)
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
-        if not isinstance(self.temperature, nn.Module):  # a learned one cannot leave its range
+        # A number has been checked, and a learned one cannot leave its range.
+        if callable(self.temperature) and not isinstance(self.temperature, nn.Module):
             for epoch in range(epochs):
                 check_temperature(float(at(self.temperature, epoch, epochs)))
         self._teacher_logits = self.teacher.prepare(train, views, epochs)

@@ -98,9 +98,8 @@ def train_student(
         placed(student, place.device, channels_last=recipe.channels_last),
         placed(objective, place.device),
         torch.enable_grad(),
-        torch.autocast(
-            place.device.type, enabled=False
-        ),  # the recipe's precision, not the caller's
+        # The recipe's precision counts, not an autocast that the caller left on.
+        torch.autocast(place.device.type, enabled=False),
         random_state_kept(place.device),
     ):
         train = train.to(place.device)
