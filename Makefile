@@ -46,7 +46,9 @@ lab: $(VENV)/.installed
 notebooks: $(VENV)/.installed-test
 	$(BIN)/python tools/refresh.py
 
-# The course as pages for a browser, in build/site: needs no network once it is installed.
+# The course as pages for a browser, in build/site. The first build fetches ONNX Runtime Web for the
+# page to draw on: it needs npm and the network (without them that page alone says that it cannot).
+# Later builds, and the pages themselves, need neither.
 site: $(VENV)/.installed-site
 	$(BIN)/python tools/website.py
 

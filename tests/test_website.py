@@ -1,5 +1,6 @@
 """The site before Sphinx reads it: every page is there, on the menu, and linked as it should be."""
 
+import json
 import re
 from pathlib import Path
 
@@ -47,6 +48,17 @@ def test_a_name_of_the_package_becomes_a_reference_but_not_in_longer_code() -> N
     )
 
 
+def test_the_code_of_a_lesson_is_shown_as_it_stands(staged: Path) -> None:
+    for path in ROOT.glob("notebooks/*.ipynb"):
+        own, shown = (
+            json.loads(each.read_text(encoding="utf-8"))["cells"]
+            for each in (path, staged / "notebooks" / path.name)
+        )
+        assert [cell for cell in shown if cell["cell_type"] == "code"] == [
+            cell for cell in own if cell["cell_type"] == "code"
+        ]
+
+
 def test_the_map_becomes_a_picture_that_tells_its_arrows(staged: Path) -> None:
     text = (staged / "docs" / "map.md").read_text(encoding="utf-8")
     assert "mermaid" not in text
@@ -57,6 +69,8 @@ def test_the_map_becomes_a_picture_that_tells_its_arrows(staged: Path) -> None:
 def test_every_room_of_the_package_has_its_page(staged: Path) -> None:
     losses = (staged / "api" / "losses.rst").read_text(encoding="utf-8")
     assert ".. automodule:: kdhelpers.losses.logits\n   :members:\n" in losses
+    evaluation = (staged / "api" / "evaluation.rst").read_text(encoding="utf-8")
+    assert ".. automodule:: kdhelpers.evaluation\n   :members:\n" in evaluation
     index = (staged / "api" / "index.rst").read_text(encoding="utf-8")
     assert ":doc:`losses`\n   What a student is asked to match" in index
     assert {path.stem for path in (staged / "api").glob("*.rst")} >= {"data", "evaluation", "stats"}
@@ -79,10 +93,12 @@ def test_what_a_screen_reader_misses_is_mended(tmp_path: Path) -> None:
     page = tmp_path / "a.html"
     page.write_text(
         '<p class="caption" role="heading">Lessons</p><aside class="toc-drawer"></aside><pre></pre>'
+        "<td>94.91 ± 1.35</td>"
         '<table><thead>\n<tr class="row-odd"><th class="head"><p></p></th>\n</tr>\n</thead></table>'
     )
     website.mend(tmp_path)
     assert page.read_text() == (
         '<p class="caption" role="heading" aria-level="2">Lessons</p>'
-        '<aside aria-label="toc" class="toc-drawer"></aside><pre tabindex="0"></pre><table></table>'
+        '<aside aria-label="toc" class="toc-drawer"></aside><pre tabindex="0"></pre>'
+        "<td>94.91&nbsp;±&nbsp;1.35</td><table></table>"
     )

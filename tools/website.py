@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import accumulate
@@ -79,8 +80,9 @@ def stage(folder: Path) -> Path:
         path.write_text(relinked(drawn(text)), encoding="utf-8")
     for path in folder.glob("notebooks/*.ipynb"):
         text = COLAB.sub("Open in Colab", path.read_text(encoding="utf-8"))
-        inside = f"]({ADDRESS}/blob/main/" if ADDRESS else "]()"
-        path.write_text(text.replace(inside, "](../"), encoding="utf-8")
+        if ADDRESS:
+            text = text.replace(f"]({ADDRESS}/blob/main/", "](../")
+        path.write_text(text, encoding="utf-8")
     with (folder / "index.md").open("a", encoding="utf-8") as first:
         first.write(menu(folder))
     return folder
@@ -156,12 +158,14 @@ def _svg(chart: str) -> str:
     for _ in names:
         for start, end in arrows:
             column[end] = max(column[end], column[start] + 1)
-    height, gap, filled = 36, 40, dict.fromkeys(sorted(column.values()), 0)
+    lines = {name: textwrap.wrap(label, 24) for name, label in names.items()}
+    height = 15 * max(map(len, lines.values())) + 10
+    gap, filled = 40, dict.fromkeys(sorted(column.values()), 0)
     row = {}
     for name, place in column.items():
         row[name], filled[place] = filled[place], filled[place] + 1
     wide = {
-        place: max(6.8 * len(names[name]) + 16 for name in names if column[name] == place)
+        place: max(6.8 * len(line) + 16 for n in names if column[n] == place for line in lines[n])
         for place in filled
     }
     starts = accumulate(wide.values(), lambda x, width: x + width + gap, initial=1)
@@ -170,12 +174,17 @@ def _svg(chart: str) -> str:
     x = {name: left[place] for name, place in column.items()}
     end_of = {name: x[name] + wide[column[name]] for name in names}
     y = {n: (row[n] + (most - filled[column[n]]) / 2) * (height + 16) + 1 for n in names}
-    for name, label in names.items():
+    for name, label in lines.items():
+        middle, first = (x[name] + end_of[name]) / 2, y[name] + (height - 15 * len(label)) / 2 + 11
         parts.append(
             f'<rect x="{x[name]:g}" y="{y[name]:g}" width="{wide[column[name]]:g}" '
-            f'height="{height}" rx="6"/><text x="{(x[name] + end_of[name]) / 2:g}" '
-            f'y="{y[name] + height / 2 + 4:g}" text-anchor="middle">{label}</text>'
+            f'height="{height}" rx="6"/><text text-anchor="middle">'
         )
+        parts += [
+            f'<tspan x="{middle:g}" y="{first + 15 * number:g}">{line}</tspan>'
+            for number, line in enumerate(label)
+        ]
+        parts.append("</text>")
     for a, b in arrows:
         (x1, y1), (x2, y2) = (end_of[a], y[a] + height / 2), (x[b] - 2, y[b] + height / 2)
         bend = (x1 + x2) / 2
@@ -190,8 +199,8 @@ def _svg(chart: str) -> str:
     )
     size = f"{max(end_of.values()) + 1:g} {max(y.values()) + height + 1:g}"
     return (
-        f'<svg class="map" viewBox="0 0 {size}" role="img" aria-label="{told}.">'
-        f"<defs>{tip}</defs>{''.join(parts)}</svg>"
+        f'<div class="map" tabindex="0"><svg viewBox="0 0 {size}" role="img" aria-label="{told}.">'
+        f"<defs>{tip}</defs>{''.join(parts)}</svg></div>"
     )
 
 
@@ -206,8 +215,8 @@ def api_pages() -> dict[str, str]:
         if not modules and room.suffix != ".py":
             continue
         name, path = room.stem, room / "__init__.py" if modules else room
-        blocks = [_module(name, "=", members=not modules)]
-        blocks += [_module(f"{name}.{module.stem}", "-", members=True) for module in modules]
+        blocks = [_module(name, "=")]
+        blocks += [_module(f"{name}.{module.stem}", "-") for module in modules]
         pages[f"api/{name}.rst"] = "\n".join(blocks)
         said = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")
         rooms.append(f":doc:`{name}`\n   {' '.join(said[0].split())}\n")
@@ -223,19 +232,21 @@ def api_pages() -> dict[str, str]:
     return pages
 
 
-def _module(name: str, underline: str, *, members: bool) -> str:
-    options = "   :members:\n" if members else ""
+def _module(name: str, underline: str) -> str:
+    """What is defined in the module itself, not what it hands on."""
+    options = "   :members:\n   :ignore-module-all:\n"
     return f"{name}\n{underline * len(name)}\n\n.. automodule:: kdhelpers.{name}\n{options}"
 
 
 # -- what came out --------------------------------------------------------------------------------
 
-# What screen readers need and Sphinx and its theme leave out: text → text.
+# What readers and screen readers need, and Sphinx and its theme leave out: text → text.
 MENDED = {
     r'<p class="caption" role="heading">': r'<p class="caption" role="heading" aria-level="2">',
     r'<aside class="(\w+)-drawer"': r'<aside aria-label="\1" class="\1-drawer"',
     # What scrolls has to be in reach of the keyboard.
     r'<pre|<div class="(?:table|math)-wrapper [^"]*"': r'\g<0> tabindex="0"',
+    r"(?<=\d) (?=± )|(?<= ±) (?=\d)|(?<=[\d,]) (?=%)": "&nbsp;",  # a number is not broken
     r'<thead>\s*<tr class="row-odd">(?:<th class="head[^"]*"><p></p></th>\s*)+</tr>\s*</thead>': "",
 }
 

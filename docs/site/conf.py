@@ -27,7 +27,7 @@ nb_ipywidgets_js = {}
 mathjax_path = "tex-svg.js"
 mathjax3_config = {"options": {"enableMenu": False}, "svg": {"fontCache": "local"}}
 
-myst_enable_extensions = ["dollarmath", "amsmath", "html_image"]
+myst_enable_extensions = ["dollarmath", "amsmath", "html_image", "tasklist"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 
@@ -59,6 +59,8 @@ linkcheck_anchors = False  # many pages make their anchors with JavaScript
 def readable(app, what, name, obj, options, lines):
     """Docstrings are plain text for `help`: say to Sphinx what is a table, code or a paragraph."""
     made, code = [], False
+    if lines[:1] and lines[0].startswith("Alias for field number"):  # nobody wrote this
+        lines.clear()
     for line in lines:
         after_blank = not made or not made[-1].strip()
         if line.startswith("|"):

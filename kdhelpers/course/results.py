@@ -44,7 +44,7 @@ class Recorded(list[dict[str, Any]]):
     @property
     def _none(self) -> str:
         number = self.lesson.partition("_")[0]
-        return f"No record here yet: kdhelpers run {number} --profile full"
+        return f"No record here yet: `kdhelpers run {number} --profile full`"
 
     def _repr_markdown_(self) -> str:
         shown = [f"Profile `{_text(each['profile'])}`: {markdown(each)}" for each in self]

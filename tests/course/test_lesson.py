@@ -220,7 +220,7 @@ def test_a_lesson_shows_its_recorded_runs(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lesson = lessons.lesson("01_mnist_kd", kernel() | {"record_file": "results/01_mnist_kd.json"})
-    nothing = "No record here yet: kdhelpers run 01 --profile full"
+    nothing = "No record here yet: `kdhelpers run 01 --profile full`"
     assert lesson.recorded()._repr_markdown_() == repr(lesson.recorded()) == nothing
     table = Table(["arm", "accuracy"], [["<b>alone</b>", "0.5"]])
     lesson.record("it helps", tables={"All <i>arms</i>": table})
