@@ -70,12 +70,15 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
 def _run(options: argparse.Namespace) -> bool:
     from kdhelpers.course import run
     from kdhelpers.course.plans import plan
+    from kdhelpers.course.records import expected
 
     plans = plan(options.lessons, parameters=dict(options.p), **_shared(options))
     run.prepare_folder(options.out, plans)
     outcomes: list[Outcome] = []
     try:
         for each in plans:
+            if told := expected(each.lesson.name, each.profile):
+                print(told, file=sys.stderr, flush=True)
             outcome = run.execute(each, options.out)
             outcomes.append(outcome)
             if outcome.failure:

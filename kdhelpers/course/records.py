@@ -9,13 +9,14 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kdhelpers._files import read_text, write_text
 from kdhelpers._values import check_type, is_number, short_path, short_repr
-from kdhelpers.course.environment import environment
-from kdhelpers.course.root import CourseError, find_root, unless_lost
+from kdhelpers.course.environment import environment, provenance
+from kdhelpers.course.root import CourseError, find_root, home, unless_lost
 
 # The lesson's parameter that says where to write; it is no setting of the experiment.
 RECORD_FILE = "record_file"
@@ -193,6 +194,15 @@ def load_records(notebook: str, folder: Path | None = None) -> list[dict[str, An
         if record["notebook"] != notebook:
             raise CourseError(f"{path} is a record of {record['notebook']!r}, not of {notebook!r}")
     return list(records.values())
+
+
+def expected(notebook: str, profile: str) -> str:
+    """What the recorded run of a long profile took, in a sentence; "" if there is none."""
+    with suppress(CourseError):  # a file that is no record stops no run
+        for record in load_records(notebook, home() / "results"):
+            if record["profile"] == profile:
+                return f"{notebook}, profile {profile}; its recorded run: {provenance(record)}"
+    return ""
 
 
 def read_record(path: Path) -> dict[str, Any]:

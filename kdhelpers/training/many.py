@@ -6,6 +6,7 @@ one network where they can lie so, and one by one in threads where not.
 
 import copy
 import hashlib
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,7 @@ def run_arms(
     Args:
         arms: for each arm a function of a seed that trains a student of its own and returns its
             figures, a dict, to which the seed is added (anything else is handed back as it is).
+            After the first one that takes long, a line tells how long the others may take.
             A `Teacher` may be shared. Build a network of your own inside
             `kdhelpers.models.initial_weights(seed)`: threads share PyTorch's random state.
         workers: how many runs at a time, default 1. Each has its share of the CPU's threads. The
@@ -58,13 +60,31 @@ def run_arms(
     check_list(seeds, int, name="seeds")
     for arm, run in arms.items():
         check_callable(run, name=f"the arm {short_repr(arm)}", called="run(seed)")
-    runs = [partial(_with_seed, run, seed) for run in arms.values() for seed in seeds]
+    calls = [(run, seed) for run in arms.values() for seed in seeds]
+    forecast = _Forecast(len(calls), workers)
+    runs = [partial(_with_seed, run, seed, forecast) for run, seed in calls]
     results = iter(in_threads(runs, workers))
     return {arm: [next(results) for _ in seeds] for arm in arms}
 
 
-def _with_seed(run: Callable[[int], Any], seed: int) -> Any:
+class _Forecast:
+    """Tells once, after the first run that takes time, how long the others will."""
+
+    def __init__(self, left: int, workers: int) -> None:
+        self.left, self.workers, self.told = left, workers, False
+
+    def after(self, seconds: float) -> None:
+        self.left -= 1
+        minutes = self.left * seconds / self.workers / 60
+        if minutes > 10 and not self.told:
+            self.told = True
+            print(f"a run took {seconds:.0f} s, the other {self.left} may take {minutes:.0f} min")
+
+
+def _with_seed(run: Callable[[int], Any], seed: int, forecast: _Forecast) -> Any:
+    started = time.perf_counter()
     figures = run(seed)
+    forecast.after(time.perf_counter() - started)
     return figures | {"seed": seed} if isinstance(figures, dict) else figures
 
 

@@ -141,6 +141,22 @@ def test_the_records_of_a_lesson_lie_in_results_and_come_in_the_order_of_their_n
     ]
 
 
+def test_a_recorded_profile_tells_before_it_starts_what_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lesson(tmp_path, "01_mnist_kd")
+    monkeypatch.chdir(tmp_path)
+    file = Path("results/01_mnist_kd.json")
+    write(file)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"profile": "full", "seconds": 540}))
+    told = records.expected("01_mnist_kd", "full")
+    assert told.startswith("01_mnist_kd, profile full; its recorded run: ")
+    assert "9 minutes" in told
+    assert records.expected("01_mnist_kd", "quick") == ""
+    Path("results/01_mnist_kd.x.json").write_text("no record")
+    assert records.expected("01_mnist_kd", "full") == ""  # and no reason not to start
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -152,6 +152,21 @@ def test_what_is_no_dict_is_handed_back_and_lists_of_runs_need_no_seeds() -> Non
     assert run_arms({}, [1], workers=2) == {}
 
 
+def test_how_long_the_others_may_take_is_told_once_after_a_run_that_takes_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+
+    def run(seed: int) -> None:  # the first is there already, all others take 90 s
+        now[0] += 90 * (seed > 0)
+
+    run_arms({"a": run, "b": run}, [0, 1, 2, 3, 4])
+    assert capsys.readouterr().out == "a run took 90 s, the other 8 may take 12 min\n"
+    run_arms({"a": run}, [0, 1, 2, 3, 4])
+    assert capsys.readouterr().out == ""
+
+
 def test_runs_share_the_time_and_the_threads() -> None:
     meeting = threading.Barrier(2, timeout=300)  # only two at the same time get past it
 
