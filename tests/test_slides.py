@@ -11,7 +11,7 @@ from tools import slides
 ROOT = Path(__file__).parent.parent
 LESSONS = {path.name[:2]: path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
 PROSE = (
-    "## Choosing (T)\n\nFirst [words](../docs/a.md).\n\nMore words.\n\n- a list\n\n"
+    "## Choosing (T)\n\nFirst [words](../docs/a.md).\n\nMore words.\n\n- a list\n\n2. second\n\n"
     "> **Predict.** How?\n\n<details><summary>Hint</summary>\n\nThink.\n\n</details>"
 )
 
@@ -29,17 +29,19 @@ def test_prose_is_cut_into_what_is_seen_and_what_is_said(tmp_path: Path) -> None
     ]
     nbformat.write(new.new_notebook(cells=cells), tmp_path / "01.ipynb")
     (section,) = slides.sections(tmp_path / "01.ipynb")
-    first, prediction, drawn, printed = section.slides
+    first, prediction, drawn = section.slides
     assert (section.title, section.level) == ("Choosing", 2)
     assert "First words." in "".join(first.shown)
     assert "<li>a list" in "".join(first.shown)
+    assert "second</li>" in "".join(first.shown)
     assert "More words" in "".join(first.notes)
     assert "Predict" in "".join(prediction.shown)
     assert "Think." in "".join(prediction.notes)
-    assert drawn.shown == ['<img alt="bars">']
-    assert "print" in printed.shown[0]
-    assert "1 &lt; 2" in printed.shown[1]
-    assert "Solve." in "".join(printed.notes)  # a hint has no slide of its own
+    figure, code, printed = drawn.shown  # together, since they fit
+    assert figure == '<img alt="bars">'
+    assert "print" in code
+    assert "1 &lt; 2" in printed
+    assert "Solve." in "".join(drawn.notes)  # a hint has no slide of its own
 
 
 @pytest.mark.parametrize("number", LESSONS)
@@ -54,6 +56,10 @@ def test_a_deck_shows_every_heading_and_figure_and_no_solution(number: str) -> N
     assert "<summary>" not in shown
     assert notes.count("Solution") >= prose.count("<summary>Solution</summary>") > 0
     assert shown.count("<img alt=") == str(cells).count("image/png")
+    for slide in (slide for section in deck for slide in section.slides):
+        assert len(slide.shown) == 1 or sum(map(slides._height, slide.shown)) <= slides.FULL
+        if "<strong>Predict" in "".join(slide.shown):
+            assert not re.search("<(pre|img|table)", "".join(slide.shown)), "an answer beside it"
     assert "plots." not in re.sub(r"<[^>]+>", "", shown).partition("import")[0]
 
 
@@ -74,8 +80,10 @@ def test_the_half_day_is_the_timetable_with_its_words_in_the_notes() -> None:
 
 
 def test_a_page_loads_nothing_from_elsewhere_and_keeps_what_it_is_given() -> None:
-    slide = slides.Slide(["<p>a</p>"], ["<p>b</p>"])
-    page = slides.page("1 < 2", [slides.Section("T", 2, [slide])])
+    bare, slide = slides.Slide(["<h2>Your turn</h2>"]), slides.Slide(["<p>a</p>"], ["<p>b</p>"])
+    deck = [slides.Section("Your turn", 2, [bare]), slides.Section("T", 2, [slide])]
+    page = slides.page("1 < 2", deck)
     assert "<title>1 &lt; 2</title>" in page
     assert '<p>a</p><aside class="notes"><p>b</p></aside></section></section>' in page
+    assert '<p class="where">Your turn</p><p>a</p>' in page  # no slide with a heading alone
     assert not re.search(r"(?:src|href)=\"https?:", page)

@@ -27,7 +27,10 @@ ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(
     r"(?s:```.*?```)|(?s:\$\$.*?\$\$)|(?s:<details>.*?</details>)|#+ .*|(?:[^#\n].*\n?)+"
 )
-SHOWN = ("-", "*", "1.", "|", "$$", "```", ">")  # how a block begins that is no paragraph
+SHOWN = re.compile(r"[-*|>]|\d+\.|\$\$|```")  # how a block begins that is no paragraph
+BOLD = re.compile(r"<p><strong>[^<]*</strong></p>\s*")
+WAY = ("← ", "map of the course")  # how the links to other lessons begin
+FULL = 640  # how many of a slide's 720 pixels its blocks may take
 ROW = re.compile(r"^\| (\d:\d\d) \| (\d+) \| (\S+) \| (\S.*?) \| (.+) \|$", re.M)
 STYLE = """
 .reveal { font-size: 30px; } .reveal .anchor-link { display: none; }
@@ -38,9 +41,13 @@ STYLE = """
 .reveal pre { white-space: pre-wrap; font-size: 0.6em; box-shadow: none; padding: 0.5em; }
 .reveal pre { border: 1px solid #ddd; } .reveal li:has(> input) { list-style: none; }
 .reveal pre, .reveal blockquote { width: auto; margin: 0.5em 0; }
-.reveal img { display: block; margin: 0.4em auto; max-height: 560px; }
+.reveal p code, .reveal li code { white-space: nowrap; }
+.reveal img { display: block; margin: 0.4em auto; width: 94%; max-height: 500px; }
+.reveal img { object-fit: contain; }
 .reveal table { font-size: 0.75em; } .reveal blockquote { padding: 0.4em 1em; }
-.reveal .slide-number { background: #fff; } .reveal .slide-number a { color: #333; }
+.reveal table:has(th:nth-child(6)) { font-size: 0.6em; }
+.reveal .slide-number { right: auto; left: 8px; background: #fff; }
+.reveal .slide-number a { color: #333; } .reveal .controls { font-size: 6px; }
 .reveal .where { color: #555; font-size: 0.7em; margin: 0; }
 """
 PAGE = """<!DOCTYPE html>
@@ -85,8 +92,34 @@ def sections(path: Path) -> list[Section]:
         if cell.cell_type == "markdown":
             _read(cell.source, made)
         elif shown := list(_code(cell)):
-            made[-1].slides.append(Slide(shown))
+            _place(shown, made[-1])
     return made
+
+
+def _place(blocks: list[str], section: Section) -> None:
+    """On the last slide if all fits there and it asks for no prediction, else on new ones."""
+    last = section.slides[-1].shown
+    if "<strong>Predict" in "".join(last) or not _fits([*last, *blocks]):
+        section.slides.append(Slide())
+    for block in blocks:
+        if not _fits([*section.slides[-1].shown, block]):
+            section.slides.append(Slide())
+        section.slides[-1].shown.append(block)
+
+
+def _fits(blocks: list[str]) -> bool:
+    return len(blocks) == 1 or sum(map(_height, blocks)) <= FULL
+
+
+def _height(block: str) -> int:
+    """About how many pixels a block takes."""
+    if "<img" in block:
+        return 520
+    if "<tr" in block:
+        return 40 + 40 * block.count("<tr")
+    letters, line = (98, 22) if "<pre" in block else (78, 41)
+    words = html.unescape(re.sub(r"<[^>]+>", "", block)).strip().splitlines()
+    return 30 + line * sum(max(1, -(-len(each) // letters)) for each in words)
 
 
 def _read(source: str, made: list[Section]) -> None:
@@ -103,14 +136,21 @@ def _read(source: str, made: list[Section]) -> None:
             words = re.sub(r"</?(details|summary)>", "\n\n", block)
             made[-1].slides[-1].notes.append(markdown2html(words))
             continue
-        if slide is None or block.startswith("> **Predict"):
+        if block.startswith(WAY):
+            continue
+        if slide is None or (block.startswith("> **Predict") and len(slide.shown) > 1):
             slide, told = Slide(), False
             made[-1].slides.append(slide)
-        if block.startswith(SHOWN) or not told:
-            told = told or not block.startswith(SHOWN)
-            slide.shown.append(markdown2html(block))
-        else:
+        if not (SHOWN.match(block) or not told):
             slide.notes.append(markdown2html(block))
+            continue
+        told = told or not SHOWN.match(block)
+        if not _fits([*slide.shown, markdown2html(block)]):
+            # A line in bold is a heading of what follows.
+            kept = [slide.shown.pop()] if BOLD.fullmatch(slide.shown[-1]) else []
+            slide = Slide(kept)
+            made[-1].slides.append(slide)
+        slide.shown.append(markdown2html(block))
 
 
 def _code(cell: nbformat.NotebookNode) -> Iterator[str]:
@@ -123,8 +163,8 @@ def _code(cell: nbformat.NotebookNode) -> Iterator[str]:
         data = output.get("data", {})
         if "text/html" in data:
             yield data["text/html"]
-        elif "text/markdown" in data:
-            yield markdown2html(data["text/markdown"])
+        elif "text/markdown" in data:  # of several tables, each by itself
+            yield from map(markdown2html, re.split(r"\n\n(?=\*\*)", data["text/markdown"]))
         elif text := output.get("text") or data.get("text/plain"):
             yield f"<pre>{html.escape(text)}</pre>"
 
@@ -177,16 +217,23 @@ def half_day(lessons: dict[str, list[Section]]) -> list[Section]:
 
 def page(title: str, deck: list[Section]) -> str:
     """The deck as one HTML file: a section to the right, its slides downwards."""
-    stacks = []
+    stacks, over = [], ""
     for section in deck:
-        slides = []
+        first, *others = section.slides
+        if section.level > 1 and not others and first == Slide(first.shown[:1]):
+            over = section.title  # a heading with nothing under it stands above the next one
+            continue
+        made = []
         for number, slide in enumerate(section.slides):
-            where = f'<p class="where">{html.escape(section.title)}</p>' if number else ""
+            above = section.title if number else over
+            where = f'<p class="where">{html.escape(above)}</p>' if above else ""
             notes = f'<aside class="notes">{"".join(slide.notes)}</aside>' if slide.notes else ""
-            slides.append(f'<section tabindex="0">{where}{"".join(slide.shown)}{notes}</section>')
-        stacks.append(f"<section>{''.join(slides)}</section>")
+            made.append(f'<section tabindex="0">{where}{"".join(slide.shown)}{notes}</section>')
+        stacks.append(f"<section>{''.join(made)}</section>")
+        over = ""
+    slides = re.sub(r"(?<=\d) ± (?=\d)", "&nbsp;±&nbsp;", "\n".join(stacks))
     style = STYLE + HtmlFormatter(style="default").get_style_defs(".highlight")
-    return PAGE.format(title=html.escape(title), style=style, slides="\n".join(stacks))
+    return PAGE.format(title=html.escape(title), style=style, slides=slides)
 
 
 def main(arguments: list[str]) -> None:
@@ -205,8 +252,9 @@ def main(arguments: list[str]) -> None:
     decks = {**lessons, "workshop": half_day(lessons)}
     for name in arguments or decks:
         path = folder / f"{name}.html"
-        path.write_text(page(decks[name][0].title, decks[name]), encoding="utf-8")
-        print(f"{path}: {sum(len(section.slides) for section in decks[name])} slides")
+        text = page(decks[name][0].title, decks[name])
+        path.write_text(text, encoding="utf-8")
+        print(f"{path}: {text.count('<section tabindex')} slides")
 
 
 if __name__ == "__main__":
