@@ -113,7 +113,7 @@ def _start(options: argparse.Namespace) -> bool:
 
     print(start(options.folder))
     there = shlex.quote(options.folder)
-    print(f"\nNext:\n  cd {there}\n  jupyter lab notebooks    # or: kdhelpers run 01")
+    print(f"\nNext:\n  cd {there}\n  jupyter lab    # or: kdhelpers run 01")
     return True
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kdhelpers.plots.drawing import PALETTE, course, drawing, percent
+from kdhelpers.plots.drawing import PALETTE, course, drawing, percent, plain_decades
 
 
 def draw_lines(axes: Axes, series: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> None:
@@ -110,6 +110,10 @@ def log_series(
     axes.set_yscale("log", nonpositive="mask")
     lines = from_one(series) if places is None else {n: (places, y) for n, y in series.items()}
     draw_lines(axes, lines)
+    above = [value for values in series.values() for value in values if value]
+    if above and max(above) < 100 * min(above):
+        plain_decades(axes.yaxis, above)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=9)
     return figure, f"{ylabel} against the {xlabel}, on a logarithmic axis: {lines_text(lines)}."

@@ -8,7 +8,9 @@ from functools import cached_property, wraps
 from typing import ParamSpec
 
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from PIL import Image
 
 from kdhelpers._values import check_int, check_type, short_repr
@@ -119,6 +121,14 @@ def count_text(number: float) -> str:
         if number >= unit:
             return f"{number / unit:.3g}{name}"
     return f"{number:.3g}"
+
+
+def plain_decades(axis: Axis, values: Sequence[float]) -> None:
+    """A logarithmic axis in plain numbers; over less than two powers of ten at 1, 2, 5, 10, …"""
+    few = max(values) < 100 * min(values)
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
+    axis.set_major_formatter(lambda value, _: count_text(value))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def listed(words: Iterable[object]) -> str:

@@ -151,7 +151,7 @@ def confusion_change(
     change.set_title(f"{names[1]} − {names[0]}, points", fontsize=10)
     changes = _largest_changes(largest, difference, classes)
     right = [f"{float(np.mean(np.diag(each))):.1f} %" for each in (first, second)]
-    said = [f"{name} {_signed(value)}" for name, value in changes.items() if abs(value) >= 0.05]
+    said = [f"{name} {_signed(value)}" for name, value in changes.items()]
     return figure, (
         f"Confusion matrices in % of each true class, {names[0]} and {names[1]}, and their "
         f"difference. On average over the classes {right[0]} and {right[1]} are right. The largest "
@@ -214,7 +214,11 @@ def _largest_changes(
     """The confusions that changed most, as bars in the order of their change."""
     change = np.where(np.eye(len(classes), dtype=bool), 0.0, difference)
     largest = np.argsort(-np.abs(change), axis=None, kind="stable")[:count]
-    cells = sorted((change.flat[index], *divmod(int(index), len(classes))) for index in largest)
+    cells = sorted(
+        (change.flat[index], *divmod(int(index), len(classes)))
+        for index in largest
+        if abs(change.flat[index]) >= 0.05  # it would read 0.0
+    )
     names = [f"{classes[row]} → {classes[column]}" for _, row, column in cells]
     values = [value for value, *_ in cells]
     axes.barh(names, values, color=[ALONE if value > 0 else TEACHER for value in values])

@@ -1,18 +1,18 @@
 """What a model costs and how far its confidence can be trusted, beside how often it is right."""
 
 from collections.abc import Mapping
-from itertools import cycle, pairwise
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 from torch import Tensor
 
 from kdhelpers._values import check_int, is_number
-from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, PALETTE, count_text, drawing
+from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, PALETTE, count_text, drawing, plain_decades
 from kdhelpers.stats.tables import measured_costs
 
 
@@ -39,12 +39,21 @@ def accuracy_against_cost(
             raise ValueError(f"both costs must be above 0, but {name!r} has {rows[name][:2]}.")
     if not rows:
         raise ValueError("there is nothing to draw; give at least one model.")
-    figure = Figure(figsize=(7.4, 3.6), layout="constrained")
+    figure = Figure(figsize=(7.4, 4.0), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for column, (axes, xlabel) in enumerate(zip(panels, ("parameters", latency), strict=True)):
-        _labelled_points(axes, {name: (row[column], 100 * row[2]) for name, row in rows.items()})
+        for (name, row), colour, marker in zip(rows.items(), cycle(PALETTE), cycle("osD^vP*")):
+            # Hollow, so that what lies on one point can be told apart.
+            how = {"color": colour, "markersize": 10, "mew": 2, "fillstyle": "none"}
+            axes.plot(row[column], 100 * row[2], marker, label=name, **how)
+        axes.set_xscale("log")
+        plain_decades(axes.xaxis, [row[column] for row in rows.values()])
         axes.set_xlabel(xlabel)
+        axes.margins(0.12)
+        axes.grid(alpha=0.3)
     panels[0].set_ylabel("test accuracy (%)")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     said = [
         f"{name} {100 * accuracy:.2f} % with {count_text(parameters)} parameters in {ms:.2f}"
         for name, (parameters, ms, accuracy) in sorted(rows.items(), key=lambda row: -row[1][2])
@@ -53,39 +62,6 @@ def accuracy_against_cost(
         f"Test accuracy in % against the number of parameters and against {latency}, both "
         f"logarithmic, from the most accurate: {'; '.join(said)}."
     )
-
-
-def _labelled_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
-    """Points over a logarithmic axis, each with its name towards the middle of the panel."""
-    costs, values = np.array(list(points.values())).T
-    span = float(np.ptp(values)) or 1.0
-    heights = _spread(values, 0.08 * span)
-    middle = float(np.sqrt(costs.min() * costs.max()))
-    axes.set_xscale("log")
-    for (name, (cost, value)), height, colour, marker in zip(
-        points.items(), heights, cycle(PALETTE), cycle("osD^vP*")
-    ):
-        axes.plot(cost, value, marker, color=colour, markersize=8)
-        side = -1 if cost > middle else 1
-        axes.annotate(
-            name, (cost, height), xytext=(side * 9, 0), textcoords="offset points",
-            ha="right" if side < 0 else "left", va="center", fontsize=8,
-        )  # fmt: skip
-    axes.set_ylim(values.min() - 0.12 * span, max(heights) + 0.12 * span)
-    axes.margins(x=0.12)
-    subs = (1.0, 2.0, 5.0) if costs.max() < 100 * costs.min() else (1.0,)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs))
-    axes.xaxis.set_major_formatter(lambda cost, _: count_text(cost))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.grid(alpha=0.3)
-
-
-def _spread(values: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
-    """Heights for labels: the values, moved up where two would be closer than `gap`."""
-    heights = values.copy()
-    for below, above in pairwise(np.argsort(values, kind="stable")):
-        heights[above] = max(heights[above], heights[below] + gap)
-    return heights
 
 
 @drawing

@@ -155,7 +155,8 @@ def temperature_sweep(
             color=colour, marker=marker, capsize=4, linewidth=1.8,
         )  # fmt: skip
         level = mean_interval(levels[student], key=key, points=True)
-        axes.axhline(level.mean, color=colour, linestyle=":", label=f"{student}, alone")
+        dots = (3 * number, (1, 3))  # those of one line between those of another at its height
+        axes.axhline(level.mean, color=colour, linestyle=dots, label=f"{student}, alone")
         best = max(bars, key=lambda t: bars[t].mean)
         at = ", ".join(f"{told(bar)} at T = {t:g}" for t, bar in bars.items())
         said.append(f" {student}: alone {told(level)} (dotted); distilled {at}, best at {best:g}.")

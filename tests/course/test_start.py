@@ -35,6 +35,8 @@ def test_a_started_course_has_the_lessons_without_outputs_and_all_that_they_lead
         f"mein Kurs: {len(lessons)} lessons, their profiles and records, the glossary and the map"
     )
     assert told[3] == "  cd 'mein Kurs'"
+    # A folder behind `jupyter lab` would be its root, and links to the glossary lead above it.
+    assert told[4].split("#")[0].split() == ["jupyter", "lab"]
     course = here / "mein Kurs"
     for pages in ("notebooks/*.ipynb", "notebooks/profiles/*/*.yaml", "results/*.json"):
         wanted = {path.relative_to(ROOT).as_posix() for path in ROOT.glob(pages)}
