@@ -77,6 +77,23 @@ def test_prose_and_code_keep_to_their_budgets(lesson: NotebookNode) -> None:
     assert max(lengths) <= 30
 
 
+def test_a_cell_that_trains_a_network_builds_it_so_that_it_can_be_run_again(
+    lesson: NotebookNode,
+) -> None:
+    later = (ast.FunctionDef, ast.ClassDef, ast.Lambda)
+    for cell in code_cells(lesson):
+        now, found = [ast.parse(cell.source)], []
+        while now:
+            found.append(now.pop())
+            now += [each for each in ast.iter_child_nodes(found[-1]) if not isinstance(each, later)]
+        names = [each for each in found if isinstance(each, ast.Name)]
+        calls = [each for each in found if isinstance(each, ast.Call)]
+        trained = [each.args[0] for each in calls if ast.unparse(each.func) == "kd.fit"]
+        assert {ast.unparse(each).partition(".")[0] for each in trained} <= {
+            each.id for each in names if isinstance(each.ctx, ast.Store)
+        }
+
+
 def test_every_figure_has_alternative_text_and_there_are_four_to_eight(
     lesson: NotebookNode,
 ) -> None:
