@@ -140,6 +140,7 @@ def stages(
     figure = Figure(figsize=(7.4, 3.6), layout="constrained")
     first, second = figure.subplots(1, 2, width_ratios=[1.0, 1.5])
     draw_lines(first, from_one({"hint loss": stage1}))
+    first.lines[0].set_color(PALETTE[4])  # no run on the right has it, up to four
     first.set(title="stage 1: the hint", ylabel="hint loss")
     first.set_ylim(bottom=0)
     runs = from_one({name: percent(values) for name, values in stage2.items()})
