@@ -45,6 +45,7 @@ STYLE = """
 .reveal img { display: block; margin: 0.4em auto; width: 94%; max-height: 500px; }
 .reveal img { object-fit: contain; }
 .reveal table { font-size: 0.75em; } .reveal blockquote { padding: 0.4em 1em; }
+.reveal table:has(th:nth-child(5)) { font-size: 0.65em; }
 .reveal table:has(th:nth-child(6)) { font-size: 0.6em; }
 .reveal .slide-number { right: auto; left: 8px; background: #fff; }
 .reveal .slide-number a { color: #333; } .reveal .controls { font-size: 6px; }
@@ -116,7 +117,7 @@ def _height(block: str) -> int:
     if "<img" in block:
         return 520
     if "<tr" in block:
-        return 40 + 40 * block.count("<tr")
+        return 40 + 40 * block.count("<tr") + 60 * block.count("<p>")
     letters, line = (98, 22) if "<pre" in block else (78, 41)
     words = html.unescape(re.sub(r"<[^>]+>", "", block)).strip().splitlines()
     return 30 + line * sum(max(1, -(-len(each) // letters)) for each in words)
