@@ -223,7 +223,7 @@ def _largest_changes(
     values = [value for value, *_ in cells]
     axes.barh(names, values, color=[ALONE if value > 0 else TEACHER for value in values])
     axes.axvline(0, color="k", linewidth=1)
-    axes.invert_yaxis()
+    axes.set_ylim(max(len(cells), 4) - 0.4, -0.6)  # from the top, and two bars are not beams
     axes.tick_params(labelsize=8)
     axes.set_title("largest changes, true → predicted", fontsize=10)
     axes.set_xlabel("← fewer      points of the class      more →")
