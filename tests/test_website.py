@@ -93,12 +93,13 @@ def test_what_a_screen_reader_misses_is_mended(tmp_path: Path) -> None:
     page = tmp_path / "a.html"
     page.write_text(
         '<p class="caption" role="heading">Lessons</p><aside class="toc-drawer"></aside><pre></pre>'
-        "<td>94.91 ± 1.35</td>"
+        '<td>94.91 ± 1.35</td><input class="task-list-item">'
         '<table><thead>\n<tr class="row-odd"><th class="head"><p></p></th>\n</tr>\n</thead></table>'
     )
     website.mend(tmp_path)
     assert page.read_text() == (
         '<p class="caption" role="heading" aria-level="2">Lessons</p>'
         '<aside aria-label="toc" class="toc-drawer"></aside><pre tabindex="0"></pre>'
-        "<td>94.91&nbsp;±&nbsp;1.35</td><table></table>"
+        '<td>94.91&nbsp;±&nbsp;1.35</td><input aria-label="done" class="task-list-item">'
+        "<table></table>"
     )

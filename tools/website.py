@@ -244,6 +244,7 @@ def _module(name: str, underline: str) -> str:
 MENDED = {
     r'<p class="caption" role="heading">': r'<p class="caption" role="heading" aria-level="2">',
     r'<aside class="(\w+)-drawer"': r'<aside aria-label="\1" class="\1-drawer"',
+    r'<input class="task-list': r'<input aria-label="done" class="task-list',
     # What scrolls has to be in reach of the keyboard.
     r'<pre|<div class="(?:table|math)-wrapper [^"]*"': r'\g<0> tabindex="0"',
     r"(?<=\d) (?=± )|(?<= ±) (?=\d)|(?<=[\d,]) (?=%)": "&nbsp;",  # a number is not broken
