@@ -51,11 +51,12 @@ def updated(text: str, page: str = "README.md") -> str:
 def results() -> str:
     """Markdown: what came out, a line for each record, and behind it the tables of all."""
     loaded = [r for lesson in course.find_lessons() for r in course.load_records(lesson.name)]
-    lines = ["| lesson | data | what came out |", "|---|---|---|"]
+    lines = ["| lesson | profile | data | what came out |", "|---|---|---|---|"]
     for record in loaded:
         number, told = record["notebook"].partition("_")[0], record["parameters"]
         seeds = f"{told['dataset']}, {len(told['seeds'])} seeds"
-        lines.append(f"| {number} | {seeds} | {record['metrics']['headline']} |")
+        what = f"{record['profile']} | {seeds} | {record['metrics']['headline']}"
+        lines.append(f"| {number} | {what} |")
     tables = [record_tables.markdown(record, folded=True) for record in loaded]
     return "\n\n".join(["\n".join(lines), *tables])
 

@@ -14,9 +14,9 @@ def _text(value: object) -> str:
 
 
 def title(record: Mapping[str, Any]) -> str:
-    """What the record is about, in the README: its lesson's number, and its headline."""
+    """What the record is about, in the README: its lesson, profile and headline."""
     number, headline = record["notebook"].partition("_")[0], record["metrics"].get("headline", "")
-    return f"**Lesson {_text(number)}**: *{_text(headline)}*"
+    return f"**Lesson {_text(number)}**, {_text(record['profile'])}: *{_text(headline)}*"
 
 
 def tables(record: Mapping[str, Any]) -> dict[str, Table]:
