@@ -6,21 +6,28 @@ corrected for the number of tips, lies above zero.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import gt
 from statistics import fmean
+from typing import Any
 
 from kdhelpers import stats
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
+from kdhelpers.checks.exercise import SINGLE, Case, Exercise, Mistakes, chosen
 
 Row = Sequence[float]
 
 
-def _clear(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
-    found = stats.compare(baseline, tips)
+def _clear(baseline: Row, tips: Mapping[str, Row], confidence: float = 0.95) -> list[str]:
+    found = stats.compare(baseline, tips, confidence=confidence)
     return [name for name, each in found.items() if each.simultaneous.low > 0]
 
 
 def _each_alone(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
     return [n for n, row in tips.items() if stats.paired_difference(baseline, row).low > 0]
+
+
+def _every_seed(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
+    return [n for n, row in tips.items() if all(map(gt, row, baseline))]
 
 
 def _apart(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
@@ -35,6 +42,19 @@ def _largest_if_clear(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
 
 def _clear_losses(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
     return [n for n, each in stats.compare(baseline, tips).items() if each.simultaneous.high < 0]
+
+
+def _clear_changes(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
+    return _clear(baseline, tips) + _clear_losses(baseline, tips)
+
+
+def _told(name: str, inputs: dict[str, Any]) -> str:
+    found = stats.compare(inputs["baseline"], inputs["tips"])[name]
+    low, high = found.simultaneous.low, found.simultaneous.high
+    return (
+        f"{name}, with a mean gain of {found.difference.mean:+.4f} and the simultaneous interval "
+        f"{low:+.4f} to {high:+.4f}, among {', '.join(inputs['tips'])}"
+    )
 
 
 def _gain(baseline: Row, row: Row) -> float:
@@ -59,6 +79,7 @@ BASE = [0.60, 0.61, 0.62, 0.60, 0.63]
 CLEAR = [0.64, 0.652, 0.659, 0.641, 0.671]  # +4 points, the same for every seed
 SMALL = [0.612, 0.62, 0.633, 0.611, 0.642]  # +1 point, surer still
 WIDE = [0.71, 0.58, 0.74, 0.60, 0.72]  # +5.8 points, by luck or not
+UNEVEN = [0.601, 0.612, 0.70, 0.604, 0.634]  # better for every seed, mostly by one of them
 LUCKY = [0.607, 0.611, 0.635, 0.612, 0.636]  # its own interval excludes 0, the corrected one not
 BROAD = [0.63, 0.64, 0.64, 0.635, 0.635]  # +2.4 points, less sure than the small one
 WORSE = [0.56, 0.57, 0.58, 0.56, 0.59]
@@ -67,12 +88,26 @@ WORSE = [0.56, 0.57, 0.58, 0.56, 0.59]
 MISTAKES: Mistakes = {
     "You take the tip with the largest mean, whether or not its gain can be told from chance. "
     "Look at the corrected intervals first.": dict(candidates=lambda baseline, tips: list(tips)),
-    "You take the tip with the largest mean gain if that is above zero. A gain above zero is no "
-    "interval above zero.": dict(
-        candidates=lambda baseline, tips: [n for n, r in tips.items() if _gain(baseline, r) > 0]
-    ),
     "You look at the interval of each tip alone. With several tips one of them excludes zero by "
     "luck: take the `simultaneous` interval.": dict(candidates=_each_alone),
+    "You take a tip that is better for every seed, by however little. Large and small gains may "
+    "still be chance: take the `simultaneous` interval.": dict(candidates=_every_seed),
+    "You take the tip with the largest mean gain if that is above zero or some other number. A "
+    "gain of any size may be chance: look for an interval above zero.": [
+        dict(
+            candidates=lambda baseline, tips, least=least: [
+                name for name, row in tips.items() if _gain(baseline, row) > least - 1e-9
+            ]
+        )
+        for least in (1e-6, 0.005, 0.01, 0.02, 0.03, 0.05)
+    ],
+    "You never adopt a tip, whatever it gains. An accuracy goes from 0 to 1, and a gain of 1 point "
+    "is 0.01.": dict(candidates=lambda baseline, tips: []),
+    "Your intervals are too wide: 95 % are asked for, corrected once for the number of tips.":
+        [dict(candidates=partial(_clear, confidence=1 - 0.05 / by)) for by in (5, 10, 20, 50)],
+    "You take any clear change, a loss, too: the interval has to lie above zero.":
+        [dict(candidates=_clear_changes),
+         dict(candidates=_clear_changes, worth=lambda b, row: abs(_gain(b, row)))],
     "You compare the intervals of the accuracies, which lie apart for large gains only. The seeds "
     "are paired: take the interval of the difference.": dict(candidates=_apart),
     "Of those that are clear you take the surest, with the largest lower bound, in place of that "
@@ -93,18 +128,20 @@ MISTAKES: Mistakes = {
 
 adopted_tip = Exercise(
     task=__doc__,
-    observe=chosen("tips", noun="tip"),
+    observe=chosen("tips", noun="tip", told=_told),
     solution=solution,
     cases=Case.table(
         "baseline tips",
         (BASE, {"small": SMALL, "clear": CLEAR, "wide": WIDE}),
         (BASE, {"lucky": LUCKY, "worse": WORSE, "wide": WIDE}),
-        (BASE, {"worse": WORSE, "lucky": LUCKY, "again": list(WORSE), "more": list(WORSE)}),
+        (BASE, {"worse": WORSE, "lucky": LUCKY, "uneven": UNEVEN, "more": list(WORSE)}),
         (BASE, {"worse": WORSE, "small": SMALL, "wide": WIDE}),
         (BASE, {"worse": WORSE, "small": SMALL, "broad": BROAD}),
         (BASE, {"worse": WORSE}),
+        (BASE, {"worse": WORSE, "broad": BROAD}),
     ),
     mistakes=MISTAKES,
+    search=SINGLE,
     praise=(
         "On the test pictures the tip that you kept gains, and the ones that only looked better do "
         "not. A rule that may answer None is one that can be trusted when it names something."

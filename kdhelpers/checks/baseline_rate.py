@@ -21,7 +21,7 @@ def alone(rate: float) -> Measured:
 
 
 def _decide(answer: Answer) -> Verdict:
-    rate = best_of_trials(answer, Trials(alone, "rate"), (0.02, 0.03, 0.05))
+    rate, remark = best_of_trials(answer, Trials(alone, "rate"), (0.02, 0.03, 0.05))
     after = train(distilled(teacher()[0]), range(5), lr=REPORTED, **FEW)[0]["test"]
     before, tuned = (alone(each)["test"] for each in (REPORTED, rate))
     gains = [(after - each).mean().item() for each in (before, tuned)]
@@ -30,7 +30,7 @@ def _decide(answer: Answer) -> Verdict:
         f"on the test images, which you have not seen, the students alone rise from {told(before)} "
         f"at {REPORTED:g} to {told(tuned)} at {rate:g}. The report's gain of {gains[0]:.1f} points "
         f"was mostly the baseline's bad rate; {gains[1]:.1f} are left. (The distilled students may "
-        "have their rate tuned, too: with as many trials.)",
+        "have their rate tuned, too: with as many trials.)" + remark,
     )
 
 

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from kdhelpers import stats
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
+from kdhelpers.checks.exercise import SINGLE, Case, Exercise, Mistakes, chosen
 
 Row = Sequence[float]
 TransferSet = dict[str, Any]
@@ -70,6 +70,12 @@ def _mean_loss(labelled: Row, accuracies: Row, margin: float) -> bool:
     return fmean(accuracies) - fmean(labelled) > -margin
 
 
+def _told(name: str, inputs: dict[str, Any]) -> str:
+    each = inputs["sets"][name]
+    of = stats.paired_difference(inputs["labelled"], each["validation"])
+    return f"{name}, which costs {each['cost']} and changes {of.low:+.4f} to {of.high:+.4f}"
+
+
 MISTAKES: Mistakes = {
     "You take the cheapest set, however much it loses. Look at the intervals first.": dict(
         good=lambda labelled, accuracies, margin: True
@@ -114,7 +120,7 @@ MISTAKES: Mistakes = {
 
 cheapest_set = Exercise(
     task=__doc__,
-    observe=chosen("sets", noun="transfer set"),
+    observe=chosen("sets", noun="transfer set", told=_told),
     solution=solution,
     cases=Case.each_of(
         _experiment,
@@ -126,6 +132,7 @@ cheapest_set = Exercise(
         (0.02, "noise", "found"),
     ),
     mistakes=MISTAKES,
+    search=SINGLE,
     praise=(
         "a set that you may call as good as labels, up to the margin. 'No clear difference' would "
         "have let every set pass that was tried too seldom."

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import e, isclose, log
 from statistics import fmean
 from typing import Any
 
@@ -58,10 +59,11 @@ class Trials:
         return values
 
 
-def best_of_trials(answer: Answer, trial: Trials, references: Sequence[float]) -> float:
-    """The setting that the learner's function chose, or `Misuse` with what is wrong with it.
+def best_of_trials(answer: Answer, trial: Trials, references: Sequence[float]) -> tuple[float, str]:
+    """The setting that the learner's function chose, and a remark on the search, or none.
 
-    On the test images it may be 1.5 points below the best of `references`.
+    `Misuse` tells what is wrong with it. On the test images it may be 1.5 points below the best of
+    `references`.
     """
     name = trial.name
     result = to_number(
@@ -83,8 +85,16 @@ def best_of_trials(answer: Answer, trial: Trials, references: Sequence[float]) -
                 f"You return {chosen:g}, which you have not tried. If it is a place in your list "
                 f"(`argmax`), return the {name} at that place."
             )
+        made = {
+            "mean of those": [fmean(means)],
+            "sum of those": [sum(means)],
+            "logarithm of one": [log(each, base) for base in (e, 2, 10) for each in means],
+        }
+        fitting = [way for way, values in made.items() if any(isclose(chosen, v) for v in values)]
+        what = f" It is the {fitting[0]} that you tried." if fitting else ""
         raise Misuse(
-            f"You return {chosen:g}, which you have not tried: nobody knows how good it is."
+            f"You return {chosen:g}, which you have not tried: nobody knows how good it is.{what} "
+            f"Return the {name} itself with the best mean."
         )
     (chosen, *_), tried = near, sorted(means)
     best = max(means, key=means.__getitem__)
@@ -92,22 +102,32 @@ def best_of_trials(answer: Answer, trial: Trials, references: Sequence[float]) -
         raise Misuse(_not_the_best(trial, means, chosen, best))
     if len(tried) < 3:
         raise Misuse(f"You tried {len(tried)}. Only three or more show a maximum between others.")
-    if chosen in (tried[0], tried[-1]):
-        raise Misuse(
-            f"{chosen:g} lies at the edge of what you tried, {tried[0]:g} to {tried[-1]:g}: beyond "
-            f"it might be better still. Go on trying until the best {name} has worse ones on both "
-            "sides."
-        )
-    top = max(trial.run(each)["test"].mean().item() for each in references)
+    edge = (
+        f"{chosen:g} lies at the edge of what you tried, {tried[0]:g} to {tried[-1]:g}: beyond it "
+        f"might be better still. Go on trying until the best {name} has worse ones on both sides."
+    )
+    at_edge = chosen in (tried[0], tried[-1])
+    if at_edge and len(tried) < trial.most:
+        raise Misuse(edge)
+    top, best = max((trial.run(each)["test"].mean().item(), each) for each in references)
     reached = trial.seen[chosen]["test"].mean().item()
     if reached < top - 1.5:
+        if at_edge:
+            raise Misuse(edge)
         place = tried.index(chosen)
+        below, above = tried[place - 1], tried[place + 1]
         raise Misuse(
-            f"Your search is too coarse. On the test images {chosen:g} reaches {reached:.1f} %, "
-            f"and up to {top:.1f} % can be had: try values between {tried[place - 1]:g} and "
-            f"{tried[place + 1]:g}, too."
+            f"On the test images {chosen:g} reaches {reached:.1f} %, and up to {top:.1f} % can be "
+            "had. "
+            + (
+                f"Your search is too coarse: try values between {below:g} and {above:g}, too."
+                if below < best < above
+                else f"Your search ended too early, between {below:g} and {above:g}: next to one "
+                "another the means differ by luck, too. Take larger steps, and go on well past the "
+                "first that is no better."
+            )
         )
-    return chosen
+    return chosen, f"\nOne step further: {edge}" if at_edge else ""
 
 
 def _not_the_best(trial: Trials, means: dict[float, float], chosen: float, best: float) -> str:

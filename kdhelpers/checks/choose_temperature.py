@@ -20,13 +20,13 @@ def at(temperature: float) -> Measured:
 
 
 def _decide(answer: Answer) -> Verdict:
-    chosen = best_of_trials(answer, Trials(at, "temperature"), (16.0, 24.0, 32.0, 48.0))
+    chosen, remark = best_of_trials(answer, Trials(at, "temperature"), (16.0, 24.0, 32.0, 48.0))
     return Verdict(
         "right",
         f"on the test images, which you have not seen, {told(at(chosen)['test'])} at T = "
         f"{chosen:g}, and {told(at(4.0)['test'])} at the T = 4 of the rule of thumb. This "
         f"teacher's logits are {SCALE:g} times those of a usual one: a rule for T that does not "
-        "know their scale cannot know the answer.",
+        "know their scale cannot know the answer." + remark,
     )
 
 

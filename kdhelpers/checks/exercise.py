@@ -18,7 +18,16 @@ import torch
 from torch import Tensor
 
 from kdhelpers.checks.check import Check
-from kdhelpers.checks.relations import Pair, another, close, exchangeable, factor, relation, short
+from kdhelpers.checks.relations import (
+    Pair,
+    another,
+    close,
+    exchangeable,
+    factor,
+    handed_back,
+    relation,
+    short,
+)
 from kdhelpers.checks.running import (
     Answer,
     Failure,
@@ -34,7 +43,8 @@ from kdhelpers.checks.verdict import Verdict
 SLACK = 3.0  # a mistaken answer carries its own rounding: it may be this much less exact
 # How many known mistakes together, and whether something happens to their result; in this order.
 SEARCH = (1, False), (0, True), (2, False), (1, True), (3, False), (4, False)
-UNKNOWN = "The numbers differ, and they fit no mistake that this check knows."
+SINGLE = SEARCH[:1]  # for a choice: a name is too little to tell two mistakes by
+UNKNOWN = "Your result differs, and it fits no mistake that this check knows."
 
 
 def numbers(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -163,17 +173,24 @@ def two_numbers(first: str, second: str) -> Observe:
     return observe
 
 
-def chosen(of: str, *, noun: str) -> Observe:
-    """What there is to see when an answer names one of the things in its argument `of`, or None."""
+def chosen(of: str, *, noun: str, told: Callable[[str, dict[str, Any]], str]) -> Observe:
+    """What there is to see when an answer names one of the things in its argument `of`, or None.
+
+    `told` describes one of them, given its name and the inputs.
+    """
 
     def observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
         name, names = call(answer, inputs), list(inputs[of])
+        if isinstance(name, str) and name.strip() in ("", "None"):
+            raise Misuse(
+                f"You return {name!r}, a text. If nothing fits return None, without quotes."
+            )
         if isinstance(name, dict | tuple | list):
             raise Misuse("Your function returned more than a name; return the name alone.")
         if name is not None and name not in names:
             raise Misuse(f"Your function should return the name of a {noun}, or None if none fits.")
-        place = -1.0 if name is None else float(names.index(name))
-        return Observation({f"place of the {noun} (−1: None)": torch.tensor(place)})
+        place = torch.tensor(-1 if name is None else names.index(name))
+        return Observation({noun: place}, detail="None" if name is None else told(name, inputs))
 
     return observe
 
@@ -198,6 +215,7 @@ class Exercise(Check):
     parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     extreme: Case | None = None  # inputs on which a careless formula gives no finite number
     extreme_remark: str = ""
+    search: tuple[tuple[int, bool], ...] = SEARCH
 
     def __post_init__(self) -> None:
         self.__doc__ = self.task
@@ -262,8 +280,9 @@ class Exercise(Check):
             return Verdict("wrong", _listed([*sentences, *symptoms]))
         known = self._symptoms(observed, expected)
         if not known:
-            scaled = factor(self._pairs(observed, expected, name))
-            known = [scaled] if scaled else self._narrowed(answer)
+            pairs = self._pairs(observed, expected, name)
+            of_all = handed_back(pairs) or factor(pairs)
+            known = [of_all] if of_all else self._narrowed(answer)
         numbers = self._numbers(
             self.cases[number], observed[number], expected[number], name, explained=bool(known)
         )
@@ -277,7 +296,7 @@ class Exercise(Check):
         An exception hides what comes after it, so for that single mistakes are enough. Single
         mistakes that do the same are told together. `name` is that of the first wrong value.
         """
-        for size, related in SEARCH[: None if name else 1]:
+        for size, related in self.search[: None if name else 1]:
             found: dict[str, list[Outcome]] = {}
             for group, changes in self.groups(size):
                 made = (self._outcome(group, changes, number) for number in range(len(seen)))
@@ -380,7 +399,8 @@ class Exercise(Check):
         if idle:
             return [
                 f"Your result does not change with {' or '.join(idle)}: what your function gets is "
-                "not used, or a fixed value stands in its place, or it cancels out."
+                "not used, a fixed value stands in its place, it cancels out, or a condition on it "
+                "comes out the same for all that was tried."
             ]
         parts = self.parts.items()
         return [text for text, v in parts if all(right(v, c) for c in self.cases)][:1]
@@ -420,14 +440,15 @@ class Exercise(Check):
                 lost = got.ndim < wanted.ndim
                 more = " Leave out the sum, mean or norm that a dimension went by." if lost else ""
             return f"The {name} should {shape}; yours {own}.{more}"
+        named = not wanted.is_floating_point()  # a choice
         shown = [(key, text) for key, value in case.inputs().items() if (text := short(value))]
         lines = [
             "For" if explained else f"{UNKNOWN} For",
             *(f"  {key} = {text}" for key, text in shown),
             f"the {name} should be",
-            f"  {short(wanted)}",
-            f"and yours is{seen.detail}",
-            f"  {short(got)}",
+            f"  {right.detail if named else short(wanted)}",
+            f"and yours is{'' if named else seen.detail}",
+            f"  {seen.detail if named else short(got)}",
         ]
         return "\n".join(lines if explained or name not in self.tips else [*lines, self.tips[name]])
 

@@ -79,7 +79,9 @@ def call(answer: Answer, arguments: Mapping[str, Any], used: set[str] | None = N
             raise Unfinished("replace the `...` or the `raise` in your function.") from error
         raise
     if result is Ellipsis or (result is None and _does_nothing(answer)):
-        raise Unfinished("write the body of your function.")
+        raise Unfinished(
+            f"write the body of your function. So far it returns {result}, whatever it is given."
+        )
     for name, value in before.items():
         numbers = value.dtype.kind in "fc"
         if not np.array_equal(value, _copied(arguments[name]), equal_nan=numbers):
@@ -176,6 +178,13 @@ _CAUSES = {
     "behind a method are missing, as in `.detach()`.",
     r"BackwardHookFunction": "a backward hook sees gradients. The layer's output comes by "
     "`register_forward_hook`.",
+    r"modified by an inplace operation": "an in-place operation overwrote what a gradient needs: "
+    "a line of yours such as `x += 1`, or a layer that works in place, as `ReLU(inplace=True)` "
+    "behind the features that you keep. Keep a `.clone()`, or leave that operation out.",
+    r"(max|min)\(\).* empty": "`max` or `min` of nothing, as nothing was left to choose from. Say "
+    "what it returns then: `max(…, default=None)`.",
+    r"size of tensor a .* must match": "two tensors whose shapes do not go together. Print both "
+    "shapes: is each of them what you take it for?",
     r"did not finish": "a `while` loop whose condition never becomes false. `for _ in "
     "range(100):` always ends.",
 }

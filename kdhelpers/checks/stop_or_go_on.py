@@ -80,20 +80,47 @@ def _named(said: Any) -> str:
     return "nothing" if said is None else f"a value of type {type(said).__name__}"
 
 
+def _rose(key: str) -> Answer:
+    return lambda history: len(history) > 1 and history[-1][key] > history[-2][key]
+
+
+def _guess(stops: list[tuple[History, int]]) -> str:
+    """The hasty rules that end these trainings where the learner's function does."""
+    first = stops[0][1]
+    rules: dict[str, Answer] = {
+        f"after {first} epochs, whatever the losses": lambda history: len(history) >= first,
+        "as soon as the validation loss rises once": _rose("validation"),
+        "as soon as the training loss rises once": _rose("loss"),
+        "as soon as the validation loss lies above the training loss (some gap is usual)": (
+            lambda history: history[-1]["validation"] > history[-1]["loss"]
+        ),
+        "as soon as the validation loss is not above the training loss": (
+            lambda history: history[-1]["validation"] <= history[-1]["loss"]
+        ),
+    }
+    if first == 1:
+        rules = {
+            "after the first epoch, at once, or as if True meant to go on": lambda history: True
+        }
+    fitting = [way for way, rule in rules.items() if all(stops_at(rule, h) == e for h, e in stops)]
+    return f" It looks as if you stop {', or '.join(fitting)}." if fitting else ""
+
+
 def _decide(answer: Answer) -> Verdict:
     problems = []
     call(answer, {"history": [dict(loss=1.0, validation=1.0, target=1.0)]})  # a stub trains nothing
+    few, of_few = training("student's side", 40, 48, 0.02, 60, 1.0)
     history, test = training("student's side", 300, 24, 0.1, 40, 0.0)
-    end = stops_at(answer, history)
+    end, end_of_few = stops_at(answer, history), stops_at(answer, few)
     kept = test[_best(history[:end])]
     if kept > 1.25 * min(test):
         problems.append(
             f"A healthy training was stopped after {end} of {len(history)} epochs, with a loss of "
             f"{kept:.2f} on the test images where {min(test):.2f} could be had. A single epoch may "
             "be worse than the one before, and the slow part is progress, too: have patience."
+            + _guess([(history, end), (few, end_of_few)])
         )
-    history, test = training("student's side", 40, 48, 0.02, 60, 1.0)
-    end, best = stops_at(answer, history), _best(history) + 1
+    history, test, end, best = few, of_few, end_of_few, _best(few) + 1
     if end > best + 12:
         problems.append(
             f"Overfitting went on: the validation loss was lowest after epoch {best}, and you "

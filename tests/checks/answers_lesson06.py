@@ -1,5 +1,7 @@
 """Lesson 06: right answers in several spellings, and mistakes of learners; see `test_answers`."""
 
+from operator import lt
+
 from kdhelpers import stats
 
 compare, paired = stats.compare, stats.paired_difference
@@ -36,7 +38,15 @@ return max(clear, key=lambda name: clear[name].difference.mean, default=None)
 ✓ → as it stands
 ✓ → clear[name].difference.mean ⇒ mean(tips[name])
 whether or not its gain → if each.simultaneous.low > 0 ⇒
-no interval above zero → each.simultaneous.low > 0 ⇒ each.difference.mean > 0
+interval above zero → each.simultaneous.low > 0 ⇒ each.difference.mean > 0
+zero or some other number → each.simultaneous.low > 0 ⇒ each.difference.mean > 0.015
+You never adopt → each.simultaneous.low > 0 ⇒ each.difference.mean > 5
+better for every seed → each.simultaneous.low > 0 ⇒ all(map(lt, baseline, tips[name]))
+too wide → compare(baseline, tips) ⇒ compare(baseline, tips, confidence=1 - 0.05 / 15)
+any clear change → each.simultaneous.low > 0 ⇒ each.simultaneous.low * each.simultaneous.high > 0
+fits no mistake | wide, with a mean gain of +0.0580 → default=None ⇒ default=list(tips)[-1]
+a text → default=None ⇒ default="None"
+a text → default=None ⇒ default=""
 of each tip alone → each.simultaneous.low > 0 ⇒ each.difference.low > 0
 you take the surest → difference.mean ⇒ simultaneous.low
 best single seed → clear[name].difference.mean ⇒ max(tips[name])

@@ -79,6 +79,7 @@ the most expensive → min(fit ⇒ max(fit
 the first → return ⇒ return fit[0] if fit else
 take none → default=None ⇒ default=min(sets, key=lambda n: sets[n]["cost"])
 take none → default=None ⇒ default=list(sets)[0]
+fits no mistake | bought, which costs 90 and changes → sets[name]["cost"] ⇒ len(name)
 the name of a transfer set → return ⇒ return 3 or
 more than a name → return ⇒ return fit or [] or
 """

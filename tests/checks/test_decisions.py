@@ -74,19 +74,19 @@ def patience(epochs: int, shrinks: float = 0.7, key: str = "validation") -> Any:
     return answer
 
 
-def read(pairs: Any = (40,), verdict: Any = None, fate: Any = None, answer: Any = None) -> Any:
+def read(pairs: Any = (40,), verdict: Any = None, fate: Any = None, confidence: Any = 0.95) -> Any:
     """`verdict` and `fate` take mean, low and high."""
 
     def judge(trial, claim):
         gains = np.concatenate([trial(n) for n in pairs])
-        of = stats.mean_interval(gains)
+        of = stats.mean_interval(gains, confidence=confidence)
         told = "helps" if of.low > 0 else "hurts" if of.high < 0 else "no clear difference"
         if verdict:
             told = verdict(of.mean, of.low, of.high)
         limit = fate(of.mean, of.low, of.high) if fate else of.high
         return told, "ruled out" if limit < claim else "possible"
 
-    return answer or judge
+    return judge
 
 
 def pilot_then_new(trial, claim):
@@ -101,6 +101,7 @@ def pilot_then_new(trial, claim):
         (checks.baseline_rate, best([0.01, 0.03, 0.1]), "are left"),
         (checks.choose_temperature, best(TEMPERATURES), "rule of thumb"),
         (checks.choose_temperature, refined, "rule of thumb"),
+        (checks.choose_temperature, best([0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32]), "edge"),
         (checks.missing_control, control(within), "takes away the picture"),
         (checks.missing_control, control(means), "One step further"),
         (checks.missing_control, paired, "takes away the picture"),
@@ -125,11 +126,28 @@ def lowest(mean: float, low: float, high: float) -> str:
     return "helps" if mean > 0 else "hurts"
 
 
-def peeking(trial, claim):
-    gains = trial(3)
-    while len(gains) < 40 and stats.mean_interval(gains).high > 0:
-        gains = np.concatenate([gains, trial(1)])
-    return read(answer=None)(lambda n: gains, claim)
+def peeking(first: int, step: int) -> Any:
+    def answer(trial, claim):
+        gains = trial(first)
+        while (
+            len(gains) < 40 and stats.mean_interval(gains).low < 0 < stats.mean_interval(gains).high
+        ):
+            gains = np.concatenate([gains, trial(step)])
+        return read()(lambda n: gains, claim)
+
+    return answer
+
+
+def helps_alone(trial, claim):
+    verdict, fate = read()(trial, claim)
+    return verdict, fate if verdict == "helps" else "ruled out"
+
+
+def the_first_dip(trial):
+    T, best = 1.0, np.mean(trial(1.0))
+    while (accuracy := np.mean(trial(1.2 * T))) > best:
+        T, best = 1.2 * T, accuracy
+    return T
 
 
 CHOICES = [
@@ -138,10 +156,14 @@ CHOICES = [
     (lambda trial: max(fmean(trial(T)) for T in TEMPERATURES), "This is an accuracy"),
     (lambda trial: [fmean(trial(T)) for T in TEMPERATURES], "returned a list"),
     (lambda trial: int(np.argmax([fmean(trial(T)) for T in TEMPERATURES])), "at that place"),
-    (lambda trial: (trial(3), 17.5)[1], "which you have not tried"),
+    (lambda trial: (trial(3), 17.5)[1], "nobody knows how good it is. Return"),
+    (lambda trial: fmean(T for T in TEMPERATURES if trial(T)), "the mean of those that you tried"),
+    (lambda trial: np.log10(best(TEMPERATURES)(trial)), "the logarithm of one that you tried"),
     (best([1, 2, 4]), "edge of what you tried, 1 to 4"),
     (best([8, 16]), "Only three or more"),
+    (best([20, 50, 100]), "edge of what you tried, 20 to 100"),
     (best([1, 4, 100, 400]), "too coarse"),
+    (the_first_dip, "ended too early, between 2.4"),
     (best(list(range(1, 40))), "more than 12 trials"),
     (best([0, 1, 4]), "one temperature above 0"),
     (lambda trial: trial([1, 2]), "one temperature above 0, and got a list"),
@@ -169,20 +191,30 @@ STOPS = [
     (patience(99), "Overfitting went on"),
     (patience(8, key="loss"), "Overfitting went on"),
     (patience(8, shrinks=0), "A collapse went on for"),
-    (lambda history: True, "stopped after 1 of 40"),
+    (lambda history: True, "as if True meant to go on"),
+    (lambda history: len(history) == 10, "if you stop after 10 epochs, whatever the losses."),
+    (lambda history: history[-1]["validation"] > history[-1]["loss"], "lies above the training"),
+    (lambda history: history[-1] != min(history, key=lambda h: h["validation"]), "rises once"),
     (lambda history: history[-1]["loss"] < 0.2, "Overfitting went on: "),
     (lambda history: history[-1]["validation"], "returned a value of type float"),
     (lambda history: len(history) == 20 or None, "returned nothing"),
 ]
 READINGS = [
-    (read(verdict=lowest), "the mean alone decides"),
+    (read(verdict=lowest), "the sign of the mean is the verdict"),
     (read(fate=lambda mean, low, high: mean), "is compared with the mean"),
     (read(fate=lambda mean, low, high: low), "is compared with the lower end"),
     (read((5,)), "go on"),
     (read((2,)), "2 pairs"),
     (read((41,)), "40 pairs in all, and you asked for 41"),
     (read([1] * 5), "go on"),
-    (peeking, "You looked "),
+    (peeking(3, 1), "You looked "),
+    (peeking(5, 5), "You looked "),
+    (helps_alone, "It looks as if only what helps makes the claim possible; without"),
+    (read(verdict=lowest, fate=lambda mean, low, high: mean), "if the mean alone decides."),
+    (read(fate=lambda mean, low, high: 100 * high), "It looks as if the claim is divided by 100"),
+    (read(confidence=0.999), "It looks as if the interval is wider than one of 95 %"),
+    (read(confidence=0.68), "68 %"),
+    (lambda trial, claim: read()(lambda n: -trial(n), claim), "if the difference has the wrong"),
     (lambda trial, claim: (trial(40), "helps")[1], "Return two texts"),
     (lambda trial, claim: ("helps", "possible"), "judge by 0 pairs"),
     (lambda trial, claim: trial(0.5), "a whole number"),
