@@ -78,6 +78,14 @@ MISTAKES: Mistakes = {
     },
     "You sort the views, and their samples stay where they were. Keep the order of the batch.":
         dict(sheet=lambda view: view.sort().values),
+    "`sample` and `view` are exchanged, and wrapped so that they fit. The table is [views, N, C]: "
+    "`table[view, sample]`.":
+        [dict(pick=lambda table, view, row: table[row % len(table), view]),
+         dict(pick=lambda table, view, row: table[row % len(table), view % table.shape[1]])],
+    "`sample` is forced below the size of the batch. It numbers the images of the whole data set: "
+    "use it as it is.":
+        [dict(row=lambda sample: sample.clamp(max=len(sample) - 1)),
+         dict(row=lambda sample: sample % len(sample))],
     "`argsort` gives places in the batch, no numbers of images. Index with `sample` itself.":
         dict(row=lambda sample: sample.argsort()),
     "Your flat index lacks a stride: each view takes up N rows. Use `view * N + sample`, or "

@@ -103,10 +103,16 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
             "`inputs` are a tuple"
         ),
     )
+    if any(torch.equal(result, each) for each in model.state_dict().values()):
+        raise Misuse(
+            "You return what a layer has learnt, its weights or its bias. Its features are what it "
+            "puts out while the network runs: a forward hook sees them."
+        )
     same, changed = _parts(model) == parts, _learning(model) != learning
     frozen = not all(parameter.requires_grad for parameter in model.parameters())
-    flows = _gradient_flows(result, weight)
-    cut = not (flows or frozen) and (not passes or result.shape in passes)
+    state = _gradient(result, weight)
+    flows, expected = state == "flows", not passes or result.shape in passes
+    lost = {name: state == name and expected and not frozen for name in LOST}
     return Observation(
         values={"features": result.detach()},
         effects={
@@ -115,9 +121,9 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
             "parameters changed": same and changed and (flows or frozen),
             "model changed": not same,
             "mode changed": _modes(modules) != modes,
-            "no gradient": cut and result.grad_fn is None,
-            "elsewhere": cut and result.grad_fn is not None,
-            "output replaced": flows and not all(_gradient_flows(o, weight) for o in outputs),
+            **lost,
+            "output replaced": lost["output replaced"]
+            or (flows and any(_gradient(o, weight) != "flows" for o in outputs)),
         },
         clues=_modes(modules),
         remark=_PASSES_REMARK if len(passes) > 1 else "",
@@ -135,14 +141,19 @@ _NOT_RUN = (
 )
 
 
-def _gradient_flows(result: Tensor, weight: Tensor) -> bool:
-    if not result.requires_grad:
-        return False
+LOST = "no gradient", "elsewhere", "used up", "output replaced"
+
+
+def _gradient(result: Tensor, weight: Tensor) -> str:
+    """Whether one comes from the result to the weight: "flows", or why not."""
+    if result.grad_fn is None:
+        return "no gradient"
     try:
         grad = torch.autograd.grad
-        return grad(result.sum(), weight, retain_graph=True, allow_unused=True)[0] is not None
-    except RuntimeError:  # the graph is gone after a `backward()` in the function
-        return False
+        there = grad(result.sum(), weight, retain_graph=True, allow_unused=True)[0]
+        return "elsewhere" if there is None else "flows"
+    except RuntimeError as error:  # the network's in-place ReLU overwrites what a hook has returned
+        return "output replaced" if "inplace operation" in str(error) else "used up"
 
 
 _PASSES_REMARK = (
@@ -254,12 +265,16 @@ capture_features = Exercise(
         ),
         "mode changed": f"The network is in another mode after your function. {_MODE}",
         "elsewhere": (
-            "The features take gradients, but none comes to the network that you were given: a "
-            "copy of it ran, or `backward()` has used the graph up. Run `model` itself, once."
+            "The features take gradients, but none comes to the network that you were given, as "
+            "when a copy of it runs. Run `model` itself."
+        ),
+        "used up": (
+            "The features' graph is used up: a `backward()` in your function has freed it. Whoever "
+            "gets the features calls `backward()`."
         ),
         "output replaced": (
-            "What your hook returns takes the place of the layer's output and cuts off the "
-            "gradients. A hook that only looks returns nothing."
+            "What your hook returns takes the place of the layer's output, and its gradients are "
+            "lost. A hook that only looks returns nothing."
         ),
         "no gradient": (
             "No gradient can flow from these features back into the network, and a student has to "

@@ -194,10 +194,17 @@ IN_A_STEP: Mistakes = {
     "The soft term is a cross-entropy, -Σ p · log q. It has the same gradient, but it never "
     f"reaches 0. For the KL divergence add the teacher's part: {KL}.":
         dict(pointwise=_by_hand(lambda p, log_p, q, log_q: -p * log_q)),
-    "The soft term is a squared difference, of probabilities or of their logarithms. The KL "
+    "The soft term is a squared difference, of logits, probabilities or their logarithms. The KL "
     f"divergence is asked for: {KL}.":
         [dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (q - p) ** 2)),
-         dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (log_q - log_p) ** 2))],
+         dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (log_q - log_p) ** 2)),
+         *(dict(pointwise=lambda s, t, dim: (s - t) ** 2, soften=soften, reduce=reduce)
+           for soften in (_divided, lambda s, t, T: (s, t))
+           for reduce in (torch.mean, lambda point: point.sum() / len(point)))],
+    "The soft term takes both directions of the divergence. KL(teacher ‖ student) alone is asked "
+    f"for: {KL}.":
+        [dict(pointwise=_by_hand(lambda p, log_p, q, log_q, by=by: by * (p - q) * (log_p - log_q)))
+         for by in (0.5, 1.0)],
     "The soft term is not softened and has T in place of T², as when probabilities are divided by "
     "T: that softens nothing. Divide the logits before the softmax, and multiply by "
     "`temperature**2`.":

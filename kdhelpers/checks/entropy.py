@@ -66,6 +66,9 @@ MISTAKES: Mistakes = {
     "The term of 1 - p is added to each class, as for two classes. Here the rows hold all "
     "classes: Σ p log p is enough.":
         dict(summands=lambda p, log: p * log(p) + (1 - p) * log(1 - p)),
+    "This is log C minus the entropy, the divergence from a uniform row. Leave log C out, and turn "
+    "the sign round.":
+        dict(sign=1.0, summands=lambda p, log: _p_log_p(p, log) + p * math.log(p.shape[1])),
     "You take the largest probability alone. Sum over all classes.": [
         dict(
             summands=lambda p, log: p * log(p),

@@ -101,6 +101,12 @@ MISTAKES: Mistakes = {
         dict(curve=lambda e, start, floor, factor: start * math.exp(-(1 - factor) * e)),
     "The power covers start as well. Write `start * factor**epoch`, without brackets round the "
     "product.": dict(curve=lambda e, start, floor, factor: (start * factor) ** e),
+    "You round the temperature, or cut it down. Keep all its digits.":
+        [dict(curve=lambda e, start, floor, factor, cut=cut: cut(start * factor**e))
+         for cut in (round, math.floor, math.ceil, lambda T: round(T, 1), lambda T: round(T, 2))],
+    "Your exponent is half the epoch, or twice it. Each epoch multiplies by the factor once.":
+        [dict(step=lambda epoch: epoch // 2), dict(step=lambda epoch: epoch / 2),
+         dict(step=lambda epoch: 2 * epoch)],
     "Base and exponent are swapped: write `factor**epoch`.":
         dict(curve=lambda e, start, floor, factor: start * e**factor),
     "`start` is missing. T is `start * factor**epoch`, as long as that is above the floor.":

@@ -123,6 +123,10 @@ MISTAKES: Mistakes = {
     "chain rule turns it into q - p.":
         [dict(difference=lambda q, p: -p / q, factor=lambda T, power=power: T**power)
          for power in (1, 2, 0)],
+    "You divide one by the other. The gradient is their difference, q - p.":
+        [dict(whole=lambda z, v, T: (z / T).softmax(1) / (v / T).softmax(1)),
+         dict(whole=lambda z, v, T: (v / T).softmax(1) / (z / T).softmax(1)),
+         dict(whole=lambda z, v, T: z / v)],
     "The softmax's own derivative, q (1 - q), is still on it. With the logarithm of the loss it "
     "cancels: q - p stays.": dict(difference=lambda q, p: (q - p) * q * (1 - q)),
     "This is the gradient of the divergence the other way round, KL(student ‖ teacher). That of "

@@ -38,6 +38,7 @@ def solution(
     teacher_mode: bool = False,
     student_mode: bool = True,
     features: Answer = lambda network, images: network.lower(images),
+    target: Answer | None = None,  # the teacher's features, if they are other ones
     loss: Answer = loss_solution,
     extra: Callable[[Tensor, Tensor], Tensor | float] | None = None,  # of the logits
     clear: Callable[[torch.optim.Optimizer, nn.Module, nn.Module], Any] = (
@@ -51,7 +52,7 @@ def solution(
     student.train(student_mode)
     regressor.requires_grad_(not freeze)
     with torch.no_grad():
-        teacher_features = features(teacher, images)
+        teacher_features = (target or features)(teacher, images)
     value: Tensor = loss(features(student, images), teacher_features, regressor)
     if extra is not None:
         value = value + extra(student(images), teacher(images).detach())
@@ -166,6 +167,10 @@ MISTAKES: Mistakes = {
     "The regressor gets logits. The hint compares the features of the guided layer, "
     "`student.lower(images)` and `teacher.lower(images)`.":
         dict(depth=1, features=lambda network, images: network(images)),
+    "The student's features are compared with the teacher's logits. Both sides of the hint are "
+    "features, and the teacher's are `teacher.lower(images)`.":
+        [dict(depth=1, target=lambda network, images: network(images)),
+         dict(depth=1, target=lambda network, images: network(images)[:, :, None, None])],
     "You compare the logits of the two networks. The hint compares the features of the guided "
     "layer, `student.lower(images)` and `teacher.lower(images)`.":
         dict(depth=1, features=lambda network, images: network(images),

@@ -197,8 +197,8 @@ def _decide(answer: Answer) -> Verdict:
         return Verdict("wrong", _explained(seen))
     return Verdict(
         "right",
-        f"read as they should be, five pairs of arms: {'; '.join(told)}. The test images, "
-        "which you have not seen, tell the same story, except where the truth lies next to a limit.",
+        f"read as they should be, five pairs of arms: {'; '.join(told)}. The test images, which "
+        "you have not seen, tell the same story, except where the truth lies next to a limit.",
     )
 
 

@@ -16,7 +16,7 @@ from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, num
 from kdhelpers.checks.running import Answer, Misuse, call, to_tensor
 
 CHANNELS = (0, 2, 3)  # the dimensions over which one channel extends
-BATCH_SIZES = (10, 16, 20, 32, 50, 64, 100, 128)
+BATCH_SIZES = (2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128)
 
 
 def solution(
@@ -55,6 +55,11 @@ def _squares_in_uint8(least: float, x: Tensor) -> Tensor:
     whole = (255 * x).round().to(torch.uint8)
     difference = (whole * whole).float().mean(CHANNELS) / 255**2 - x.mean(CHANNELS) ** 2
     return difference.clamp(min=least).sqrt()
+
+
+def _sum_in_uint8(x: Tensor) -> Tensor:
+    total = (255 * x).round().to(torch.uint8).sum(CHANNELS, dtype=torch.uint8)
+    return total / x[:, 0].numel() / 255
 
 
 def _mixed_channels(images: Tensor) -> Tensor:
@@ -169,6 +174,9 @@ MISTAKES: Mistakes = {
     "Your squares overflow: in uint8, 200 times 200 is 64, as only 256 values exist. Convert the "
     "images before squaring: `images.float() / 255`.":
         [dict(std=partial(_squares_in_uint8, least)) for least in (0.0, -9.0)],
+    "Your sum overflows: in uint8 only 256 values exist, and it starts again at 0. Convert the "
+    "images before adding them up: `images.float() / 255`.":
+        [dict(mean=_sum_in_uint8)],
     "torch averages no whole numbers. `images / 255` turns the pixels into floating point and "
     "scales them.":
         [dict(pixels=lambda images: images, mean=lambda x: x.mean(dim=CHANNELS)),

@@ -57,6 +57,10 @@ MISTAKES: Mistakes = {
     "divide by its largest.": dict(unit=lambda r, e: e.abs().max()),
     "You divide by the largest logit of each image. Take the largest of all.":
         dict(unit=lambda r, e: r.abs().amax(1, keepdim=True)),
+    "You divide by the range of the logits, from the smallest to the largest. Divide by the "
+    "largest absolute one, `reference.abs().max()`.": dict(unit=lambda r, e: r.max() - r.min()),
+    "You compare the largest logit of one with the largest of the other. They may sit at different "
+    "places: subtract first.": dict(of=lambda logits: logits.abs().max()),
     "You average the differences. One wrong logit among thousands disappears in a mean: take the "
     "largest.": dict(summary=torch.mean),
     "This is the root of the mean square. One wrong logit among thousands disappears in it: take "
@@ -73,6 +77,8 @@ MISTAKES: Mistakes = {
         dict(same=lambda r, e: _share(r, e, None)),
     "You ask whether the logits are equal. No two runtimes add in the same order: compare the "
     "classes, `argmax(1)`.": dict(same=lambda r, e: (r == e).float().mean()),
+    "`argmin` finds the least likely class. The answer is the most likely one, `argmax(1)`.":
+        dict(same=lambda r, e: (r.argmin(1) == e.argmin(1)).float().mean()),
     "You count the images with the same answer. Divide by their number.":
         dict(same=lambda r, e: _share(r, e) * len(r)),
     "This is the share of answers that differ. The share of the same ones is 1 minus it.":

@@ -58,8 +58,9 @@ def _own(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 # fmt: off
 MISTAKES: Mistakes = {
-    "The pixels still go from 0 to 255. `mean` and `std` are those of pixels from 0 to 1: divide "
-    "by 255 first.": dict(depth=3, scaled=lambda pixels: pixels.float()),
+    "The pixels still go from 0 to 255, or `mean` and `std` are divided by 255 as well, which "
+    "comes to the same. Divide the pixels by 255, and nothing else.":
+        dict(depth=3, scaled=lambda pixels: pixels.float()),
     "You divide by 256. The largest pixel is 255 and should become 1.":
         dict(scaled=lambda pixels: pixels.float() / 256),
     "`//` divides whole numbers, and all pixels but the brightest become 0. Use `/`.":
@@ -81,14 +82,24 @@ MISTAKES: Mistakes = {
         dict(normal=lambda x, mean, std: (mean - x) / std),
     "Brackets are missing: a division is done before a subtraction.":
         dict(normal=lambda x, mean, std: x - mean / std),
-    "You divide by the variance. Divide by `std` itself.":
-        dict(normal=lambda x, mean, std: (x - mean) / std**2),
+    "You divide by the variance, or by a root. Divide by `std` itself.":
+        [dict(normal=lambda x, mean, std, power=power: (x - mean) / std**power)
+         for power in (2, 0.5)],
+    "You cut off what lies outside of 0 to 1 after the normalisation. Dark pixels are negative "
+    "then, and should be.":
+        [dict(normal=lambda x, mean, std, low=low: ((x - mean) / std).clamp(low, 1))
+         for low in (0, -1)],
     "You normalise with the statistics of the pictures that happen to be asked about, so an "
     "answer depends on its neighbours in the batch. Use `mean` and `std` of the training pictures.":
         dict(normal=_own),
     "Mean and deviation meet the columns of the picture: [C] is lined up with the last dimension. "
     "Give it two more, `mean[:, None, None]`.": dict(along=lambda values: values),
     "One mean for all channels: each has its own.": dict(along=lambda values: values.mean()),
+    "You change the order of the pictures' channels (RGB, BGR). The model takes them as they come.":
+        dict(scaled=lambda pixels: pixels.flip(1).float() / 255),
+    "You exchange height and width, or turn the pictures round. The model takes them as they come.":
+        [dict(scaled=lambda pixels, turned=turned: turned(pixels).float() / 255)
+         for turned in (lambda x: x.mT, lambda x: x.flip(2), lambda x: x.flip(3))],
     "`mean` and `std` meet the channels in reverse order, as if the pictures were BGR. These are "
     "not.": dict(along=lambda values: _channels(values.flip(0))),
     "These are probabilities. The file gives logits, as the network does: what is done with them, "
@@ -105,6 +116,10 @@ pixels_to_logits = Exercise(
     solution=solution,
     cases=Case.each_of(_inputs, (1, 5, 3, 4, 3), (2, 2, 3, 5, 5), (3, 4, 1, 4, 4)),
     mistakes=MISTAKES,
+    parts={
+        "With a mean of 0 and a deviation of 1 your logits are right, so look at how `mean` and "
+        "`std` meet the pixels.": {"mean": torch.zeros(1), "std": torch.ones(1)},
+    },
     praise=(
         "whoever uses the file now needs no constant of yours: it takes what a decoder gives, and "
         "nothing can be forgotten or divided twice."

@@ -42,10 +42,21 @@ MISTAKES: Mistakes = {
         dict(steps=lambda bits: 2**bits),
     "You divide by 255 whatever the bits. That is right for 8: use `2**bits - 1`.":
         dict(steps=lambda bits: 255),
-    "`2 * bits` is not 2 to the power of bits: use `2**bits`.":
-        dict(steps=lambda bits: 2 * bits - 1),
+    "`2 * bits`, or `bits` alone, is not 2 to the power of bits: use `2**bits`.":
+        [dict(steps=lambda bits, by=by, less=less: by * bits - less)
+         for by in (2, 1) for less in (1, 0)],
     '`^` is no power in Python but a bitwise "either or": use `2**bits`.':
-        dict(steps=lambda bits: 2 ^ bits - 1),
+        [dict(steps=lambda bits: 2 ^ bits - 1), dict(steps=lambda bits: (2 ^ bits) - 1)],
+    "You round the scale, and most scales are small. Only the zero point is a whole number.":
+        [dict(scale=lambda low, high, steps: ((high - low) / steps).round()),
+         dict(scale=lambda low, high, steps: ((high - low) / steps).round().clamp(min=1)),
+         dict(scale=lambda low, high, steps: ((high - low) / steps).ceil())],
+    "Your range leaves out the outermost values, by quantiles. Take the smallest and the largest.":
+        [dict(low=lambda v, q=q: v.quantile(q).clamp(max=0),
+              high=lambda v, q=q: v.quantile(1 - q).clamp(min=0))
+         for q in (0.001, 0.005, 0.01, 0.02, 0.025, 0.05)],
+    "The zero point is counted from the upper end. Code 0 is the smallest value: `-low / scale`.":
+        dict(zero=lambda low, scale, bits: torch.round(low / scale + 2**bits - 1)),
     "Your range does not include 0. Padding and ReLU make zeros, which have to stay exactly 0: "
     "let the range begin at 0 at the latest, and end there at the earliest.":
         dict(low=torch.min, high=torch.max),
@@ -106,13 +117,15 @@ scale_and_zero_point = Exercise(
     task=__doc__,
     observe=two_numbers("scale", "zero point"),
     solution=solution,
-    cases=Case.each_of(
-        _values,
-        (2, -1.0, 0.0, 0.5, 2.0),
-        (8, 0.3, -1.7, 2.9, 0.01, 1.1),
-        (4, 0.8, 3.1, 1.9),
-        (8, -2.2, -0.7, -1.3),
-        (3, -0.9, 0.25, 0.4),
+    cases=(
+        *Case.each_of(
+            _values,
+            (2, -1.0, 0.0, 0.5, 2.0),
+            (8, 0.3, -1.7, 2.9, 0.01, 1.1),
+            (4, 0.8, 3.1, 1.9),
+            (8, -2.2, -0.7, -1.3),
+        ),
+        Case(lambda: _values(3, -0.9, 0.25, 0.4), edge=True),  # 3 ^ 2 is 1, and then 0 steps
     ),
     mistakes=MISTAKES,
     praise=(

@@ -44,6 +44,10 @@ MISTAKES: Mistakes = {
         dict(scale=lambda z, t: z),
     "You divide by temperature². Divide the logits by the temperature itself; the square belongs "
     "to the loss.": dict(scale=lambda z, t: z / t**2),
+    "You divide by the root of the temperature. Divide the logits by the temperature itself.":
+        dict(scale=lambda z, t: z / t**0.5),
+    "`//` cuts the divided logits down to whole numbers. Divide them with `/`.":
+        dict(scale=lambda z, t: z // t),
     "The temperature is subtracted from the logits, or added to them. Divide by it, on both sides "
     "of the fraction line: `logits / temperature`.":
         [dict(scale=lambda z, t, by=by: z + by * t, below=lambda z, t: z) for by in (-1, 1)],

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, number
 
+Two, Three = tuple[float, float], tuple[float, float, float]
+
 
 def solution(
     forward: tuple[float, float],
@@ -20,13 +22,16 @@ def solution(
     of_student: float = 3,
     answers: Callable[..., float] = lambda pictures, epochs, students: pictures,
     trained: Callable[[int], int] = lambda students: students,
-    learns: Callable[..., float] = lambda pictures, epochs: pictures * epochs,
+    teachers: Callable[[int], int] = lambda students: 1,
+    of_pictures: Callable[[int], Three] = lambda pictures: (pictures, pictures, pictures),
+    of_forward: Callable[[float, float], Two] = lambda teacher, student: (teacher, student),
+    of_epochs: Callable[[float, float], Two] = lambda teacher, student: (teacher, student),
 ) -> float:
-    (F_t, F_s), (teacher_epochs, student_epochs) = forward, epochs
-    teacher = of_teacher * F_t * learns(pictures, teacher_epochs)
-    asked = F_t * answers(pictures, student_epochs, students)
-    one = of_student * F_s * learns(pictures, student_epochs)
-    return teacher + asked + trained(students) * one
+    (F_t, F_s), (teacher_epochs, student_epochs) = of_forward(*forward), of_epochs(*epochs)
+    learnt, answered, seen = of_pictures(pictures)
+    teacher = teachers(students) * of_teacher * F_t * learnt * teacher_epochs
+    asked = F_t * answers(answered, student_epochs, students)
+    return teacher + asked + trained(students) * of_student * F_s * seen * student_epochs
 
 
 # fmt: off
@@ -51,9 +56,27 @@ MISTAKES: Mistakes = {
         dict(answers=lambda pictures, epochs, students: 3 * pictures),
     "You count one student. The number of students multiplies the cost of a student.":
         dict(trained=lambda students: 1),
-    "You leave out the number of epochs.": dict(learns=lambda pictures, epochs: pictures),
+    "You train a teacher for each student. It is trained once, whatever their number.":
+        dict(teachers=lambda students: students),
+    "You leave out the number of epochs.": dict(of_epochs=lambda teacher, student: (1, 1)),
+    "You leave out the student's epochs.": dict(of_epochs=lambda teacher, student: (teacher, 1)),
+    "You leave out the teacher's epochs.": dict(of_epochs=lambda teacher, student: (1, student)),
+    "The epochs are exchanged: `epochs` holds the teacher's first, then each student's.":
+        dict(of_epochs=lambda teacher, student: (student, teacher)),
+    "The networks are exchanged: `forward` holds the teacher's cost first, then the student's.":
+        dict(of_forward=lambda teacher, student: (student, teacher)),
+    "You take the epochs of one network for both, or those of both for one. Each has its own.": [
+        dict(of_epochs=lambda teacher, student: (teacher, teacher)),
+        dict(of_epochs=lambda teacher, student: (student, student)),
+        dict(of_epochs=lambda teacher, student: (teacher, teacher + student)),
+        dict(of_epochs=lambda teacher, student: (teacher + student, student)),
+    ],
     "You leave out the number of pictures in the trainings.":
-        dict(learns=lambda pictures, epochs: epochs),
+        dict(of_pictures=lambda pictures: (1, pictures, 1)),
+    "The number of pictures multiplies a part of the sum only. Set brackets: it belongs to all "
+    "three costs.":
+        [dict(of_pictures=lambda n, parts=parts: tuple(n if each else 1 for each in parts))
+         for parts in ((1, 0, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1))],
     "You leave out the students' training.": dict(of_student=0),
 }
 # fmt: on

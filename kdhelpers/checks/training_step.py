@@ -17,7 +17,7 @@ from kdhelpers.checks.exercise import Mistake, Mistakes
 from kdhelpers.checks.networks import HOOK_LEFT, hooks
 from kdhelpers.checks.running import Answer, Misuse, explain
 
-Order = tuple[str, ...]  # of "zero", "backward", "step"
+Order = tuple[str, ...]  # of "zero", "backward" (or "minus", of minus the loss), "step"
 ORDER: Order = ("zero", "backward", "step")
 
 
@@ -28,6 +28,7 @@ def act(
     actions: dict[str, Callable[[], Any]] = {
         "zero": clear,
         "backward": partial(loss.backward, retain_graph=True),
+        "minus": lambda: (-loss).backward(retain_graph=True),
         "step": optimizer.step,
     }
     for action in order:
@@ -97,10 +98,11 @@ def watched(
         ),
         *(m.register_forward_hook(lambda *_: watch.passes_above.append(None)) for m in above),
     )
-    before = hooks(student) | hooks(teacher)
+    before, settings = hooks(student) | hooks(teacher), _settings(optimizer)
     try:
         yield watch
         watch.left["hook left"] = bool((hooks(student) | hooks(teacher)) - before)
+        watch.left["settings changed"] = _settings(optimizer) != settings
         watch.left["student frozen"] = not all(p.requires_grad for p in student.parameters())
     except RuntimeError as error:
         if "does not require grad" not in str(error):
@@ -117,6 +119,10 @@ def watched(
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _settings(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    return [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
 
 
 def inside_the_loss(mistakes: Mistakes, solution: Answer) -> Mistakes:
@@ -148,6 +154,8 @@ _ORDERS: dict[str, tuple[Order, ...]] = {
     ),
     "There is no `loss.backward()`: `optimizer.step()` moves the student along old gradients. The "
     "order is zero_grad, backward, step.": (("step",),),
+    "The step makes the loss larger: `backward()` runs on minus the loss, or the weights go up its "
+    "gradient. The student goes down: leave the minus out.": (("zero", "minus", "step"),),
     "The loss is computed, but the student does not learn: `optimizer.zero_grad()`, "
     "`loss.backward()` and `optimizer.step()` are missing.": ((),),
 }
@@ -193,6 +201,10 @@ STEPS = {
     "other optimiser": (
         "The weights move, but not by the optimiser that your function gets. It holds their "
         "state from step to step: use it instead of a new one."
+    ),
+    "settings changed": (
+        "The optimiser's settings (learning rate, weight decay) are others after your step. They "
+        "were chosen by whoever made it: leave them as they are."
     ),
     "hook left": HOOK_LEFT,
     "student frozen": (

@@ -161,11 +161,13 @@ becomes 1 → .sum(dim=1, keepdim=True) ⇒ .amax(dim=1, keepdim=True)
 has a minus → (-z / t).softmax(1)
 base is 2 → 2 ** (z / t) / (2 ** (z / t)).sum(1, keepdim=True)
 divides twice → (z / t).softmax(1) / t
-rows do not all sum to 1 | not: fit no mistake → .sum( ⇒ .norm(
+rows do not all sum to 1 | not: fits no mistake → .sum( ⇒ .norm(
 returns the values and their places | `.values` → (z - z.max(1, keepdim=True)).softmax(1)
 place of the largest value → (z / t).softmax(1).argmax(1)
 one row of the soft targets → (z[:1] / t).softmax(1)
-not: fit no mistake | temperature is 1 your result is right → (z / t**0.5).softmax(1)
+not: fits no mistake | temperature is 1 your result is right → (z / t**1.5).softmax(1)
+root of the temperature → (z / t**0.5).softmax(1)
+whole numbers → (z // t).softmax(1)
 
 # distillation_loss(s, t, y, T, a)
 u, v = s / T, t.detach() / T
@@ -245,7 +247,7 @@ Your code stopped | Likely cause | The power is `**` → (s - t) ^ 2
 Your code stopped | Likely cause | Name them: `temperature=…, alpha=…` →
 losses.distillation_loss(s, t, y, T, a)
 Your code stopped | Likely cause | Name it: `temperature=…` → losses.kd_loss(s, t, T)
-student is detached in the soft term | not: fit no mistake →
+student is detached in the soft term | not: fits no mistake →
 F.log_softmax(u ⇒ F.log_softmax(u.detach()
 with the teacher's answer → (s, y) ⇒ (s, t.argmax(1))
 hard term is subtracted | not: soft one is → (1 - a) * hard ⇒ (a - 1) * hard
@@ -337,6 +339,7 @@ loss.backward() ⇒ for p, slope in zip(own, torch.autograd.grad(loss, own)): p.
 ✓ outside `torch.no_grad()` → torch.no_grad ⇒ torch.enable_grad ; plain_loss ⇒ usual_loss
 ✓ outside `torch.no_grad()` → torch.no_grad ⇒ torch.enable_grad ;
 plain_loss ⇒ losses.distillation_loss ; target, y, T, a ⇒ target.detach(), y, temperature=T, alpha=a
+leave the minus out → loss.backward() ⇒ (-loss).backward()
 ✓ more than once in train mode → return loss ⇒ (student(x).argmax(1) == y).sum(); return loss
 ✓ more than once in train mode →
 loss = ⇒ loss = a * T**2 * kl(student(x), target, T) + (1 - a) * ; T, a) ⇒ T, 0)

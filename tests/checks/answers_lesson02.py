@@ -38,6 +38,7 @@ ANSWERS = """
 ✓ → entropy_by_loop(p)
 ✓ → -(torch.xlogy(p, p) / math.log(2)).sum(1) * math.log(2)
 bits → -(p * p.clamp(min=1e-20).log2()).sum(1)
+log C minus the entropy → math.log(p.shape[1]) - torch.special.entr(p).sum(1)
 2 things | bits → -(p * p.log2()).sum(1)
 base 10 → -(p * p.clamp(min=1e-20).log10()).sum(1)
 sign → torch.xlogy(p, p).sum(1)
@@ -96,7 +97,7 @@ logarithm → return high ⇒ return math.log(high)
 at T = 1.5 → 1.5
 at T = 0 → 0
 at T = nan → math.nan
-too few times | not: fit no mistake → range(60) ⇒ range(8)
+too few times | not: fits no mistake → range(60) ⇒ range(8)
 not exact enough → return high ⇒ return 3 * high
 3 numbers → logits
 returned a str → "hot"
@@ -128,6 +129,7 @@ return T * gap / len(s)
 ✓ lets autograd work → gradient_by_autograd(s, t, T)
 ✓ lets autograd work → torch.func.grad(lambda student: losses.kd_loss(student, t, temperature=T))(s)
 T² times too small → T * gap ⇒ gap / T
+one by the other → return T * gap / len(s) ⇒ return F.softmax(s / T, 1) / F.softmax(t / T, 1)
 chain rule is forgotten → T * gap ⇒ T**2 * gap
 factor T is missing → T * gap ⇒ gap
 one 1/T too much → T * gap ⇒ gap / T**2

@@ -88,7 +88,7 @@ fixed number of seeds →
 a, d = mean(alone), mean(distilled) ⇒ a, d = sum(alone) / 3, sum(distilled) / 3
 the gap itself → (d - a) / (t - a) ⇒ t - a
 changes its argument `alone` | sorted(x) → return ⇒ alone.sort(); return
-change with `alone` | not: fit no mistake → (d - a) / (t - a) ⇒ (t - d) / t
+change with `alone` | not: fits no mistake → (d - a) / (t - a) ⇒ (t - d) / t
 
 # mean_std(images)
 x = images.float() / 255
@@ -97,6 +97,8 @@ return x.mean(C), x.std(C)
 ✓ → as it stands
 ✓ → torch.std_mean(images / 255, dim=C)[::-1]
 ✓ → x.std(C) ⇒ x.std(C, correction=0)
+sum overflows → x.mean(C) ⇒ images.sum(C, dtype=torch.uint8) / images[:, 0].numel() / 255
+deviations of batches → x.std(C) ⇒ torch.stack([b.std(C) for b in x.split(2)]).mean(0)
 ✓ → (images.numpy().mean(axis=C) / 255, images.numpy().std(axis=C) / 255)
 ✓ → from_sums(images)
 ✓ →
@@ -179,6 +181,10 @@ overflow → x.std(C) ⇒ ((images**2).float().mean(C) / 255**2 - x.mean(C) ** 2
 ✓ → t[v, s].clone().requires_grad_()
 ✓ → t.float()[v.int(), s.int()]
 ✓ → by_einsum(t, s, v)
+exchanged, and wrapped → t[s % len(t), v]
+exchanged, and wrapped → t[s % len(t), v % t.shape[1]]
+below the size of the batch → t[v, s.clamp(max=len(s) - 1)]
+reverse order → t[v, s].flip(0)
 shuffling misaligns a cache → t[v, torch.arange(len(s))]
 shuffling misaligns a cache → torch.stack([t[v[i], i] for i in range(len(s))])
 do not use `view` → t[0, s]

@@ -91,7 +91,7 @@ layer.forward = lambda x: kept.append(old(x).clone()) or old(x)
 changes the network → kept = [] ⇒ kept = []; model.head = nn.Identity()
 No gradient can flow → o.clone() ⇒ o.detach().clone()
 No gradient can flow → output = ⇒ with torch.no_grad(): output =
-has used the graph up → return kept[0] ⇒ kept[0].square().sum().backward(); return kept[0]
+graph is used up → return kept[0] ⇒ kept[0].square().sum().backward(); return kept[0]
 to eval mode | Leave the mode → model(images) ⇒ model.eval()(images)
 to eval mode | Leave the mode →
 output = model(images) ⇒ mode = model.training; output = model.eval()(images); model.train(mode)
@@ -108,7 +108,12 @@ at `lower.norm` | features should be → o.clone() ⇒ 3 * o
 2 things | in place | to eval mode → o.clone() ⇒ o ; model(images) ⇒ model.eval()(images)
 takes the place of the layer's output →
 kept.append(o.clone()) ⇒ kept.append(o.clone()) or o.detach()
-a copy of it ran | not: no_grad → kept = [] ⇒ kept = []; model = copy.deepcopy(model)
+a copy of it runs | not: no_grad → kept = [] ⇒ kept = []; model = copy.deepcopy(model)
+2 things | apply an activation | takes the place of the layer's output | not: elsewhere →
+kept.append(o.clone()) ⇒ kept.append(o.clone().relu()) or kept[0]
+its weights or its bias → return kept[0] ⇒ return getattr(layer, "weight", kept[0])
+its weights or its bias → return kept[0] ⇒ return model.lower.conv.bias.clone()
+return `images` as your function → return kept[0] ⇒ return images
 hook sits on the network → layer = model.get_submodule(path) ⇒ layer = model
 output of `upper.conv`, whatever the path → get_submodule(path) ⇒ get_submodule("upper.conv")
 `hook(module, inputs, output)` | takes 2 positional → lambda m, i, o: ⇒ lambda m, o:
@@ -222,6 +227,11 @@ AFTER the activation | in-place ReLU → .lower(x) ⇒ .lower(x).relu()
 AFTER the activation | in-place ReLU → teacher.lower(x) ⇒ hooked(teacher, x, keep=lambda o: o) ;
 student.lower(x) ⇒ hooked(student, x, keep=lambda o: o)
 regressor gets logits → .lower(x) ⇒ (x)
+with the teacher's logits → teacher.lower(x) ⇒ teacher(x)
+in-place operation overwrote →
+loss = F.mse_loss(regressor(student.lower(x)), target) ⇒ o = student.lower(x);
+loss = F.mse_loss(regressor(o), target) + 0 * student.upper(o).sum()
+optimiser's settings → loss.backward() ⇒ loss.backward(); opt.param_groups[0]["weight_decay"] = 0
 compare the logits → .lower(x) ⇒ (x) ; regressor( ⇒ (
 term for the logits | stage 2 → loss = ⇒ loss = F.mse_loss(student(x), teacher(x).detach()) +
 term for the logits | stage 2 →

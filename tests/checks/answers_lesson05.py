@@ -57,6 +57,9 @@ ANSWERS = """
 ✓ → np.maximum(s * np.power(k, e), f)
 ✓ → np.array([max(s * k**e, f)])
 Epoch 0 has decayed already → max(s * k ** (e + 1), f)
+round the temperature → max(round(s * k**e), f)
+or cut it down → max(math.floor(s * k**e), f)
+half the epoch → max(s * k ** (e // 2), f)
 Epoch 0 has decayed already → decay_by_loop(e + 1, s, f, k)
 as if epochs counted from 1 → max(s * k ** (e - 1), f)
 0 and 1 are the same → decay_by_loop(max(e - 1, 0), s, f, k)
@@ -89,7 +92,7 @@ epoch = [0, 1, 3, 10] → decay(e, s, f, k) + 0.5
 returns nothing → decay(e, s, f, k) if s * k**e > f else None
 returned a list → [s, f]
 2 numbers → np.array([s, f])
-numbers differ → math.nan
+result differs → math.nan
 The power is `**` → max(s * k ^ e, f)
 change with `start` | not: `floor` → max(10 * k**e, f)
 change with `start` or `floor` or `factor` → max(10 * 0.95**e, 1.0)

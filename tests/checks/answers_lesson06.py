@@ -1,7 +1,5 @@
 """Lesson 06: right answers in several spellings, and mistakes of learners; see `test_answers`."""
 
-from operator import lt
-
 from kdhelpers import stats
 
 compare, paired = stats.compare, stats.paired_difference
@@ -28,6 +26,12 @@ answer in every epoch → answers = F_t ⇒ answers = student_epochs * F_t
 once for every student → answers = F_t ⇒ answers = students * F_t
 one forward pass, not three → answers = F_t ⇒ answers = 3 * F_t
 one student → students * 3 ⇒ 3
+a teacher for each student → teacher = 3 ⇒ teacher = students * 3
+student's epochs → * student_epochs ⇒
+epochs are exchanged → forward, epochs ⇒ forward, epochs[::-1]
+networks are exchanged → forward, epochs ⇒ forward[::-1], epochs
+those of both for one → forward, epochs ⇒ forward, (epochs[0], sum(epochs))
+Set brackets → answers + students * 3 * F_s * pictures ⇒ F_t + students * 3 * F_s
 leave out the students' training → + students * 3 * F_s * pictures * student_epochs ⇒
 
 # adopted_tip(baseline, tips)
@@ -41,7 +45,7 @@ whether or not its gain → if each.simultaneous.low > 0 ⇒
 interval above zero → each.simultaneous.low > 0 ⇒ each.difference.mean > 0
 zero or some other number → each.simultaneous.low > 0 ⇒ each.difference.mean > 0.015
 You never adopt → each.simultaneous.low > 0 ⇒ each.difference.mean > 5
-better for every seed → each.simultaneous.low > 0 ⇒ all(map(lt, baseline, tips[name]))
+better for every seed → each.simultaneous.low > 0 ⇒ all(b < x for b, x in zip(baseline, tips[name]))
 too wide → compare(baseline, tips) ⇒ compare(baseline, tips, confidence=1 - 0.05 / 15)
 any clear change → each.simultaneous.low > 0 ⇒ each.simultaneous.low * each.simultaneous.high > 0
 fits no mistake | wide, with a mean gain of +0.0580 → default=None ⇒ default=list(tips)[-1]

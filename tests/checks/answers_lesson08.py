@@ -36,6 +36,9 @@ largest difference itself → / r.abs().max() ⇒
 each difference by its own logit → (r - e).abs().max() / r.abs().max() ⇒ ((r - e) / r).abs().max()
 may be a negative one → / r.abs().max() ⇒ / r.max()
 largest logit of the export → / r.abs().max() ⇒ / e.abs().max()
+range of the logits → r.abs().max() ⇒ (r.max() - r.min())
+subtract first → (r - e).abs().max() ⇒ (r.abs().max() - e.abs().max()).abs()
+least likely class → r.argmax(1) == e.argmax(1) ⇒ r.argmin(1) == e.argmin(1)
 average the differences → (r - e).abs().max() ⇒ (r - e).abs().mean()
 root of the mean square → (r - e).abs().max() ⇒ (r - e).pow(2).mean().sqrt()
 without `abs` → (r - e).abs().max() ⇒ (r - e).max()
@@ -66,6 +69,12 @@ number of codes → (2**bits - 1) ⇒ 2**bits
 whatever the bits → (2**bits - 1) ⇒ 255
 not 2 to the power → (2**bits - 1) ⇒ (2 * bits - 1)
 no power in Python → (2**bits - 1) ⇒ (2 ^ bits - 1)
+no power in Python → (2**bits - 1) ⇒ ((2 ^ bits) - 1)
+`bits` alone → (2**bits - 1) ⇒ (bits - 1)
+round the scale → return ⇒ scale = max(round(scale), 1); return
+outermost values →
+min(v.min().item() ⇒ min(v.quantile(0.01).item() ; max(v.max().item() ⇒ max(v.quantile(0.99).item()
+from the upper end → round(-low / scale) ⇒ round(high / scale)
 does not include 0 →
 min(v.min().item(), 0.0) ⇒ v.min().item() ; max(v.max().item(), 0.0) ⇒ v.max().item()
 begins above 0 → min(v.min().item(), 0.0) ⇒ v.min().item()
@@ -99,6 +108,12 @@ return model((x - m) / s)
 ✓ →
 return model((x - m) / s) ⇒ return model(((x.movedim(1, 3) - mean) / std).movedim(3, 1))
 still go from 0 to 255 → / 255 ⇒
+255 as well → None], std[:, None, None] ⇒ None] / 255, std[:, None, None] / 255
+order of the pictures' channels → x = ⇒ pixels = pixels.flip(1); x =
+height and width → x = ⇒ pixels = pixels.mT; x =
+or by a root → / s ⇒ / s**0.5
+outside of 0 to 1 → ((x - m) / s) ⇒ (((x - m) / s).clamp(0, 1))
+deviation of 1 your logits are right → (x - m) / s ⇒ (x - m / 2) / s
 divide by 256 → / 255 ⇒ / 256
 all pixels but the brightest → pixels.float() / 255 ⇒ (pixels // 255).float()
 from −1 to 1 → / 255 ⇒ / 127.5 - 1
