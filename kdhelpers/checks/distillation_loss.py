@@ -203,8 +203,8 @@ IN_A_STEP: Mistakes = {
            for reduce in (torch.mean, lambda point: point.sum() / len(point)))],
     "The soft term takes both directions of the divergence. KL(teacher ‖ student) alone is asked "
     f"for: {KL}.":
-        [dict(pointwise=_by_hand(lambda p, log_p, q, log_q, by=by: by * (p - q) * (log_p - log_q)))
-         for by in (0.5, 1.0)],
+        [dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (p - q) * (log_p - log_q))),
+         dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (p - q) * (log_p - log_q) / 2))],
     "The soft term is not softened and has T in place of T², as when probabilities are divided by "
     "T: that softens nothing. Divide the logits before the softmax, and multiply by "
     "`temperature**2`.":

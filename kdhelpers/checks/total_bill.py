@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, number
 
-Two, Three = tuple[float, float], tuple[float, float, float]
+Two = tuple[float, float]
+Three = tuple[float, float, float]
 
 
 def solution(

@@ -113,7 +113,7 @@ def log_series(
     above = [value for values in series.values() for value in values if value]
     if above and max(above) < 100 * min(above):
         plain_decades(axes.yaxis, above)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set(xlabel=xlabel, ylabel=ylabel)
     figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=9)
     return figure, f"{ylabel} against the {xlabel}, on a logarithmic axis: {lines_text(lines)}."
