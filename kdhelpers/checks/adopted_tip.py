@@ -108,8 +108,9 @@ MISTAKES: Mistakes = {
     "You take any clear change, a loss, too: the interval has to lie above zero.":
         [dict(candidates=_clear_changes),
          dict(candidates=_clear_changes, worth=lambda b, row: abs(_gain(b, row)))],
-    "You compare the intervals of the accuracies, which lie apart for large gains only. The seeds "
-    "are paired: take the interval of the difference.": dict(candidates=_apart),
+    "You compare the accuracies without their pairs, by an interval each or by an unpaired one, "
+    "which sees large gains only. Seeds are paired: take the interval of the paired difference.":
+        dict(candidates=_apart),
     "Of those that are clear you take the surest, with the largest lower bound, in place of that "
     "with the largest mean gain.":
         dict(worth=lambda baseline, row: stats.paired_difference(baseline, row).low),

@@ -101,8 +101,8 @@ MISTAKES: Mistakes = {
     "seeds may do.": dict(
         good=lambda a, b, margin: min(y - x for x, y in zip(a, b, strict=True)) > -margin
     ),
-    "You compare the intervals of the accuracies. The seeds are paired: take the interval of the "
-    "difference.": dict(good=_apart),
+    "You compare the accuracies without their pairs. The seeds are paired: take the interval of "
+    "the paired difference.": dict(good=_apart),
     "You decide on the test images. They judge what was decided, and can do so once: decide on "
     "`validation`.": dict(judged_on="test"),
     "Of the sets that will do you take the most accurate. The cheapest was asked for.": dict(
