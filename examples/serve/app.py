@@ -36,11 +36,12 @@ async def health() -> dict[str, Any]:
 
 @app.post("/classify")
 async def classify(request: Request) -> dict[str, Any]:
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > LARGEST:
-            raise HTTPException(413, f"a picture may have {LARGEST:,} bytes")
+    content, size = bytearray(), 0
+    async for chunk in request.stream():  # to its end, or who is still sending hears no answer
+        size += len(chunk)
+        content += chunk if size <= LARGEST else b""
+    if size > LARGEST:
+        raise HTTPException(413, f"a picture may have {LARGEST:,} bytes")
     if not content:
         raise HTTPException(400, "the body is empty: post the bytes of a picture")
     return await run_in_threadpool(answer, bytes(content))
