@@ -124,7 +124,8 @@ def _decide(answer: Answer) -> Verdict:
     if end > best + 12:
         problems.append(
             f"Overfitting went on: the validation loss was lowest after epoch {best}, and you "
-            f"stopped after {end}. The training loss falls to the end; it is no reason to go on."
+            f"{'stopped' if end < len(few) else 'had still not stopped'} after {end}. So does "
+            "too long a patience, and any rule on the training loss, which falls to the end."
         )
     elif test[_best(history[:end])] > 1.25 * min(test):
         problems.append(

@@ -188,7 +188,7 @@ CONTROLS = [
 ]
 STOPS = [
     (patience(1), "have patience"),
-    (patience(99), "Overfitting went on"),
+    (patience(99), "had still not stopped after 60"),
     (patience(8, key="loss"), "Overfitting went on"),
     (patience(8, shrinks=0), "A collapse went on for"),
     (lambda history: True, "as if True meant to go on"),
