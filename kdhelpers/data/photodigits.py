@@ -6,6 +6,7 @@ use the left part of each photograph, test pictures the right part, and no handw
 occurs in both.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 SIZE = 32
 LEFT_PART = 0.6  # of a photograph's width; the rest is for the test pictures
+BLOCK = 64  # pictures composed at a time: their numbers stay in the processor's cache
 
 Floats = NDArray[np.float64]
 
@@ -39,28 +41,29 @@ def compose(
     one elementary float64 operation at a time are used, which give the same bits everywhere.
     """
     random = np.random.default_rng(seed)
-    chosen = (random.random(count) * len(digits)).astype(np.int64)
-    mask = _warp(digits[chosen].astype(np.float64) / 16.0, random)[:, None]
-    background = _crops(count, part, random)
-    colour = random.random((count, 3, 1, 1)) * 255.0
-    strength = random.random((count, 1, 1, 1)) * 0.45 + 0.55
-    cover = mask * strength
-    blended = background * (1.0 - cover) + colour * cover
-    return Pictures(np.floor(blended + 0.5).astype(np.uint8), labels[chosen].astype(np.uint8))
-
-
-def _warp(digits: Floats, random: np.random.Generator) -> Floats:
-    """Enlarge [N, 8, 8] to [N, 32, 32] under a random stretch, shear and shift of each digit."""
-    count = len(digits)
 
     def between(low: float, high: float) -> Floats:
         return random.random((count, 1, 1)) * (high - low) + low
 
+    chosen = (random.random(count) * len(digits)).astype(np.int64)
+    stretch_y, shear_y, shift_y = between(0.25, 0.36), between(-0.06, 0.06), between(2.5, 4.5)
+    stretch_x, shear_x, shift_x = between(0.25, 0.36), between(-0.08, 0.08), between(2.5, 4.5)
+    crop = _crops(count, part, random)
+    colour = random.random((count, 3, 1, 1)) * 255.0
+    strength = random.random((count, 1, 1, 1)) * 0.45 + 0.55
+
     centred = np.arange(SIZE) - (SIZE - 1) / 2
     rows, columns = centred[None, :, None], centred[None, None, :]
-    source_y = rows * between(0.25, 0.36) + columns * between(-0.06, 0.06) + between(2.5, 4.5)
-    source_x = columns * between(0.25, 0.36) + rows * between(-0.08, 0.08) + between(2.5, 4.5)
-    return _bilinear(digits, source_y, source_x)
+    images = np.empty((count, 3, SIZE, SIZE), np.uint8)
+    for start in range(0, count, BLOCK):
+        of = slice(start, start + BLOCK)
+        source_y = rows * stretch_y[of] + columns * shear_y[of] + shift_y[of]
+        source_x = columns * stretch_x[of] + rows * shear_x[of] + shift_x[of]
+        mask = _bilinear(digits[chosen[of]].astype(np.float64) / 16.0, source_y, source_x)
+        cover = mask[:, None] * strength[of]
+        blended = crop(of) * (1.0 - cover) + colour[of] * cover
+        images[of] = np.floor(blended + 0.5)
+    return Pictures(images, labels[chosen].astype(np.uint8))
 
 
 def _bilinear(digits: Floats, source_y: Floats, source_x: Floats) -> Floats:
@@ -78,8 +81,10 @@ def _bilinear(digits: Floats, source_y: Floats, source_x: Floats) -> Floats:
     return upper * (1.0 - down) + lower * down
 
 
-def _crops(count: int, part: str, random: np.random.Generator) -> Floats:
-    """Random 32×32 crops [N, 3, 32, 32] from one side of the two photographs."""
+def _crops(
+    count: int, part: str, random: np.random.Generator
+) -> Callable[[slice], NDArray[np.uint8]]:
+    """Random 32×32 crops from one side of the two photographs: a slice → [N, 3, 32, 32]."""
     from sklearn.datasets import load_sample_images
 
     photographs = np.stack(load_sample_images().images)  # [2, 427, 640, 3]
@@ -88,10 +93,5 @@ def _crops(count: int, part: str, random: np.random.Generator) -> Floats:
     which = (random.random(count) * len(side)).astype(np.int64)
     top = (random.random(count) * (side.shape[1] - SIZE + 1)).astype(np.int64)
     left = (random.random(count) * (side.shape[2] - SIZE + 1)).astype(np.int64)
-    span = np.arange(SIZE)
-    crops = side[
-        which[:, None, None],
-        (top[:, None] + span)[:, :, None],
-        (left[:, None] + span)[:, None, :],
-    ]
-    return np.asarray(crops.transpose(0, 3, 1, 2), dtype=np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(side, (SIZE, SIZE), axis=(1, 2))
+    return lambda of: windows[which[of], top[of], left[of]]
