@@ -16,7 +16,7 @@ from typing import Any
 
 from kdhelpers._files import write_text
 from kdhelpers.course.environment import environment
-from kdhelpers.course.records import WHERE, plain, read_json
+from kdhelpers.course.records import WHERE, plain, read_json, without_folders
 from kdhelpers.course.root import CourseError
 
 Run = Callable[..., dict[str, Any]]
@@ -35,7 +35,7 @@ class Parts:
         self, folder: Path, lesson: str, parameters: Mapping[str, Any], device: object
     ) -> None:
         self.parameters = {
-            name: value
+            name: without_folders(value)  # the same file lies elsewhere on another machine
             for name, value in parameters.items()
             if name not in HOW
             and not name.endswith(("seed", "_dir"))

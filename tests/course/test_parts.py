@@ -54,6 +54,14 @@ def test_other_parameters_make_other_parts_and_other_lists_do_not(tmp_path: Path
     assert len(made) == 2
 
 
+def test_a_part_knows_a_file_by_its_name_wherever_it_lies(tmp_path: Path) -> None:
+    for folder in ("/home/ana", "/mnt/disk"):
+        lesson(tmp_path, weights=f"{folder}/vgg16.pt").kept(student)(0, "alone")
+    (part,) = tmp_path.glob("*.json")
+    assert json.loads(part.read_text())["parameters"]["weights"] == "vgg16.pt"
+    assert len(made) == 1
+
+
 def test_two_functions_with_the_same_arguments_keep_their_own(tmp_path: Path) -> None:
     def width(seed: int, arm: str) -> dict[str, Any]:
         return {"width": seed}
