@@ -34,6 +34,14 @@ def _others(logits: Tensor, labels: Tensor, missing: int) -> float:
     return _accuracy(logits[rest], labels[rest], missing)
 
 
+def _by_class(logits: Tensor, labels: Tensor, missing: int) -> float:
+    return sum(_recall(logits, labels, int(each)) for each in labels.unique())
+
+
+def _likelihood(logits: Tensor, labels: Tensor, missing: int) -> float:
+    return -float(torch.nn.functional.cross_entropy(logits, labels))
+
+
 def solution(
     logits: Tensor,
     labels: Tensor,
@@ -56,7 +64,8 @@ def solution(
 def _student(seed: int, missing: int, lag: float) -> dict[str, Any]:
     """A student that knows the classes, but rates one of them too low by `lag`."""
     labels = torch.arange(60) % 6
-    logits = numbers(seed, 60, 6) + 6.0 * torch.nn.functional.one_hot(labels, 6)
+    labels = labels[(labels != missing) | (torch.arange(60) < 24)]  # which is rarer than the others
+    logits = numbers(seed, len(labels), 6) + 6.0 * torch.nn.functional.one_hot(labels, 6)
     logits[:, missing] -= lag
     shifts = [0.0, 0.8, 1.6, 2.4, 3.2, 4.0, 5.5, 7.0, 9.0]
     return {"logits": logits, "labels": labels, "missing": missing, "shifts": shifts}
@@ -67,6 +76,15 @@ MISTAKES: Mistakes = {
     "You judge by the images of the missing class alone, so the largest shifts always look best. "
     "They make everything that class: judge by all images.": [
         dict(score=_recall), dict(score=_recall, last=True)
+    ],
+    "You average the accuracies of the classes. Then a rare class counts as much as a common one: "
+    "take the accuracy over all images.": dict(score=_by_class),
+    "You take the shift with the lowest cross-entropy. Take the one with the highest "
+    "accuracy.": dict(score=_likelihood),
+    "The shift is added to the column before that of the missing class, or to the one after "
+    "it.": [
+        dict(raised=lambda z, missing, shift, by=by: _raised(z, (missing + by) % 6, shift))
+        for by in (-1, 1)
     ],
     "You leave out the images of the missing class, so no shift can help. Judge by all "
     "images.": dict(score=_others),

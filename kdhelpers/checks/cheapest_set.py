@@ -34,12 +34,13 @@ def solution(
     sets: Mapping[str, TransferSet],
     margin: float,
     *,
+    among: Callable[[Mapping[str, TransferSet]], Sequence[str]] = list,
     good: Callable[[Row, Row, float], bool] = _excludes_a_loss,
     judged_on: str = "validation",
     rank: Callable[[TransferSet], float] = lambda each: each["cost"],
     otherwise: Callable[[Mapping[str, TransferSet]], str | None] = lambda sets: None,
 ) -> str | None:
-    fit = [name for name, each in sets.items() if good(labelled, each[judged_on], margin)]
+    fit = [name for name in among(sets) if good(labelled, sets[name][judged_on], margin)]
     return min(fit, key=lambda name: rank(sets[name])) if fit else otherwise(sets)
 
 
@@ -90,8 +91,14 @@ MISTAKES: Mistakes = {
     "that the seeds allow.": dict(
         good=lambda a, b, margin: stats.paired_difference(a, b).high > -margin
     ),
-    "You ask for a set that is clearly better than labels. A loss smaller than the margin was "
-    "allowed.": dict(good=lambda a, b, margin: stats.paired_difference(a, b).low > 0),
+    "You ask for a set that is clearly better than labels, or divide the margin by 100. It is a "
+    "share, as the accuracies are, and a smaller loss is allowed.": [
+        dict(good=lambda a, b, margin, by=by: stats.paired_difference(a, b).low > -margin * by)
+        for by in (0.0, 0.01)
+    ],
+    "You look whether the cheapest set will do, and at no other. The next one may.": dict(
+        among=lambda sets: [min(sets, key=lambda name: sets[name]["cost"])]
+    ),
     "The sign of the margin: a loss is a negative difference, so compare with −margin.": dict(
         good=lambda a, b, margin: stats.paired_difference(a, b).low > margin
     ),

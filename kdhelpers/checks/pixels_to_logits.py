@@ -77,6 +77,8 @@ MISTAKES: Mistakes = {
     "first, with brackets.": dict(normal=lambda x, mean, std: x / std - mean),
     "You multiply by `std`. A deviation of 1 comes from dividing by it.":
         dict(normal=lambda x, mean, std: (x - mean) * std),
+    "You subtract the mean before the pixels are divided by 255. It is that of pixels from 0 to 1: "
+    "divide first.": dict(normal=lambda x, mean, std: (x - mean / 255) / std),
     "You add the mean. Subtract it.": dict(normal=lambda x, mean, std: (x + mean) / std),
     "The sign is turned round: pixels minus mean, not mean minus pixels.":
         dict(normal=lambda x, mean, std: (mean - x) / std),
