@@ -249,7 +249,7 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
         return Table(["arm", "accuracy, %"], [[name, f"{shown[name][0]:.2f}"] for name in order])
     rows = [[baseline, _mean(first, key), *[""] * 5]]
     for name, result in compare(first, others, key=key, points=True).items():
-        arm, drawn = others[name], "too few seeds"
+        arm, drawn = others[name], ""
         if result.difference.count >= FEWEST_FOR_BOOTSTRAP:
             bounds = bootstrap_difference(first, arm, key=key, points=True)
             drawn = f"{bounds.low:+.2f} to {bounds.high:+.2f}"
@@ -260,10 +260,12 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
         ]  # fmt: skip
         rows.append([name, _mean(arm, key), *found])
     headers = [
-        f"against {baseline}, points", "± for all arms together", "bootstrap", "corrected p",
-        "verdict",
+        "arm", "accuracy, %", f"against {baseline}, points", "± for all arms together",
+        "bootstrap", "corrected p", "verdict",
     ]  # fmt: skip
-    return Table(["arm", "accuracy, %", *headers], rows)
+    if not any(row[4] for row in rows):
+        headers, rows = headers[:4] + headers[5:], [row[:4] + row[5:] for row in rows]
+    return Table(headers, rows)
 
 
 def _mean(arm: Arm, key: str) -> str:
