@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, drawing, percent
 from kdhelpers.stats.arms import Arm, Results, against, label, named, row
-from kdhelpers.stats.intervals import Interval, differences, mean_interval
+from kdhelpers.stats.intervals import Interval, differences, mean_interval, paired_difference
 from kdhelpers.stats.tables import percent as told
 from kdhelpers.stats.tables import verdict
 
@@ -26,12 +26,13 @@ def arms(
     Args:
         results: the arms, of at least two seeds each (see `kdhelpers.stats`).
         teacher: its accuracy, a dashed line; leave it out where it would squeeze the arms.
-        baseline: the arm to compare with: a dotted line at its mean, and another colour.
+        baseline: the arm to compare with: a dotted line at its mean, and the others in the
+            colours of what is better, worse, or not clearly different from it, seed by seed.
         key: the figure of the runs to show.
 
     Raises:
         ValueError: no arm, a baseline that is none of the arms, an accuracy outside 0..1, or as
-            for `mean_interval`.
+            for `mean_interval` and `paired_difference`.
     """
     named(results, *[baseline] * (bool(baseline) or not results))
     points = {name: row(arm, key, points=True) for name, arm in results.items()}
@@ -41,11 +42,15 @@ def arms(
         axes.axvline(*percent([teacher]), color=TEACHER, linestyle="--", label="teacher")
     if baseline:
         level = float(points[baseline].mean())
-        axes.axvline(level, color=ALONE, linestyle=":", label=f"mean of {baseline}")
+        axes.axvline(level, color=NEUTRAL, linestyle=":", label=f"mean of {baseline}")
     for number, (name, values) in enumerate(points.items()):
-        _seeds(axes, number, values, ALONE if name == baseline else DISTILLED)
+        colour = DISTILLED if not baseline else NEUTRAL
+        if baseline and name != baseline:
+            colour = verdict_colour(paired_difference(results[baseline], results[name], key=key))
+        _seeds(axes, number, values, colour)
     name_rows(axes, map(label, points))
-    axes.set_xlabel(f"test accuracy (%)\n{SEEDS_KEY}")
+    colours = f"\ngreen: better than {baseline}; orange: worse" if baseline else ""
+    axes.set_xlabel(f"test accuracy (%)\n{SEEDS_KEY}{colours}")
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=9)
     return figure, _levels("Test accuracy in % of every arm", points, baseline, teacher)

@@ -42,8 +42,14 @@ def test_arms_show_every_seed_and_the_interval_in_percent() -> None:
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first arm is at the top
     assert np.allclose(dots(axes), points(shown.ARMS))
     assert_intervals(axes, points(shown.ARMS), along=0)
+
+
+def test_the_colour_of_an_arm_is_its_verdict_against_the_baseline() -> None:
+    values = {"alone": [0.7, 0.72, 0.71], "same": [0.71, 0.7, 0.72]}
+    values |= {"up": [0.8, 0.81, 0.82], "down": [0.5, 0.51, 0.52]}
+    (axes,) = plots.arms(values, baseline="alone").figure.axes
     diamonds = [colour(drawn.lines[0]) for drawn in errorbars(axes)]
-    assert diamonds == [plots.ALONE, plots.DISTILLED, plots.DISTILLED]
+    assert diamonds == [plots.NEUTRAL, plots.NEUTRAL, plots.DISTILLED, plots.ALONE]
 
 
 def test_arms_are_compared_with_the_teacher_and_the_baseline() -> None:
