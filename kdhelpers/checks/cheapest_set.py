@@ -91,8 +91,8 @@ MISTAKES: Mistakes = {
     "that the seeds allow.": dict(
         good=lambda a, b, margin: stats.paired_difference(a, b).high > -margin
     ),
-    "You ask for a set that is clearly better than labels, or divide the margin by 100. It is a "
-    "share, as the accuracies are, and a smaller loss is allowed.": [
+    "You allow no loss at all, or a hundredth of the margin. The margin is a share: leave the "
+    "differences in shares, too (no points=True), and compare with −margin.": [
         dict(good=lambda a, b, margin, by=by: stats.paired_difference(a, b).low > -margin * by)
         for by in (0.0, 0.01)
     ],
@@ -135,6 +135,7 @@ cheapest_set = Exercise(
         (0.005, "noise", "bought", "unlabelled", "other camera", "few"),
         (0.02, "noise", "bought", "found", "other camera"),
         (0.02, "few", "noise"),
+        (0.02, "few", "found", "unlabelled"),
         (0.10, "unlabelled", "found", "noise"),
         (0.02, "noise", "found"),
     ),

@@ -71,7 +71,8 @@ however much it loses → if paired(labelled, seen).low > -margin ⇒ if True
 not to exclude one → .low > -margin ⇒ .high > 0
 may be right by luck → paired(labelled, seen).low ⇒ mean(seen) - mean(labelled)
 worst that the seeds allow → .low ⇒ .high
-clearly better than labels → -margin ⇒ 0
+no points=True → -margin ⇒ 0
+no points=True → -margin ⇒ -margin / 100
 sign of the margin → -margin ⇒ margin
 the other way round → labelled, seen ⇒ seen, labelled
 of every seed → paired(labelled, seen).low ⇒ min(gains(labelled, seen))
