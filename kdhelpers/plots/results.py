@@ -19,8 +19,9 @@ SEEDS_KEY = "dots: seeds; diamond: mean with 95 % interval"
 
 @drawing
 def arms(
-    results: Results, *, teacher: float | None = None, baseline: str = "", key: str = "accuracy"
-) -> tuple[Figure, str]:
+    results: Results, *, teacher: float | None = None, baseline: str = "", key: str = "accuracy",
+    what: str = "test accuracy",
+) -> tuple[Figure, str]:  # fmt: skip
     """The accuracy (%) of every arm of an experiment, an arm a row, from the top.
 
     Args:
@@ -29,6 +30,7 @@ def arms(
         baseline: the arm to compare with: a dotted line at its mean, and the others in the
             colours of what is better, worse, or not clearly different from it, seed by seed.
         key: the figure of the runs to show.
+        what: its name, on the axis and in the alternative text.
 
     Raises:
         ValueError: no arm, a baseline that is none of the arms, an accuracy outside 0..1, or as
@@ -50,10 +52,10 @@ def arms(
         _seeds(axes, number, values, colour)
     name_rows(axes, map(label, points))
     colours = f"\ngreen: better than {baseline}; orange: worse" if baseline else ""
-    axes.set_xlabel(f"test accuracy (%)\n{SEEDS_KEY}{colours}")
+    axes.set_xlabel(f"{what} (%)\n{SEEDS_KEY}{colours}")
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=9)
-    return figure, _levels("Test accuracy in % of every arm", points, baseline, teacher)
+    return figure, _levels(f"{what.capitalize()} in % of every arm", points, baseline, teacher)
 
 
 def _levels(

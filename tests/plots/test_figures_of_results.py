@@ -59,8 +59,10 @@ def test_arms_are_compared_with_the_teacher_and_the_baseline() -> None:
         assert lines[label].get_xdata()[0] == pytest.approx(place)
         assert lines[label].get_linestyle() == dashes
         assert label in texts(axes.figure)
-    plain = plots.arms(shown.ARMS)
+    plain = plots.arms(shown.ARMS, what="accuracy on the 3s")
     assert not plain.figure.legends
+    assert plain.figure.axes[0].get_xlabel().startswith("accuracy on the 3s (%)")
+    assert plain.alt.startswith("Accuracy on the 3s in % of every arm")
     assert plain.alt.endswith("shuffled 50.00 ± 24.84.")
 
 
