@@ -5,6 +5,7 @@ import torch
 from kdhelpers import stats
 
 paired, interval = stats.paired_difference, stats.mean_interval
+cross_entropy = torch.nn.functional.cross_entropy
 
 
 def mean(x):
@@ -53,7 +54,7 @@ return the accuracy → max(accuracy(z, y, m, each) for each in s)
 9 numbers → torch.tensor(s)
 fits no mistake → s[1]
 column before → by_loop(z, y, m - 1, s)
-lowest cross-entropy → min(s, key=lambda each: torch.nn.functional.cross_entropy(z + each * torch.eye(6)[m], y))
+lowest cross-entropy → min(s, key=lambda each: cross_entropy(z + each * torch.eye(6)[m], y))
 
 # cheapest_set(labelled, sets, margin)
 fit = []
