@@ -73,21 +73,26 @@ def answers(lesson: Any) -> Iterator[tuple[checks.Exercise, str, Any]]:
             yield getattr(checks, exercise), words, answer
 
 
+EXERCISES = {each: name for name, each in vars(checks).items() if isinstance(each, checks.Exercise)}
 ANSWERS = [row for file in FILES for row in answers(importlib.import_module(file.stem))]
 RIGHT = [(check, words[1:].strip(), answer) for check, words, answer in ANSWERS if words[0] == "✓"]
 WRONG = [
-    pytest.param(check, words.split(" | "), answer, id=words)
+    pytest.param(check, words.split(" | "), answer, id=f"{EXERCISES[check]}: {words}")
     for check, words, answer in ANSWERS
     if words[0] != "✓"
 ]
+EVERY_RIGHT = pytest.mark.parametrize(
+    ("check", "remark", "answer"), RIGHT, ids=[EXERCISES[check] for check, _, _ in RIGHT]
+)
 
 
 def test_every_exercise_has_right_answers_and_mistakes() -> None:
-    exercises = {each for each in vars(checks).values() if isinstance(each, checks.Exercise)}
-    assert {row[0] for row in RIGHT} == {row.values[0] for row in WRONG} == exercises
+    right = {EXERCISES[check] for check, _, _ in RIGHT}
+    wrong = {EXERCISES[row.values[0]] for row in WRONG}
+    assert right == wrong == set(EXERCISES.values())
 
 
-@pytest.mark.parametrize(("check", "remark", "answer"), RIGHT)
+@EVERY_RIGHT
 def test_right(check: checks.Exercise, remark: str, answer: Any) -> None:
     """Also under `no_grad`; without words there is no remark."""
     for verdict in (check(answer), torch.no_grad()(check)(answer)):
@@ -96,7 +101,7 @@ def test_right(check: checks.Exercise, remark: str, answer: Any) -> None:
         assert bool(remark) == ("One step further" in verdict.message), verdict
 
 
-@pytest.mark.parametrize(("check", "remark", "answer"), RIGHT)
+@EVERY_RIGHT
 def test_right_with_a_float64_default(
     check: checks.Exercise, remark: str, answer: Any, float64_default: None
 ) -> None:
