@@ -83,6 +83,18 @@ def test_the_readme_leads_to_every_page() -> None:
     assert pages | {"CITATION.cff", "LICENSE", "LICENSE-CONTENT", "results"} <= found
 
 
+@pytest.mark.parametrize("page", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_lesson_leads_to_its_neighbours_at_both_ends(page: Path) -> None:
+    titles = [f"[{headings(path)[0]}]({path.name})" for path in NOTEBOOKS]
+    here = NOTEBOOKS.index(page)
+    way = [f"← {title}" for title in titles[:here][-1:]] + ["[map of the course](map.md)"]
+    way += [f"{title} →" for title in titles[here + 1 :][:1]]
+    text = re.sub(r"\]\([^()\s]*/", "](", text_of(page))  # wherever the links lead
+    line = " · ".join(way)
+    assert text.split("\n").count(line) == 2, line
+    assert text.endswith(line)
+
+
 def test_an_anchor_is_what_github_makes_of_a_heading() -> None:
     names = {"The package": "the-package", "Kullback–Leibler, again": "kullbackleibler-again"}
     names |= {"T² factor": "t-factor", "On a GPU": "on-a-gpu", "Self-made": "self-made"}
@@ -170,9 +182,9 @@ def exists(name: str) -> bool:
 def test_the_map_shows_every_lesson_behind_those_that_it_needs() -> None:
     text = text_of(ROOT / "docs" / "map.md")
     assert readme.updated(text, "docs/map.md") == text, "run `python tools/readme.py`"
-    labels = dict(re.findall(r"\b(L\d)\[\"(\d\d) · ", text))
+    labels = dict(re.findall(r"\b(L\d+)\[\"(\d\d) · ", text))
     assert sorted(labels.values()) == sorted(LESSONS)
-    arrows = re.findall(r"\b(L\d)(?:\[[^\]]+\])? --> (L\d)", text)
+    arrows = re.findall(r"\b(L\d+)(?:\[[^\]]+\])? --> (L\d+)", text)
     before: dict[str, set[str]] = {number: set() for number in LESSONS}
     for _ in LESSONS:
         for start, end in arrows:

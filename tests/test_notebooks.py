@@ -219,7 +219,7 @@ def test_every_stub_is_not_attempted_and_every_solution_is_right(lesson: Noteboo
     stubs = tagged(lesson, "exercise")
     text = prose(lesson)
     solutions = re.findall(r"<summary>Solution</summary>\s+```python\n(.*?)```", text, re.S)
-    assert 2 <= len(stubs) == len(solutions) <= 4
+    assert 2 <= len(stubs) == len(solutions) <= 4, "two to four exercises, a solution for each"
     for stub, solution in zip(stubs, solutions, strict=True):
         namespace = {"torch": torch, "F": torch.nn.functional, "losses": losses, "checks": checks}
         assert verdict_of(stub.source, namespace).status == "not attempted"
@@ -329,7 +329,7 @@ def _without_timings(value: Any) -> Any:
 @forks
 def test_lesson_05_runs_with_one_seed_and_without_families(tmp_path: Path) -> None:
     """As a point of a sweep does."""
-    notebook = nbformat.read(LESSONS[4], as_version=4)
+    notebook = nbformat.read(ROOT / "notebooks" / "05_dynamic_temperature.ipynb", as_version=4)
     values = "families = []; temperature = 8.0; seeds = [4]; teacher_epochs = 1; steps = 2"
     cells = cells_with(notebook, values, tmp_path / "05.json")
     assert ended(run_alone_without_network, cells, tmp_path)
