@@ -83,7 +83,9 @@ def main(arguments: list[str]) -> int:
         write_text(path, page)
         names = older(page, told)
         left += len(names)
-        print(f"{path.name}: {', '.join(names) or 'up to date'}")
+        marks = page.count("⚠<!--")
+        done = "up to date" + f", but for {marks} marked ⚠" * bool(marks)
+        print(f"{path.name}: {', '.join(names) or done}")
     return min(1, left)
 
 
