@@ -52,7 +52,7 @@ lowest accuracy → min(s, key=lambda each: accuracy(z, y, m, each))
 the position of the best → s.index(by_loop(z, y, m, s))
 return the accuracy → max(accuracy(z, y, m, each) for each in s)
 9 numbers → torch.tensor(s)
-fits no mistake → s[1]
+does not change with `logits` → s[1]
 column before → by_loop(z, y, m - 1, s)
 lowest cross-entropy → min(s, key=lambda each: cross_entropy(z + each * torch.eye(6)[m], y))
 

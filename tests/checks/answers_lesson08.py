@@ -147,7 +147,7 @@ return max(fitting, key=fitting.get) if fitting else None
 ✓ → early ⇒ by_quantile
 ✓ → key=fitting.get) if fitting else None ⇒ key=fitting.get, default=None)
 test accuracy → x["validation"] ⇒ x["test"]
-best seed → mean(x ⇒ max(x
+one seed, the best → mean(x ⇒ max(x
 worst seed → mean(x ⇒ min(x
 mean time → early(x["milliseconds"], ms) ⇒ mean(x["milliseconds"]) <= ms
 mean time and some standard deviations →
