@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from kdhelpers import checks
 from kdhelpers.checks import exercise, running
 from kdhelpers.checks.misleading_plot import FALSE_ALARMS, HINTS
+from kdhelpers.checks.relations import Pair, factor
 
 EXERCISES = {n: e for n, e in vars(checks).items() if isinstance(e, checks.Exercise)}
 EVERY = pytest.mark.parametrize("check", EXERCISES.values(), ids=EXERCISES)
@@ -306,3 +307,9 @@ def test_verdict_as_html_is_escaped_and_sets_code() -> None:
     text = checks.soft_targets(raises(ValueError("<b onclick='x'>")))._repr_html_()
     assert "<b" not in text
     assert html.escape("<b onclick='x'>") in text
+
+
+def test_an_input_of_0_in_one_case_stops_no_diagnosis() -> None:
+    one = torch.ones(1)
+    pairs = [Pair(one * k, one, 1e-6, {"missing": k - 1}) for k in (2, 1, 4)]
+    assert factor(pairs) == ""
