@@ -17,9 +17,20 @@ from kdhelpers.checks.exercise import SINGLE, Case, Exercise, Mistakes, chosen
 Row = Sequence[float]
 
 
-def _clear(baseline: Row, tips: Mapping[str, Row], confidence: float = 0.95) -> list[str]:
+def _those(
+    fits: Callable[[stats.Interval], bool],
+    baseline: Row,
+    tips: Mapping[str, Row],
+    confidence: float = 0.95,
+) -> list[str]:
+    """The tips whose simultaneous interval fits."""
     found = stats.compare(baseline, tips, confidence=confidence)
-    return [name for name, each in found.items() if each.simultaneous.low > 0]
+    return [name for name, each in found.items() if fits(each.simultaneous)]
+
+
+_clear = partial(_those, lambda interval: interval.low > 0)
+_clear_losses = partial(_those, lambda interval: interval.high < 0)
+_perhaps = partial(_those, lambda interval: interval.high > 0)
 
 
 def _each_alone(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
@@ -38,14 +49,6 @@ def _apart(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
 def _largest_if_clear(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
     largest = max(tips, key=lambda name: _gain(baseline, tips[name]))
     return [largest] if largest in _clear(baseline, tips) else []
-
-
-def _clear_losses(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
-    return [n for n, each in stats.compare(baseline, tips).items() if each.simultaneous.high < 0]
-
-
-def _perhaps(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
-    return [n for n, each in stats.compare(baseline, tips).items() if each.simultaneous.high > 0]
 
 
 def _clear_changes(baseline: Row, tips: Mapping[str, Row]) -> list[str]:

@@ -134,9 +134,8 @@ def factor(pairs: Sequence[Pair]) -> str:
         ratios.append(ratio)
     known = [dict(_quantities(pair.inputs)) for pair in pairs]
     for name in known[0]:
-        if not all(name in each for each in known):
-            continue  # an input that is 0 somewhere
-        rest = [ratio / each[name] for ratio, each in zip(ratios, known, strict=True)]
+        # An input that is 0 in a case is no factor there.
+        rest = [ratio / each.get(name, np.nan) for ratio, each in zip(ratios, known, strict=True)]
         if np.isfinite(rest).all() and np.ptp(rest) < 1e-3 * abs(rest[0]):
             number = f"{rest[0]:.4g}".removesuffix(".0")
             factor = number if name == "1" else name if number == "1" else f"{number} · {name}"

@@ -8,6 +8,7 @@ best mean validation accuracy of those whose file is at most so large and of who
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import and_, or_
 from statistics import fmean, median, pstdev
 from typing import Any
 
@@ -31,17 +32,15 @@ def solution(
     small: Callable[[float, float], bool] = lambda kilobytes, limit: kilobytes <= limit,
     quick: Callable[[Sequence[float], float], bool] = _in_time,
     score: Callable[[Candidate], float] = lambda each: fmean(each["validation"]),
-    enough: Callable[[tuple[bool, bool]], bool] = all,
+    enough: Callable[[bool, bool], bool] = and_,
     otherwise: Callable[[Mapping[str, Candidate]], Any] = lambda candidates: None,
 ) -> Any:
     fit = [
         name
         for name, each in among(candidates).items()
         if enough(
-            (
-                small(each["kilobytes"], most_kilobytes),
-                quick(each["milliseconds"], most_milliseconds),
-            )
+            small(each["kilobytes"], most_kilobytes),
+            quick(each["milliseconds"], most_milliseconds),
         )
     ]
     best = max(fit, key=lambda name: score(candidates[name]), default=None)
@@ -127,7 +126,7 @@ MISTAKES: Mistakes = {
     "that are in time, and ask for 95 %.": [
         dict(quick=lambda t, limit: min(t) <= limit), dict(quick=partial(_in_time, share=0.05))
     ],
-    "For you either limit is enough. A candidate has to keep both.": dict(enough=any),
+    "For you either limit is enough. A candidate has to keep both.": dict(enough=or_),
     "You let too many calls be late. At most one in twenty may.":
         [dict(quick=partial(_in_time, share=share)) for share in (0.9, 0.8)],
     "A percentile between two calls is a time that no call took. Count the calls in time.":

@@ -46,8 +46,8 @@ def arms(
         level = float(points[baseline].mean())
         axes.axvline(level, color=NEUTRAL, linestyle=":", label=f"mean of {baseline}")
     for number, (name, values) in enumerate(points.items()):
-        colour = DISTILLED if not baseline else NEUTRAL
-        if baseline and name != baseline:
+        colour = DISTILLED
+        if baseline:
             colour = verdict_colour(paired_difference(results[baseline], results[name], key=key))
         _seeds(axes, number, values, colour)
     name_rows(axes, map(label, points))

@@ -221,8 +221,7 @@ def cost_table(costs: Mapping[str, Any]) -> Table:
         ]
         for name, cost in measured_costs(costs).items()
     ]
-    last = -1 if not any(row[-1] for row in rows) else None
-    return Table(headers[:last], [row[:last] for row in rows])
+    return _without_if_empty(len(headers) - 1, headers, rows)
 
 
 @made_of("results by arm")
@@ -263,8 +262,13 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
         "arm", "accuracy, %", f"against {baseline}, points", "± for all arms together",
         "bootstrap", "corrected p", "verdict",
     ]  # fmt: skip
-    if not any(row[4] for row in rows):
-        headers, rows = headers[:4] + headers[5:], [row[:4] + row[5:] for row in rows]
+    return _without_if_empty(headers.index("bootstrap"), headers, rows)
+
+
+def _without_if_empty(column: int, headers: list[str], rows: list[list[str]]) -> Table:
+    """The table, without this column where no row has anything in it."""
+    if not any(row[column] for row in rows):
+        headers, *rows = (row[:column] + row[column + 1 :] for row in (headers, *rows))
     return Table(headers, rows)
 
 
