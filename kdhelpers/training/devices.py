@@ -1,7 +1,7 @@
 """Where training runs: one device, or several processes with a device each (Lightning Fabric).
 
-Fabric is imported only for several devices or mixed precision: one device in single precision
-needs none of it, and it takes longer to import than the rest together.
+Fabric is imported only for several devices or fp16: one device in fp32 or bf16 needs none of it,
+and it takes longer to import than the rest together.
 """
 
 import copy
@@ -10,6 +10,7 @@ import platform
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,14 +49,17 @@ class Place(Protocol):
 
 
 class OneDevice:
-    """One process, one device, single precision: nothing has to be set up or shared."""
+    """One process, one device, no scaled gradients: nothing has to be shared."""
 
-    global_rank, world_size, is_global_zero, precision = 0, 1, True, "32-true"
+    global_rank, world_size, is_global_zero = 0, 1, True
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, precision: str = "32-true") -> None:
+        self.device, self.precision = device, precision
 
     def setup(self, step: nn.Module, optimizer: Any) -> tuple[nn.Module, Any]:
+        if self.precision == PRECISIONS["bf16"]:
+            in_bf16 = torch.autocast(self.device.type, torch.bfloat16)
+            step.forward = in_bf16(step.forward)
         return step, optimizer
 
     def backward(self, loss: Tensor) -> None:
@@ -71,24 +75,32 @@ class OneDevice:
 class _WithFabric:
     """A launched `Fabric` as a place."""
 
+    _one_at_a_time = threading.Lock()  # a global of Fabric's tells its hooks who goes backwards
+
     def __init__(self, fabric: Any) -> None:
         self.precision = str(fabric._precision.precision)
         for name in ("device", "global_rank", "world_size", "is_global_zero"):
             setattr(self, name, getattr(fabric, name))
-        for name in ("setup", "backward", "all_reduce", "barrier"):
+        for name in ("setup", "all_reduce", "barrier"):
             setattr(self, name, getattr(fabric, name))
+        self._backward = fabric.backward
+
+    def backward(self, loss: Tensor) -> None:
+        with self._one_at_a_time:
+            self._backward(loss)
 
 
-def place_for(device: str, precision: str) -> Place:
+def place_for(name: str, precision: str) -> Place:
     """One device of this machine in a precision; both have been checked.
 
     Raises:
         ValueError: `torchrun` started this process beside others that would train the same.
     """
     _check_alone()
-    kind, index = kind_and_index(device)
-    if precision == "fp32":
-        return OneDevice(torch.device(kind, index) if kind == "cuda" else torch.device(kind))
+    kind, index = kind_and_index(name)
+    if precision != "fp16":
+        device = torch.device(kind, index) if kind == "cuda" else torch.device(kind)
+        return OneDevice(device, PRECISIONS[precision])
     chosen: list[int] | int = [index] if kind == "cuda" else 1
     return of_fabric(_fabric(accelerator=kind, devices=chosen, precision=PRECISIONS[precision]))
 
@@ -125,12 +137,13 @@ def _processor() -> str:
 
 
 def of_fabric(fabric: Any) -> Place:
-    """A launched `Fabric`; in one process and single precision its wrappers would do nothing but
-    cost a small network a twentieth of its step."""
+    """A launched `Fabric`; in one process, without scaled gradients, its wrappers would do nothing
+    but cost a small network a twentieth of its step."""
     if not hasattr(fabric, "all_reduce"):
         raise ValueError(f"fabric must be a launched Fabric, got {short_repr(fabric)}.")
-    if fabric.world_size == 1 and fabric._precision.precision == "32-true":
-        return OneDevice(fabric.device)
+    precision = fabric._precision.precision
+    if fabric.world_size == 1 and precision in (PRECISIONS["fp32"], PRECISIONS["bf16"]):
+        return OneDevice(fabric.device, precision)
     place: Any = _WithFabric(fabric)
     return place  # type: ignore[no-any-return]
 

@@ -98,8 +98,9 @@ def train_student(
         placed(student, place.device, channels_last=recipe.channels_last),
         placed(objective, place.device),
         torch.enable_grad(),
-        # The recipe's precision counts, not an autocast that the caller left on.
-        torch.autocast(place.device.type, enabled=False),
+        # The recipe's precision counts, not an autocast that the caller left on. Autocast forgets
+        # its bf16 copies of the weights only when the outermost one ends: here, after training.
+        torch.autocast(place.device.type, enabled=False, cache_enabled=False),
         random_state_kept(place.device),
     ):
         train = train.to(place.device)

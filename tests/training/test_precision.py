@@ -12,7 +12,7 @@ from kdhelpers.objectives.objective import Supervised
 from kdhelpers.training import devices
 from kdhelpers.training.devices import computes_in_bf16, precision_for
 from kdhelpers.training.fit import fit
-from kdhelpers.training.many import fit_many
+from kdhelpers.training.many import fit_many, run_arms
 from kdhelpers.training.recipe import Recipe, with_precision
 
 
@@ -99,3 +99,67 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(
     both = trained(path, epochs=2)
     assert both.precision == began_with
     assert both[0] == first[0]
+
+
+# -- bf16 learns what fp32 learns -----------------------------------------------------------------
+
+
+def losses(**settings: Any) -> list[float]:
+    student = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 3))
+    torch.manual_seed(0)
+    for layer in (student[1], student[3]):
+        nn.init.kaiming_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    options = dict(epochs=3, batch_size=10, lr=1e-2, progress=False) | settings
+    return [row["loss"] for row in fit(student, Supervised(), split(100), **options)]
+
+
+def as_learnt_in_fp32(found: list[float]) -> bool:
+    """Close to fp32's losses, which fall, but not those: bf16 has three digits."""
+    expected = losses(device="cpu", precision="fp32")
+    assert expected[-1] < 0.8 * expected[0]
+    return found == pytest.approx(expected, rel=0.02) and found != expected
+
+
+def own_fabric(precision: Any) -> Any:
+    from lightning_fabric import Fabric
+
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
+    fabric.launch()
+    return fabric
+
+
+def test_a_student_learns_in_bf16() -> None:
+    assert as_learnt_in_fp32(losses(device="cpu", precision="bf16"))
+    assert as_learnt_in_fp32(losses(fabric=own_fabric("bf16-mixed")))
+
+
+def test_a_student_learns_in_bf16_inside_an_autocast_of_the_callers() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert as_learnt_in_fp32(losses(device="cpu", precision="bf16"))
+
+
+def test_a_student_learns_in_bf16_in_two_processes() -> None:
+    assert as_learnt_in_fp32(losses(device="cpu", precision="bf16", devices=2))
+
+
+def test_students_learn_in_bf16_side_by_side_in_threads() -> None:
+    arms = {"bf16": lambda seed: losses(device="cpu", precision="bf16", seed=seed)}
+    together, one_by_one = (run_arms(arms, [0, 1, 2, 3], workers=n) for n in (2, 1))
+    assert together == one_by_one
+    assert as_learnt_in_fp32(together["bf16"][0])
+
+
+def test_threads_with_a_fabric_each_go_backwards_one_at_a_time() -> None:
+    """Fabric tells its hooks by a global of the module that a backward pass is its own."""
+    students = [nn.Linear(64, 64) for _ in range(4)]
+
+    def steps(seed: int) -> bool:
+        place: Any = devices._WithFabric(own_fabric("bf16-mixed"))
+        optimizer = torch.optim.SGD(students[seed].parameters(), lr=0.1)
+        step, optimizer = place.setup(students[seed], optimizer)
+        for _ in range(200):
+            place.backward(step(torch.ones(8, 64)).mean())
+        return True
+
+    assert run_arms({"steps": steps}, [0, 1, 2, 3], workers=4) == {"steps": [True] * 4}
