@@ -147,14 +147,15 @@ def hint_diagram() -> tuple[Figure, str]:
 @drawing
 def copied_layers() -> tuple[Figure, str]:
     """Which convolutions of VGG16 a student with the first one of each block can begin with."""
-    figure, axes = _sheet(6.4, 3.5)
+    figure, axes = _sheet(7.8, 3.5)
     x = 1.7
-    for number, (block, kept) in enumerate(zip(VGG16[:4], (1, 1, 2, 1), strict=True), start=1):
+    for number, (block, kept) in enumerate(zip(VGG16, (1, 1, 2, 1, 0), strict=True), start=1):
         for y, count, colour in ((2.75, len(block), TEACHER), (0.85, kept, DISTILLED)):
             for layer in range(count):
-                slab = _slab(x + 0.38 * layer, y, 0.32, 0.8, colour, strong=layer == 0)
-                axes.add_patch(slab)
-        _arrows(axes, ((x + 0.16, 2.35), (x + 0.16, 1.25)))
+                copied = kept > 0 and layer == 0
+                axes.add_patch(_slab(x + 0.38 * layer, y, 0.32, 0.8, colour, strong=copied))
+        if kept:
+            _arrows(axes, ((x + 0.16, 2.35), (x + 0.16, 1.25)))
         axes.text(x + 0.28, 1.8, f"block {number}", fontsize=10, va="center")
         x += 0.38 * len(block) + 0.2
     axes.text(0.15, 2.75, "VGG16\n(trained)", color=TEACHER, fontsize=11, va="center")
@@ -165,7 +166,7 @@ def copied_layers() -> tuple[Figure, str]:
         "The first convolution of each of the first four blocks of a trained VGG16 is copied into "
         "the same block of the student, with its normalisation. VGG16 has 2, 2, 3 and 3 "
         "convolutions there, the student 1, 1, 2 and 1; its second one in block 3, and its head, "
-        "begin at random."
+        "begin at random. VGG16's fifth block, of 3, has no counterpart in the student."
     )
 
 
