@@ -23,10 +23,8 @@ from papermill.parameterize import parameterize_notebook
 from small_data import Small, same, split, weights
 from tiny_course import write_lesson
 
-from kdhelpers import data
 from kdhelpers.course import cli, environment, run
 from kdhelpers.data.sources import DataError, downloaded
-from kdhelpers.models import shipped as pretrained
 from kdhelpers.objectives.objective import Supervised
 from kdhelpers.training.checkpoint import CheckpointError
 from kdhelpers.training.fit import fit
@@ -94,6 +92,11 @@ def old_format(content: dict[str, Any]) -> None:
     torch.save(hostile, "run.pt", _use_new_zipfile_serialization=False)
 
 
+def another_rate(content: dict[str, Any]) -> None:
+    content["state"]["optimizer"]["param_groups"][0]["lr"] = "x"
+    torch.save(content, "run.pt")
+
+
 # What becomes of a checkpoint: other parts, or another file.
 UNREADABLE: dict[str, Any] = {
     "code instead of the state": {"state": Payload()},
@@ -115,12 +118,14 @@ STRANGE: dict[str, Any] = {
     "a history of texts": {"history": ["loss"]},
     "a history of lists": {"history": [[["loss", "0.5"]]]},
     "a history of tensors": {"history": [{"loss": torch.ones(2)}]},
+    "a history without its first epoch": {"history": [{"epoch": 2, "loss": 0.5}]},
     "a state of another type": {"state": 5},
     "a state without its parts": {"state": {}},
     "parts that are no state": {"state": {"student": 1, "objective": 2, "optimizer": 3}},
     "a state that fits in part": lambda content: torch.save(
         content | {"state": content["state"] | {"optimizer": {"param_groups": 1}}}, "run.pt"
     ),
+    "a rate that is no number": another_rate,
     "another version": {"format": "latest"},
 }
 
@@ -136,20 +141,9 @@ def test_a_hostile_checkpoint_is_refused_is_not_run_and_changes_nothing(what: st
     with pytest.raises(CheckpointError) as refused:
         trained(student, epochs=2)
     reason = ("cannot be read as a checkpoint", "move the file away") if what in UNREADABLE else ()
-    assert_one_sentence(str(refused.value), "'run.pt'", *reason)
+    assert_one_sentence(str(refused.value), "'run.pt'", "give another path", *reason)
     assert nothing_ran()
     assert same(before, weights(student))
-
-
-def test_code_in_the_shipped_weights_is_refused_and_not_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "weights").mkdir()
-    torch.save({"conv": Payload()}, tmp_path / "weights" / pretrained.TEACHER.file)
-    monkeypatch.setattr(pretrained.resources, "files", lambda package: tmp_path)
-    with pytest.raises(OSError, match="were altered; install again"):
-        pretrained.teacher_for("photodigits")
-    assert nothing_ran()
 
 
 # -- data sets ------------------------------------------------------------------------------------
@@ -181,14 +175,6 @@ def test_code_in_a_data_set_is_refused_and_not_run(what: str, tmp_path: Path) ->
         downloaded(name.partition(".")[0], tmp_path)
     assert_one_sentence(str(refused.value), name, "is damaged: it cannot be read", "again")
     assert nothing_ran()
-
-
-@pytest.mark.parametrize("content", [[1, 2], {"train_images": torch.ones(2)}, {}, 5, "text"])
-def test_a_packed_file_of_other_types_is_refused(content: Any, tmp_path: Path) -> None:
-    torch.save(content, tmp_path / "mnist.pt")
-    with pytest.raises(DataError) as refused:
-        data.load("mnist", root=tmp_path)
-    assert_one_sentence(str(refused.value), "mnist.pt' is damaged")
 
 
 # -- records --------------------------------------------------------------------------------------
@@ -322,21 +308,11 @@ def test_hostile_parameters_are_one_sentence(what: str, capsys: pytest.CaptureFi
 
 # -- a value in a notebook is no code -------------------------------------------------------------
 
-INJECTIONS = (
-    f'"; import os; os.mkdir("{TRACE}"); "',
-    f"'; import os; os.mkdir('{TRACE}'); '",
-    f'"""; import os; os.mkdir("{TRACE}"); """',
-    f"\nimport os; os.mkdir('{TRACE}')\n",
-    f"\r\nimport os; os.mkdir('{TRACE}')\r\n",
-    f"\u2028import os\u2029os.mkdir('{TRACE}')",
-    f"\\\"; import os; os.mkdir('{TRACE}') #",
-    f"{{os.mkdir('{TRACE}')}}",
-    f"%run x\n!mkdir '{TRACE}'\n%%bash\nmkdir '{TRACE}'",
-    f"{TRACE}\\",
-    "\\",
-    "\0\x07\x1b[31m",
-    "{0} {name} {{",
+# What ends a text, goes on in a new line or is filled in, before something that would run.
+BREAKS = st.sampled_from(
+    ['"', "'", '"""', "\\", "\n", "\r\n", "\u2028", "\0", "\x1b", "{", "}", "%run ", "!", "#", "; "]
 )
+TEXTS_TO_RUN = st.lists(BREAKS | st.just(f"import os; os.mkdir('{TRACE}')")).map("".join)
 
 
 def injected(**parameters: Any) -> str:
@@ -358,12 +334,6 @@ def assignments(source: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("text", INJECTIONS)
-def test_a_text_stays_a_text(text: str) -> None:
-    given = {"name": text, "weights": {text: text, "list": [text]}}
-    assert assignments(injected(**given)) == given
-
-
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text()
     | st.floats(allow_nan=False, allow_infinity=False),
@@ -380,20 +350,10 @@ PLAIN = st.recursive(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
-    text=st.text(st.characters(exclude_categories=["Cs"])),
-    weights=st.dictionaries(st.text(), PLAIN, max_size=3),
+    text=TEXTS_TO_RUN | st.text(st.characters(exclude_categories=["Cs"])),
+    weights=st.dictionaries(TEXTS_TO_RUN | st.text(), PLAIN, max_size=3),
     rate=st.floats(allow_nan=False, allow_infinity=False),
 )
 def test_any_value_stays_what_it_is(text: str, weights: dict[str, Any], rate: float) -> None:
     given = {"name": text, "weights": weights, "rate": rate}
     assert assignments(injected(**given)) == given
-
-
-@pytest.mark.parametrize(
-    "name", ["epochs = 1; import os", "epochs\nimport os", "__class__", "import", "", "epochs "]
-)
-def test_a_name_that_the_lesson_does_not_have_is_refused(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main(["run", "01", "-p", name, "1"]) == 2
-    assert_one_sentence(capsys.readouterr().err.strip(), "unknown parameter")

@@ -148,24 +148,6 @@ def test_what_is_no_picture_or_no_label_is_refused_with_the_remedy(
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"images": torch.zeros(12, 8, 8, dtype=torch.uint8)}, "data.from_arrays takes other"),
-        ({"images": torch.zeros(12, 8, 8, 3, dtype=torch.uint8)}, r"images.permute\(0, 3, 1, 2\)"),
-        ({"mean": (124.0, 117.0, 104.0)}, "divide those of pixels 0..255 by 255"),
-        ({"classes": ("a",)}, "must lie in 0 to 0, the classes"),
-    ],
-)
-def test_a_split_made_by_hand_is_told_what_is_wrong(change: dict[str, Any], message: str) -> None:
-    right = {
-        "images": torch.zeros(12, 3, 8, 8, dtype=torch.uint8), "labels": torch.from_numpy(LABELS),
-        "mean": (0.5,) * 3, "std": (0.2,) * 3, "classes": ("a", "b", "c"),
-    }  # fmt: skip
-    with pytest.raises(ValueError, match=message):
-        data.Split(**right | change)
-
-
 # -- data sets of PyTorch -------------------------------------------------------------------------
 
 
