@@ -19,7 +19,6 @@ from kdhelpers.objectives.hints import LayerPair
 from kdhelpers.objectives.objective import Supervised, Terms
 from kdhelpers.objectives.recorded import RecordedTeacher
 from kdhelpers.objectives.teacher import Teacher
-from kdhelpers.training.checkpoint import CheckpointError
 from kdhelpers.training.fit import fit
 
 
@@ -38,10 +37,6 @@ def _by_batch(logits: Tensor) -> Tensor:
     return logits - logits.mean(0)
 
 
-def _one_number(logits: Tensor) -> Tensor:
-    return logits[:, 0]
-
-
 def _of_eight(logits: Tensor) -> Tensor:
     assert len(logits) == 8, "Guard failed: size 8"
     return logits
@@ -55,16 +50,6 @@ def test_a_student_that_ends_in_a_softmax_is_warned_of() -> None:
 def test_a_teacher_that_looks_at_its_batch_is_warned_of() -> None:
     with pytest.warns(UserWarning, match="depends on the batch|depend on the batch"):
         fit(Small(), Distillation(_Bent(_by_batch)), split(16), epochs=1, progress=False)
-
-
-@pytest.mark.parametrize("who", ["student", "teacher"])
-def test_one_number_an_image_is_refused(who: str) -> None:
-    student, teacher = (
-        _Bent(_one_number) if who == name else Small() for name in ("student", "teacher")
-    )
-    told = {"student": "must return logits", "teacher": r"answers an image with logits \[\]"}
-    with pytest.raises(ValueError, match=f"the {who} {told[who]}"):
-        fit(student, Distillation(teacher), split(16), epochs=1, progress=False)
 
 
 def test_a_network_of_one_batch_size_is_refused_in_one_sentence() -> None:
@@ -146,30 +131,6 @@ def test_a_schedule_that_reaches_zero_late_is_refused_before_the_first_step() ->
     assert not seen
 
 
-def _lr(content: dict[str, object]) -> None:
-    content["state"]["optimizer"]["param_groups"][0]["lr"] = "x"  # type: ignore[index]
-
-
-def _gap(content: dict[str, object]) -> None:
-    content["history"][1]["epoch"] = 3  # type: ignore[index]
-
-
-@pytest.mark.parametrize("edit", [_lr, _gap])
-def test_an_edited_checkpoint_is_refused_in_one_sentence(edit: object, tmp_path: Path) -> None:
-    path = tmp_path / "run.pt"
-    student = Small()
-    start = {name: value.clone() for name, value in student.state_dict().items()}
-    fit(student, Supervised(), split(16), epochs=2, checkpoint=path, progress=False)
-    content = torch.load(path, weights_only=True)
-    edit(content)  # type: ignore[operator]
-    torch.save(content, path)
-    again = Small()
-    again.load_state_dict(start)
-    with pytest.raises(CheckpointError, match="give another path"):
-        fit(again, Supervised(), split(16), epochs=2, checkpoint=path, progress=False)
-    assert all(torch.equal(value, start[name]) for name, value in again.state_dict().items())
-
-
 def test_an_autocast_that_was_left_on_changes_nothing() -> None:
     once, again = Small(seed=1), Small(seed=1)
     fit(once, Supervised(), split(16), epochs=1, precision="fp32", progress=False)
@@ -187,8 +148,7 @@ def test_frozen_batch_normalisation_stays_so_in_a_student_that_trains(frozen: st
         (student if frozen == "all" else norm).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fit(student, Supervised(), split(16), epochs=2, progress=False)
-    seen = norm.num_batches_tracked
-    assert seen is not None
-    assert bool(seen) == (frozen != "one")
+        train = split(16)
+        fit(student, Supervised(), train, epochs=2, batch_size=8, validation=train, progress=False)
+    assert norm.num_batches_tracked == (0 if frozen == "one" else 4)
     assert norm.training == (frozen == "none")

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import torch
 from small_data import Small, same, split, weights
-from torch import Tensor, nn
+from torch import nn
 
 import kdhelpers as kd
 from kdhelpers._random import initial_weights
 from kdhelpers.data.batching import Batch, Views, batches
+from kdhelpers.evaluation import size
 from kdhelpers.objectives.objective import Objective, Terms
 from kdhelpers.training.devices import placed
 from kdhelpers.training.loop import TrainingError
@@ -107,6 +108,7 @@ USES: dict[str, Callable[[nn.Module, nn.Module], object]] = {
     "regressor_between": lambda student, teacher: kd.regressor_between(
         student, teacher, DATA, "norm", "conv.0", seed=1
     ),
+    "size": lambda student, _: size(student, (1, 8, 8)),
     "capture": captured,
 }
 
@@ -127,33 +129,6 @@ def test_nothing_but_the_students_weights_is_changed(use: str) -> None:
     assert [name for name, p in teacher.named_parameters() if p.grad is not None] == ["head.weight"]
     assert use.startswith(("fit", "capture")) or same(weights(student), of_numpy)
     assert modes == (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype())
-
-
-def test_a_student_given_in_eval_mode_trains_in_train_mode_and_ends_in_eval_mode() -> None:
-    modes: list[set[bool]] = []
-
-    class Watching(kd.Supervised):
-        def forward(self, student: nn.Module, batch: Batch) -> Terms:
-            modes.append({module.training for module in student.modules()})
-            return super().forward(student, batch)
-
-    student = Small().eval()
-    kd.fit(student, Watching(), DATA, validation=DATA, **SETTINGS | {"epochs": 2})
-    assert modes == [{True}] * 6
-    assert not any(module.training for module in student.modules())
-
-
-def test_a_buffer_that_a_network_replaces_is_kept() -> None:
-    class Smoothing(Small):
-        def forward(self, inputs: Tensor) -> Tensor:
-            if self.training:
-                self.mean = 0.9 * self.mean + inputs.mean()
-            return super().forward(inputs)
-
-    student = Smoothing()
-    student.register_buffer("mean", torch.zeros(()))
-    kd.fit(student, kd.Supervised(), DATA, **SETTINGS)
-    assert student.mean != 0
 
 
 @pytest.mark.parametrize("optimizer", [kd.optimizers.adam, kd.optimizers.nesterov])

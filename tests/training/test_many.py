@@ -28,7 +28,7 @@ from kdhelpers.training.checkpoint import CheckpointError
 from kdhelpers.training.loop import Row, TrainingError
 from kdhelpers.training.many import run_arms
 from kdhelpers.training.optimizers import cosine, nesterov
-from kdhelpers.training.side_by_side import SideBySide, refusal
+from kdhelpers.training.side_by_side import refusal
 
 pytestmark = pytest.mark.usefixtures("global_random_state_is_left_alone")
 
@@ -205,17 +205,6 @@ def test_what_cannot_be_run_is_one_sentence(change: dict[str, Any], message: str
         run_arms(**{"arms": {"a": abs}, "seeds": [0], **change})
 
 
-def test_dropout_trains_alone_only() -> None:
-    def train(seed: int) -> None:
-        fit(Small(seed=seed), Supervised(), POOL, epochs=1)
-
-    run_arms({"alone": train}, [0])
-    with pytest.raises(
-        ValueError, match=r"'student.drop' draws random numbers \(bernoulli_\).*use workers=1"
-    ):
-        run_arms({"alone": train}, [0], workers=2)
-
-
 # -- many students: the same as each alone --------------------------------------------------------
 
 
@@ -309,17 +298,6 @@ class Layers(nn.Module):
 def test_every_known_layer_with_buffers_and_a_frozen_one() -> None:
     assert refusal([seeded(Layers, 0)] * 2, [torch.zeros(2, 1, 8, 8)] * 2) is None
     check_against_fit(supervised, lambda seed: seeded(Layers, seed), validation=POOL)
-
-
-def test_logits_side_by_side_are_those_of_each() -> None:
-    networks = [seeded(Layers, seed).eval() for seed in SEEDS]
-    stack = SideBySide(networks).eval()
-    images = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    logits = stack(images)
-    assert logits.shape == (5, 3, 3)
-    for number, network in enumerate(networks):
-        torch.testing.assert_close(logits[:, number], network(images[:, number : number + 1]))
-        assert same(stack.state_of(number), weights(network))
 
 
 class Head(nn.Module):

@@ -185,8 +185,9 @@ class Telling(kd.Supervised):
 @pytest.mark.parametrize("optimizer", [kd.optimizers.adam, kd.optimizers.nesterov])
 def test_numpys_numbers_are_gone_on_from_bit_for_bit(tmp_path: Path, optimizer: Any) -> None:
     run = partial(
-        fit, train=split(), epochs=6, batch_size=20, schedule=by_numpy, optimizer=optimizer
-    )
+        fit, train=split(), epochs=6, batch_size=np.int64(20), lr=np.float64(1e-3),
+        seed=np.int64(1), schedule=by_numpy, optimizer=optimizer,
+    )  # fmt: skip
     straight, resumed = Small(), Small()
     expected = run(straight, Telling())
 
@@ -256,25 +257,24 @@ def test_no_sentence_advises_to_delete_and_another_rate_has_its_way(tmp_path: Pa
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda state: state["exp_avg"].resize_(1), "exp_avg is torch.float32"),
+        (lambda adam, _: adam["exp_avg"].resize_(1), "exp_avg is torch.float32"),
         (
-            lambda state: state.update(exp_avg_sq=torch.ones(2)),
+            lambda adam, _: adam.update(exp_avg_sq=torch.ones(2)),
             r"exp_avg_sq is torch.float32 \[2\]",
         ),
-        (lambda state: state.update(exp_avg=torch.tensor(0.0)), r"exp_avg is torch.float32 \[\]"),
-        (lambda state: state.update(step=torch.ones(3)), r"step is torch.float32 \[3\]"),
-        (lambda state: state["exp_avg"].fill_(torch.nan), "exp_avg is not finite"),
-        (lambda state: state["exp_avg_sq"].fill_(torch.inf), "exp_avg_sq is not finite"),
-        (lambda state: state["step"].fill_(torch.nan), "step is not finite"),
+        (lambda adam, _: adam.update(exp_avg=torch.tensor(0.0)), r"exp_avg is torch.float32 \[\]"),
+        (lambda adam, _: adam.update(step=torch.ones(3)), r"step is torch.float32 \[3\]"),
+        (lambda adam, _: adam["exp_avg"].fill_(torch.nan), "exp_avg is not finite"),
+        (lambda adam, _: adam["exp_avg_sq"].fill_(torch.inf), "exp_avg_sq is not finite"),
+        (lambda adam, _: adam["step"].fill_(torch.nan), "step is not finite"),
+        (lambda _, own: own["head.bias"].fill_(torch.nan), r"student\.head\.bias is not finite"),
     ],
 )
-def test_tensors_of_the_optimizer_that_do_not_fit_are_told(
-    tmp_path: Path, change: Any, told: str
-) -> None:
+def test_tensors_that_do_not_fit_are_told(tmp_path: Path, change: Any, told: str) -> None:
     path, student = tmp_path / "run.pt", Small()
     fit(Small(), kd.Supervised(), split(), epochs=1, checkpoint=path)
     content = torch.load(path, weights_only=True)
-    change(content["state"]["optimizer"]["state"][1])
+    change(content["state"]["optimizer"]["state"][1], content["state"]["student"])
     torch.save(content, path)
     with pytest.raises(CheckpointError, match=rf"run\.pt' does not fit this run \(.*{told}"):
         fit(student, kd.Supervised(), split(), epochs=2, checkpoint=path)
@@ -301,16 +301,6 @@ def test_optimizers_with_states_of_other_shapes_go_on(tmp_path: Path) -> None:
     for epochs, student in ((1, Small()), (2, resumed)):
         run(student, epochs=epochs, checkpoint=tmp_path / "run.pt")
     assert same(weights(resumed), weights(straight))
-
-
-def test_weights_that_are_not_finite_are_told(tmp_path: Path) -> None:
-    path = tmp_path / "run.pt"
-    fit(Small(), kd.Supervised(), split(), epochs=1, checkpoint=path)
-    content = torch.load(path, weights_only=True)
-    content["state"]["student"]["head.bias"].fill_(torch.nan)
-    torch.save(content, path)
-    with pytest.raises(CheckpointError, match=r"student\.head\.bias is not finite"):
-        fit(Small(), kd.Supervised(), split(), epochs=2, checkpoint=path)
 
 
 def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(
