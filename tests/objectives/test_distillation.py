@@ -7,13 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from small_data import Small, split
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdhelpers import losses
 from kdhelpers.data.batching import batches
 from kdhelpers.objectives.distillation import Distillation
 from kdhelpers.objectives.objective import Supervised
-from kdhelpers.temperature import Linear
 
 BATCH = next(batches(split(), 16))
 
@@ -55,22 +54,16 @@ def test_the_soft_loss_can_be_exchanged_and_is_among_the_settings() -> None:
     assert len(set(named)) == 3
 
 
-def test_a_schedule_may_stand_for_the_temperature() -> None:
-    student, teacher = Small(seed=1).eval(), Small(seed=2)
-    objective = Distillation(teacher, temperature=Linear(start=9, end=3), alpha=1.0)
-    for epoch, temperature in enumerate([9.0, 6.0, 3.0]):
-        objective.start_epoch(epoch, 3)
-        assert objective.figures() == {"temperature": temperature}
-        expected = Distillation(teacher, temperature=temperature, alpha=1.0)
-        torch.testing.assert_close(objective(student, BATCH), expected(student, BATCH))
-
-
 @pytest.mark.parametrize(
     ("make", "change", "message"),
     [
         (Distillation, {"alpha": 1.1}, "alpha must be a number from 0 to 1"),
         (Distillation, {"soft_loss": 3}, "soft_loss must be a function"),
+        (Distillation, {"soft_loss": lambda s: s.sum()}, "must be a function, called as loss"),
+        (Distillation, {"soft_loss": nn.MSELoss}, r"is the class MSELoss; give one.*MSELoss\(\)"),
         (Distillation, {"teacher": 3}, "the teacher must be a Module, got 3"),
+        (Distillation, {"teacher": [Small(), Small()]}, "several networks in one that averages"),
+        (Distillation, {"teacher": lambda images: images}, "wrap a function or a session in one"),
         (Supervised, {"label_smoothing": 1.0}, "label_smoothing must be a number from 0 to 0.99"),
     ],
 )  # fmt: skip

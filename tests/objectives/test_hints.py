@@ -23,7 +23,6 @@ from kdhelpers.losses.logits import kd_loss
 from kdhelpers.models.features import Regressor, capture
 from kdhelpers.models.fitnets import FitNet
 from kdhelpers.objectives.distillation import Distillation, Faded
-from kdhelpers.objectives.frozen import fingerprint
 from kdhelpers.objectives.hints import Hint, LayerPair, WithFeatures, regressor_between
 from kdhelpers.objectives.objective import Supervised
 from kdhelpers.objectives.teacher import Teacher
@@ -107,9 +106,11 @@ def test_stage_1_trains_the_layers_up_to_the_guided_one_and_no_other(
     optimizer: Callable[..., Any], batch_norm: bool
 ) -> None:
     taught, guided = student(batch_norm=batch_norm), pair()
+    objective = Hint(teacher(), guided)
+    assert {id(p) for p in objective.parameters()} == {id(p) for p in guided.parameters()}
     before, regressor = weights(taught), weights(guided)
     fit(
-        taught, Hint(teacher(), guided), split(), epochs=2, batch_size=16, optimizer=optimizer,
+        taught, objective, split(), epochs=2, batch_size=16, optimizer=optimizer,
         validation=split(seed=1),
     )  # fmt: skip
     after = weights(taught)
@@ -180,43 +181,21 @@ def test_the_teacher_is_asked_in_eval_mode_and_builds_no_graph() -> None:
     torch.testing.assert_close(guides, features[GUIDE])
 
 
-def test_only_the_regressor_is_trained_along() -> None:
-    guided = pair()
-    assert {id(p) for p in Hint(teacher(), guided).parameters()} == {
-        id(p) for p in guided.regressor.parameters()
-    }
-    assert list(Hint(teacher(), LayerPair(GUIDED, GUIDE)).parameters()) == []
-
-
-def test_the_exported_student_is_a_plain_one(tmp_path: Path) -> None:
-    taught, plain, guide = student(), student(seed=9), teacher()
-    fit(taught, Hint(guide, pair()), split(), epochs=1)
-    fit(taught, WithFeatures(Distillation(guide), guide, hint=pair()), split(), epochs=1)
-    torch.save(taught.state_dict(), tmp_path / "student.pt")
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in taught.modules())
-    assert repr(taught) == repr(plain)
-    plain.load_state_dict(torch.load(tmp_path / "student.pt", weights_only=True), strict=True)
-    assert fingerprint(plain) == fingerprint(taught)
-
-
 # -- stage 2 --------------------------------------------------------------------------------------
 
 
-def test_the_soft_term_fades_in_equal_steps() -> None:
-    history = fit(student(), Faded(Distillation(teacher()), last=0.25), split(), epochs=4)
-    assert [row["soft_factor"] for row in history] == [1.0, 0.75, 0.5, 0.25]
+@pytest.mark.parametrize(
+    ("options", "factors"),
+    [({}, [1.0]), ({}, [1.0, 0.0]), ({}, [1.0, 0.5, 0.0]), ({"last": 0.25}, [1, 0.75, 0.5, 0.25])],
+)
+def test_the_soft_term_fades_in_equal_steps_to_nothing_or_to_the_last_factor(
+    options: dict[str, float], factors: list[float]
+) -> None:
+    objective = Faded(Distillation(teacher()), **options)
+    history = fit(student(), objective, split(), epochs=len(factors))
+    assert [row["soft_factor"] for row in history] == factors
     for row in history:
         assert row["loss"] == pytest.approx(row["soft"] + row["hard"])
-
-
-@pytest.mark.parametrize(("epochs", "factors"), [(1, [1.0]), (2, [1.0, 0.0]), (3, [1.0, 0.5, 0.0])])
-def test_by_default_it_fades_to_nothing(epochs: int, factors: list[float]) -> None:
-    objective = Faded(Supervised(), term="hard")
-    told = []
-    for epoch in range(epochs):
-        objective.start_epoch(epoch, epochs)
-        told.append(objective.figures()["hard_factor"])
-    assert told == factors
 
 
 def test_the_factor_weighs_the_term_and_no_other() -> None:

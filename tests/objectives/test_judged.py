@@ -156,13 +156,6 @@ def test_a_session_that_was_replaced_answers_anew() -> None:
         network.session = Session(1.0)
 
 
-def test_weights_are_copied_though_a_session_cannot_be() -> None:
-    network = OnTop()
-    frozen = Teacher(network).frozen(torch.device("cpu"))
-    assert frozen.below.session is network.below.session  # type: ignore[union-attr]
-    assert frozen.head.weight is not network.head.weight  # type: ignore[union-attr]
-
-
 class Viewing(nn.Module):
     """Flattens with `view`, which not every memory layout allows, and may change its inputs."""
 
@@ -418,13 +411,6 @@ def test_layers_that_student_and_teacher_share_are_told() -> None:
     other.head.weight.data = teacher.head.weight.data
     assert "share 1 parameters (head.weight …)" in told(teacher, other)[0]
     assert told(copy.deepcopy(teacher), teacher) == []
-
-
-def test_several_networks_are_one_that_averages() -> None:
-    with pytest.raises(ValueError, match="several networks in one that averages"):
-        kd.Distillation([Small(), Small()])  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="wrap a function or a session in one"):
-        kd.Distillation(lambda images: images)  # type: ignore[arg-type]
 
 
 class Comparing(kd.Distillation):

@@ -112,8 +112,6 @@ def test_a_soft_loss_gets_the_labels_and_the_temperature_if_it_takes_them() -> N
     ):
         objective = Distillation(teacher, alpha=1.0, temperature=2, soft_loss=loss)
         torch.testing.assert_close(objective(student, batch)["soft"], expected)
-    with pytest.raises(ValueError, match="soft_loss must be a function, called as loss"):
-        Distillation(teacher, soft_loss=lambda student: student.sum())
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -164,11 +162,6 @@ def test_a_soft_loss_may_be_a_module(loss: nn.Module) -> None:
     objective = kd.Distillation(Small(seed=1), soft_loss=loss)
     (row,) = kd.fit(Small(), objective, split(), epochs=1, device="cpu", progress=False)
     assert row["soft"] > 0
-
-
-def test_the_class_of_a_loss_is_no_loss() -> None:
-    with pytest.raises(ValueError, match=r"soft_loss is the class MSELoss; give one.*MSELoss\(\)"):
-        kd.Distillation(Small(), soft_loss=nn.MSELoss)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])

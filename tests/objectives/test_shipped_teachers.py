@@ -17,7 +17,7 @@ from kdhelpers.objectives.shipped import shipped_teacher
 RECORD = Path(__file__).parents[2] / "tools" / "record_teacher.py"
 
 
-def test_cifar10s_teacher_answers_for_all_pictures_in_two_views() -> None:
+def test_cifar10s_teacher_answers_for_all_pictures_in_two_views_in_3_mb(tmp_path: Path) -> None:
     teacher = shipped_teacher("cifar10")
     assert isinstance(teacher, RecordedTeacher)
     assert teacher.views == data.Views(flip=True)
@@ -31,6 +31,8 @@ def test_cifar10s_teacher_answers_for_all_pictures_in_two_views() -> None:
         assert shares.sub(0.1).abs().max() < 0.02
     with pytest.raises(ValueError, match="for other pictures"):
         teacher.logits(split())
+    teacher.save(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").stat().st_size <= 3e6
 
 
 def test_photodigits_teacher_is_a_network() -> None:

@@ -1,6 +1,5 @@
 """The teacher's memory, and the shuffled teacher: right logits, wrong images."""
 
-import threading
 from typing import Any
 
 import pytest
@@ -72,9 +71,10 @@ def test_logits_are_kept_by_themselves_where_that_saves_work(epochs: int, passes
     assert sum(network.shown) == ASKED + ASKED // 2 + passes * len(train)
 
 
-def test_further_training_other_data_and_other_views_are_noticed() -> None:
+@pytest.mark.parametrize("cache", [True, False])
+def test_further_training_other_data_and_other_views_are_noticed(cache: bool) -> None:
     network = Small(seed=4)
-    teacher = Teacher(network, cache=True)
+    teacher = Teacher(network, cache=cache)
     for seed, views, shift in ((0, Views(), 0.0), (0, Views(), 1.0), (1, Views(), 0.0),
                                (1, VIEWS, 0.0), (1, Views(flip=True), 2.0)):  # fmt: skip
         with torch.no_grad():
@@ -94,22 +94,6 @@ def test_runs_that_share_a_teacher_keep_their_own_logits() -> None:
         batch = next(batches(split(seed=seed), 16, seed=0))
         with evaluating(network):
             torch.testing.assert_close(ask(batch), network(batch.inputs), atol=1e-5, rtol=1e-5)
-
-
-def test_a_frozen_copy_is_made_once_a_thread_and_anew_for_other_weights() -> None:
-    network, cpu, found = Small().train(), torch.device("cpu"), []
-    teacher = Teacher(network)
-    first = teacher.frozen(cpu)
-    thread = threading.Thread(target=lambda: found.append(teacher.frozen(cpu)))
-    thread.start()
-    thread.join()
-    assert teacher.frozen(cpu) is first is not network
-    assert found[0] not in (first, network)
-    assert not first.training
-    assert not any(p.requires_grad for p in first.parameters())
-    network.norm.running_mean += 1
-    assert teacher.frozen(cpu) is not first
-    assert torch.equal(teacher.frozen(cpu).norm.running_mean, network.norm.running_mean)
 
 
 def test_the_fingerprint_follows_weights_buffers_and_structure() -> None:
