@@ -6,7 +6,7 @@ alpha · T² · KL + (1 − alpha) · cross-entropy, with a gradient for the stu
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,44 +18,31 @@ from kdhelpers.checks.running import Answer, call, reached, to_loss
 
 KL = "p · (log p - log q), with the teacher's p and the student's q"
 
-Pointwise = Callable[[Tensor, Tensor, int], Tensor]  # softened logits of both, dim -> [B, C]
 Hard = Callable[[Tensor, Tensor, Tensor, float], Tensor]  # student, teacher, labels, T -> number
 
 
-def _kl(
-    first: Callable[..., Tensor],
-    second: Callable[..., Tensor],
-    *,
-    swap: bool = False,
-    log_target: bool = False,
-) -> Pointwise:
-    """`kl_div(first(student), second(teacher))`, or with student and teacher exchanged."""
+class Soft(NamedTuple):
+    """Softened logits, their probabilities and the logarithms of these."""
 
-    def pointwise(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
-        if swap:
-            student, teacher = teacher, student
-        p, q = first(student, dim=dim), second(teacher, dim=dim)
-        return F.kl_div(p, q, reduction="none", log_target=log_target)
+    z: Tensor
+    dim: int
 
-    return pointwise
+    @property
+    def p(self) -> Tensor:
+        return self.z.softmax(self.dim)
 
+    @property
+    def log(self) -> Tensor:
+        return self.z.log_softmax(self.dim)
 
-def _by_hand(formula: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> Pointwise:
-    """`formula(p, log_p, q, log_q)`, with the teacher's p and the student's q."""
-
-    def pointwise(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
-        log_p, log_q = F.log_softmax(teacher, dim=dim), F.log_softmax(student, dim=dim)
-        return formula(log_p.exp(), log_p, log_q.exp(), log_q)
-
-    return pointwise
+    @property
+    def again(self) -> "Soft":
+        """The probabilities taken for logits."""
+        return Soft(self.p, self.dim)
 
 
-def _raw(z: Tensor, dim: int) -> Tensor:
-    return z
-
-
-def _log_of_softmax_twice(z: Tensor, dim: int) -> Tensor:
-    return F.log_softmax(F.softmax(z, dim=dim), dim=dim)
+def _kl(t: Soft, s: Soft) -> Tensor:
+    return t.p * (t.log - s.log)
 
 
 def _divided(s: Tensor, t: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -70,7 +57,7 @@ def solution(
     alpha: float,
     *,
     soften: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]] = _divided,
-    pointwise: Pointwise = _kl(F.log_softmax, F.softmax),  # noqa: B008
+    pointwise: Callable[[Soft, Soft], Tensor] = _kl,  # of teacher and student -> [B, C]
     dim: int = 1,
     reduce: Callable[[Tensor], Tensor] = lambda point: point.sum() / len(point),
     soft_scale: Callable[[float], float] = lambda T: T**2,
@@ -82,7 +69,8 @@ def solution(
     more: Callable[[float], float] = lambda alpha: 0.0,
 ) -> Tensor:
     t = t.detach() if detach else t
-    soft = soft_scale(T) * reduce(pointwise(*soften(learner(s), t, T), dim))
+    student, teacher = (Soft(z, dim) for z in soften(learner(s), t, T))
+    soft = soft_scale(T) * reduce(pointwise(teacher, student))
     soft_weight, hard_weight = weights(alpha)
     return soft_weight * soft + hard_weight * (hard_scale(T) * hard(s, t, y, T)) + more(alpha)
 
@@ -141,86 +129,86 @@ def _extreme() -> dict[str, Any]:
 IN_A_STEP: Mistakes = {
     "The student's probabilities stand where its LOG-probabilities belong; so the loss can even "
     "be negative. Use `F.log_softmax(student_logits / temperature, dim=1)`, which is what "
-    "`F.kl_div` takes first, too.": dict(depth=4, pointwise=_kl(F.softmax, F.softmax)),
+    "`F.kl_div` takes first, too.": dict(depth=4, pointwise=lambda t, s: t.p * (t.log - s.p)),
     "The divergence is turned round, KL(student ‖ teacher). Weight with the teacher's "
     f"probabilities: {KL}. In `F.kl_div` this happens when the arguments are swapped: the "
     "student's log-probabilities come first.":
-        dict(depth=4, pointwise=_kl(F.log_softmax, F.softmax, swap=True)),
+        dict(depth=4, pointwise=lambda t, s: _kl(s, t)),
     "The divergence is turned round, and a probability stands where its logarithm belongs. The "
     f"sum is {KL}. `F.kl_div` takes log q first and p second.":
-        dict(pointwise=_kl(F.softmax, F.softmax, swap=True)),
+        dict(pointwise=lambda t, s: s.p * (s.log - t.p)),
     "The logarithm of the teacher's log-probabilities is taken, which is nan. Take only one "
     "logarithm; `F.kl_div` takes it itself, so give it `F.softmax` of the teacher or add "
-    "`log_target=True`.": dict(pointwise=_kl(F.log_softmax, F.log_softmax)),
+    "`log_target=True`.": dict(pointwise=lambda t, s: t.log * (t.log.log() - s.log)),
     "The teacher's probabilities stand where its log-probabilities belong, inside an `exp` as "
     "well. Use `F.log_softmax` for the teacher; in `F.kl_div`, `log_target=True` asks for it.":
-        dict(pointwise=_kl(F.log_softmax, F.softmax, log_target=True)),
+        dict(pointwise=lambda t, s: t.p.exp() * (t.p - s.log)),
     "The student's plain logits stand where its log-probabilities belong. Use "
     "`F.log_softmax(student_logits / temperature, dim=1)`, which is what `F.kl_div` takes first, "
-    "too.": dict(pointwise=_kl(_raw, F.softmax)),
+    "too.": dict(pointwise=lambda t, s: t.p * (t.log - s.z)),
     "The teacher's plain logits stand where its probabilities belong. Use "
     "`F.softmax(teacher_logits / temperature, dim=1)`, which is what `F.kl_div` takes second, too.":
-        dict(pointwise=_kl(F.log_softmax, _raw)),
+        dict(pointwise=lambda t, s: t.z * (t.z.log() - s.log)),
     "The sign of the soft term is turned round, so a smaller loss drives the student away from "
     f"the teacher. The teacher's logarithm is first: {KL}.":
-        dict(depth=4, pointwise=_by_hand(lambda p, log_p, q, log_q: p * (log_q - log_p))),
+        dict(depth=4, pointwise=lambda t, s: -_kl(t, s)),
     "The weight in your sum is the teacher's LOG-probability. The weight is its probability, "
     f"`log_p.exp()`: {KL}.":
-        dict(depth=3, pointwise=_by_hand(lambda p, log_p, q, log_q: log_p * (log_p - log_q))),
+        dict(depth=3, pointwise=lambda t, s: t.log * (t.log - s.log)),
     "The weight in your sum is the teacher's LOG-probability, and the sign is turned round. The "
     f"weight is its probability, `log_p.exp()`: {KL}.":
-        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: log_p * (log_q - log_p))),
+        dict(pointwise=lambda t, s: t.log * (s.log - t.log)),
     f"Your sum is weighted with the student's probabilities. The teacher's belong there: {KL}.":
-        dict(depth=3, pointwise=_by_hand(lambda p, log_p, q, log_q: q * (log_p - log_q))),
+        dict(depth=3, pointwise=lambda t, s: s.p * (t.log - s.log)),
     f"The weights are missing in your sum. Multiply with the teacher's probabilities: {KL}.":
-        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: log_p - log_q)),
+        dict(pointwise=lambda t, s: t.log - s.log),
     "The weight is only on the teacher's logarithm. It belongs on the difference, so set "
-    f"brackets: {KL}.": dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * log_p - log_q)),
+    f"brackets: {KL}.": dict(pointwise=lambda t, s: t.p * t.log - s.log),
     f"Probabilities are subtracted where logarithms belong. Use `F.log_softmax` for both: {KL}.":
-        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p - q))),
+        dict(pointwise=lambda t, s: t.p * (t.p - s.p)),
     "The teacher's probability stands in the brackets, where its logarithm belongs. Use "
     f"`F.log_softmax` for the teacher: {KL}.":
-        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p - log_q))),
+        dict(pointwise=lambda t, s: t.p * (t.p - s.log)),
     "The teacher's plain logits stand in the brackets, where its logarithm belongs. Use "
     f"`F.log_softmax` for the teacher: {KL}.":
-        dict(pointwise=lambda s, t, dim: t.softmax(dim) * (t - s.log_softmax(dim))),
+        dict(pointwise=lambda t, s: t.p * (t.z - s.log)),
     "Plain logits are subtracted where log-probabilities belong. Use `F.log_softmax` for both: "
-    f"{KL}.": dict(pointwise=lambda s, t, dim: t.softmax(dim) * (t - s)),
+    f"{KL}.": dict(pointwise=lambda t, s: t.p * (t.z - s.z)),
     "The soft term is Σ p · log q alone. For the KL divergence the teacher's logarithm is in the "
     f"brackets as well, and first: {KL}.":
-        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * log_q)),
+        dict(pointwise=lambda t, s: t.p * s.log),
     "The student goes through a softmax twice in the soft term. `F.log_softmax` of the divided "
-    "logits is all it needs.": dict(pointwise=_kl(_log_of_softmax_twice, F.softmax)),
+    "logits is all it needs.": dict(pointwise=lambda t, s: _kl(t, s.again)),
     "The soft term is a cross-entropy, -Σ p · log q. It has the same gradient, but it never "
     f"reaches 0. For the KL divergence add the teacher's part: {KL}.":
-        dict(pointwise=_by_hand(lambda p, log_p, q, log_q: -p * log_q)),
+        dict(pointwise=lambda t, s: -t.p * s.log),
     "The soft term is a squared difference, of logits, probabilities or their logarithms. The KL "
     f"divergence is asked for: {KL}.":
-        [dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (q - p) ** 2)),
-         dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (log_q - log_p) ** 2)),
-         *(dict(pointwise=lambda s, t, dim: (s - t) ** 2, soften=soften, reduce=reduce)
+        [dict(pointwise=lambda t, s: (s.p - t.p) ** 2),
+         dict(pointwise=lambda t, s: (s.log - t.log) ** 2),
+         *(dict(pointwise=lambda t, s: (s.z - t.z) ** 2, soften=soften, reduce=reduce)
            for soften in (_divided, lambda s, t, T: (s, t))
            for reduce in (torch.mean, lambda point: point.sum() / len(point)))],
     "The soft term takes both directions of the divergence. KL(teacher ‖ student) alone is asked "
     f"for: {KL}.":
-        [dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (p - q) * (log_p - log_q))),
-         dict(pointwise=_by_hand(lambda p, log_p, q, log_q: (p - q) * (log_p - log_q) / 2))],
+        [dict(pointwise=lambda t, s: _kl(t, s) + _kl(s, t)),
+         dict(pointwise=lambda t, s: (_kl(t, s) + _kl(s, t)) / 2)],
     "The soft term is not softened and has T in place of T², as when probabilities are divided by "
     "T: that softens nothing. Divide the logits before the softmax, and multiply by "
     "`temperature**2`.":
         [dict(soften=lambda s, t, T: (s, t), soft_scale=lambda T, power=power: T**power)
          for power in (1, -1)],
     "A softmax is taken of the teacher's probabilities again. Its divided logits need one.":
-        [dict(pointwise=lambda s, t, dim: _kl(F.log_softmax, F.softmax)(s, t.softmax(dim), dim)),
-         dict(pointwise=_by_hand(lambda p, log_p, q, log_q: p * (p.log_softmax(1) - log_q)))],
+        [dict(pointwise=lambda t, s: _kl(t.again, s)),
+         dict(pointwise=lambda t, s: t.p * (t.again.log - s.log))],
     "The logarithms of the soft term are to base 2 or 10. Take natural ones.":
         [dict(soft_scale=lambda T, base=base: T**2 / math.log(base)) for base in (2, 10)],
     "alpha is squared with the temperature. Write `alpha * temperature**2`.":
         dict(weights=lambda alpha: (alpha**2, 1.0 - alpha)),
     "The teacher's probabilities are missing: the sum is that of -log q alone. Multiply by p: "
     f"{KL}.":
-        [dict(pointwise=_by_hand(lambda p, log_p, q, log_q: -log_q)),
-         dict(pointwise=_by_hand(lambda p, log_p, q, log_q: log_q))],
+        [dict(pointwise=lambda t, s: -s.log),
+         dict(pointwise=lambda t, s: s.log)],
     "The student is detached in the soft term, so it learns nothing from the teacher. Detach the "
     "teacher alone.": dict(learner=torch.Tensor.detach),
     "The factor temperature² is missing on the soft term. Without it the gradient of this term "
@@ -303,9 +291,6 @@ IN_A_STEP: Mistakes = {
     "Both terms are weighted by alpha. The hard one gets the rest: `(1 - alpha) * hard`.":
         dict(weights=lambda alpha: (alpha, alpha)),
 }
-# fmt: on
-
-# fmt: off
 MISTAKES: Mistakes = {
     **IN_A_STEP,
     "Your function returns one loss for each image. Average the soft term over the batch, so that "

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector
 
 from kdhelpers import losses
 from kdhelpers.checks import training_step as steps
@@ -79,29 +78,18 @@ def _inputs(seed: int, temperature: float, alpha: float) -> dict[str, Any]:
 
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     student, teacher = inputs["student"], inputs["teacher"]
-    weights_before = parameters_to_vector(teacher.parameters()).detach().clone()
-    before = parameters_to_vector(student.parameters()).detach().clone()
-    learning = list(student.parameters())[-1:]
-    with steps.watched(learning, inputs["optimizer"], teacher, student) as watch:
+    with steps.watched(inputs, [student[-1].bias], [student]) as watch:
         result = call(answer, inputs)
-    weights_after = parameters_to_vector(teacher.parameters()).detach()
-    moved = not torch.equal(before, parameters_to_vector(student.parameters()))
-    remark = _PASSES_REMARK if int(student[2].num_batches_tracked) > 1 else ""
+    passes = int(student[2].num_batches_tracked)
     return Observation(
         values={
             "loss": to_loss(result, wanted="the loss, one number").detach(),
-            "student's weights after the step": parameters_to_vector(student.parameters()).detach(),
+            "student's weights after the step": steps.weights(student),
             "running mean of the teacher's batch norm": teacher[2].running_mean.clone(),
         },
-        effects={
-            **watch.effects(moved),
-            **(gradients := steps.taught(teacher)),
-            "teacher weights": not torch.equal(weights_before, weights_after),
-        },
+        effects=watch.effects,
         clues=tuple(watch.events),
-        remark=steps.TEACHER_GRAPH
-        if any(watch.teacher_graph) and not any(gradients.values())
-        else remark,
+        remark=watch.remark or (_PASSES_REMARK if passes > 1 else ""),
     )
 
 

@@ -37,6 +37,7 @@ from kdhelpers.checks.running import (
     explain,
     to_number,
     to_tensor,
+    two_of,
 )
 from kdhelpers.checks.verdict import Verdict
 
@@ -155,19 +156,11 @@ def two_numbers(first: str, second: str) -> Observe:
     """What there is to see when an answer returns two numbers."""
 
     def observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
-        result = call(answer, inputs)
-        many = isinstance(result, list | tuple) or (isinstance(result, Tensor) and result.ndim)
-        if not many or len(result) != 2:
-            raise Misuse(
-                f"Your function returned a {type(result).__name__}; return two numbers, {first} "
-                f"and {second}."
-            )
+        wanted = f"return two numbers, {first} and {second}"
+        both = zip((first, second), two_of(call(answer, inputs), wanted=wanted), strict=True)
         instead = "one number for all images"
         return Observation(
-            {
-                name: to_number(value, wanted=f"{name} as a number", instead=instead)
-                for name, value in zip((first, second), result, strict=True)
-            }
+            {n: to_number(v, wanted=f"{n} as a number", instead=instead) for n, v in both}
         )
 
     return observe

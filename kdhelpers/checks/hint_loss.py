@@ -25,17 +25,12 @@ def _as_it_is(features: Tensor, regressor: nn.Module) -> Tensor:
     return features
 
 
-def _regressed(features: Tensor, regressor: nn.Module) -> Tensor:
-    mapped: Tensor = regressor(features)
-    return mapped
-
-
 def solution(
     student_features: Tensor,
     teacher_features: Tensor,
     regressor: nn.Module,
     *,
-    student_side: Mapping = _regressed,
+    student_side: Mapping = lambda features, regressor: regressor(features),
     teacher_side: Mapping = _as_it_is,
     prepare: Callable[[Tensor, Tensor], Pair] = lambda s, t: (s, t),
     error: Callable[[Tensor, Tensor], Tensor] = lambda s, t: (s - t).square(),
@@ -111,7 +106,8 @@ IN_A_STEP: Mistakes = {
     "The regressor gets the teacher's features. It belongs on the student's side alone, "
     "`regressor(student_features)`. A regressor that changes the teacher's features can turn them "
     "into 0, and then a student that puts out 0 has matched them and learnt nothing.":
-        [dict(student_side=_as_it_is, teacher_side=_regressed), dict(teacher_side=_regressed)],
+        [dict(student_side=_as_it_is, teacher_side=lambda f, r: r(f)),
+         dict(teacher_side=lambda f, r: r(f))],
     "The student's features are compared as they are, but they have other channels than the "
     "teacher's. Map them first: `regressor(student_features)`.":
         [dict(student_side=_as_it_is),
@@ -158,9 +154,6 @@ IN_A_STEP: Mistakes = {
     f"You apply a ReLU to the student's features. {_ACTIVATION}":
         dict(student_side=lambda f, r: r(f.relu())),
 }
-# fmt: on
-
-# fmt: off
 MISTAKES: Mistakes = {
     **IN_A_STEP,
     "You return the squared difference of each element. Take the mean of them all.":

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector
 
 from kdhelpers import losses
 from kdhelpers.checks import training_step as steps
@@ -68,10 +67,8 @@ def _inputs(seed: int, student_channels: int, teacher_channels: int) -> dict[str
     teacher = steps.with_gradients(with_fixed_weights(halves(teacher_channels), seed + 10).train())
     regressor = with_fixed_weights(nn.Conv2d(student_channels, teacher_channels, 1), seed + 20)
     parameters = [*student.parameters(), *regressor.parameters()]
-    sizes = [parameter.numel() for parameter in parameters]
-    old = 0.2 * numbers(seed + 30, sum(sizes))
-    for parameter, gradient in zip(parameters, old.split(sizes), strict=True):
-        parameter.grad = gradient.view_as(parameter)
+    for place, parameter in enumerate(parameters):
+        parameter.grad = 0.2 * numbers(seed + 30 + place, *parameter.shape)
     return {
         "student": student,
         "teacher": teacher,
@@ -81,40 +78,29 @@ def _inputs(seed: int, student_channels: int, teacher_channels: int) -> dict[str
     }
 
 
-def _weights(module: nn.Module) -> Tensor:
-    return parameters_to_vector(module.parameters()).detach().clone()
-
-
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     student, teacher, regressor = inputs["student"], inputs["teacher"], inputs["regressor"]
-    trained = (student.lower, regressor)
-    before = {module: _weights(module) for module in (teacher, student.upper, *trained)}
-    learning = (student.lower.norm.bias, regressor.bias)
-    above = (student.upper, teacher.upper)
-    lower = student.lower
-    with steps.watched(learning, inputs["optimizer"], teacher.lower, lower, above) as watch:
+    upper, lower = steps.weights(student.upper), student.lower
+    learning, above = (lower.norm.bias, regressor.bias), (student.upper, teacher.upper)
+    with steps.watched(inputs, learning, (lower, regressor), guided="lower", above=above) as watch:
         result = call(answer, inputs)
     loss = to_loss(result, wanted="the loss, one number")
-    same = {module: torch.equal(_weights(module), old) for module, old in before.items()}
-    gradients, moved = steps.taught(teacher), not all(same[module] for module in trained)
+    remark = _UPPER_REMARK if watch.passes_above else _LOSS_REMARK if loss.requires_grad else ""
     return Observation(
         values={
             "loss": loss.detach(),
-            "weights of `student.lower` after the step": _weights(student.lower),
-            "regressor's weights after the step": _weights(regressor),
-            "weights of `student.upper` after the step": _weights(student.upper),
+            "weights of `student.lower` after the step": steps.weights(lower),
+            "regressor's weights after the step": steps.weights(regressor),
+            "weights of `student.upper` after the step": steps.weights(student.upper),
             "running mean of the teacher's batch norm": teacher.lower.norm.running_mean.clone(),
         },
         effects={
-            **watch.effects(moved),
-            **gradients,
+            **watch.effects,
             "two passes": int(lower.norm.num_batches_tracked) > 1,
-            "teacher weights": not same[teacher],
-            "upper changed": not same[student.upper],
-            "student frozen": not all(p.requires_grad for p in student.parameters()),
+            "upper changed": not torch.equal(steps.weights(student.upper), upper),
         },
         clues=tuple(watch.events),
-        remark=_remark(watch, any(gradients.values()), loss.requires_grad),
+        remark=watch.remark or remark,
     )
 
 
@@ -126,15 +112,6 @@ _LOSS_REMARK = (
     "the loss that you return still hangs on its graph. Return `loss.item()` or `loss.detach()`, "
     "and a list of many losses keeps nothing else in memory."
 )
-
-
-def _remark(watch: steps.Watch, learning: bool, graph: bool) -> str:
-    if any(watch.teacher_graph) and not learning:
-        return steps.TEACHER_GRAPH
-    if watch.passes_above:
-        return _UPPER_REMARK
-    return _LOSS_REMARK if graph else ""
-
 
 # fmt: off
 MISTAKES: Mistakes = {

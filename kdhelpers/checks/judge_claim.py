@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy import special
 from torch import Tensor
 
+from kdhelpers import stats
 from kdhelpers.checks.bench import distilled, labelled, teacher, train
 from kdhelpers.checks.choice import Decision, Measured
 from kdhelpers.checks.missing_control import class_means
@@ -38,12 +38,8 @@ def arm(name: str) -> Measured:
     return train(losses[name], range(PAIRS), lr=1e-2)[0]
 
 
-def interval(differences: Any) -> tuple[float, float, float]:
-    """Mean and ends of the 95 % interval."""
-    values = np.asarray(differences, dtype=float)
-    mean, n = values.mean(), len(values)
-    reach = special.stdtrit(n - 1, 0.975) * values.std(ddof=1) / np.sqrt(n)
-    return mean, mean - reach, mean + reach
+def _ends(interval: stats.Interval) -> str:
+    return f"{interval.low:+.2f} to {interval.high:+.2f}"
 
 
 def reading(low: float, high: float, upper: float, claim: float) -> Reading:
@@ -53,10 +49,10 @@ def reading(low: float, high: float, upper: float, claim: float) -> Reading:
 
 def _ways(differences: Any, claim: float) -> dict[str, Reading]:
     """Wrong ways to read these pairs, and what they come to."""
-    values = np.asarray(differences, dtype=float)
-    mean, low, high = interval(values)
-    spread = values.std(ddof=1)
-    error = spread / np.sqrt(len(values))
+    interval = stats.mean_interval(differences)
+    mean, low, high = interval.mean, interval.low, interval.high
+    spread = differences.std(ddof=1)
+    error = spread / np.sqrt(len(differences))
     verdict, fate = reading(low, high, high, claim)
 
     def wide(reach: float) -> Reading:
@@ -105,9 +101,9 @@ def _explained(seen: Sequence[Misread]) -> str:
         if all(_ways(each.differences, each.claim)[way] == each.said for each in seen)
     ]
     guess = f" It looks as if {', or '.join(ways)}." if ways else ""
-    mean, low, high = interval(values)
+    of = stats.mean_interval(values)
     return (
-        f"Your {len(values)} pairs give {mean:+.2f} points, {low:+.2f} to {high:+.2f}, and you say "
+        f"Your {of.count} pairs give {of.mean:+.2f} points, {_ends(of)}, and you say "
         f'"{said[0]}" and "{said[1]}". A verdict needs the whole interval on one side of 0; a claim'
         f" of {claim:g} points is ruled out where the whole interval lies below it, its upper end, "
         f"too.{guess}"
@@ -167,20 +163,18 @@ def _judged(answer: Answer, baseline: str, treatment: str, claim: float) -> tupl
             "the pairs that you need at once."
         )
     samples = [gains[:taken], *(each for each in looks if len(each) > 2)]
-    intervals = [interval(each.numpy()) for each in samples]
-    fitting = [each for each in intervals if reading(each[1], each[2], each[2], claim) == said]
+    intervals = [stats.mean_interval(each.numpy()) for each in samples]
+    fitting = [of for of in intervals if reading(of.low, of.high, of.high, claim) == said]
     if fitting and said == (VERDICTS[2], FATES[0]) and taken < PAIRS:
-        _, low, high = fitting[0]
         raise Misuse(
-            f"After {taken} pairs you say what the interval says, {low:+.2f} to {high:+.2f}: no "
+            f"After {taken} pairs you say what the interval says, {_ends(fitting[0])}: no "
             f"clear difference, and a gain of {claim:g} is possible. That decides nothing, and "
             f"{PAIRS - taken} pairs are left: go on."
         )
-    test = interval((arm(treatment)["test"] - arm(baseline)["test"]).numpy())
+    test = stats.mean_interval((arm(treatment)["test"] - arm(baseline)["test"]).numpy())
     seen = Misread(said, samples[0].numpy(), claim, bool(fitting))
     return seen, (
-        f"{treatment} against {baseline} {said[0]}, {said[1]} (on test images {test[1]:+.2f} to "
-        f"{test[2]:+.2f})"
+        f"{treatment} against {baseline} {said[0]}, {said[1]} (on test images {_ends(test)})"
     )
 
 

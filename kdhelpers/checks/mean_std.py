@@ -8,12 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
-from kdhelpers.checks.running import Answer, Misuse, call, to_tensor
+from kdhelpers.checks.running import Answer, Misuse, call, to_tensor, two_of
 
 CHANNELS = (0, 2, 3)  # the dimensions over which one channel extends
 BATCH_SIZES = (2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128)
@@ -77,19 +76,8 @@ def _vector(values: Any, name: str) -> Tensor:
         raise Misuse(f"Return {wanted}, one number for each channel.") from None
 
 
-def _two(result: Any) -> Any:
-    array = isinstance(result, Tensor | np.ndarray)
-    if isinstance(result, tuple | list) or (array and result.ndim):
-        if len(result) == 2:
-            return result
-        what = f"the shape {list(result.shape)}" if array else f"{len(result)} values"
-    else:
-        what = "nothing" if result is None else f"a {type(result).__name__}"
-    raise Misuse(f"Your function returned {what}; end it with `return mean, std`, both [C].")
-
-
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
-    mean, std = _two(call(answer, inputs))
+    mean, std = two_of(call(answer, inputs), wanted="end it with `return mean, std`, both [C]")
     return Observation(values={"mean": _vector(mean, "mean"), "std": _vector(std, "std")})
 
 

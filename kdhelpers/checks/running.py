@@ -122,6 +122,18 @@ def to_number(result: Any, *, wanted: str, instead: str) -> Tensor:
     return number.reshape(())
 
 
+def two_of(result: Any, *, wanted: str) -> Any:
+    """The learner's two results, or `Misuse` with what is `wanted` instead."""
+    array = isinstance(result, Tensor | np.ndarray)
+    if isinstance(result, tuple | list) or (array and result.ndim):
+        if len(result) == 2:
+            return result
+        what = f"the shape {list(result.shape)}" if array else f"{len(result)} values"
+    else:
+        what = "nothing" if result is None else f"a {type(result).__name__}"
+    raise Misuse(f"Your function returned {what}; {wanted}.")
+
+
 def to_loss(result: Any, *, wanted: str = "one number, the loss of the batch") -> Tensor:
     """The learner's loss as a tensor, without dimensions where it has one element."""
     loss = to_tensor(result, wanted=wanted)

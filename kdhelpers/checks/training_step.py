@@ -5,13 +5,14 @@ parameters that would take gradients, as they may be in the middle of a training
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
 
 from kdhelpers.checks.exercise import Mistake, Mistakes
 from kdhelpers.checks.networks import HOOK_LEFT, hooks
@@ -43,33 +44,30 @@ class Watch(NamedTuple):
     teacher_graph: list[bool]
     student_graph: list[bool]
     passes_above: list[None]
-    left: dict[str, bool]  # what the step leaves behind that it should not
+    effects: dict[str, bool]  # when the step is over
 
-    def effects(self, moved: bool) -> dict[str, bool]:
-        """Of what happens to the gradients, given whether the weights have moved."""
-        steps = sum("step" in event for event in self.events)
-        return {
-            "several steps": steps > 1,
-            "gradients changed": any(self.changed),
-            "other optimiser": moved and not steps,
-            **self.left,
-        }
+    @property
+    def remark(self) -> str:
+        taught = self.effects["teacher cleared"] or self.effects["teacher gradient"]
+        return TEACHER_GRAPH if any(self.teacher_graph) and not taught else ""
 
 
 @contextmanager
 def watched(
-    learning: Iterable[nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    teacher: nn.Module,
-    student: nn.Module,
+    inputs: dict[str, Any],
+    learning: Sequence[nn.Parameter],
+    trained: Sequence[nn.Module],
+    *,
+    guided: str = "",
     above: Iterable[nn.Module] = (),
 ) -> Iterator[Watch]:
-    """Gradients of `learning`, steps, graphs of the networks, passes through the modules `above`.
+    """Gradients of `learning`, steps, graphs of the layers at the path `guided`, passes `above`.
 
     Raises:
         Misuse: the loss does not hang on the student; it says where the connection may be lost.
     """
-    watch, learning, fresh = Watch([], [], [], [], [], {}), list(learning), dict[int, Tensor]()
+    student, teacher, optimizer = inputs["student"], inputs["teacher"], inputs["optimizer"]
+    watch, fresh = Watch([], [], [], [], [], {}), dict[int, Tensor]()
 
     def note(event: str) -> None:
         if watch.events[-1:] != [event] or "step" in event:
@@ -90,20 +88,18 @@ def watched(
     handles = (
         *(p.register_post_accumulate_grad_hook(backward) for p in learning),
         optimizer.register_step_pre_hook(step),
-        student.register_forward_hook(
+        student.get_submodule(guided).register_forward_hook(
             lambda module, inputs, output: watch.student_graph.append(output.requires_grad)
         ),
-        teacher.register_forward_hook(
+        teacher.get_submodule(guided).register_forward_hook(
             lambda module, inputs, output: watch.teacher_graph.append(output.requires_grad)
         ),
         *(m.register_forward_hook(lambda *_: watch.passes_above.append(None)) for m in above),
     )
     before, settings = hooks(student) | hooks(teacher), _settings(optimizer)
+    old = {module: weights(module) for module in (teacher, *trained)}
     try:
         yield watch
-        watch.left["hook left"] = bool((hooks(student) | hooks(teacher)) - before)
-        watch.left["settings changed"] = _settings(optimizer) != settings
-        watch.left["student frozen"] = not all(p.requires_grad for p in student.parameters())
     except RuntimeError as error:
         if "does not require grad" not in str(error):
             raise
@@ -119,6 +115,24 @@ def watched(
     finally:
         for handle in handles:
             handle.remove()
+    moved = {module for module in old if not torch.equal(weights(module), old[module])}
+    steps = sum("step" in event for event in watch.events)
+    watch.effects.update(
+        {
+            "several steps": steps > 1,
+            "gradients changed": any(watch.changed),
+            "other optimiser": bool(moved - {teacher}) and not steps,
+            "hook left": bool((hooks(student) | hooks(teacher)) - before),
+            "settings changed": _settings(optimizer) != settings,
+            "student frozen": not all(p.requires_grad for p in student.parameters()),
+            "teacher weights": teacher in moved,
+            **_taught(teacher),
+        }
+    )
+
+
+def weights(module: nn.Module) -> Tensor:
+    return parameters_to_vector(module.parameters()).detach().clone()
 
 
 def _settings(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
@@ -134,37 +148,33 @@ def inside_the_loss(mistakes: Mistakes, solution: Answer) -> Mistakes:
     return inside
 
 
-_ORDERS: dict[str, tuple[Order, ...]] = {
-    "The gradients of the step before are still there, and the new ones are added to them. Call "
-    "`optimizer.zero_grad()` before `loss.backward()`.": (("backward", "step"),),
-    "There is no `loss.backward()`, so there are no gradients and the student does not move.": (
-        ("zero", "step"),
-    ),
-    "There is no `optimizer.step()`: the gradients are computed but never used, and the student "
-    "does not move.": (("zero", "backward"),),
-    "`optimizer.step()` comes before `loss.backward()`, so it does not use the gradients of this "
-    "batch. The order is zero_grad, backward, step.": (
-        ("zero", "step", "backward"),
-        ("step", "zero", "backward"),
-    ),
-    "`optimizer.zero_grad()` stands between backward and step and wipes out the new gradients. "
-    "Call it before `loss.backward()`.": (("backward", "zero", "step"),),
-    "`backward()` runs twice before the step, and the gradients add up. Once is enough.": (
-        ("zero", "backward", "backward", "step"),
-    ),
-    "There is no `loss.backward()`: `optimizer.step()` moves the student along old gradients. The "
-    "order is zero_grad, backward, step.": (("step",),),
-    "The step makes the loss larger: `backward()` runs on minus the loss, or the weights go up its "
-    "gradient. The student goes down: leave the minus out.": (("zero", "minus", "step"),),
-    "The loss is computed, but the student does not learn: `optimizer.zero_grad()`, "
-    "`loss.backward()` and `optimizer.step()` are missing.": ((),),
-}
+def _acting(*orders: str) -> list[dict[str, Any]]:
+    return [dict(depth=3, order=tuple(each.split())) for each in orders]
+
 
 # fmt: off
 MODE_AND_ORDER: Mistakes = {
     "The student runs in eval mode, as it may be left by a validation. Call `student.train()` "
     "first.": dict(depth=3, student_mode=False),
-    **{text: [dict(depth=3, order=each) for each in orders] for text, orders in _ORDERS.items()},
+    "The gradients of the step before are still there, and the new ones are added to them. Call "
+    "`optimizer.zero_grad()` before `loss.backward()`.": _acting("backward step"),
+    "There is no `loss.backward()`, so there are no gradients and the student does not move.":
+        _acting("zero step"),
+    "There is no `optimizer.step()`: the gradients are computed but never used, and the student "
+    "does not move.": _acting("zero backward"),
+    "`optimizer.step()` comes before `loss.backward()`, so it does not use the gradients of this "
+    "batch. The order is zero_grad, backward, step.":
+        _acting("zero step backward", "step zero backward"),
+    "`optimizer.zero_grad()` stands between backward and step and wipes out the new gradients. "
+    "Call it before `loss.backward()`.": _acting("backward zero step"),
+    "`backward()` runs twice before the step, and the gradients add up. Once is enough.":
+        _acting("zero backward backward step"),
+    "There is no `loss.backward()`: `optimizer.step()` moves the student along old gradients. The "
+    "order is zero_grad, backward, step.": _acting("step"),
+    "The step makes the loss larger: `backward()` runs on minus the loss, or the weights go up its "
+    "gradient. The student goes down: leave the minus out.": _acting("zero minus step"),
+    "The loss is computed, but the student does not learn: `optimizer.zero_grad()`, "
+    "`loss.backward()` and `optimizer.step()` are missing.": _acting(""),
 }
 # fmt: on
 
@@ -176,7 +186,7 @@ def with_gradients(teacher: nn.Module) -> nn.Module:
     return teacher
 
 
-def taught(teacher: nn.Module) -> dict[str, bool]:
+def _taught(teacher: nn.Module) -> dict[str, bool]:
     """What has happened to the teacher's gradients."""
     gradients = [p.grad for p in teacher.parameters()]
     gone = [g is None or not g.any() for g in gradients]
