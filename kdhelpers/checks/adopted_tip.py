@@ -5,8 +5,7 @@ The one with the largest mean gain among those whose 95 % interval of the paired
 corrected for the number of tips, lies above zero.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import gt
 from statistics import fmean
 from typing import Any
@@ -15,44 +14,6 @@ from kdhelpers import stats
 from kdhelpers.checks.exercise import SINGLE, Case, Exercise, Mistakes, chosen
 
 Row = Sequence[float]
-
-
-def _those(
-    fits: Callable[[stats.Interval], bool],
-    baseline: Row,
-    tips: Mapping[str, Row],
-    confidence: float = 0.95,
-) -> list[str]:
-    """The tips whose simultaneous interval fits."""
-    found = stats.compare(baseline, tips, confidence=confidence)
-    return [name for name, each in found.items() if fits(each.simultaneous)]
-
-
-_clear = partial(_those, lambda interval: interval.low > 0)
-_clear_losses = partial(_those, lambda interval: interval.high < 0)
-_perhaps = partial(_those, lambda interval: interval.high > 0)
-
-
-def _each_alone(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
-    return [n for n, row in tips.items() if stats.paired_difference(baseline, row).low > 0]
-
-
-def _every_seed(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
-    return [n for n, row in tips.items() if all(map(gt, row, baseline))]
-
-
-def _apart(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
-    high = stats.mean_interval(baseline).high
-    return [name for name, row in tips.items() if stats.mean_interval(row).low > high]
-
-
-def _largest_if_clear(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
-    largest = max(tips, key=lambda name: _gain(baseline, tips[name]))
-    return [largest] if largest in _clear(baseline, tips) else []
-
-
-def _clear_changes(baseline: Row, tips: Mapping[str, Row]) -> list[str]:
-    return _clear(baseline, tips) + _clear_losses(baseline, tips)
 
 
 def _told(name: str, inputs: dict[str, Any]) -> str:
@@ -72,14 +33,16 @@ def solution(
     baseline: Row,
     tips: Mapping[str, Row],
     *,
-    candidates: Callable[[Row, Mapping[str, Row]], list[str]] = _clear,
+    among: Callable[[Row, Mapping[str, Row]], Iterable[str]] = lambda baseline, tips: tips,
+    confidence: float = 0.95,
+    fits: Callable[[Row, Row, stats.Interval], bool] = lambda b, row, interval: interval.low > 0,
     worth: Callable[[Row, Row], float] = _gain,
     otherwise: Callable[[Mapping[str, Row]], str | None] = lambda tips: None,
 ) -> str | None:
-    found = candidates(baseline, tips)
-    if not found:
-        return otherwise(tips)
-    return max(found, key=lambda name: worth(baseline, tips[name]))
+    """`fits` gets baseline, tip and the simultaneous interval of their difference."""
+    found = stats.compare(baseline, tips, confidence=confidence)
+    fit = [n for n in among(baseline, tips) if fits(baseline, tips[n], found[n].simultaneous)]
+    return max(fit, key=lambda name: worth(baseline, tips[name])) if fit else otherwise(tips)
 
 
 BASE = [0.60, 0.61, 0.62, 0.60, 0.63]
@@ -95,33 +58,31 @@ NOISY = [0.59, 0.63, 0.60, 0.61, 0.615]  # -0.3 points, and nobody can tell
 # fmt: off
 MISTAKES: Mistakes = {
     "You take the tip with the largest mean, whether or not its gain can be told from chance. "
-    "Look at the corrected intervals first.": dict(candidates=lambda baseline, tips: list(tips)),
+    "Look at the corrected intervals first.": dict(fits=lambda b, row, interval: True),
     "You look at the interval of each tip alone. With several tips one of them excludes zero by "
-    "luck: take the `simultaneous` interval.": dict(candidates=_each_alone),
+    "luck: take the `simultaneous` interval.":
+        dict(fits=lambda b, row, interval: stats.paired_difference(b, row).low > 0),
     "You take a tip that is better for every seed, by however little. Large and small gains may "
-    "still be chance: take the `simultaneous` interval.": dict(candidates=_every_seed),
+    "still be chance: take the `simultaneous` interval.":
+        dict(fits=lambda b, row, interval: all(map(gt, row, b))),
     "You take the tip with the largest mean gain if that is above zero or some other number. A "
-    "gain of any size may be chance: look for an interval above zero.": [
-        dict(
-            candidates=lambda baseline, tips, least=least: [
-                name for name, row in tips.items() if _gain(baseline, row) > least - 1e-9
-            ]
-        )
-        for least in (1e-6, 0.005, 0.01, 0.02, 0.03, 0.05)
-    ],
+    "gain of any size may be chance: look for an interval above zero.":
+        [dict(fits=lambda b, row, interval, least=least: _gain(b, row) > least - 1e-9)
+         for least in (1e-6, 0.005, 0.01, 0.02, 0.03, 0.05)],
     "You ask that the upper end of the interval lies above zero. Its lower end has to.":
-        dict(candidates=_perhaps),
+        dict(fits=lambda b, row, interval: interval.high > 0),
     "You never adopt a tip, whatever it gains. An accuracy goes from 0 to 1, and a gain of 1 point "
-    "is 0.01.": dict(candidates=lambda baseline, tips: []),
+    "is 0.01.": dict(fits=lambda b, row, interval: False),
     "Your intervals are too wide: 95 % are asked for, corrected once for the number of tips, and "
     "of a mean, whose spread is divided by the root of n.":
-        [dict(candidates=partial(_clear, confidence=1 - 0.05 / by)) for by in (5, 10, 20, 50)],
+        [dict(confidence=1 - 0.05 / by) for by in (5, 10, 20, 50)],
     "You take any clear change, a loss, too: the interval has to lie above zero.":
-        [dict(candidates=_clear_changes),
-         dict(candidates=_clear_changes, worth=lambda b, row: abs(_gain(b, row)))],
+        [dict(fits=lambda b, row, interval: interval.low * interval.high > 0, worth=worth)
+         for worth in (_gain, lambda b, row: abs(_gain(b, row)))],
     "You compare the accuracies without their pairs, by an interval each or by an unpaired one, "
     "which sees large gains only. Seeds are paired: take the interval of the paired difference.":
-        dict(candidates=_apart),
+        dict(fits=lambda b, row, interval:
+             stats.mean_interval(row).low > stats.mean_interval(b).high),
     "Of those that are clear you take the surest, with the largest lower bound, in place of that "
     "with the largest mean gain.":
         dict(worth=lambda baseline, row: stats.paired_difference(baseline, row).low),
@@ -131,9 +92,9 @@ MISTAKES: Mistakes = {
     "Of those that are clear you take the one with the smallest gain.":
         dict(worth=lambda baseline, row: -_gain(baseline, row)),
     "You test the tip with the largest mean gain, and no other. A smaller gain may be clear.":
-        dict(candidates=_largest_if_clear),
+        dict(among=lambda b, tips: [max(tips, key=lambda name: _gain(b, tips[name]))]),
     "You take tips that clearly lose: the interval has to lie above zero, not below.":
-        dict(candidates=_clear_losses),
+        dict(fits=lambda b, row, interval: interval.high < 0),
     "If none is clear, adopt none: return None.": dict(otherwise=lambda tips: next(iter(tips))),
 }
 # fmt: on

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, number, numbers
@@ -20,26 +21,12 @@ def _raised(logits: Tensor, missing: int, shift: float) -> Tensor:
     return result
 
 
-def _accuracy(logits: Tensor, labels: Tensor, missing: int) -> float:
-    return float((logits.argmax(1) == labels).double().mean())
+def _accuracy(logits: Tensor, labels: Tensor, among: Any = slice(None)) -> float:
+    return float((logits.argmax(1) == labels)[among].double().mean())
 
 
 def _recall(logits: Tensor, labels: Tensor, missing: int) -> float:
-    of_it = labels == missing
-    return _accuracy(logits[of_it], labels[of_it], missing)
-
-
-def _others(logits: Tensor, labels: Tensor, missing: int) -> float:
-    rest = labels != missing
-    return _accuracy(logits[rest], labels[rest], missing)
-
-
-def _by_class(logits: Tensor, labels: Tensor, missing: int) -> float:
-    return sum(_recall(logits, labels, int(each)) for each in labels.unique())
-
-
-def _likelihood(logits: Tensor, labels: Tensor, missing: int) -> float:
-    return -float(torch.nn.functional.cross_entropy(logits, labels))
+    return _accuracy(logits, labels, labels == missing)
 
 
 def solution(
@@ -49,7 +36,7 @@ def solution(
     shifts: list[float],
     *,
     raised: Callable[[Tensor, int, float], Tensor] = _raised,
-    score: Callable[[Tensor, Tensor, int], float] = _accuracy,
+    score: Callable[[Tensor, Tensor, int], float] = lambda z, y, missing: _accuracy(z, y),
     last: bool = False,
     worst: bool = False,
     hand_on: Callable[[float, int, float], float] = lambda shift, place, best: shift,
@@ -65,7 +52,7 @@ def _student(seed: int, missing: int, lag: float) -> dict[str, Any]:
     """A student that knows the classes, but rates one of them too low by `lag`."""
     labels = torch.arange(60) % 6
     labels = labels[(labels != missing) | (torch.arange(60) < 24)]  # which is rarer than the others
-    logits = numbers(seed, len(labels), 6) + 6.0 * torch.nn.functional.one_hot(labels, 6)
+    logits = numbers(seed, len(labels), 6) + 6.0 * F.one_hot(labels, 6)
     logits[:, missing] -= lag
     shifts = [0.0, 0.8, 1.6, 2.4, 3.2, 4.0, 5.5, 7.0, 9.0]
     return {"logits": logits, "labels": labels, "missing": missing, "shifts": shifts}
@@ -78,16 +65,18 @@ MISTAKES: Mistakes = {
         dict(score=_recall), dict(score=_recall, last=True)
     ],
     "You average the accuracies of the classes. Then a rare class counts as much as a common one: "
-    "take the accuracy over all images.": dict(score=_by_class),
+    "take the accuracy over all images.": dict(
+        score=lambda z, y, missing: sum(_recall(z, y, each) for each in y.unique().tolist())
+    ),
     "You take the shift with the lowest cross-entropy. Take the one with the highest "
-    "accuracy.": dict(score=_likelihood),
+    "accuracy.": dict(score=lambda z, y, missing: -float(F.cross_entropy(z, y))),
     "The shift is added to the column before that of the missing class, or to the one after "
     "it.": [
         dict(raised=lambda z, missing, shift, by=by: _raised(z, (missing + by) % 6, shift))
         for by in (-1, 1)
     ],
     "You leave out the images of the missing class, so no shift can help. Judge by all "
-    "images.": dict(score=_others),
+    "images.": dict(score=lambda z, y, missing: _accuracy(z, y, y != missing)),
     "The shift is subtracted. The student rates the class too low: add it.": dict(
         raised=lambda z, missing, shift: _raised(z, missing, -shift)
     ),
@@ -95,9 +84,7 @@ MISTAKES: Mistakes = {
     "column of the missing class alone.": dict(raised=lambda z, missing, shift: z + shift),
     "The shift is added to a row, one image, and not to a column, the class: "
     "`logits[:, missing]`.": dict(
-        raised=lambda z, missing, shift: torch.cat(
-            [z[:missing], z[missing : missing + 1] + shift, z[missing + 1 :]]
-        )
+        raised=lambda z, missing, shift: _raised(z.T, missing, shift).T
     ),
     "You multiply the logit. A bias is added.": dict(
         raised=lambda z, missing, shift: torch.cat(

@@ -26,18 +26,6 @@ def solution(
     return after(pick(table, sheet(view), row(sample)))
 
 
-def _position(index: Tensor) -> Tensor:
-    return torch.arange(len(index))
-
-
-def _unshuffled(table: Tensor, view: Tensor, row: Tensor) -> Tensor:
-    return table[view, row][row.argsort()]
-
-
-def _flat_the_other_way(table: Tensor, view: Tensor, row: Tensor) -> Tensor:
-    return table.flatten(0, 1)[row * len(table) + view]
-
-
 def _row_by_row(table: Tensor, sample: Tensor, view: Tensor) -> Tensor:
     return torch.stack([table[v, s] for v, s in zip(view.tolist(), sample.tolist(), strict=True)])
 
@@ -56,7 +44,7 @@ def _batch(views: int, count: int, size: int, dtype: torch.dtype) -> dict[str, A
 MISTAKES: Mistakes = {
     "You look up the position in the batch instead of `sample`. This is how shuffling misaligns a "
     "cache: row 0 of a shuffled batch is not image 0 of the data set.":
-        dict(depth=3, row=_position),
+        dict(depth=3, row=lambda sample: torch.arange(len(sample))),
     "You do not use `view`: every row gets the teacher's logits for view 0. Teacher and student "
     "have to see the same view, each row its own.": dict(depth=3, sheet=torch.zeros_like),
     "Every row gets the view of the first row. Each row of the batch has its own: index with the "
@@ -92,7 +80,8 @@ MISTAKES: Mistakes = {
     "simply `table[view, sample]`.":
         dict(pick=lambda table, view, row: table.flatten(0, 1)[view + row]),
     "The stride of your flat index is that of a table [N, views, C]. This one is [views, N, C]: "
-    "`view * N + sample`, or simply `table[view, sample]`.": dict(pick=_flat_the_other_way),
+    "`view * N + sample`, or simply `table[view, sample]`.":
+        dict(pick=lambda table, view, row: table.flatten(0, 1)[row * len(table) + view]),
     "You get [B, B, C], every view of the batch with every sample of it. Give both indices in one "
     "pair of brackets, and they go in step: `table[view, sample]`.":
         dict(pick=lambda table, view, row: table[view][:, row]),
@@ -104,7 +93,8 @@ MISTAKES: Mistakes = {
     "the order of the batch: its images and labels are in that order, too.":
         dict(row=lambda sample: sample.sort().values),
     "The logits come in the order of the data set. Keep the order of the batch: its images and "
-    "labels are in that order, too.": dict(pick=_unshuffled),
+    "labels are in that order, too.":
+        dict(pick=lambda table, view, row: table[view, row][row.argsort()]),
     "These are probabilities or their logarithms. Return the logits as they are in the table; the "
     "loss divides them by T first.":
         [dict(after=lambda logits: logits.softmax(dim=-1)),

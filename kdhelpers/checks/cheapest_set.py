@@ -21,14 +21,6 @@ def _excludes_a_loss(labelled: Row, accuracies: Row, margin: float) -> bool:
     return stats.paired_difference(labelled, accuracies).low > -margin
 
 
-def _no_clear_difference(labelled: Row, accuracies: Row, margin: float) -> bool:
-    return stats.paired_difference(labelled, accuracies).high >= 0
-
-
-def _apart(labelled: Row, accuracies: Row, margin: float) -> bool:
-    return stats.mean_interval(accuracies).low > stats.mean_interval(labelled).high - margin
-
-
 def solution(
     labelled: Row,
     sets: Mapping[str, TransferSet],
@@ -67,10 +59,6 @@ def _experiment(margin: float, *names: str) -> dict[str, Any]:
     return {"labelled": list(LABELLED), "sets": sets, "margin": margin}
 
 
-def _mean_loss(labelled: Row, accuracies: Row, margin: float) -> bool:
-    return fmean(accuracies) - fmean(labelled) > -margin
-
-
 def _told(name: str, inputs: dict[str, Any]) -> str:
     each = inputs["sets"][name]
     of = stats.paired_difference(inputs["labelled"], each["validation"])
@@ -83,10 +71,10 @@ MISTAKES: Mistakes = {
     ),
     "You take a set with no clear difference from labels. Not to see a loss is not to exclude one: "
     "with few seeds the interval is wide, and its lower end tells what may be lost.": dict(
-        good=_no_clear_difference
+        good=lambda a, b, margin: stats.paired_difference(a, b).high >= 0
     ),
     "You compare the mean loss with the margin. The mean may be right by luck: the whole interval "
-    "has to lie above −margin.": dict(good=_mean_loss),
+    "has to lie above −margin.": dict(good=lambda a, b, margin: fmean(b) - fmean(a) > -margin),
     "You ask that the upper end of the interval lies above −margin. The lower end tells the worst "
     "that the seeds allow.": dict(
         good=lambda a, b, margin: stats.paired_difference(a, b).high > -margin
@@ -109,7 +97,9 @@ MISTAKES: Mistakes = {
         good=lambda a, b, margin: min(y - x for x, y in zip(a, b, strict=True)) > -margin
     ),
     "You compare the accuracies without their pairs. The seeds are paired: take the interval of "
-    "the paired difference.": dict(good=_apart),
+    "the paired difference.": dict(
+        good=lambda a, b, margin: stats.mean_interval(b).low > stats.mean_interval(a).high - margin
+    ),
     "You decide on the test images. They judge what was decided, and can do so once: decide on "
     "`validation`.": dict(judged_on="test"),
     "Of the sets that will do you take the most accurate. The cheapest was asked for.": dict(

@@ -14,9 +14,7 @@ from kdhelpers import losses
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
 from kdhelpers.checks.running import Answer
 
-
-def _divided(s: Tensor, t: Tensor, T: float) -> tuple[Tensor, Tensor]:
-    return s / T, t / T
+Pair = tuple[Tensor, Tensor]
 
 
 def solution(
@@ -27,7 +25,7 @@ def solution(
     factor: Callable[[float], float] = lambda T: T,
     sign: float = 1.0,
     count: Callable[[Tensor], int] = len,
-    soften: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]] = _divided,
+    soften: Callable[[Tensor, Tensor, float], Pair] = lambda s, t, T: (s / T, t / T),
     difference: Callable[[Tensor, Tensor], Tensor] = torch.sub,  # of q and p
     dim: int = 1,
     after: Callable[[Tensor], Tensor] = lambda gradient: gradient,
@@ -75,14 +73,6 @@ def _pair(seed: int, batch: int, classes: int, temperature: float) -> dict[str, 
     }
 
 
-_FACTORS: tuple[Callable[[Tensor, float], float], ...] = (
-    lambda z, T: T / len(z),
-    lambda z, T: 1 / T,
-    lambda z, T: 1 / T / len(z),
-    lambda z, T: 1.0,
-    lambda z, T: 1 / len(z),
-)
-
 # fmt: off
 MISTAKES: Mistakes = {
     "This is the gradient of the KL divergence alone, T² times too small. The factor T² in front "
@@ -112,7 +102,8 @@ MISTAKES: Mistakes = {
     "This is the limit for large T, (z - v) / (C · T) with its factors. It is no softmax, and for "
     "a finite T only near: use T (q - p) / B.": _limits(),
     "The logits are subtracted. Subtract their softmaxes at T: q - p.":
-        [dict(whole=lambda z, v, T, f=f: f(z, T) * (z - v)) for f in _FACTORS],
+        [dict(whole=lambda z, v, T, power=power, batch=batch: T**power * (z - v) / len(z) ** batch)
+         for power, batch in ((1, 1), (-1, 0), (-1, 1), (0, 0), (0, 1))],
     "Log-probabilities are subtracted. The gradient has the probabilities: q - p.":
         [dict(difference=lambda q, p: q.log() - p.log()),
          dict(difference=lambda q, p: q.log() - p)],

@@ -119,15 +119,13 @@ MISTAKES: Mistakes = {
     "its running averages change. Call `teacher.eval()` first.": dict(depth=3, teacher_mode=True),
     **steps.MODE_AND_ORDER,
     "Only a part of the old gradients is cleared, and the rest still moves the weights. "
-    "`optimizer.zero_grad()` clears those of the student and of the regressor.": [
-        dict(depth=1, clear=lambda o, student, regressor: student.zero_grad()),
-        dict(depth=1, clear=lambda o, student, regressor: student.lower.zero_grad()),
-        dict(depth=1, clear=lambda o, student, regressor: regressor.zero_grad()),
-        dict(
-            depth=1,
-            clear=lambda o, student, regressor: (student.lower.zero_grad(), regressor.zero_grad()),
-        ),
-    ],
+    "`optimizer.zero_grad()` clears those of the student and of the regressor.":
+        [dict(depth=1, clear=clear) for clear in (
+            lambda o, student, regressor: student.zero_grad(),
+            lambda o, student, regressor: student.lower.zero_grad(),
+            lambda o, student, regressor: regressor.zero_grad(),
+            lambda o, student, regressor: (student.lower.zero_grad(), regressor.zero_grad()),
+        )],
     "The gradients of `student.upper` are 0 instead of None, so the optimiser's weight decay "
     "still moves it. Clear them with `set_to_none=True`, the default, and keep the logits out of "
     "the loss.":

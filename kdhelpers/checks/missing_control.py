@@ -35,10 +35,6 @@ def teachers() -> tuple[tuple[Tensor, bool], ...]:
     return (true, True), (class_means(true) + 0.5 * noise, False)
 
 
-def students(logits: Tensor) -> Measured:
-    return train(distilled(logits, alpha=1.0), range(10), lr=1e-2)[0]
-
-
 def _decide(answer: Answer) -> Verdict:
     labels, uniform = digits()["train"][1], False
     gains: list[str] = []
@@ -56,8 +52,9 @@ def _decide(answer: Answer) -> Verdict:
                 )
             if len(runs) == MOST:
                 raise Misuse(f"You asked for more than {MOST} trials with one teacher.")
-            runs.append((own.clone(), students(own)))
-            accuracies: list[float] = runs[-1][1]["validation"].tolist()
+            students, _ = train(distilled(own, alpha=1.0), range(10), lr=1e-2)
+            runs.append((own.clone(), students))
+            accuracies: list[float] = students["validation"].tolist()
             return accuracies
 
         inputs = dict(teacher_logits=logits.clone(), labels=labels.clone(), trial=trial)

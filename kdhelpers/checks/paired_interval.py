@@ -77,20 +77,17 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     return Observation(values={"mean, low, high": values})
 
 
-def _arrays(baseline: Row, treatment: Row) -> dict[str, Any]:
-    return {"baseline": baseline, "treatment": treatment}
-
-
 def _drawn(seed: int, count: int, effect: float) -> dict[str, Any]:
     """Accuracies that vary with the seed by 0.008 and, within a pair, by 0.003."""
     luck, noise = numbers(seed, 2, count, dtype=torch.float64).numpy()
     baseline = 0.95 + 0.004 * luck
-    return _arrays(baseline, baseline + effect + 0.0015 * noise)
+    return {"baseline": baseline, "treatment": baseline + effect + 0.0015 * noise}
 
 
 def _written() -> dict[str, Any]:
     baseline = np.array([0.951, 0.962, 0.947, 0.955, 0.958])
-    return _arrays(baseline, baseline + np.array([0.004, 0.007, 0.002, 0.009, 0.003]))
+    gains = np.array([0.004, 0.007, 0.002, 0.009, 0.003])
+    return {"baseline": baseline, "treatment": baseline + gains}
 
 
 # fmt: off

@@ -10,10 +10,6 @@ from kdhelpers import losses
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
 
 
-def _sum(powers: Tensor, dim: int) -> Tensor:
-    return powers.sum(dim, keepdim=True)
-
-
 def solution(
     logits: Tensor,
     temperature: float,
@@ -21,7 +17,7 @@ def solution(
     scale: Callable[[Tensor, float], Tensor] = lambda z, t: z / t,
     below: Callable[[Tensor, float], Tensor] | None = None,  # below the fraction line, if other
     power: Callable[[Tensor], Tensor] = torch.exp,
-    total: Callable[[Tensor, int], Tensor] = _sum,
+    total: Callable[[Tensor, int], Tensor] = lambda e, dim: e.sum(dim, keepdim=True),
     dim: int = 1,
     afterwards: Callable[[Tensor, float], Tensor] = lambda p, t: p,
 ) -> Tensor:

@@ -8,7 +8,6 @@ validation loss are kept.
 
 from copy import deepcopy
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -67,17 +66,14 @@ def stops_at(answer: Answer, history: History) -> int:
         if isinstance(said, Tensor | np.ndarray | np.bool_) and np.size(said) == 1:
             said = bool(said)
         if not isinstance(said, bool):
+            what = "nothing" if said is None else f"a value of type {type(said).__name__}"
             raise Misuse(
                 "Return True to stop and False to go on, after every epoch; after epoch "
-                f"{epoch} your function returned {_named(said)}."
+                f"{epoch} your function returned {what}."
             )
         if said:
             return epoch
     return len(history)
-
-
-def _named(said: Any) -> str:
-    return "nothing" if said is None else f"a value of type {type(said).__name__}"
 
 
 def _rose(key: str) -> Answer:

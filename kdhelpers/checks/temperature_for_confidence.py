@@ -6,6 +6,7 @@ function returns the end of its search, 1000.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -91,13 +92,9 @@ def _in_both(**changes: Any) -> list[dict[str, Any]]:
     return [dict(changes, depth=1, middle=middle) for middle in (_geometric, _arithmetic)]
 
 
-def _of_place(place: int) -> list[dict[str, Any]]:
-    return _in_both(measure=lambda logits, T: _softened(logits, T)[place])
-
-
-def _of_two(logits: Tensor, target: float) -> float:
-    first, second = logits.topk(2).values.tolist()
-    return (first - second) / math.log(target / (1 - target)) if target != 0.5 else math.inf
+def _of_two(margin: Callable[[float, float], float], logits: Tensor, target: float) -> float:
+    odds = math.log(target / (1 - target))
+    return margin(*logits.topk(2).values.tolist()) / odds if odds else math.inf
 
 
 def _right(logits: Tensor, target: float, otherwise: float) -> float:
@@ -124,7 +121,7 @@ MISTAKES: Mistakes = {
         _in_both(too_large=lambda top, target: top < target),
     **{
         f"You compare the soft target of the {name} class. The exercise asks for the largest one: "
-        "`.max()`.": _of_place(place)
+        "`.max()`.": _in_both(measure=lambda logits, T, place=place: _softened(logits, T)[place])
         for name, place in (("first", 0), ("last", -1))
     },
     "You compare the second largest soft target. The largest one is asked for: `.max()`.":
@@ -174,15 +171,12 @@ MISTAKES: Mistakes = {
     "`math.exp` of the middle, and return that.":
         [dict(low=math.log(LOW), high=math.log(HIGH), middle=_arithmetic, hand_on=hand_on)
          for hand_on in (lambda logits, T: T, lambda logits, T: math.exp(T))],
-    "This is the formula for two classes. With more of them there is none: halve the interval.": [
-        dict(whole=_of_two),
-        dict(whole=lambda logits, target: -_of_two(logits, target)),
-        dict(
-            whole=lambda logits, target: (
-                float(logits.max()) / math.log(target / (1 - target)) if target != 0.5 else math.inf
-            )
-        ),
-    ],
+    "This is the formula for two classes. With more of them there is none: halve the interval.":
+        [dict(whole=partial(_of_two, margin)) for margin in (
+            lambda first, second: first - second,
+            lambda first, second: second - first,
+            lambda first, second: first,
+        )],
     **{
         f"Your search begins at {low:g}, and the right T can lie below. Begin at 0.01.": dict(
             low=low

@@ -61,7 +61,13 @@ def watched(
     guided: str = "",
     above: Iterable[nn.Module] = (),
 ) -> Iterator[Watch]:
-    """Gradients of `learning`, steps, graphs of the layers at the path `guided`, passes `above`.
+    """Watch one step on the exercise's inputs.
+
+    Args:
+        learning: parameters whose gradients are watched.
+        trained: modules that the step is to move.
+        guided: path of the layer whose graph is watched in both networks; the whole by default.
+        above: modules that the step needs no pass through.
 
     Raises:
         Misuse: the loss does not hang on the student; it says where the connection may be lost.
