@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kdhelpers._tensors import widened
 from kdhelpers._values import (
     check_callable,
     check_number,
@@ -119,7 +120,7 @@ class Distillation(Objective):
         soft = self.soft_loss(student_logits, teacher_logits, **taken)
         if self.alpha == 1:  # there may be no labels
             return {"soft": soft, "hard": torch.zeros_like(soft)}
-        hard = F.cross_entropy(student_logits, batch.labels)
+        hard = F.cross_entropy(widened(student_logits), batch.labels)
         return {"soft": self.alpha * soft, "hard": (1 - self.alpha) * hard}
 
     def settings(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kdhelpers._tensors import widened
 from kdhelpers._values import check_callable, check_number
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
@@ -67,7 +68,7 @@ class Supervised(Objective):
         self.label_smoothing = label_smoothing
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        logits = logits_of(student(batch.inputs))
+        logits = widened(logits_of(student(batch.inputs)))
         smoothing = self.label_smoothing
         return {"hard": F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)}
 

@@ -44,6 +44,20 @@ def constant(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
     return (student.sum() * 0 + temperature) * 2
 
 
+@pytest.mark.parametrize("make", [Supervised, partial(Distillation, Small(), alpha=0.5)])
+def test_the_hard_term_of_logits_in_half_precision_is_computed_in_full(make: Any) -> None:
+    class InHalf(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return logits[: len(inputs)].bfloat16()
+
+    logits = torch.tensor([[8.0, 0.0, 0.0]]).repeat(8, 1)
+    batch = next(batches(split(8), 8))._replace(labels=torch.zeros(8, dtype=torch.int64))
+    hard = make()(InHalf(), batch)["hard"]
+    share = 1.0 if make is Supervised else 0.5
+    assert hard.item() == pytest.approx(share * F.cross_entropy(logits, batch.labels).item())
+    assert hard.item() > 0
+
+
 def test_the_soft_loss_can_be_exchanged_and_is_among_the_settings() -> None:
     objective = Distillation(Small(), temperature=3.0, alpha=0.5, soft_loss=constant)
     assert objective(Small(), BATCH)["soft"].item() == 3.0
