@@ -98,8 +98,7 @@ def train_student(
         placed(student, place.device, channels_last=recipe.channels_last),
         placed(objective, place.device),
         torch.enable_grad(),
-        # The recipe's precision counts, not an autocast that the caller left on. Autocast forgets
-        # its bf16 copies of the weights only when the outermost one ends: here, after training.
+        # The recipe's precision counts, not an autocast that the caller left on.
         torch.autocast(place.device.type, enabled=False, cache_enabled=False),
         random_state_kept(place.device),
     ):
@@ -164,6 +163,9 @@ def train_student(
                     loss = reduce(add, terms.values())
                     place.backward(loss if batch.share == 1.0 else loss * batch.share)
                     optimizer.step()
+                    # Autocast forgets its copies of the weights only when the outermost one ends.
+                    # The outermost lies around all steps, and a student may have one of its own.
+                    torch.clear_autocast_cache()
                     optimizer.zero_grad()
                     if schedule:
                         schedule.step()

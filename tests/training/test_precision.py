@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 from small_data import Small, split
-from torch import nn
+from torch import Tensor, nn
 
+from kdhelpers.evaluation import evaluate
 from kdhelpers.objectives.objective import Supervised
 from kdhelpers.training import devices
 from kdhelpers.training.devices import computes_in_bf16, precision_for
@@ -104,12 +105,24 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(
 # -- bf16 learns what fp32 learns -----------------------------------------------------------------
 
 
-def losses(**settings: Any) -> list[float]:
-    student = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 3))
-    torch.manual_seed(0)
-    for layer in (student[1], student[3]):
-        nn.init.kaiming_uniform_(layer.weight)
-        nn.init.zeros_(layer.bias)
+class Network(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 3))
+        torch.manual_seed(0)
+        for layer in (self[1], self[3]):
+            nn.init.kaiming_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
+class InItsOwnBf16(Network):
+    @torch.autocast("cpu", torch.bfloat16)
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = super().forward(inputs)
+        return logits
+
+
+def losses(student: nn.Module | None = None, **settings: Any) -> list[float]:
+    student = Network() if student is None else student
     options = dict(epochs=3, batch_size=10, lr=1e-2, progress=False) | settings
     return [row["loss"] for row in fit(student, Supervised(), split(100), **options)]
 
@@ -137,6 +150,27 @@ def test_a_student_learns_in_bf16() -> None:
 def test_a_student_learns_in_bf16_inside_an_autocast_of_the_callers() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert as_learnt_in_fp32(losses(device="cpu", precision="bf16"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_student_with_an_autocast_of_its_own_learns(precision: str) -> None:
+    student, accuracies = InItsOwnBf16(), []
+    found = losses(
+        student, device="cpu", precision=precision, validation=split(100),
+        on_epoch=lambda row: accuracies.append(row["validation_accuracy"]),
+    )  # fmt: skip
+    assert as_learnt_in_fp32(found)
+    assert accuracies[-1] == evaluate(student, split(100))["accuracy"]
+
+
+def test_a_student_answers_with_what_it_learnt_inside_an_autocast_of_the_callers() -> None:
+    student, inputs = Network(), torch.ones(2, 1, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        before = student(inputs)
+        losses(student, device="cpu", precision="fp32")
+        answer = student(inputs)
+    assert torch.allclose(answer.float(), student(inputs), rtol=0.02, atol=0.02)
+    assert not torch.allclose(answer, before, rtol=0.1)
 
 
 def test_a_student_learns_in_bf16_in_two_processes() -> None:
