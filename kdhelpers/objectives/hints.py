@@ -162,7 +162,7 @@ class Hint(Objective):
             wanted = self._kept[batch.sample].float()
         else:
             guides = self._guides or self._guides_on(batch.inputs.device)
-            wanted = guides(batch.inputs)[self.pair.teacher_layer]
+            wanted = guides(batch.pictures())[self.pair.teacher_layer]
         with capture(student, self.pair.student_layer, stop_at_deepest=True) as own:
             student(batch.inputs)
         return {"hint": self.pair(own[self.pair.student_layer], wanted)}
@@ -227,7 +227,7 @@ class WithFeatures(Objective):
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
         pairs, student = self.pairs, uncompiled(student)
-        guides = (self._guides or self._guides_on(batch.inputs.device))(batch.inputs)
+        guides = (self._guides or self._guides_on(batch.inputs.device))(batch.pictures())
         with capture(student, *(pair.student_layer for pair in pairs.values())) as own:
             terms: Terms = self.objective(student, batch)
         if taken := terms.keys() & pairs.keys():
@@ -306,9 +306,14 @@ def uncompiled(network: nn.Module) -> nn.Module:
 
 
 def _outputs(network: nn.Module, layers: Iterable[str], inputs: Tensor) -> dict[str, Tensor]:
-    """What these layers of a network in eval mode put out; it runs no further than the deepest."""
+    """What these layers of a network in eval mode put out, in its own precision, as logits are; it
+    runs no further than the deepest."""
     network = uncompiled(network)
     device = next((p.device for p in network.parameters()), inputs.device)
-    with evaluating(network), capture(network, *layers, stop_at_deepest=True) as features:
+    with (
+        evaluating(network),
+        torch.autocast(device.type, enabled=False),
+        capture(network, *layers, stop_at_deepest=True) as features,
+    ):
         network(inputs.to(device, copy=True))  # which a network may change in place
     return features

@@ -35,7 +35,7 @@ class Recipe:
 
     Args:
         epochs: passes over the training images; or else
-        steps: how many steps at least, in whole epochs (rounded to the nearest).
+        steps: how many steps, rounded to the nearest number of whole epochs (at least one).
         batch_size: samples per step, over all processes together; default 128.
         lr: learning rate, default 1e-3.
         optimizer: called as `optimizer(parameters, lr=lr)`, or a name: "adam" (the default; Kingma

@@ -130,6 +130,20 @@ def test_stage_1_stops_both_networks_at_their_layer() -> None:
     assert not [name for name in in_teacher.evaluating if name.startswith(AFTER)]
 
 
+@pytest.mark.parametrize("joint", [False, True])
+def test_in_bf16_the_teachers_layers_are_still_those_of_fp32(joint: bool) -> None:
+    seen, spies = batch(), (Spy(), Spy())
+    for spy, half in zip(spies, (False, True), strict=True):
+        guide, guided = teacher(), pair(loss=spy)
+        hint = WithFeatures(Supervised(), guide, hint=guided) if joint else Hint(guide, guided)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            hint(student(), seen)
+    (own, wanted), (in_bf16, still) = (spy.seen[0] for spy in spies)
+    assert own.dtype is torch.float32
+    assert in_bf16.dtype is torch.bfloat16
+    assert torch.equal(wanted, still)
+
+
 def test_kept_features_are_those_of_each_image_and_are_computed_once_for_all_students() -> None:
     guide, guided, train = teacher(), pair(), split()
     in_teacher, oracle = Counted(guide), Teacher(guide)
