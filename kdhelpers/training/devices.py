@@ -97,6 +97,7 @@ def place_for(name: str, precision: str) -> Place:
         ValueError: `torchrun` started this process beside others that would train the same.
     """
     _check_alone()
+    _look_for_gpus_quickly()
     kind, index = kind_and_index(name)
     if precision != "fp16":
         device = torch.device(kind, index) if kind == "cuda" else torch.device(kind)
@@ -141,11 +142,24 @@ def of_fabric(fabric: Any) -> Place:
     but cost a small network a twentieth of its step."""
     if not hasattr(fabric, "all_reduce"):
         raise ValueError(f"fabric must be a launched Fabric, got {short_repr(fabric)}.")
+    _look_for_gpus_quickly()
     precision = fabric._precision.precision
     if fabric.world_size == 1 and precision in (PRECISIONS["fp32"], PRECISIONS["bf16"]):
         return OneDevice(fabric.device, precision)
     place: Any = _WithFabric(fabric)
     return place  # type: ignore[no-any-return]
+
+
+def _look_for_gpus_quickly() -> None:
+    """Undo what importing Fabric, here or elsewhere, does to a machine without a GPU.
+
+    It makes PyTorch look for GPUs without starting CUDA, and Adam looks at every step: measured,
+    up to a tenth of a small network's. Where there is no GPU there is nothing to start, and
+    PyTorch's own way to look takes a fiftieth of the time.
+    """
+    name = "PYTORCH_NVML_BASED_CUDA_CHECK"
+    if os.environ.get(name) == "1" and not torch.cuda.is_available():
+        os.environ[name] = "0"
 
 
 def _check_alone() -> None:
@@ -162,11 +176,6 @@ def _fabric(**options: Any) -> Any:
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
-    # Fabric makes PyTorch look for GPUs without starting CUDA, and Adam looks at every step:
-    # measured, up to a tenth of a small network's. Where there is no GPU there is nothing to
-    # start, and PyTorch's own way to look takes a fiftieth of the time.
-    if not torch.cuda.is_available():
-        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     # Never a cluster's ranks (SLURM, torchrun): whose processes these are is known here.
     fabric = Fabric(**options, plugins=[LightningEnvironment()])
     fabric.launch()
