@@ -181,7 +181,6 @@ def exists(name: str) -> bool:
 
 def test_the_map_shows_every_lesson_behind_those_that_it_needs() -> None:
     text = text_of(ROOT / "docs" / "map.md")
-    assert readme.updated(text, "docs/map.md") == text, "run `python tools/readme.py`"
     labels = dict(re.findall(r"\b(L\d+)\[\"(\d\d) · ", text))
     assert sorted(labels.values()) == sorted(LESSONS)
     arrows = re.findall(r"\b(L\d+)(?:\[[^\]]+\])? --> (L\d+)", text)

@@ -146,8 +146,10 @@ def test_the_readme_shows_every_plain_command_of_the_makefile() -> None:
         assert command in README, command
 
 
-def test_the_results_in_the_readme_are_those_of_the_records() -> None:
-    assert readme.updated(README) == README, "run `python tools/readme.py`"
+@pytest.mark.parametrize("page", readme.PAGES)
+def test_what_pages_show_is_what_the_records_say(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert readme.updated(text, page) == text, "run `python tools/readme.py`"
 
 
 @pytest.mark.parametrize("lesson", ["01_mnist_kd", "02_temperature"])

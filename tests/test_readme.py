@@ -46,7 +46,7 @@ def test_every_lesson_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def test_the_pages_follow_what_they_are_made_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("docs", "results", "notebooks"):
+    for name in ("docs", "results", "notebooks", "benchmarks"):
         shutil.copytree(ROOT / name, tmp_path / name)
     copy = Path(shutil.copy(ROOT / "README.md", tmp_path)).parent
     monkeypatch.chdir(copy)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,11 @@ except ImportError:  # as a script
 
 START = "<!-- {part}: rendered by `python tools/readme.py` -->"
 END = "<!-- /{part} -->"
-PAGES = {"README.md": ("figure", "lessons", "results"), "docs/map.md": ("order",)}
+PAGES = {
+    "README.md": ("figure", "lessons", "results"),
+    "docs/map.md": ("order",),
+    "docs/rosetta.md": ("peers",),
+}
 FIGURE, FIGURE_RECORD = "docs/distillation_helps.png", "results/03_cifar10_vgg.cpu.json"
 QUICK_TIMES = "docs/quick_times.json"  # written by tools/times.py
 
@@ -35,6 +40,7 @@ def updated(text: str, page: str = "README.md") -> str:
         CourseError: the markers of a part are missing.
     """
     render = {"figure": figure, "lessons": lessons, "results": results, "order": order}
+    render["peers"] = peers
     for part in PAGES[page]:
         start, end = START.format(part=part), END.format(part=part)
         pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", flags=re.S)
@@ -59,6 +65,14 @@ def results() -> str:
         lines.append(f"| {number} | {what} |")
     tables = [record_tables.markdown(record, folded=True) for record in loaded]
     return "\n\n".join(["\n".join(lines), *tables])
+
+
+def peers() -> str:
+    """Markdown: published accuracies beside ours, from the runs of benchmarks/peers.py."""
+    root = course.find_root()
+    found = json.loads((root / "benchmarks/peers.json").read_text(encoding="utf-8"))
+    table: str = runpy.run_path(str(root / "benchmarks/peers.py"))["table"](found)
+    return table
 
 
 # -- the lessons ----------------------------------------------------------------------------------
