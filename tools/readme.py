@@ -39,8 +39,8 @@ def updated(text: str, page: str = "README.md") -> str:
     Raises:
         CourseError: the markers of a part are missing.
     """
-    render = {"figure": figure, "lessons": lessons, "results": results, "order": order}
-    render["peers"] = peers
+    parts = (figure, lessons, results, order, peers)
+    render = {each.__name__: each for each in parts}
     for part in PAGES[page]:
         start, end = START.format(part=part), END.format(part=part)
         pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", flags=re.S)

@@ -157,7 +157,7 @@ def two_numbers(first: str, second: str) -> Observe:
 
     def observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
         wanted = f"return two numbers, {first} and {second}"
-        both = zip((first, second), two_of(call(answer, inputs), wanted=wanted), strict=True)
+        both = zip((first, second), two_of(call(answer, inputs), remedy=wanted), strict=True)
         instead = "one number for all images"
         return Observation(
             {n: to_number(v, wanted=f"{n} as a number", instead=instead) for n, v in both}

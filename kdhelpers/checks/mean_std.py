@@ -77,7 +77,7 @@ def _vector(values: Any, name: str) -> Tensor:
 
 
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
-    mean, std = two_of(call(answer, inputs), wanted="end it with `return mean, std`, both [C]")
+    mean, std = two_of(call(answer, inputs), remedy="end it with `return mean, std`, both [C]")
     return Observation(values={"mean": _vector(mean, "mean"), "std": _vector(std, "std")})
 
 

@@ -122,8 +122,8 @@ def to_number(result: Any, *, wanted: str, instead: str) -> Tensor:
     return number.reshape(())
 
 
-def two_of(result: Any, *, wanted: str) -> Any:
-    """The learner's two results, or `Misuse` with what is `wanted` instead."""
+def two_of(result: Any, *, remedy: str) -> Any:
+    """The learner's two results, or `Misuse` with a `remedy`."""
     array = isinstance(result, Tensor | np.ndarray)
     if isinstance(result, tuple | list) or (array and result.ndim):
         if len(result) == 2:
@@ -131,7 +131,7 @@ def two_of(result: Any, *, wanted: str) -> Any:
         what = f"the shape {list(result.shape)}" if array else f"{len(result)} values"
     else:
         what = "nothing" if result is None else f"a {type(result).__name__}"
-    raise Misuse(f"Your function returned {what}; {wanted}.")
+    raise Misuse(f"Your function returned {what}; {remedy}.")
 
 
 def to_loss(result: Any, *, wanted: str = "one number, the loss of the batch") -> Tensor:

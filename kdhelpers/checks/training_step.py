@@ -138,6 +138,7 @@ def watched(
 
 
 def weights(module: nn.Module) -> Tensor:
+    """A copy of all weights in a row."""
     return parameters_to_vector(module.parameters()).detach().clone()
 
 

@@ -306,8 +306,8 @@ def uncompiled(network: nn.Module) -> nn.Module:
 
 
 def _outputs(network: nn.Module, layers: Iterable[str], inputs: Tensor) -> dict[str, Tensor]:
-    """What these layers of a network in eval mode put out, in its own precision, as logits are; it
-    runs no further than the deepest."""
+    """What these layers of a network in eval mode put out, without autocast, as logits are; it runs
+    no further than the deepest."""
     network = uncompiled(network)
     device = next((p.device for p in network.parameters()), inputs.device)
     with (

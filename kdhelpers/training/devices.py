@@ -79,10 +79,9 @@ class _WithFabric:
 
     def __init__(self, fabric: Any) -> None:
         self.precision = str(fabric._precision.precision)
-        for name in ("device", "global_rank", "world_size", "is_global_zero"):
+        for name in ("device", "global_rank", "world_size", "is_global_zero", "setup"):
             setattr(self, name, getattr(fabric, name))
-        for name in ("setup", "all_reduce", "barrier"):
-            setattr(self, name, getattr(fabric, name))
+        self.all_reduce, self.barrier = fabric.all_reduce, fabric.barrier
         self._backward = fabric.backward
 
     def backward(self, loss: Tensor) -> None:
@@ -90,7 +89,7 @@ class _WithFabric:
             self._backward(loss)
 
 
-def place_for(name: str, precision: str) -> Place:
+def place_for(device: str, precision: str) -> Place:
     """One device of this machine in a precision; both have been checked.
 
     Raises:
@@ -98,10 +97,10 @@ def place_for(name: str, precision: str) -> Place:
     """
     _check_alone()
     _look_for_gpus_quickly()
-    kind, index = kind_and_index(name)
+    kind, index = kind_and_index(device)
     if precision != "fp16":
-        device = torch.device(kind, index) if kind == "cuda" else torch.device(kind)
-        return OneDevice(device, PRECISIONS[precision])
+        own = torch.device(kind, index) if kind == "cuda" else torch.device(kind)
+        return OneDevice(own, PRECISIONS[precision])
     chosen: list[int] | int = [index] if kind == "cuda" else 1
     return of_fabric(_fabric(accelerator=kind, devices=chosen, precision=PRECISIONS[precision]))
 
@@ -138,13 +137,14 @@ def _processor() -> str:
 
 
 def of_fabric(fabric: Any) -> Place:
-    """A launched `Fabric`; in one process, without scaled gradients, its wrappers would do nothing
-    but cost a small network a twentieth of its step."""
+    """A launched `Fabric`. On one device, without callbacks or scaled gradients, its wrappers would
+    do no more than autocast does, and cost a small network a twentieth of its step."""
     if not hasattr(fabric, "all_reduce"):
         raise ValueError(f"fabric must be a launched Fabric, got {short_repr(fabric)}.")
     _look_for_gpus_quickly()
     precision = fabric._precision.precision
-    if fabric.world_size == 1 and precision in (PRECISIONS["fp32"], PRECISIONS["bf16"]):
+    plain = type(fabric.strategy).__name__ == "SingleDeviceStrategy" and not fabric._callbacks
+    if plain and precision in (PRECISIONS["fp32"], PRECISIONS["bf16"]):
         return OneDevice(fabric.device, precision)
     place: Any = _WithFabric(fabric)
     return place  # type: ignore[no-any-return]

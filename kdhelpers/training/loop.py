@@ -156,6 +156,7 @@ def train_student(
                     world_size=place.world_size,
                 ):  # fmt: skip
                     end_if_stopped()
+                    torch.clear_autocast_cache()  # of copies made under no_grad, by a validation
                     with nullcontext() if means.sizes else no_random_numbers(step):
                         terms: Terms = step(batch)
                     if not means.sizes:

@@ -79,6 +79,10 @@ def test_each_lesson_takes_the_parameters_that_it_has(root: Path) -> None:
     [
         ({"epoch": 3}, "unknown parameter 'epoch'; did you mean 'epochs'?"),
         ({"alpha": 3}, "unknown parameter 'alpha'; there are epochs, name, rate, seeds, "),
+        (
+            {"epochs\nimport os": 3},
+            r"unknown parameter 'epochs\nimport os'; there are",
+        ),
         ({"epochs": "many"}, "parameter 'epochs' of 01_first wants a whole number (int), not "),
         ({"record_file": "x"}, "'record_file' is set by the runner; choose the folder of the "),
     ],

@@ -405,7 +405,7 @@ def test_every_view_is_drawn_about_equally_often() -> None:
 def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     split, views = random_split(23), Views(flip=True)
     whole = list(batches(split, 4, seed=0, views=views))
-    monkeypatch.setattr(batching, "CHUNK", 9)
+    monkeypatch.setattr(batching, "CHUNK", 9 * split.images[0].numel())
     for one, other in zip(whole, batches(split, 4, seed=0, views=views), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one[:4], other[:4], strict=True))
 

@@ -57,8 +57,12 @@ class Case:
 
 
 def is_zero_at_the_teacher(loss: Loss, case: Case) -> None:
+    """And it rests there: a root or a norm would have no gradient."""
     _, teacher = case.sample()
-    close(case.call(loss, teacher.clone(), teacher), 0.0)
+    student = teacher.clone().requires_grad_()
+    value = case.call(loss, student, teacher)
+    close(value, 0.0)
+    close(gradient(value, student), torch.zeros_like(teacher))
 
 
 def is_positive_and_pulls_every_sample(loss: Loss, case: Case) -> None:

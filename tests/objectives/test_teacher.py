@@ -1,5 +1,6 @@
 """The teacher's memory, and the shuffled teacher: right logits, wrong images."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -131,3 +132,15 @@ def test_the_view_is_that_of_the_batch() -> None:
     for batch in batches(train, 7, seed=1, views=views):
         for logits, view in zip(ask(batch), batch.view, strict=True):
             assert torch.isclose(tables[view], logits).all(1).any()
+
+
+def test_a_frozen_copy_is_made_once_a_thread_and_anew_for_other_weights() -> None:
+    network = Small()
+    teacher, device = Teacher(network), torch.device("cpu")
+    first = teacher.frozen(device)
+    assert teacher.frozen(device) is first
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(teacher.frozen, device).result() is not first
+    with torch.no_grad():
+        network.head.bias += 1
+    assert teacher.frozen(device) is not first

@@ -160,7 +160,8 @@ def test_a_checkpoint_that_cannot_be_written_is_refused_first(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("in the way")
-    os.mkfifo("pipe")
+    if place == "pipe":
+        os.mkfifo("pipe")
     objective = Scaled()
     with pytest.raises(ValueError, match=message):
         fit(Small(), objective, split(), epochs=1, checkpoint=place)

@@ -242,7 +242,7 @@ def test_no_step_looks_for_gpus_where_there_are_none(monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
         fit(plain(), Supervised(), split(), epochs=epochs, batch_size=8)
         asked.append(len(opened))
-    assert asked[1] == 2 * asked[0]  # once a run
+    assert asked[1] == 2 * asked[0] > 0  # once a run
     assert len(torch.cuda._queued_calls) == notes  # what seeding a GPU that is not there leaves
 
 
