@@ -11,8 +11,9 @@ Measured, November 2026, torch 2.15, two cores each. AMD EPYC with AVX512-BF16, 
 small_cnn (2.4 billion a step) 33 -> 21 ms, vgg_small 376 -> 191 ms, VGG16 1.23 -> 0.61 s. What a
 smaller step gains hangs on the network, too: vgg_small of a quarter of the width (1.2 billion)
 18.4 -> 14.5 ms, VGG16 of an eighth (0.98) 25 -> 23 ms, small_cnn at batch 32 (0.59) 11.2 -> 7.4 ms;
-`WORTH_IT` lies where that VGG16 hardly gains. Intel Xeon with AVX512-BF16 but without AMX, on a busy machine: small_cnn 32 -> 42 ms, vgg_small 429 ->
-1138 ms; a single convolution, forward and backward, 178 -> 255 ms: no gain.
+`WORTH_IT` lies where that VGG16 hardly gains. Intel Xeon with AVX512-BF16 but without AMX, on a
+busy machine: small_cnn 32 -> 42 ms, vgg_small 429 -> 1138 ms; a single convolution, forward and
+backward, 178 -> 255 ms: no gain.
 """
 
 import argparse
