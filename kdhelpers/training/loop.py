@@ -98,7 +98,8 @@ def train_student(
         placed(student, place.device, channels_last=recipe.channels_last),
         placed(objective, place.device),
         torch.enable_grad(),
-        # The recipe's precision counts, not an autocast that the caller left on.
+        # The recipe's precision counts, not an autocast that the caller left on. No copies of the
+        # weights are kept: PyTorch would forget them when this context ends, after all steps.
         torch.autocast(place.device.type, enabled=False, cache_enabled=False),
         random_state_kept(place.device),
     ):
@@ -149,6 +150,7 @@ def train_student(
                 for name in asleep:
                     student.get_submodule(name).training = False
                 optimizer.zero_grad()
+                torch.clear_autocast_cache()  # of copies that a check or a validation has made
                 means = _Means(place)
                 for batch in stream(
                     train, recipe.batch_size, seed=seed, epoch=epoch, views=recipe.views,
@@ -156,7 +158,6 @@ def train_student(
                     world_size=place.world_size,
                 ):  # fmt: skip
                     end_if_stopped()
-                    torch.clear_autocast_cache()  # of copies made under no_grad, by a validation
                     with nullcontext() if means.sizes else no_random_numbers(step):
                         terms: Terms = step(batch)
                     if not means.sizes:
@@ -164,8 +165,7 @@ def train_student(
                     loss = reduce(add, terms.values())
                     place.backward(loss if batch.share == 1.0 else loss * batch.share)
                     optimizer.step()
-                    # Autocast forgets its copies of the weights only when the outermost one ends.
-                    # The outermost lies around all steps, and a student may have one of its own.
+                    # An autocast of the student's own may keep copies of the weights all the same.
                     torch.clear_autocast_cache()
                     optimizer.zero_grad()
                     if schedule:
