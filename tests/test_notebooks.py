@@ -255,7 +255,7 @@ SMALL = {
     "noise_levels = [0.2]; adam_rates = [1e-2]; sgd_rates = [1e-2]; seeds = [0, 1]",
     "08_deployment": "student_width = 0.1; transfer_size = 64; epochs = 1; seeds = [0, 1]; "
     "repair_epochs = 1; calibration_size = 10; claim = ['squeezenet1_1']; claim_pixels = 64; "
-    "seconds = 0.001",
+    "claim_runtimes = ['PyTorch', 'ONNX Runtime']; seconds = 0.001",
 }
 
 
