@@ -15,6 +15,7 @@ import torch
 from kdhelpers._values import check_int, is_int, short_repr
 
 _LOCK = threading.RLock()
+_seedings = 0  # how often one of the functions here has set the states of NumPy and Python
 
 
 @contextmanager
@@ -37,6 +38,7 @@ def initial_weights(seed: int | None) -> Iterator[None]:
 @contextmanager
 def random_state_kept(device: torch.device = torch.device("cpu")) -> Iterator[None]:  # noqa: B008
     """The global states of the CPU, `device`, NumPy and Python are afterwards as before."""
+    global _seedings
     besides = [] if device.type == "cpu" else [device]
     kept = torch.random.fork_rng(besides, device_type=besides[0].type if besides else "cuda")
     with _LOCK:
@@ -47,6 +49,7 @@ def random_state_kept(device: torch.device = torch.device("cpu")) -> Iterator[No
     finally:
         with _LOCK:
             kept.__exit__(None, None, None)
+            _seedings += 1
             np.random.set_state(of_numpy)  # noqa: NPY002
             random.setstate(of_python)
 
@@ -57,12 +60,21 @@ def seed_all(seed: int, device: torch.device) -> None:
     `torch.manual_seed` seeds every kind of device there may be, and notes down where it was called
     for those that have not started yet: that is a tenth of an epoch of two steps.
     """
+    global _seedings
     with _LOCK:
+        _seedings += 1
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
         torch.default_generator.manual_seed(seed)
         if device.type != "cpu":
             torch.get_device_module(device).manual_seed(seed)
+
+
+def besides_torch() -> tuple[int, object]:
+    """How often the states of NumPy and Python were set, and what they are now."""
+    with _LOCK:
+        _, key, place, *_ = np.random.get_state()  # noqa: NPY002
+        return _seedings, (random.getstate(), bytes(key), place)
 
 
 def mixed_seed(*parts: int) -> int:

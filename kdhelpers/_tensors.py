@@ -144,3 +144,8 @@ def widened(tensor: Tensor) -> Tensor:
 def _is_read(tensor: Tensor) -> bool:
     """Whether reading a value costs nothing."""
     return tensor.is_cpu
+
+
+def version(tensor: Tensor) -> int:
+    """How often a tensor was changed in place; one made in inference mode does not count."""
+    return 0 if tensor.is_inference() else tensor._version

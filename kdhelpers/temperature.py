@@ -145,7 +145,7 @@ def check(temperature: float | Schedule) -> None:
     """
     wanted = "a number or a function of (epoch, epochs) that returns one (call a class first)"
     try:
-        check_temperature(at(temperature, 0, 1))
+        check_temperature(at(temperature, 0, 2))
     except TypeError as error:
         given = short_repr(temperature)
         raise ValueError(f"temperature must be {wanted}, got {given} ({error}).") from error

@@ -380,3 +380,9 @@ def test_two_processes_learn_the_temperature_that_one_learns(tmp_path: Path) -> 
         for name, tensor in one["state"].items():
             torch.testing.assert_close(tensor, each["state"][name], atol=1e-5, rtol=1e-4)
     assert same(two[0]["state"], two[1]["state"])
+
+
+def test_a_schedule_may_divide_by_all_epochs_but_the_first() -> None:
+    falling = Distillation(Small(), temperature=lambda epoch, epochs: 8 - 7 * epoch / (epochs - 1))
+    falling.start_epoch(2, 3)
+    assert falling.temperature_now() == 1.0

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kdhelpers._random import generator
+from kdhelpers._tensors import version
 from kdhelpers._values import check_int, is_number, require, short_repr
 
 NUMBERED = "np.unique(labels, return_inverse=True)[1]"  # labels of any kind
@@ -207,9 +208,19 @@ class Split:
         )
         return torch.addcmul(shift, images.float(), factor)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the images and labels: two splits with the same one are the same data."""
+        now = version(self.images), version(self.labels)
+        if self._digest.get("of") != now:
+            self._digest.update(of=now, digest=self._hashed())
+        return str(self._digest["digest"])
+
+    @cached_property
+    def _digest(self) -> dict[str, Any]:
+        return {}
+
+    def _hashed(self) -> str:
         digest = hashlib.sha256(repr((self.images.shape, self.mean, self.std)).encode())
         digest.update(np.ascontiguousarray(self.images.cpu().numpy()).data)
         digest.update(np.ascontiguousarray(self.labels.cpu().numpy()).data)

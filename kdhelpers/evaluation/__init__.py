@@ -194,7 +194,7 @@ def agreement(student_logits: Tensor, teacher_logits: Tensor) -> float:
     shapes = f"{list(student_logits.shape)} and {list(teacher_logits.shape)}"
     same = student_logits.shape == teacher_logits.shape
     require(same, f"agreement needs logits of one shape, got {shapes}.")
-    return _accuracy(student_logits, teacher_logits.float().argmax(1))
+    return _accuracy(student_logits, teacher_logits.argmax(1))
 
 
 def calibration_error(logits: Tensor, labels: Tensor, *, bins: int = BINS) -> float:

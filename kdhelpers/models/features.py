@@ -8,6 +8,7 @@ The model is not changed: layers are named by the dotted path that `model.named_
 and the hooks are gone when the `with` block ends, whatever ended it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -50,6 +51,22 @@ def capture(
     names = ", ".join(map(repr, missing))
     told = f"no output of {names} was seen; call the model inside the `with` block"
     require(not missing, f"{told}, in a mode that uses the layer.")
+
+
+def check_runs_once(model: nn.Module, paths: Iterable[str], inputs: Tensor) -> None:
+    """Refuse a layer that is not there, or that runs more often than once in a pass.
+
+    Of such a layer a teacher would tell the first run, where its pass ends, and a student the last.
+    """
+    runs: Counter[str] = Counter()
+    with ExitStack() as handles:
+        for path, layer in _find(model, paths).items():
+            hook = layer.register_forward_hook(lambda *_, path=path: runs.update([path]))
+            handles.callback(hook.remove)
+        model(inputs)
+    for path, times in runs.items():
+        told = f"layer {path!r} of {type(model).__name__} runs {times} times in a pass"
+        require(times == 1, f"{told}, so it has no one output; take a layer that runs once.")
 
 
 LARGEST = 2**16  # channels, or pixels along a side

@@ -157,6 +157,8 @@ def _taken_by(soft_loss: SoftLoss) -> list[str]:
     taken = [name for name in ("temperature", "labels") if name in signature.parameters]
     if inspect.Parameter.VAR_KEYWORD in kinds and "temperature" not in taken:
         taken.append("temperature")
+    if isinstance(soft_loss, partial):  # what it has already been given stays
+        taken = [name for name in taken if name not in soft_loss.keywords]
     try:
         signature.bind(None, None, **dict.fromkeys(taken))
     except TypeError as error:

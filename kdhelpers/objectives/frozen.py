@@ -33,7 +33,7 @@ def _copied(model: nn.Module) -> nn.Module:
         return copy.deepcopy(model)
     except Exception:  # whatever the objects in it raise
         shared: dict[int, Any] = {}
-        for value in _attributes(model):
+        for value in _attributes(model).values():
             try:
                 copy.deepcopy(value)
             except Exception:
@@ -80,15 +80,17 @@ def _cast(dtype: torch.dtype, _model: nn.Module, inputs: tuple[Tensor, ...]) -> 
 
 
 def fingerprint(model: nn.Module) -> str:
-    """SHA-256 of a network's structure (its `repr`), weights and buffers.
+    """SHA-256 of a network's structure (its `repr`), settings, weights and buffers.
 
-    Two networks with the same one compute the same, unless the code of a `forward` was edited.
+    Two networks with the same one compute the same, unless the code of a `forward` was edited, or
+    one `is_opaque`.
 
     Raises:
         ValueError: no network, or one without weights, on the device "meta".
     """
     _tensors.check_network(model)
-    digest = hashlib.sha256(f"{type(model).__qualname__} {model!r}".encode())
+    told = f"{type(model).__qualname__} {model!r} {settings_of(model)}"
+    digest = hashlib.sha256(told.encode())
     for name, value in {**model.state_dict(), **unsaved_buffers(model)}.items():
         _add(digest, name, value)
     return digest.hexdigest()
@@ -113,24 +115,45 @@ def _add(digest: Any, name: str, value: Any) -> None:
         digest.update(f"{name} {value!r}".encode())
 
 
-_OF_EVERY_MODULE = vars(nn.Module()).keys()
+_OF_EVERY_MODULE = {*vars(nn.Module()), "_is_torch_compile"}
 _TOLD: tuple[type, ...] = (type(None), bool, int, float, complex, str, bytes, nn.Module, type)
 _TOLD += (torch.dtype, torch.device, torch.Size, BuiltinFunctionType)
 
 
-def _attributes(model: nn.Module) -> list[Any]:
-    """What the layers of a network hold besides weights and layers."""
-    return [
-        value
-        for module in model.modules()
+def _attributes(model: nn.Module) -> dict[str, Any]:
+    """What the layers of a network hold besides weights and layers, by dotted name."""
+    return {
+        f"{path}.{name}": value
+        for path, module in model.named_modules()
         for name, value in vars(module).items()
         if name not in _OF_EVERY_MODULE
-    ]
+    }
+
+
+def settings_of(model: nn.Module) -> list[str]:
+    """The attributes that a `forward` may compute with, as text: numbers, flags, functions."""
+    found = _attributes(model).items()
+    return [f"{name}={_in_text(value)}" for name, value in found if _is_told(value)]
+
+
+def _in_text(value: Any) -> str:
+    """The same in every process, so without addresses and in an order."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_in_text, value))}]"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(map(_in_text, value)))}}}"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {_in_text(each)}' for key, each in value.items())}}}"
+    if isinstance(value, FunctionType | BuiltinFunctionType):
+        code = getattr(value, "__code__", None)
+        own = f"{code.co_code.hex()} {[c for c in code.co_consts if _is_told(c)]}" if code else ""
+        return f"{value.__module__}.{value.__qualname__} {own}"
+    return repr(value)
 
 
 def is_opaque(model: nn.Module) -> bool:
     """Whether `fingerprint` cannot tell all that the answers depend on."""
-    return not model.state_dict() or not all(map(_is_told, _attributes(model)))
+    return not model.state_dict() or not all(map(_is_told, _attributes(model).values()))
 
 
 def _is_told(value: Any) -> bool:

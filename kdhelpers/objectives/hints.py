@@ -27,7 +27,7 @@ from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import evaluating, taking
 from kdhelpers.losses.features import hint_loss
-from kdhelpers.models.features import Regressor, capture
+from kdhelpers.models.features import Regressor, capture, check_runs_once
 from kdhelpers.objectives.frozen import fingerprint
 from kdhelpers.objectives.objective import Objective, Terms, describe
 from kdhelpers.objectives.teacher import Teacher, as_teacher
@@ -99,7 +99,7 @@ class LayerPair(nn.Module):
         """Plain values, for the settings of an objective."""
         layers = f"{self.student_layer} from {self.teacher_layer}"
         return {"layers": layers, "loss": describe(self.loss), "weight": self.weight} | {
-            "regressor": fingerprint(self)
+            "regressor": fingerprint(nn.ModuleList(self.children()))
         }
 
 
@@ -123,7 +123,8 @@ class Hint(Objective):
             it is with more views than one, too, and for images that an objective has changed.
 
     Raises:
-        ValueError: a teacher that is or has no network, or a pair that is none.
+        ValueError: a teacher that is or has no network, or a pair that is none; before training, a
+            layer that is not there, or that runs more than once in a pass.
     Source: Romero et al. 2014, arXiv 1412.6550. Their second stage is
     `Faded(Distillation(teacher, temperature=3, alpha=4 / 13), last=0.25)`: without the T² of our
     soft term, theirs weighs 4 times the hard one at first and as much as it at last.
@@ -140,6 +141,9 @@ class Hint(Objective):
         self.pair, self.keep = pair, keep
         self._guides: Guides | None = None
         self._kept: Tensor | None = None
+
+    def check(self, student: nn.Module, train: Split) -> None:
+        _check_layers(student, self.teacher, [self.pair], train)
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
         self._guides = self._guides_on(train.images.device)
@@ -212,6 +216,7 @@ class WithFeatures(Objective):
         return self.objective.needs_labels
 
     def check(self, student: nn.Module, train: Split) -> None:
+        _check_layers(student, self.teacher, self.pairs.values(), train)
         self.objective.check(student, train)
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
@@ -297,6 +302,20 @@ def with_layers(teacher: nn.Module | Teacher) -> Teacher:
     told = "recorded answers have no hidden layers to learn from; give the teacher's network"
     require(found.model is not None, f"{told}.")
     return found
+
+
+def _check_layers(
+    student: nn.Module, teacher: Teacher, pairs: Iterable[LayerPair], train: Split
+) -> None:
+    """Refuse layers that are not there, or have no one output, before the teacher's long work."""
+    both = (student, [pair.student_layer for pair in pairs]), (
+        teacher.frozen(train.images.device), [pair.teacher_layer for pair in pairs]
+    )  # fmt: skip
+    for network, layers in both:
+        network = uncompiled(network)
+        images = train.normalise(train.images[:2]).to(next(network.parameters()).device)
+        with evaluating(network), taking(network, images):
+            check_runs_once(network, layers, images)
 
 
 def uncompiled(network: nn.Module) -> nn.Module:

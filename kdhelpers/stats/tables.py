@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from kdhelpers._values import check_number, check_type, short_repr
-from kdhelpers.stats.arms import Arm, Results, against, by_size, label, named, naming, row
+from kdhelpers.stats.arms import Arm, Results, against, by_size, label, named, naming, pairs, row
 from kdhelpers.stats.comparisons import compare
 from kdhelpers.stats.intervals import (
     Interval,
@@ -163,7 +163,7 @@ def paired_table(
     rows = []
     for name, arms in against(results, baseline, comparisons).items():
         gain = paired_difference(*arms, key=key, points=True)
-        rows.append([name, percent(gain, sign=True), verdict(gain)])
+        rows.append([name, percent(gain, sign=True), verdict(gain, key)])
     return Table(["paired over the same seeds", "points, mean ± 95 %", "verdict"], rows)
 
 
@@ -242,10 +242,11 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
     named(results, baseline)
     first = results[baseline]
     others = {name: arm for name, arm in results.items() if name != baseline}
+    figure = FIGURES.get(key, key)
     if len(row(first, key)) == 1:
-        shown = {name: row(arm, key, points=True) for name, arm in results.items()}
+        shown = {name: pairs(first, arm, key, points=True)[1] for name, arm in results.items()}
         order = [baseline, *others]
-        return Table(["arm", "accuracy, %"], [[name, f"{shown[name][0]:.2f}"] for name in order])
+        return Table(["arm", figure], [[name, f"{shown[name][0]:.2f}"] for name in order])
     rows = [[baseline, _mean(first, key), *[""] * 5]]
     for name, result in compare(first, others, key=key, points=True).items():
         arm, drawn = others[name], ""
@@ -255,11 +256,11 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
         found = [
             percent(result.difference, sign=True), f"± {result.simultaneous.margin:.2f}", drawn,
             f"{result.corrected_p:.3f}" if result.corrected_p >= 0.001 else "< 0.001",
-            verdict(result.simultaneous),
+            verdict(result.simultaneous, key),
         ]  # fmt: skip
         rows.append([name, _mean(arm, key), *found])
     headers = [
-        "arm", "accuracy, %", f"against {baseline}, points", "± for all arms together",
+        "arm", figure, f"against {baseline}, points", "± for all arms together",
         "bootstrap", "corrected p", "verdict",
     ]  # fmt: skip
     return _without_if_empty(headers.index("bootstrap"), headers, rows)
@@ -287,11 +288,19 @@ def difference(baseline: Arm, arm: Arm, *, key: str = "accuracy") -> str:
         ValueError: as for `kdhelpers.stats.paired_difference`.
     """
     gain = paired_difference(baseline, arm, key=key, points=True)
-    return f"{percent(gain, sign=True)} ({verdict(gain)})"
+    return f"{percent(gain, sign=True)} ({verdict(gain, key)})"
 
 
-def verdict(difference: Interval) -> str:
-    """What an interval of paired differences allows to say."""
+def verdict(difference: Interval, key: str = "accuracy") -> str:
+    """What an interval of paired differences of a figure allows to say.
+
+    More is better, but for the calibration error.
+    """
+    if difference.degenerate and difference.mean:
+        return "no spread to judge by"
+    more, less = "helps", "hurts"
+    if key == "calibration_error":
+        more, less = less, more
     if difference.low > 0:
-        return "helps"
-    return "hurts" if difference.high < 0 else "no clear difference"
+        return more
+    return less if difference.high < 0 else "no clear difference"

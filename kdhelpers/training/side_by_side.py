@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from kdhelpers._values import require
 from kdhelpers.evaluation import evaluating
+from kdhelpers.objectives.frozen import settings_of
 
 
 class SideBySide(nn.Module):
@@ -177,4 +178,4 @@ def _architecture(network: nn.Module) -> tuple[Any, ...]:
     trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
     modes = [part.training for part in network.modules()]
-    return type(network), repr(network), shapes, trained, modes
+    return type(network), repr(network), settings_of(network), shapes, trained, modes

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from kdhelpers._random import random_state_kept
+from kdhelpers._random import besides_torch, random_state_kept
 
 T = TypeVar("T")
 
@@ -72,20 +72,25 @@ def no_random_numbers(network: nn.Module) -> Iterator[None]:
     It is theirs, too: each would get other numbers at every run.
 
     Raises:
-        ValueError: a layer of `network`, or what else is called, draws; it has not yet drawn.
+        ValueError: a layer of `network`, or what else is called, draws; of PyTorch's numbers it
+            has not yet drawn.
     """
     if not hasattr(_this_thread, "stop"):
         yield
         return
+    seedings, before = besides_torch()
     try:
         with _NoRandomNumbers():
             yield
+        again, after = besides_torch()
+        if again == seedings and after != before:  # another run has not set them meanwhile
+            raise _Drawing("with NumPy or Python")
     except _Drawing as error:
         names = {id(module): name for name, module in network.named_modules()}
         frames = traceback.walk_tb(error.__traceback__)
         found = [names[id(own)] for f, _ in frames if id(own := f.f_locals.get("self")) in names]
         raise ValueError(
-            f"{found[-1] if found else type(network).__name__!r} draws random numbers ({error}), "
+            f"{repr(found[-1]) if found else 'what a step calls'} draws random numbers ({error}), "
             "which students that train at the same time would mix up; use workers=1."
         ) from None
 

@@ -259,6 +259,11 @@ def test_the_fingerprint_changes_with_any_pixel_label_or_statistic_and_nothing_e
     assert len({each.fingerprint for each in variants}) == len(variants)
     copied = split.images.contiguous(memory_format=torch.channels_last)
     assert replace(split, images=copied).fingerprint == split.fingerprint
+    before = split.fingerprint
+    split.images[0] = 255 - split.images[0]
+    assert split.fingerprint != before
+    split.images[0] = 255 - split.images[0]
+    assert split.fingerprint == before
 
 
 def test_a_split_moves_to_a_device_with_all_its_tensors() -> None:

@@ -163,6 +163,8 @@ def test_agreement_is_about_predictions_right_or_wrong() -> None:
     assert agreement(student, teacher) == pytest.approx(2 / 3)
     assert agreement(teacher, student) == agreement(student, teacher)
     assert agreement(student, student * 7 - 3) == 1.0
+    nearly = torch.tensor([[1.0, 1.0 + 1e-9]], dtype=torch.float64)  # equal in float32
+    assert agreement(nearly, nearly) == 1.0
 
 
 # calibration

@@ -66,6 +66,8 @@ def test_the_soft_loss_can_be_exchanged_and_is_among_the_settings() -> None:
         for loss in (losses.kd_loss, constant, partial(constant, temperature=1.0))
     ]
     assert len(set(named)) == 3
+    bound = Distillation(Small(), temperature=3.0, soft_loss=partial(constant, temperature=1.0))
+    assert bound(Small(), BATCH)["soft"].item() == pytest.approx(0.9 * 2)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The teacher's memory, and the shuffled teacher: right logits, wrong images."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -20,17 +20,14 @@ VIEWS = Views(flip=True, shift=1)
 RUN: dict[str, Any] = dict(device="cpu", progress=False)
 
 
-class Counted(list[int]):
-    def __deepcopy__(self, memo: object) -> "Counted":
-        return self
-
-
 class Counting(Small):
     """Counts the images that it and its copies are shown."""
 
+    shown: ClassVar[list[int]]
+
     def __init__(self) -> None:
         super().__init__(seed=4)
-        self.shown = Counted()
+        type(self).shown = []
 
     def forward(self, inputs: Tensor) -> Tensor:
         self.shown.append(len(inputs))
@@ -106,6 +103,25 @@ def test_the_fingerprint_follows_weights_buffers_and_structure() -> None:
     assert fingerprint(nn.Linear(4, 4)) != fingerprint(layers)
     relu, tanh = nn.Sequential(layers, nn.ReLU()), nn.Sequential(layers, nn.Tanh())
     assert fingerprint(relu) != fingerprint(tanh)
+
+
+def test_the_fingerprint_follows_what_a_forward_computes_with() -> None:
+    network = nn.TransformerEncoderLayer(4, 2, 8)
+    before = fingerprint(network)
+    network.norm_first = True  # of which its repr says nothing
+    assert fingerprint(network) != before
+    network.norm_first = False
+    assert fingerprint(network) == before
+    network.activation = torch.tanh
+    assert fingerprint(network) != before
+
+    teacher, data = Small(), split()
+    table = Teacher(teacher).table(data, Views())
+    of_one = Teacher(teacher)
+    of_one.table(data, Views())
+    teacher.scales = {"logits": [10.0]}
+    assert of_one.identity() != Teacher(Small()).identity()
+    assert table.shape == of_one.table(data, Views()).shape
 
 
 # -- the shuffled teacher -------------------------------------------------------------------------

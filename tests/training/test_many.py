@@ -339,7 +339,9 @@ def test_networks_that_cannot_lie_side_by_side(network: nn.Module, reason: str) 
 def test_networks_of_several_architectures_cannot() -> None:
     images, frozen = [torch.zeros(2, 1, 8, 8)] * 2, student(0)
     next(frozen.parameters()).requires_grad_(False)
-    for other in (student(0, (4, 4)), frozen):
+    scaled = student(0)
+    scaled.scale = 2.0  # which its repr does not tell
+    for other in (student(0, (4, 4)), frozen, scaled):
         assert "one architecture" in str(refusal([student(0), other], images))
 
 

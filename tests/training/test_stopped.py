@@ -1,6 +1,7 @@
 """Training that is stopped, started wrongly or refused: what is finished is kept, all is told."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ import kdhelpers as kd
 from kdhelpers.training import devices
 from kdhelpers.training.checkpoint import CheckpointError
 from kdhelpers.training.loop import TrainingError
+from kdhelpers.training.threads import in_threads
 
 ROOT = Path(devices.__file__).parents[2]
 fit = partial(kd.fit, device="cpu", progress=False)
@@ -161,6 +163,13 @@ def test_what_draws_random_numbers_trains_alone_only(
     else:
         for one, other in zip(alone, kd.run_arms({"a": arm}, [0, 1], workers=2)["a"], strict=True):
             assert all(torch.equal(one[k], other[k]) for k in one if k != "seed")
+
+
+@pytest.mark.parametrize("draw", [np.random.rand, random.random])
+def test_numbers_of_numpy_and_python_are_seen_too(draw: Callable[[], float]) -> None:
+    student = Own(lambda x, _: x * draw())
+    with pytest.raises(ValueError, match=r"draws random numbers .with NumPy or Python.*workers=1"):
+        in_threads([partial(fit, student, kd.Supervised(), split(), epochs=1)], workers=2)
 
 
 # -- what is written can be read again ------------------------------------------------------------
