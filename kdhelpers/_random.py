@@ -73,8 +73,8 @@ def seed_all(seed: int, device: torch.device) -> None:
 def besides_torch() -> tuple[int, object]:
     """How often the states of NumPy and Python were set, and what they are now."""
     with _LOCK:
-        _, key, place, *_ = np.random.get_state()  # noqa: NPY002
-        return _seedings, (random.getstate(), bytes(key), place)
+        of_numpy = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
+        return _seedings, (random.getstate(), bytes(of_numpy["key"]), of_numpy["pos"])
 
 
 def mixed_seed(*parts: int) -> int:

@@ -116,6 +116,15 @@ class Batch(NamedTuple):
         """Whether `inputs` are the pictures of these samples and views, not mixed or changed."""
         return self.origin is not None and self.origin.shown(self)
 
+    def is_of(self, fingerprint: str, views: Views) -> bool:
+        """Whether its samples and views count in the split of this fingerprint and these views.
+
+        One that was made by hand does not say.
+        """
+        if self.origin is None or self.origin.split is None:
+            return True
+        return self.origin.split.fingerprint == fingerprint and self.origin.views == views
+
     def pictures(self) -> Tensor:
         """The inputs; where nobody has changed them, in the precision that they were made in."""
         if self.origin is not None and self.origin.is_of(self.inputs):

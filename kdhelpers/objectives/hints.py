@@ -141,6 +141,7 @@ class Hint(Objective):
         self.pair, self.keep = pair, keep
         self._guides: Guides | None = None
         self._kept: Tensor | None = None
+        self._kept_of = "", Views()
 
     def check(self, student: nn.Module, train: Split) -> None:
         _check_layers(student, self.teacher, [self.pair], train)
@@ -156,13 +157,14 @@ class Hint(Objective):
                 return torch.cat([guides(train.normalise(few))[layer].half() for few in each])
 
             self._kept = self.teacher.remembered(train, layer, compute)
+            self._kept_of = train.fingerprint, views
 
     def _guides_on(self, device: torch.device) -> Guides:
         return partial(_outputs, self.teacher.frozen(device), [self.pair.teacher_layer])
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
         student = uncompiled(student)
-        if self._kept is not None and batch.is_as_made():
+        if self._kept is not None and batch.is_of(*self._kept_of) and batch.is_as_made():
             wanted = self._kept[batch.sample].float()
         else:
             guides = self._guides or self._guides_on(batch.inputs.device)

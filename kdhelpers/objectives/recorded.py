@@ -84,7 +84,7 @@ class RecordedTeacher(Teacher):
         }
         recorded = cls(answers, views=views)
         for split in splits:
-            recorded.judge(LookUp(answers[split], recorded), split)
+            recorded.judge(LookUp(answers[split], recorded, split, wanted), split)
         return recorded
 
     def save(self, path: str | Path, /, **provenance: Any) -> None:
@@ -187,7 +187,7 @@ class RecordedTeacher(Teacher):
         return self._identity
 
     def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
-        return LookUp(self.table(train, views), self)
+        return LookUp(self.table(train, views), self, train, views)
 
     def table(self, train: Split, views: Views) -> Tensor:
         """The logits [views, N, C] of every sample in every view, on the device of `train`.

@@ -135,7 +135,7 @@ class Teacher:
         wanted = len(views) <= epochs if self.cache is None else self.cache
         if not wanted:
             return partial(self.ask, self.frozen(train.images.device))
-        return LookUp(self.table(train, views), self)
+        return LookUp(self.table(train, views), self, train, views)
 
     def table(self, train: Split, views: Views) -> Tensor:
         """The logits [views, N, C] of every sample in every view, on the device of `train`."""
@@ -204,21 +204,29 @@ def as_teacher(teacher: nn.Module | Teacher) -> Teacher:
 
 
 class LookUp:
-    """The logits of each batch from a table [views, N, C].
+    """The logits of each batch from a table [views, N, C], that of `train` in `views`.
 
-    Pictures that are not as `batches` made them are not those of the table; they are looked up
-    `always` only where that does not matter.
+    Pictures of another split, or that are not as `batches` made them, are not those of the table;
+    changed ones are looked up `always` only where that does not matter.
     """
 
-    def __init__(self, table: Tensor, teacher: Teacher, *, always: bool = False) -> None:
+    def __init__(
+        self, table: Tensor, teacher: Teacher, train: Split, views: Views, *, always: bool = False
+    ) -> None:
         self.table, self.teacher, self.always = table, teacher, always
+        self.of = train.fingerprint, views
         self.network: nn.Module | None = None
 
     def __call__(self, batch: Batch) -> Tensor:
-        if self.always or batch.is_as_made():
+        its_own = batch.is_of(*self.of)
+        if its_own and (self.always or batch.is_as_made()):
             return self.table[batch.view, batch.sample]
+        told = (
+            "the batch is of another split than the one that the teacher's answers were mixed for"
+        )
+        require(its_own or not self.always, f"{told}; call prepare with it.")
         if self.network is None:
-            told = "the pictures of this batch were mixed, changed or made by hand"
+            told = "the pictures of this batch are of another split, mixed, changed or made by hand"
             remedy = "mix the answers, or let a Teacher ask its network"
             known = self.teacher.model is not None
             require(known, f"{told}, and recorded answers know only the others; {remedy}.")
@@ -279,7 +287,7 @@ class ShuffledTeacher(Teacher):
         return f"shuffled {self.seed} {self.teacher.identity(train)}"
 
     def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
-        return LookUp(self.table(train, views), self, always=True)
+        return LookUp(self.table(train, views), self, train, views, always=True)
 
     def table(self, train: Split, views: Views) -> Tensor:
         table = self.teacher.table(train, views)

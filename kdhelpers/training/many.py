@@ -244,6 +244,8 @@ class _Each(Objective):
         super().__init__()
         self.objectives = nn.ModuleList(objectives)
         self.seeds, self._students = seeds, tuple(students)
+        self._trains: tuple[Split, ...] = ()
+        self._views = Views()
 
     def row_of(self, number: int, row: Row) -> Row:
         """The figures of one student from a row of the common history."""
@@ -258,6 +260,7 @@ class _Each(Objective):
             objective.check(each, split)
 
     def prepare(self, train: Any, views: Views, epochs: int) -> None:
+        self._trains, self._views = train.each, views
         for objective, split in zip(self._all(), train.each, strict=True):
             objective.prepare(split, views, epochs)
 
@@ -272,7 +275,10 @@ class _Each(Objective):
         logits = stack(batch.inputs).unbind(1)
         images = batch.inputs.chunk(len(logits), 1)
         parts = zip(images, *(tensor.unbind(1) for tensor in batch[1:4]), strict=True)
-        own = (Batch(*part)._replace(origin=Origin(part[0])) for part in parts)
+        own = (
+            Batch(*part)._replace(origin=Origin(part[0], split, self._views))
+            for part, split in zip(parts, self._trains, strict=True)
+        )
         answers = zip(self._all(), logits, own, strict=True)
         return _numbered(objective(_Answer(answer), own) for objective, answer, own in answers)
 

@@ -175,6 +175,7 @@ def test_no_kept_features_for_another_view_or_for_images_that_were_changed() -> 
     seen = batch()
     for hint, each in (
         (mirrored, next(batches(train, 16, seed=3, views=views))),
+        (changed, next(batches(split(seed=9), 16))),
         (changed, seen._replace(inputs=seen.inputs.flip(0))),
     ):
         live = Hint(guide, guided)(student(), each)["hint"]

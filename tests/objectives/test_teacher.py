@@ -1,5 +1,6 @@
 """The teacher's memory, and the shuffled teacher: right logits, wrong images."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from kdhelpers.data.batching import Batch, Views, batches
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import evaluating, predict
+from kdhelpers.losses.logits import kd_loss
 from kdhelpers.objectives.distillation import Distillation
 from kdhelpers.objectives.frozen import fingerprint
 from kdhelpers.objectives.teacher import ASKED, ShuffledTeacher, Teacher
@@ -122,6 +124,31 @@ def test_the_fingerprint_follows_what_a_forward_computes_with() -> None:
     teacher.scales = {"logits": [10.0]}
     assert of_one.identity() != Teacher(Small()).identity()
     assert table.shape == of_one.table(data, Views()).shape
+
+
+@pytest.mark.parametrize(
+    ("asked", "views"),
+    [
+        (lambda train: split(seed=9), Views()),
+        (lambda train: train.select(range(len(train) - 1, -1, -1)), Views()),
+        (lambda train: train, Views(flip=True)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:the pictures of this batch are of another split:UserWarning")
+def test_kept_answers_are_never_those_of_another_split_or_other_views(
+    asked: Callable[[Split], Split], views: Views
+) -> None:
+    train, student, network = split(), Small(), Small(seed=4)
+    objective = Distillation(Teacher(network, cache=True), temperature=2.0, alpha=1.0)
+    shuffled = Distillation(ShuffledTeacher(network))
+    objective.prepare(train, Views(), 1)
+    shuffled.prepare(train, Views(), 1)
+    batch = next(batches(asked(train), 16, seed=0, views=views))
+    with evaluating(student), evaluating(network):
+        wanted = kd_loss(student(batch.inputs), network(batch.inputs), temperature=2.0)
+        torch.testing.assert_close(objective(student, batch)["soft"], wanted)
+    with pytest.raises(ValueError, match=r"of another split .* call prepare with it"):
+        shuffled(student, batch)
 
 
 # -- the shuffled teacher -------------------------------------------------------------------------
