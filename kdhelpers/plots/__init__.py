@@ -8,7 +8,7 @@ a figure cannot draw, it refuses with a `ValueError` that begins with the figure
 """
 
 from kdhelpers.plots.claims import forest, misleading_bars, power_curve
-from kdhelpers.plots.curves import curves, log_series, stages
+from kdhelpers.plots.curves import log_series, stages
 from kdhelpers.plots.diagrams import (
     compression_diagram,
     copied_layers,
@@ -19,8 +19,8 @@ from kdhelpers.plots.diagrams import (
 from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, PALETTE, TEACHER, Picture
 from kdhelpers.plots.heatmaps import alpha_temperature_grid, confusion_change, soft_target_heatmap
 from kdhelpers.plots.images import feature_maps, image_grid, pixel_deviation, soft_target_bars
-from kdhelpers.plots.measures import accuracy_against_cost, reliability
-from kdhelpers.plots.results import arms, by_layer, paired_points
+from kdhelpers.plots.measures import accuracy_against_cost
+from kdhelpers.plots.results import arms, paired_points
 from kdhelpers.plots.slider import Slider, Sliders
 from kdhelpers.plots.temperature import (
     entropy_curve,
@@ -43,11 +43,9 @@ __all__ = [
     "accuracy_against_cost",
     "alpha_temperature_grid",
     "arms",
-    "by_layer",
     "compression_diagram",
     "confusion_change",
     "copied_layers",
-    "curves",
     "deployment_diagram",
     "distillation_diagram",
     "entropy_curve",
@@ -61,7 +59,6 @@ __all__ = [
     "paired_points",
     "pixel_deviation",
     "power_curve",
-    "reliability",
     "soft_target_bars",
     "soft_target_heatmap",
     "stages",

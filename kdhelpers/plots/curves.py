@@ -47,39 +47,6 @@ def lines_text(series: Mapping[str, tuple[Sequence[float], Sequence[float]]]) ->
 
 
 @drawing
-def curves(
-    histories: Mapping[str, Sequence[Mapping[str, float]]], key: str, ylabel: str
-) -> tuple[Figure, str]:
-    """What `fit` reported as `key` ("loss", "validation_accuracy") against the epoch.
-
-    Args:
-        histories: what `fit` returned, by the name of the run.
-        key: what to read from each epoch.
-        ylabel: its name and unit on the axis; percent are the caller's to make.
-
-    Raises:
-        ValueError: no history, one without epochs, or one that does not report `key`.
-    """
-    lines = {}
-    for name, history in histories.items():
-        for row in history:
-            if key not in row:
-                raise ValueError(
-                    f"the history of {name!r} has no {key!r} in each epoch; it has "
-                    f"{', '.join(row)}."
-                )
-        epochs = [row.get("epoch", number) for number, row in enumerate(history, start=1)]
-        lines[name] = (epochs, [row[key] for row in history])
-    figure = Figure(figsize=(7.0, 3.9), layout="constrained")
-    axes = figure.subplots()
-    draw_lines(axes, lines)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="epoch", ylabel=ylabel)
-    figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=9)
-    return figure, f"{ylabel} against the epoch: {lines_text(lines)}."
-
-
-@drawing
 def log_series(
     series: Mapping[str, Sequence[float]],
     *,

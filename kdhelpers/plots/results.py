@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, drawing, percent
-from kdhelpers.stats.arms import Arm, Results, against, label, named, row
+from kdhelpers.stats.arms import Results, against, label, named, row
 from kdhelpers.stats.intervals import Interval, differences, mean_interval, paired_difference
 from kdhelpers.stats.tables import percent as told
 from kdhelpers.stats.tables import verdict
@@ -58,9 +58,7 @@ def arms(
     return figure, _levels(f"{what.capitalize()} in % of every arm", points, baseline, teacher)
 
 
-def _levels(
-    what: str, points: Mapping[Any, Any], baseline: str = "", teacher: float | None = None
-) -> str:
+def _levels(what: str, points: Mapping[Any, Any], baseline: str, teacher: float | None) -> str:
     """Every arm's mean and margin from the highest to the lowest, and the lines drawn beside."""
     means = {label(name): mean_interval(values) for name, values in points.items()}
     order = sorted(means, key=lambda name: -means[name].mean)
@@ -70,46 +68,6 @@ def _levels(
         f"{what}, a dot for each seed with the mean and its 95 % interval, from the highest: "
         f"{'; '.join(f'{name} {told(means[name])}' for name in order)}.{words}"
     )
-
-
-@drawing
-def by_layer(
-    results: Results,
-    baseline: Arm,
-    *,
-    xlabel: str = "hinted layer",
-    baseline_name: str = "no hint",
-    key: str = "accuracy",
-) -> tuple[Figure, str]:
-    """The accuracy (%) with a hint at each layer, in the order given, against none at all.
-
-    Args:
-        results: layer → its runs, of at least two seeds (see `kdhelpers.stats`).
-        baseline: the runs without a hint: a dotted line at the mean in its 95 % interval.
-        xlabel: what the names in `results` are.
-        baseline_name: what the legend calls the baseline.
-        key: the figure of the runs to show.
-
-    Raises:
-        ValueError: no layer, an accuracy outside 0..1, or as for `mean_interval`.
-    """
-    if not results:
-        raise ValueError("there is nothing to draw; give the accuracies of at least one layer.")
-    points = {name: row(arm, key, points=True) for name, arm in results.items()}
-    figure = Figure(figsize=(max(4.5, 1.6 + 0.9 * len(points)), 3.8), layout="constrained")
-    axes = figure.subplots()
-    level = mean_interval(baseline, key=key, points=True)
-    axes.axhline(level.mean, color=ALONE, linestyle=":", label=baseline_name)
-    axes.axhspan(level.low, level.high, color=ALONE, alpha=0.12, label="its 95 % interval")
-    for column, values in enumerate(points.values()):
-        _seeds(axes, column, values, DISTILLED, upright=True)
-    axes.set_xticks(range(len(points)), list(points))
-    axes.set_xlim(-0.5, len(points) - 0.5)
-    axes.set(xlabel=f"{xlabel}\n{SEEDS_KEY}", ylabel="test accuracy (%)")
-    axes.grid(axis="y", alpha=0.3)
-    figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=9)
-    words = _levels(f"Test accuracy in % by {xlabel}", points)
-    return figure, f"{words} A dotted line in its interval marks {baseline_name}: {told(level)}."
 
 
 @drawing
@@ -178,16 +136,8 @@ def name_rows(axes: Axes, names: Iterable[str]) -> None:
     axes.grid(axis="x", alpha=0.3)
 
 
-def _seeds(
-    axes: Axes, row: float, values: NDArray[np.float64], colour: str, *, upright: bool = False
-) -> None:
-    """Every seed as a dot, their mean and its 95 % interval: along a row or, upright, a column."""
-    mean, rows = mean_interval(values), [row] * len(values)
-    style: dict[str, Any] = dict(fmt="D", color=colour, capsize=5, linewidth=2)
-    seeds: dict[str, Any] = dict(marker="o", linestyle="", color=NEUTRAL, alpha=0.5, markersize=5)
-    if upright:
-        axes.plot(rows, values, **seeds)
-        axes.errorbar(row, mean.mean, yerr=mean.margin, **style)
-    else:
-        axes.plot(values, rows, **seeds)
-        axes.errorbar(mean.mean, row, xerr=mean.margin, **style)
+def _seeds(axes: Axes, row: float, values: NDArray[np.float64], colour: str) -> None:
+    """Every seed of a row as a dot, their mean and its 95 % interval."""
+    mean = mean_interval(values)
+    axes.plot(values, [row] * len(values), "o", color=NEUTRAL, alpha=0.5, markersize=5)
+    axes.errorbar(mean.mean, row, xerr=mean.margin, fmt="D", color=colour, capsize=5, linewidth=2)

@@ -31,7 +31,6 @@ DIFFERENCES = {
     "seems worse": [-1.0, 1.0, -0.1],
 }
 ARMS = {"alone": [0.70, 0.71, 0.72], "distilled": [0.73, 0.74, 0.76], "shuffled": [0.6, 0.5, 0.4]}
-LAYERS = {"block 1": [0.70, 0.71, 0.73], "block 2": [0.74, 0.75, 0.77]}
 SWEEP = {
     ("small", 4.0): [0.9, 0.92],
     ("small", 1.0): [0.8, 0.83],
@@ -41,10 +40,6 @@ SWEEP = {
     ("tiny", "alone"): [0.5, 0.52],
 }
 
-HISTORIES = {
-    "alone": [{"epoch": 4, "loss": 2.0}, {"epoch": 5, "loss": 1.0}],
-    "distilled": [{"loss": 3.0}, {"loss": 0.5}, {"loss": 1.5}],
-}
 COLLAPSE = {"on the student": [5.0, 5.5, 5.2, 5.1], "on the teacher": [5.0, 0.5, 1e-9, 0.0]}
 STAGE2 = {"plain": [0.5, 0.6, 0.65], "hint, then KD": [0.6, 0.7, 0.75]}
 POWERS = {"0.3 points": [0.1, 0.7, 0.9], "0.1 points": [0.05, 0.1, 0.2]}
@@ -94,8 +89,6 @@ def maps(channels: int, side: int) -> torch.Tensor:
 
 MAPS = {"teacher": maps(6, 3), "student": maps(2, 5) - 1}
 DEVIATIONS = [[0.1, 0.2, 0.3], [0.3, 0.2, 0.2]]
-LOGITS = {"teacher": 3 * torch.randn(300, 3, generator=torch.Generator().manual_seed(0))}
-LOGITS["student"] = LOGITS["teacher"] / 9
 
 DRAW: dict[str, Callable[[], plots.Picture]] = {
     "distillation_diagram": plots.distillation_diagram,
@@ -115,12 +108,9 @@ DRAW: dict[str, Callable[[], plots.Picture]] = {
     "alpha_temperature_grid": lambda: plots.alpha_temperature_grid(GAINS),
     "confusion_change": lambda: plots.confusion_change(BEFORE, AFTER, CLASSES, names=NAMES),
     "accuracy_against_cost": lambda: plots.accuracy_against_cost(MODELS),
-    "reliability": lambda: plots.reliability(LOGITS, torch.arange(300) % 3),
-    "curves": lambda: plots.curves(HISTORIES, "loss", "training loss"),
     "log_series": lambda: plots.log_series(COLLAPSE, ylabel="norm of the aligned features"),
     "stages": lambda: plots.stages([1.0, 0.5], STAGE2),
     "arms": lambda: plots.arms(ARMS, teacher=0.9, baseline="alone"),
-    "by_layer": lambda: plots.by_layer(LAYERS, [0.70, 0.72, 0.71]),
     "paired_points": lambda: plots.paired_points(DIFFERENCES),
     "transfer_curve": lambda: plots.transfer_curve(SIZED, teacher=0.979),
     "temperature_sweep": lambda: plots.temperature_sweep(SWEEP, teacher=0.97),
@@ -154,15 +144,10 @@ WORDS = {
     "+25.",
     "accuracy_against_cost": "VGG16 94.00 % with 15 M parameters in 4.00; distilled 80.01 % with "
     "545 k",
-    "reliability": "teacher is right for 35.7 % with a mean confidence of 82.2 %, calibration "
-    "error 46.6 %",
-    "curves": "alone falls from 2 at 4 to 1 at 5; distilled goes from 3 at 1 to 1.5 at 3, between "
-    "0.5",
     "log_series": "against the step | on the teacher falls from 5 at 1 to 0 at 4",
     "stages": "hint loss falls from 1 at 1 to 0.5 at 2 | then KD rises from 60 at 1 to 75 at 3",
     "arms": "highest: distilled 74.33 ± 3.79; alone 71.00 ± 2.48; shuffled 50.00 ± 24.84. | "
     "teacher at 90.00. A dotted line marks the mean of alone.",
-    "by_layer": "highest: block 2 75.33 ± 3.79; block 1 71.33 ± 3.79. | no hint: 71.00 ± 2.48",
     "paired_points": "better +1.10 ± 0.25 (helps); worse -1.10 ± 0.25 (hurts); seems better +0.03",
     "transfer_curve": "With 50 images: alone 79.00 ± 2.48, distilled 87.33 ± 3.79, a difference "
     "of +8.33 ± 1.43 (helps). With 200 | has 97.90",

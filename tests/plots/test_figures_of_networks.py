@@ -12,7 +12,6 @@ from matplotlib.path import Path
 from shown import CLASSES, CURVES, DRAW, GRID, maps, split
 
 from kdhelpers import plots
-from kdhelpers.evaluation import calibration_error
 
 
 def figure_of(name: str) -> Figure:
@@ -196,13 +195,6 @@ def test_temperature_trajectories_are_drawn_from_epoch_1_and_differ_in_more_than
 # -- training -------------------------------------------------------------------------------------
 
 
-def test_curves_are_drawn_against_the_epoch_a_history_reports() -> None:
-    (axes,) = figure_of("curves").axes
-    assert lines_of(axes) == [([4, 5], [2.0, 1.0]), ([1, 2, 3], [3.0, 0.5, 1.5])]
-    assert axes.get_ylabel() == "training loss"
-    assert shown.HISTORIES.keys() <= set(texts(axes.figure).splitlines())
-
-
 def test_a_collapse_is_drawn_on_a_logarithmic_axis() -> None:
     (axes,) = figure_of("log_series").axes
     assert axes.get_yscale() == "log"
@@ -294,36 +286,3 @@ def test_models_stand_at_their_costs_each_with_its_own_mark_in_the_legend() -> N
     plain = {"a": (1e3, 1, 0.5), "b": (1e8, 2, 0.5)}
     over_decades = plots.accuracy_against_cost(plain).figure.axes[0]  # ticks remain readable
     assert len([tick for tick in over_decades.get_xticks() if 1e3 <= tick <= 1e8]) <= 6
-
-
-def test_reliability_is_the_accuracy_of_each_bin_of_confidence() -> None:
-    probabilities = torch.tensor([[0.95, 0.05], [0.92, 0.08], [0.92, 0.08], [0.35, 0.65]])
-    truth = torch.tensor([0, 0, 1, 1])
-    upper, lower = plots.reliability({"m": probabilities.log()}, truth, bins=10).figure.axes
-    curve = upper.lines[1]
-    assert list(curve.get_xdata()) == pytest.approx([0.65, (0.95 + 2 * 0.92) / 3])
-    assert list(curve.get_ydata()) == pytest.approx([1.0, 2 / 3])
-    shares = [bar.get_height() for bar in lower.patches]
-    assert shares == [0, 0, 0, 0, 0, 0, 0.25, 0, 0, 0.75]
-    # Wilson's interval of 2 in 3 and of 1 in 1, from its quadratic equation.
-    for segment, (hits, count) in zip(
-        upper.collections[0].get_segments(), ((1, 1), (2, 3)), strict=True
-    ):
-        for bound in segment[:, 1]:
-            error = bound * (1 - bound) / count
-            assert (bound - hits / count) ** 2 == pytest.approx(1.96**2 * error, abs=1e-9)
-
-
-def test_the_calibration_error_of_each_model_is_that_of_evaluation() -> None:
-    labels = torch.arange(300) % 3
-    for bins in (15, 7):
-        figure = plots.reliability(shown.LOGITS, labels, bins=bins).figure
-        for axes, (name, each) in zip(figure.axes, shown.LOGITS.items(), strict=False):
-            error = 100 * calibration_error(each, labels, bins=bins)
-            assert axes.get_title() == f"{name}\ncalibration error {error:.1f} %"
-
-
-@pytest.mark.parametrize(("scores", "bin_of"), [([1000.0, 0.0], 9), ([0.0, 0.0], 4)])
-def test_a_bin_of_confidence_includes_its_upper_end(scores: list[float], bin_of: int) -> None:
-    picture = plots.reliability({"m": torch.tensor([scores])}, torch.tensor([0]), bins=10)
-    assert [bar.get_height() for bar in picture.figure.axes[1].patches].index(1.0) == bin_of

@@ -66,25 +66,6 @@ def test_arms_are_compared_with_the_teacher_and_the_baseline() -> None:
     assert plain.alt.endswith("shuffled 50.00 ± 24.84.")
 
 
-def test_each_layer_has_its_seeds_and_interval_above_its_name() -> None:
-    axes = axes_of("by_layer")
-    assert tick_names(axes)[0] == list(shown.LAYERS)
-    marks = [line for line in axes.lines if line.get_marker() == "o"]
-    assert [list(line.get_xdata()) for line in marks] == [[0] * 3, [1] * 3]
-    assert np.allclose([line.get_ydata() for line in marks], points(shown.LAYERS))
-    assert_intervals(axes, points(shown.LAYERS))
-    (level,) = (line for line in axes.lines if line.get_linestyle() == ":")
-    assert level.get_ydata()[0] == pytest.approx(71.0)
-    (band,) = axes.patches
-    _, ((low, high),) = expected([[70, 72, 71]])
-    assert (band.get_y(), band.get_y() + band.get_height()) == pytest.approx((low, high))
-    named = plots.by_layer(
-        shown.LAYERS, [0.7, 0.8], xlabel="guided layer", baseline_name="KD alone"
-    )
-    assert "no hint" in texts(axes.figure)
-    assert {"KD alone", "guided layer"} <= set(texts(named).splitlines())
-
-
 def test_paired_points_show_every_seed_and_a_verdict_in_colour() -> None:
     axes = axes_of("paired_points")
     assert tick_names(axes)[1] == list(shown.DIFFERENCES)
@@ -146,12 +127,10 @@ def test_a_sweep_shows_means_and_intervals_beside_the_student_alone() -> None:
 def test_results_are_drawn_as_their_numbers_are() -> None:
     """Dicts with their seed, by (size, arm), (student, T) or (alpha, T): the same words."""
     results = {name: runs(arm) for name, arm in shown.ARMS.items()}
-    layers = {name: runs(arm) for name, arm in shown.LAYERS.items()}
     sized = {key: runs(arm) for key, arm in shown.SIZED.items()}
     sweep = {key: runs(arm) for key, arm in shown.SWEEP.items()}
     for picture, name in (
         (plots.arms(results, teacher=0.9, baseline="alone"), "arms"),
-        (plots.by_layer(layers, runs([0.70, 0.72, 0.71])), "by_layer"),
         (plots.transfer_curve(sized, teacher=0.979), "transfer_curve"),
         (plots.temperature_sweep(sweep, teacher=0.97), "temperature_sweep"),
     ):

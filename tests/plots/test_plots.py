@@ -15,7 +15,7 @@ from figure_reading import assert_drawn, assert_labelled
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 from PIL import Image
-from shown import ALONE, ARMS, CLASSES, DRAW, GAINS, LAYERS, MODELS, PLAIN, STAGE2, WORDS, maps
+from shown import ARMS, CLASSES, DRAW, GAINS, MODELS, PLAIN, STAGE2, WORDS, maps
 
 from kdhelpers import plots
 
@@ -58,10 +58,6 @@ REFUSED: list[tuple[Callable[..., Any], tuple, dict, str]] = [
     (plots.pixel_deviation, ([0.1, 0.2, 0.3], [0.1] * 3), {}, "a deviation for each channel"),
     (plots.pixel_deviation, ([[0.1, 0.2, 0.3]], [0.1]), {}, "a deviation for each channel"),
     (plots.pixel_deviation, (torch.empty(0, 3), [0.1] * 3), {}, "a deviation for each channel"),
-    (plots.curves, ({}, "loss", "loss"), {}, "nothing to draw"),
-    (plots.curves, ({"a": []}, "loss", "loss"), {}, "'a' has 0 values"),
-    (plots.curves, ({"a": [{"loss": 1.0}, {"accuracy": 0.5, "seconds": 1.0}]}, "loss", "loss"), {},
-     "'a' has no 'loss'.*accuracy, s"),
     (plots.log_series, ({},), {"ylabel": "y"}, "nothing to draw"),
     (plots.log_series, ({"a": [1.0, -2.0]},), {"ylabel": "y"}, "'a' has -2.0"),
     (plots.log_series, ({"a": [1.0, NAN]},), {"ylabel": "y"}, "'a' has nan"),
@@ -76,10 +72,6 @@ REFUSED: list[tuple[Callable[..., Any], tuple, dict, str]] = [
     (plots.arms, ({"a": [0.5, NAN]},), {}, "a number from 0 to 1, got nan"),
     (plots.arms, (ARMS,), {"teacher": 90.0}, "divide percent"),
     (plots.arms, ({"a": [0.5]},), {}, "at least two values"),
-    (plots.by_layer, ({}, ALONE[50]), {}, "at least one layer"),
-    (plots.by_layer, ({"a": [70.0, 71.0]}, ALONE[50]), {}, "divide percent"),
-    (plots.by_layer, (LAYERS, [70.0, 71.0]), {}, "divide percent"),
-    (plots.by_layer, (LAYERS, [0.5]), {}, "at least two values"),
     (plots.paired_points, ({"KD": [{"accuracy": 0.5}]},), {}, "'alone' is none of the arms: KD"),
     (plots.transfer_curve, ({(50, "alone"): [0.8]},), {"teacher": 0.9}, "the same transfer sets"),
     (plots.transfer_curve, (ARMS,), {"teacher": 0.9}, "the same transfer sets"),
@@ -97,13 +89,6 @@ REFUSED: list[tuple[Callable[..., Any], tuple, dict, str]] = [
     (plots.accuracy_against_cost, ({"m": (NAN, 1, 0.5)},), {}, "parameters of 'm' must be"),
     (plots.accuracy_against_cost, ({"m": (1, 1, NAN)},), {}, "accuracy of 'm' must be a number"),
     (plots.accuracy_against_cost, ({"m": MODELS["VGG16"] | {"macs": -1}},), {}, "macs of 'm'"),
-    (plots.reliability, ({}, torch.tensor([0])), {}, "logits of at least one model"),
-    (plots.reliability, ({"m": torch.ones(3, 2)}, torch.tensor([0])), {}, r"got \[3, 2\] and"),
-    (plots.reliability, ({"m": torch.ones(1, 2) * NAN}, torch.tensor([0])), {}, "must be finite"),
-    (plots.reliability, ({"m": torch.ones(1, 2)}, torch.tensor([0.0])), {}, "whole numbers"),
-    (plots.reliability, ({"m": torch.ones(1, 2)}, torch.tensor([2])), {}, "between 0 and 1"),
-    (plots.reliability, ({"m": torch.ones(1, 2)}, torch.tensor([-1])), {}, "between 0 and 1"),
-    (plots.reliability, ({"m": torch.ones(1, 2)}, torch.tensor([0])), {"bins": 0}, "bins must be"),
     (plots.feature_maps, ({},), {}, "got 0 and 8"),
     (plots.feature_maps, ({"a": maps(1, 1)},), {"columns": 0}, "got 1 and 0"),
     (plots.feature_maps, ({"a": maps(1, 1)[None]},), {}, r"'a' has \(1, 1, 1, 1\); select one"),
