@@ -1,7 +1,7 @@
 """Teachers and students by name, the classes behind them, and what looks into their layers."""
 
 from kdhelpers._random import initial_weights
-from kdhelpers.models.build import build, from_torchvision, image_size, names
+from kdhelpers.models.build import build, image_size, names
 from kdhelpers.models.convnets import MNISTCNN, LeNet, PlainCNN
 from kdhelpers.models.features import Regressor, capture
 from kdhelpers.models.fitnets import FitNet
@@ -11,5 +11,5 @@ from kdhelpers.models.shipped import student_for, teacher_for
 from kdhelpers.models.vgg import VGG
 
 __all__ = ["MNISTCNN", "VGG", "FitNet", "LeNet", "PlainCNN", "Regressor", "ResNet18", "build"]
-__all__ += ["MLP", "capture", "from_torchvision", "image_size", "initial_weights", "names"]
+__all__ += ["MLP", "capture", "image_size", "initial_weights", "names"]
 __all__ += ["student_for", "teacher_for"]

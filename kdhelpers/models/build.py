@@ -8,20 +8,18 @@ matrix shapes.
 from collections.abc import Callable
 from inspect import signature
 from typing import Any, NamedTuple
-from urllib.error import URLError
 
 from torch import nn
 
 from kdhelpers._random import initial_weights
-from kdhelpers._values import check_int, require, short_repr
-from kdhelpers.models.classifier import MOST_CLASSES
+from kdhelpers._values import require, short_repr
 from kdhelpers.models.convnets import MNISTCNN, LeNet, NormCNN, PlainCNN
 from kdhelpers.models.fitnets import NETWORKS as FITNETS
 from kdhelpers.models.mlp import MLP
 from kdhelpers.models.resnet import ResNet18
 from kdhelpers.models.vgg import VGG, VGG16, VGG_SMALL
 
-__all__ = ["build", "from_torchvision", "image_size", "names"]
+__all__ = ["build", "image_size", "names"]
 
 
 class _Recipe(NamedTuple):
@@ -137,50 +135,6 @@ def build(
     }
     with initial_weights(seed):
         return recipe.network(num_classes=num_classes, **shape, **recipe.defaults | options)
-
-
-def from_torchvision(
-    name: str, *, weights: str | None = "DEFAULT", num_classes: int = 10, seed: int | None = None
-) -> nn.Module:
-    """A classifier of torchvision whose last layer is replaced by one for `num_classes`.
-
-    With `weights` it has learned ImageNet, but the new last layer has learned nothing: the
-    network must be trained on the data at hand before it can teach anything about them.
-
-    Args:
-        name: as `torchvision.models.get_model` knows it ("resnet18", "vgg16_bn").
-        weights: "DEFAULT" or the name of one of its weights, downloaded once by torchvision and
-            kept; None starts from random weights and needs no network.
-        seed: fixes the new layer (and all layers, without `weights`); None draws from PyTorch's
-            random state.
-
-    Raises:
-        ValueError: an unknown name or weights, a network that does not end in a linear layer,
-            fewer than 2 classes, or a seed that is no whole number from 0.
-        OSError: the weights are not there and cannot be downloaded.
-    """
-    import torchvision
-
-    known = isinstance(name, str) and name.lower() in torchvision.models.list_models()
-    require(known, f"torchvision has no model {short_repr(name)}.")
-    check_int(num_classes, name="num_classes", least=2, most=MOST_CLASSES)
-
-    with initial_weights(seed):
-        try:
-            model: nn.Module = torchvision.models.get_model(name, weights=weights)
-        except URLError as error:
-            told = f"the weights of {name} cannot be downloaded ({error.reason}); connect to the"
-            raise OSError(f"{told} network once, or pass weights=None.") from error
-        except KeyError as error:  # the weights: an unknown name is a ValueError already
-            told = f"torchvision has no weights {short_repr(weights)} for {name}."
-            raise ValueError(told) from error
-        places = [(path, m) for path, m in model.named_modules() if isinstance(m, nn.Linear)]
-        ends = places and list(model.modules())[-1] is places[-1][1]
-        require(ends, f"{name} does not end in a linear layer that could be replaced.")
-        path, layer = places[-1]
-        owner, _, attribute = path.rpartition(".")
-        setattr(model.get_submodule(owner), attribute, nn.Linear(layer.in_features, num_classes))
-    return model
 
 
 def _recipe(name: str) -> _Recipe:

@@ -1,8 +1,6 @@
 """Teachers and students, by name."""
 
 from typing import Any
-from unittest.mock import Mock
-from urllib.error import URLError
 
 import pytest
 import torch
@@ -11,7 +9,7 @@ import torchvision
 from torch import Tensor, nn
 
 from kdhelpers.evaluation import size
-from kdhelpers.models.build import MNISTCNN, build, from_torchvision, image_size, names
+from kdhelpers.models.build import MNISTCNN, build, image_size, names
 from kdhelpers.models.features import capture
 
 # Parameters and multiply-accumulates for one image, counted by hand from the layers' shapes.
@@ -274,39 +272,3 @@ def test_the_width_of_the_small_cnn_multiplies_channels_and_hidden_units() -> No
 def test_a_head_may_have_a_hidden_layer() -> None:
     linear, mlp = (size(build("vgg16", head=head), (3, 32, 32)) for head in ("linear", "mlp"))
     assert mlp.parameters - linear.parameters == 512 * 512 + 512
-
-
-# -- torchvision's networks -----------------------------------------------------------------------
-
-
-def test_a_network_of_torchvision_gets_a_new_last_layer() -> None:
-    model, again = (
-        from_torchvision("resnet18", weights=None, num_classes=7, seed=0) for _ in range(2)
-    )
-    assert model(images(2, 3, 32, 32)).shape == (2, 7)
-    assert torch.equal(weights(model), weights(again))
-    vgg = from_torchvision("vgg11_bn", weights=None, num_classes=5)
-    assert vgg.get_submodule("classifier.6").out_features == 5
-
-
-def test_weights_that_cannot_be_downloaded_are_one_sentence(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(torchvision.models, "get_model", Mock(side_effect=URLError("no network")))
-    with pytest.raises(OSError, match=r"weights of resnet18 cannot be downloaded \(no network\)"):
-        from_torchvision("resnet18")
-
-
-@pytest.mark.parametrize(
-    ("name", "given", "message"),
-    [
-        ("resnet99", None, "no model 'resnet99'"),
-        ("resnet18", "ALPHA", "torchvision has no weights 'ALPHA' for resnet18"),
-        ("squeezenet1_0", None, "squeezenet1_0 does not end in a linear layer"),
-    ],
-)
-def test_networks_that_torchvision_cannot_give_are_refused(
-    name: str, given: str | None, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        from_torchvision(name, weights=given)
