@@ -20,7 +20,6 @@ SMALL = {
     "peers": "--dataset photodigits --images 60 --epochs 1 --seeds 0 --out=",
     "precision": "--rounds 1 --cases 1",
     "sweep_workers": "--lesson notebooks/05_tiny.ipynb --temperatures 1 --seeds 1",
-    "vgg_head": "--images 40 --epochs 1 --seeds 2 --width 0.05",
 }
 # One process for all of them: loading PyTorch takes longer than most of these runs.
 RUN_ALL = """

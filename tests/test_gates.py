@@ -88,8 +88,7 @@ GATES = {
         seed=0, device="cpu", ema=0.0, precision="fp32",
     ),
     "VGG": gate(
-        kd.models.VGG, blocks=[[4], [8]], width=1.0, head="linear", in_channels=1, image_size=4,
-        num_classes=3,
+        kd.models.VGG, blocks=[[4], [8]], width=1.0, in_channels=1, image_size=4, num_classes=3,
     ),
     "FitNet": gate(
         kd.models.FitNet, stages=[[4], [8]], hidden=3, kernel_size=3, grid=1, batch_norm=True,

@@ -92,8 +92,8 @@ def build(
     | `lenet_student`         | 46,164     | 0.2 million   | 1×32×32 | `channels`, `hidden` |
     | `mlp_teacher`           | 2,395,210  | 2.4 million   | 1×28×28 | `hidden` |
     | `mlp_student`           | 1,276,810  | 1.3 million   | 1×28×28 | `hidden` |
-    | `vgg16`                 | 14,724,042 | 313.2 million | 3×32×32 | `blocks`, `width`, `head` |
-    | `vgg_small`             | 2,147,402  | 96.1 million  | 3×32×32 | `blocks`, `width`, `head` |
+    | `vgg16`                 | 14,724,042 | 313.2 million | 3×32×32 | `blocks`, `width` |
+    | `vgg_small`             | 2,147,402  | 96.1 million  | 3×32×32 | `blocks`, `width` |
     | `resnet18`              | 11,173,962 | 555.4 million | 3×32×32 | `width`, `stem` |
     | `small_cnn`             | 545,098    | 6.2 million   | 3×32×32 | `channels`, `hidden`, `padding`, `width` |
     | `norm_cnn`              | 357,514    | 10.6 million  | 3×32×32 | `channels`, `hidden`, `dropout`, `width` |

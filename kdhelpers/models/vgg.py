@@ -1,11 +1,9 @@
 """VGG networks for small images: blocks of 3×3 convolutions, each block ending in pooling."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from torch import Tensor, nn
 
-from kdhelpers._values import check_choice
 from kdhelpers.models.classifier import Classifier, groups, scaled
 
 # Channels of the convolutions, block by block.
@@ -19,19 +17,15 @@ class VGG(Classifier):
     Logits [B, num_classes] from images [B, in_channels, n, n], n a multiple of 2 to the number
     of blocks (32 for VGG16). Each convolution is followed by batch normalisation (Ioffe &
     Szegedy 2015, arXiv 1502.03167), without which 13 layers hardly train from scratch, and by
-    ReLU; what is left of the image after the last block is averaged.
+    ReLU; what is left of the image after the last block is averaged, and one linear layer follows.
 
     Args:
         blocks: channels of the convolutions of each block.
         width: multiplies all channels, for use on a CPU; default 1.
-        head: "linear", one layer from the features to the classes (default), or "mlp", a hidden
-            layer of as many units as there are features before it. At width 1/8 on PhotoDigits
-            the hidden layer brings nothing that four seeds can show: 72.8 against 75.9 %
-            (`python benchmarks/vgg_head.py --seeds 4 --epochs 8 --rate 0.01`).
 
     Raises:
         ValueError: no block or one without layers, an image size that the blocks cannot halve, a
-            width that is not positive, an unknown head, or as for `Classifier`.
+            width that is not positive, or as for `Classifier`.
     """
 
     def __init__(
@@ -39,14 +33,12 @@ class VGG(Classifier):
         blocks: Sequence[Sequence[int]] = VGG16,
         *,
         width: float = 1.0,
-        head: Literal["linear", "mlp"] = "linear",
         in_channels: int = 3,
         image_size: int = 32,
         num_classes: int = 10,
     ) -> None:
         blocks = groups(blocks, name="blocks")
         super().__init__(in_channels, image_size, num_classes, multiple_of=2 ** len(blocks))
-        check_choice(head, ("linear", "mlp"), name="head")
         self.blocks = nn.Sequential()
         features = in_channels
         for block in blocks:
@@ -54,8 +46,8 @@ class VGG(Classifier):
             for channels in block:
                 layers += _convolution(features, features := scaled(channels, width))
             self.blocks.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
-        hidden = [nn.Linear(features, features), nn.ReLU()] if head == "mlp" else []
-        self.head = nn.Sequential(*hidden, nn.Linear(features, num_classes))
+        # Of one layer, so that weights keep the names under which they have been stored.
+        self.head = nn.Sequential(nn.Linear(features, num_classes))
 
     def forward(self, inputs: Tensor) -> Tensor:
         logits: Tensor = self.head(self.blocks(inputs).mean(dim=(2, 3)))

@@ -159,10 +159,9 @@ def test_images_of_another_shape_are_refused_with_both_shapes(
         ("resnet18", {"image_size": 28}, "must be a multiple of 8, got 28"),
         ("resnet18", {"image_size": 8, "stem": "imagenet"}, "must be a multiple of 32, got 8"),
         ("resnet18", {"stem": "mnist"}, "stem must be one of cifar, imagenet, got 'mnist'"),
-        ("vgg16", {"head": "fc"}, "head must be one of linear, mlp, got 'fc'"),
         ("vgg16", {"width": 0}, "width must be a number from 1e-09 to 16, got 0"),
         ("resnet18", {"width": 0.1}, "width 0.1 leaves 6 channels; ResNet18 needs 8"),
-        ("vgg16", {"stem": "cifar"}, "vgg16 has no option 'stem'; it takes blocks, width, head"),
+        ("vgg16", {"stem": "cifar"}, "vgg16 has no option 'stem'; it takes blocks, width"),
         ("small_cnn", {"width": -1}, "width must be a number from 1e-09 to 16, got -1"),
         ("cnn_student", {"image_size": 4}, "images of 4 pixels are too small"),
     ],
@@ -267,8 +266,3 @@ def test_the_width_of_the_small_cnn_multiplies_channels_and_hidden_units() -> No
     assert [tuple(p.shape) for p in model.parameters() if p.ndim > 1] == [
         (8, 3, 3, 3), (16, 8, 3, 3), (32, 16 * 8 * 8), (10, 32)
     ]  # fmt: skip
-
-
-def test_a_head_may_have_a_hidden_layer() -> None:
-    linear, mlp = (size(build("vgg16", head=head), (3, 32, 32)) for head in ("linear", "mlp"))
-    assert mlp.parameters - linear.parameters == 512 * 512 + 512
