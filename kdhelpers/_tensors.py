@@ -8,7 +8,6 @@ training step wait for the device.
 """
 
 from collections.abc import Collection
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,17 +45,6 @@ def check_network(model: object, *, name: str = "model") -> None:
     require(not meta, f"{name} is on the device meta, where weights have no values; move it.")
     lazy = any(map(nn.parameter.is_lazy, state))
     require(not lazy, f"{name} has lazy layers without a shape; show it a few images first.")
-
-
-def check_device(value: Any, *, name: str = "device") -> torch.device:
-    """The device of this machine that a value names; not "meta", where nothing is."""
-    try:
-        found = torch.empty(0, device=torch.device(value)).device
-        assert found.type != "meta"
-    except Exception as error:  # it depends on the device what kind of error this is
-        known = "must be a device of this machine, such as 'cpu' or 'cuda'"
-        raise ValueError(f"{name} {known}, got {short_repr(value)}.") from error
-    return found
 
 
 def check_samples(tensor: Tensor, *, name: str, dims: Collection[int] = SAMPLES) -> Tensor:
