@@ -23,7 +23,7 @@ from papermill.parameterize import parameterize_notebook
 from small_data import Small, same, split, weights
 from tiny_course import write_lesson
 
-from kdhelpers.course import cli, environment, run
+from kdhelpers.course import cli, environment, plans
 from kdhelpers.data.sources import DataError, downloaded
 from kdhelpers.objectives.objective import Supervised
 from kdhelpers.training.checkpoint import CheckpointError
@@ -317,7 +317,7 @@ TEXTS_TO_RUN = st.lists(BREAKS | st.just(f"import os; os.mkdir('{TRACE}')")).map
 
 def injected(**parameters: Any) -> str:
     """The cell that papermill writes into the notebook for these parameters."""
-    plan = run.plan(["01_first"], parameters=parameters)[0]
+    plan = plans.plan(["01_first"], parameters=parameters)[0]
     notebook = parameterize_notebook(load_notebook_node(str(plan.lesson.path)), plan.values)
     tagged = [c for c in notebook.cells if "injected-parameters" in c.metadata.get("tags", [])]
     return str(tagged[0].source)

@@ -24,7 +24,7 @@ from nbformat import NotebookNode
 import kdhelpers
 from kdhelpers import checks, course, data, losses, temperature
 from kdhelpers._files import write_text
-from kdhelpers.course import root, run, start
+from kdhelpers.course import plans, root, start
 from kdhelpers.losses import features as feature_losses
 from kdhelpers.losses import logits as logit_losses
 from kdhelpers.objectives import distillation
@@ -153,7 +153,7 @@ def test_there_is_a_full_profile_and_every_profile_fits_its_lesson(lesson: Noteb
     (found,) = course.find_lessons(lesson.path.stem)
     assert {"quick", "full"} <= set(found.profiles)
     for profile in found.profiles:
-        (plan,) = run.plan([found.name], profile=profile)
+        (plan,) = plans.plan([found.name], profile=profile)
         assert bool(plan.values) == (profile != "quick")
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from tiny_course import write_lesson
 
 from kdhelpers import course
-from kdhelpers.course import run
+from kdhelpers.course import plans
 from kdhelpers.course.root import CourseError
 from tools import readme
 
@@ -85,7 +85,7 @@ def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def write_record(name: str, seconds: float, environment: Any = None, **changes: Any) -> None:
-    (plan,) = run.plan(name)
+    (plan,) = plans.plan(name)
     place = {
         "processor": "A", "device": "cpu", "threads": 2, "versions": {"torch": "2.15.0"},
         "commit": "abc", "date": "2026-11-21T10:00:00+00:00", "lesson": plan.lesson.digest,

@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
-from kdhelpers.course import cli
+from kdhelpers.course import cli, plans, run
 
 COMMAND = [sys.executable, "-m", "kdhelpers.course.cli"]
 
@@ -35,6 +36,13 @@ def call(*arguments: str) -> int:
         return cli.main(arguments)
     except SystemExit as end:
         return int(end.code or 0)
+
+
+def run_lessons(*lessons: str, out_dir: str = "runs", **asked: Any) -> list[run.Outcome]:
+    """Execute the lessons as `kdhelpers run` does, all of them if none is named."""
+    planned = plans.plan(lessons, **asked)
+    run.prepare_folder(out_dir, planned)
+    return [run.execute(each, out_dir, progress=False) for each in planned]
 
 
 def write_lesson(

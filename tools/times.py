@@ -16,7 +16,7 @@ from readme import QUICK_TIMES
 
 from kdhelpers import course
 from kdhelpers._files import write_text
-from kdhelpers.course import run
+from kdhelpers.course import plans
 from kdhelpers.course.records import belongs_to, read_record
 from kdhelpers.course.root import CourseError
 
@@ -29,7 +29,7 @@ def times(folder: Path) -> dict[str, Any]:
             state of its lesson, or records from different machines, versions or commits.
     """
     seconds, machines = {}, {}
-    for plan in run.plan():
+    for plan in plans.plan():
         name, path = plan.lesson.name, folder / f"{plan.lesson.name}.json"
         if not path.is_file():
             continue

@@ -74,7 +74,19 @@ def plan(
     cell_timeout: float | None = None,
     start_timeout: float = START,
 ) -> list[Plan]:
-    """Find the lessons and check everything asked for; arguments as for `run.run`.
+    """Find the lessons and check everything asked for.
+
+    Args:
+        lessons: a number, name or path, or several of them; none means all.
+        profile: "quick" (the notebook's own values), or NAME for `profiles/NAME/NN_name.yaml`:
+            every lesson has "full".
+        parameters: values that go before those of the file, which go before the profile's. With
+            several lessons each takes those that it has. Text is converted to the declared type.
+            Where the profile keeps checkpoints, those of other values get a folder of their own
+            below its `checkpoint_dir`; other seeds or another device share it.
+        parameter_file: a YAML file in papermill's `-f` format.
+        cell_timeout: seconds after which a cell that is still running fails; default: never.
+        start_timeout: seconds that a kernel may take to start.
 
     Raises:
         CourseError: a lesson, profile, file or parameter does not exist, or a value does not fit.

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from kdhelpers._values import check_type, short_path
 from kdhelpers.course import records
-from kdhelpers.course.plans import START, Plan, plan
+from kdhelpers.course.plans import Plan
 from kdhelpers.course.records import RECORD_FILE
 from kdhelpers.course.root import CourseError, unless_lost
 
@@ -65,45 +65,6 @@ class Outcome:
         return headline if isinstance(headline, str) else ""
 
 
-def run(
-    lessons: str | Path | Sequence[str | Path] = (),
-    *,
-    profile: str = "quick",
-    parameters: Mapping[str, Any] | None = None,
-    parameter_file: str | Path | None = None,
-    out_dir: str | Path = "runs",
-    progress: bool = True,
-    cell_timeout: float | None = None,
-    start_timeout: float = START,
-) -> list[Outcome]:
-    """Execute lessons one after the other; one that fails does not stop the others.
-
-    Args:
-        lessons: a number, name or path, or several of them; none means all.
-        profile: "quick" (the notebook's own values), or NAME for `profiles/NAME/NN_name.yaml`:
-            every lesson has "full".
-        parameters: values that go before those of the file, which go before the profile's. With
-            several lessons each takes those that it has. Text is converted to the declared type.
-            Where the profile keeps checkpoints, those of other values get a folder of their own
-            below its `checkpoint_dir`; other seeds or another device share it.
-        parameter_file: a YAML file in papermill's `-f` format.
-        out_dir: receives `NN_name.ipynb` and `NN_name.json`, or `NN_name.unfinished.ipynb` of a
-            run that fails, which leaves an older result alone; created if need be.
-        progress: show a progress bar for each lesson on stderr.
-        cell_timeout: seconds after which a cell that is still running fails; default: never.
-        start_timeout: seconds that a kernel may take to start.
-
-    Raises:
-        CourseError: something asked for does not exist or does not fit; nothing has been run.
-    """
-    plans = plan(
-        lessons, profile=profile, parameters=parameters, parameter_file=parameter_file,
-        cell_timeout=cell_timeout, start_timeout=start_timeout,
-    )  # fmt: skip
-    prepare_folder(out_dir, plans)
-    return [execute(each, out_dir, progress=progress) for each in plans]
-
-
 def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
     """Create the folder of the results, and make sure that they can be written there.
 
@@ -143,7 +104,10 @@ def execute(
     """Execute one lesson into a prepared folder. Whatever goes wrong in it is in the outcome.
 
     Args:
+        out_dir: receives `NN_name.ipynb` and `NN_name.json`, or `NN_name.unfinished.ipynb` of a
+            run that fails, which leaves an older result alone.
         home: the folder for what several runs share, their checkpoints; default: `out_dir`.
+        progress: show a progress bar on stderr.
         patience: seconds to wait for another run of the lesson into this folder.
 
     Raises:

@@ -69,7 +69,7 @@ def sweep(
     where it was, and a larger grid only runs what is new.
 
     Args:
-        notebook: a number, name or path, as for `run.run`.
+        notebook: a number, name or path, as for `plans.plan`.
         grid: the values of each parameter, as for `expand`: `{"temperature": [1, 2, 4],
             "seed": range(10)}`; `seed` also stands for one value of `seeds: list[int]`.
         executor: any executor of `concurrent.futures`, for instance `Client(…).get_executor()`
@@ -77,7 +77,7 @@ def sweep(
             under the same paths. Default: `workers` kernels of one thread, here.
         workers: how many kernels without an executor; default: one per core that we may use.
         profile, parameters, parameter_file, cell_timeout, start_timeout: what all points
-            share, as for `run.run`.
+            share, as for `plans.plan`.
         out_dir: where everything goes; default `runs/sweeps/NN_name`.
         progress: show a progress bar on stderr.
         on_failure: is called with the row of each point that failed, as soon as it has.

@@ -9,7 +9,7 @@ import pytest
 import sweep_lesson
 from tiny_course import write_lesson
 
-from kdhelpers.course import run
+from kdhelpers.course import plans
 from kdhelpers.course.grid import Point
 from kdhelpers.course.grid import expand as expanded
 from kdhelpers.course.root import CourseError
@@ -24,7 +24,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def expand(lesson: str = "05", **grid: Iterable[Any]) -> list[Point]:
-    return expanded(run.plan([lesson])[0], grid)
+    return expanded(plans.plan([lesson])[0], grid)
 
 
 def values(points: list[Point]) -> list[tuple[Any, ...]]:
@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_told_in_one_sentence(grid: dict[str, Any], message
 
 
 def test_a_parameter_is_fixed_or_swept() -> None:
-    plan = run.plan(["05"])[0]
+    plan = plans.plan(["05"])[0]
     with pytest.raises(CourseError, match="'seeds' has one fixed value, so the grid cannot cha"):
         expanded(plan, {"seed": [1]}, fixed={"seeds"})
     assert len(expanded(plan, {"seed": [1]}, fixed={"shift"})) == 1
@@ -108,7 +108,7 @@ def test_the_folder_of_a_point_depends_on_the_whole_run_and_on_nothing_else() ->
     assert first == name(temperature=[1.0], seed=[0])
     assert first.startswith("temperature=1.0,seed=0-")
     assert len({first, name(temperature=[1], seed=[1]), name(seed=[0], temperature=[2])}) == 3
-    cold = expanded(run.plan(["05"], parameters={"shift": 3})[0], {"temperature": [1]})[0]
+    cold = expanded(plans.plan(["05"], parameters={"shift": 3})[0], {"temperature": [1]})[0]
     assert cold.folder.rpartition("-")[2] != name(temperature=[1]).rpartition("-")[2]
     nasty = [name(mode=[text]) for text in ("../../x y", "x" * 300, "é/", "ö/", "")]
     assert len(set(nasty)) == 5

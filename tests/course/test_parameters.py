@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_course import write_lesson
 
-from kdhelpers.course import run
+from kdhelpers.course import plans
 from kdhelpers.course.records import plain
 from kdhelpers.course.root import CourseError
 
@@ -26,7 +26,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def converted(value: Any, kind: str) -> Any:
     write_lesson(Path(), "01_x", parameters=f"x: {kind} = {EMPTY.get(kind, [])!r}")
-    return run.plan("1", parameters={"x": value})[0].values["x"]
+    return plans.plan("1", parameters={"x": value})[0].values["x"]
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_files_of_thousands_of_keys_are_read_at_once_and_empty_or_missing_ones_t
 ) -> None:
     write_lesson(root, "01_x", parameters="x: dict = {}")
     (root / "mine.yaml").write_text("x:\n" + "".join(f"  k{n}: 1\n" for n in range(5000)))
-    assert len(run.plan("1", parameter_file="mine.yaml")[0].values["x"]) == 5000
+    assert len(plans.plan("1", parameter_file="mine.yaml")[0].values["x"]) == 5000
     (root / "mine.yaml").write_text("# nothing yet\n")
-    assert run.plan("1", parameter_file="mine.yaml")[0].values == {}
+    assert plans.plan("1", parameter_file="mine.yaml")[0].values == {}
     with pytest.raises(CourseError, match="cannot be read: Is a directory"):
-        run.plan("1", parameter_file=root)
+        plans.plan("1", parameter_file=root)

@@ -12,7 +12,7 @@ import pytest
 import sweep_lesson
 
 from kdhelpers import course
-from kdhelpers.course import cli, records, report, run
+from kdhelpers.course import cli, plans, records, report
 from kdhelpers.course.grid import expand
 from kdhelpers.course.root import CourseError
 from kdhelpers.course.table import place_of, rows, write_failure, write_list
@@ -51,7 +51,7 @@ def write_record(path: Path, metrics: dict[str, Any], **parameters: Any) -> None
 def write_sweep(root: Path, name: str = "mine", **grid: list[Any]) -> Path:
     """A sweep with two points done, one failed and one missing; without kernels."""
     grid = grid or {"temperature": [1, 4], "seed": [0, 1]}
-    plan = run.plan([sweep_lesson.write(root)])[0]
+    plan = plans.plan([sweep_lesson.write(root)])[0]
     folder = root / "runs" / name
     points = expand(plan, grid)
     write_list(folder, points)

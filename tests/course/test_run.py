@@ -12,10 +12,10 @@ import nbformat
 import papermill
 import pytest
 from filelock import FileLock
-from tiny_course import RECORD, START, write_lesson
+from tiny_course import RECORD, START, run_lessons, write_lesson
 
 from kdhelpers import _files, course
-from kdhelpers.course import run, sweep
+from kdhelpers.course import plans, run, sweep
 from kdhelpers.course.grid import expand
 from kdhelpers.course.root import CourseError
 
@@ -47,7 +47,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_notebook_then_profile_then_file_then_argument(root: Path) -> None:
     (root / "mine.yaml").write_text("rate: 0.3\nname: mnist\n")
-    first, second = run.plan()
+    first, second = plans.plan()
     assert (first.lesson.name, first.profile, first.values) == ("01_first", "quick", {})
     assert (second.lesson.name, second.parameters["temperature"]) == ("02_second", 4.0)
     assert first.parameters == DEFAULTS
@@ -59,19 +59,19 @@ def test_notebook_then_profile_then_file_then_argument(root: Path) -> None:
             {"epochs": 7, "rate": 0.3, "name": "x"},
         ),
     ]:
-        planned = run.plan(["1"], profile="full", **extra)[0]
+        planned = plans.plan(["1"], profile="full", **extra)[0]
         assert planned.values == expected
         assert planned.parameters == DEFAULTS | expected
 
 
 def test_each_lesson_takes_the_parameters_that_it_has(root: Path) -> None:
-    first, second = run.plan(parameters={"epochs": "2", "temperature": "8"})
+    first, second = plans.plan(parameters={"epochs": "2", "temperature": "8"})
     assert first.values == {"epochs": 2}
     assert second.values == {"epochs": 2.0, "temperature": 8.0}
     assert isinstance(second.values["epochs"], float)
-    assert run.plan(["2"], parameters={"epochs": "2.5"})[0].values == {"epochs": 2.5}
+    assert plans.plan(["2"], parameters={"epochs": "2.5"})[0].values == {"epochs": 2.5}
     with pytest.raises(CourseError, match="parameter 'epochs' of 01_first wants a whole number"):
-        run.plan(parameters={"epochs": "2.5"})
+        plans.plan(parameters={"epochs": "2.5"})
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_each_lesson_takes_the_parameters_that_it_has(root: Path) -> None:
 )
 def test_wrong_names_and_types(root: Path, parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(CourseError) as caught:
-        run.plan(["1"], parameters=parameters)
+        plans.plan(["1"], parameters=parameters)
     assert str(caught.value).startswith(message)
     (root / "mine.yaml").write_text(json.dumps(parameters))
     with pytest.raises(CourseError) as caught:
-        run.plan(["1"], parameter_file="mine.yaml")
+        plans.plan(["1"], parameter_file="mine.yaml")
     assert str(caught.value).startswith(f"mine.yaml: {message}")
 
 
@@ -112,7 +112,7 @@ def test_checkpoints_of_other_values_go_to_a_folder_of_their_own(root: Path) -> 
     (root / "mine.yaml").write_text("temperature: 8\n")
 
     def kept(profile: str = "full", file: str | None = None, **parameters: Any) -> Any:
-        (plan,) = run.plan(["3"], profile=profile, parameter_file=file, parameters=parameters)
+        (plan,) = plans.plan(["3"], profile=profile, parameter_file=file, parameters=parameters)
         return plan.parameters["checkpoint_dir"]
 
     hot = kept(temperature="8")
@@ -126,7 +126,7 @@ def test_checkpoints_of_other_values_go_to_a_folder_of_their_own(root: Path) -> 
     assert kept(temperature=8, checkpoint_dir="mine") == "mine"
     assert kept("quick", temperature=8, checkpoint_dir="mine") == "mine"
     assert kept("quick", temperature=8) == ""
-    (plan,) = run.plan(["3"], profile="full")
+    (plan,) = plans.plan(["3"], profile="full")
     points = expand(plan, {"temperature": [3, 8], "seed": [0, 1]})
     folders = [point.plan.parameters["checkpoint_dir"] for point in points]
     assert folders == ["runs/kept", "runs/kept", hot, hot]
@@ -139,8 +139,8 @@ def test_checkpoints_lie_where_the_results_do_unless_another_folder_is_asked_for
     seen: list[dict[str, Any]] = []
     monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **o: seen.append(o["parameters"]))
     for given in ({}, {"checkpoint_dir": "mine"}):
-        run.run("3", profile="full", parameters=given, out_dir="out", progress=False)
-    (plan,) = run.plan("3", profile="full")
+        run_lessons("3", profile="full", parameters=given, out_dir="out")
+    (plan,) = plans.plan("3", profile="full")
     sweep.run_point(plan, "swept/points/one", plan.lesson.digest)
     assert [each["checkpoint_dir"] for each in seen] == ["out/kept", "mine", "swept/kept"]
     assert plan.identity["parameters"]["checkpoint_dir"] == "runs/kept"  # the same run anywhere
@@ -148,37 +148,37 @@ def test_checkpoints_lie_where_the_results_do_unless_another_folder_is_asked_for
 
 def test_every_folder_of_profiles_is_a_profile_and_a_wrong_one_is_told(root: Path) -> None:
     with pytest.raises(CourseError, match="02_second has no profile 'full'; there are quick"):
-        run.plan(profile="full")
+        plans.plan(profile="full")
     with pytest.raises(CourseError, match="has no profile 'ful'; did you mean 'full'"):
-        run.plan(["1"], profile="ful")
+        plans.plan(["1"], profile="ful")
     with pytest.raises(CourseError, match=r"has no profile '[.][.]/full'"):
-        run.plan(["1"], profile="../full")
+        plans.plan(["1"], profile="../full")
     (lesson,) = course.find_lessons("2")
     laptop = lesson.profile("laptop")
     laptop.parent.mkdir()
     laptop.write_text("temperature: 2.5\n")
     assert lesson.profiles == ["quick", "laptop"]
-    assert run.plan("2", profile="laptop")[0].values == {"temperature": 2.5}
+    assert plans.plan("2", profile="laptop")[0].values == {"temperature": 2.5}
     profile = lesson.profile("full")
     # `rate` exists in the other lesson, but a profile belongs to its own
     for text, message in [("rate: 1", "unknown parameter 'rate'"), ("- 1", "must map")]:
         profile.write_text(text)
         with pytest.raises(CourseError, match=f"02_second.yaml.*{message}"):
-            run.plan(profile="full")
+            plans.plan(profile="full")
 
 
 def test_the_folder_of_the_results(root: Path) -> None:
-    plans = run.plan()
-    run.prepare_folder("neu & schön/a", plans)
+    planned = plans.plan()
+    run.prepare_folder("neu & schön/a", planned)
     assert list(Path("neu & schön/a").iterdir()) == []
     Path("file").touch()
     for folder in ("file", "file/below"):
         with pytest.raises(
             CourseError, match=f"cannot write to '{folder}': .*; choose another --out"
         ):
-            run.prepare_folder(folder, plans)
+            run.prepare_folder(folder, planned)
     with pytest.raises(CourseError, match="'notebooks' holds the lesson itself"):
-        run.prepare_folder("notebooks", plans)
+        run.prepare_folder("notebooks", planned)
 
 
 # -- running: each test starts a kernel or two ----------------------------------------------------
@@ -193,9 +193,7 @@ def test_a_run_leaves_the_executed_notebook_and_a_complete_record(root: Path) ->
     stale = here / "neue Läufe" / "01_first.json"
     _files.write_text(stale, "{}")
     values = {"name": NASTY, "weights": {NASTY: [NASTY, -1e-9]}, "seeds": "[5]", "verbose": "true"}
-    outcomes = run.run(
-        ["1"], profile="full", parameters=values, out_dir="neue Läufe", progress=False
-    )
+    outcomes = run_lessons("1", profile="full", parameters=values, out_dir="neue Läufe")
 
     assert [outcome.failure for outcome in outcomes] == [None]
     assert outcomes[0].headline == "10 epochs"
@@ -235,7 +233,7 @@ def test_failures_are_told_and_leave_no_record_but_an_older_one(root: Path) -> N
         path.write_text("an older result")
     Path("runs/.02_forged-run-x").mkdir()  # of a run that was killed
 
-    forged, silent = (str(outcome.failure) for outcome in run.run(progress=False))
+    forged, silent = (str(outcome.failure) for outcome in run_lessons())
     assert "02_forged.json is not a record: its keys must be notebook, profile" in forged
     assert silent == "stopped before its last cell: it wrote no record"
     assert [path.read_text() for path in older] == ["an older result"] * 2
@@ -246,7 +244,7 @@ def test_failures_are_told_and_leave_no_record_but_an_older_one(root: Path) -> N
 
 def test_a_cell_may_have_a_limit(root: Path) -> None:
     write_lesson(root, "03_endless", "import time", "x = 1\ntime.sleep(60)")
-    (outcome,) = run.run("3", progress=False, cell_timeout=1.0)
+    (outcome,) = run_lessons("3", cell_timeout=1.0)
     assert outcome.failure == (
         "cell In [4]:\n    x = 1\n    time.sleep(60)\n"
         "stopped: this cell took longer than it may (--cell-timeout)"
@@ -272,7 +270,7 @@ def test_a_kernel_that_does_not_start_leads_to_the_doctor(
         _files.write_text(root / "kernels" / "mine" / "kernel.json", json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(root))
     monkeypatch.setattr(run, "KERNEL", "mine")
-    (outcome,) = run.run("1", progress=False, start_timeout=0.5)
+    (outcome,) = run_lessons("1", start_timeout=0.5)
     assert str(outcome.failure).endswith(told)
     assert not kernel or Path("starts").read_text() == "1"
 
@@ -291,7 +289,7 @@ def test_a_kernel_whose_port_was_taken_starts_again_and_a_lesson_may_write_no_re
     execute = papermill.execute_notebook
     monkeypatch.setattr(papermill, "execute_notebook", unlucky)
     write_lesson(root, "03_plain", "1 + 1", parameters=None)
-    (outcome,) = run.run("3", progress=False)
+    (outcome,) = run_lessons("3")
     assert (outcome.ok, outcome.record, outcome.headline) == (True, None, "")
     assert len(starts) == 3
 
@@ -302,13 +300,13 @@ def test_a_quick_run_does_not_replace_a_full_one(root: Path) -> None:
     )
     _files.write_text(Path("runs/01_first.json"), json.dumps(record | {"profile": "full"}))
     with pytest.raises(CourseError, match="'runs' holds a full run of 01_first, which a quick one"):
-        run.prepare_folder("runs", run.plan("1"))
-    run.prepare_folder("runs", run.plan("1", profile="full"))
+        run.prepare_folder("runs", plans.plan("1"))
+    run.prepare_folder("runs", plans.plan("1", profile="full"))
 
 
 @pytest.mark.parametrize("folder", ["out", "link", "link/../out"])
 def test_a_second_run_into_the_same_folder_is_refused(root: Path, folder: str) -> None:
-    (plan, _) = run.plan()
+    (plan, _) = plans.plan()
     run.prepare_folder("out", [plan])
     Path("link").symlink_to("out")
     with FileLock(Path("out/.01_first.lock")):

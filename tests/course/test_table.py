@@ -9,7 +9,7 @@ import pytest
 import sweep_lesson
 from pyarrow import parquet
 
-from kdhelpers.course import run, table
+from kdhelpers.course import plans, table
 from kdhelpers.course.grid import expand
 from kdhelpers.course.root import CourseError
 from kdhelpers.course.table import Row
@@ -98,7 +98,7 @@ def test_the_list_names_no_folder_of_the_machine(tmp_path: Path) -> None:
     lesson = sweep_lesson.write(tmp_path)
     with pytest.raises(CourseError, match=r"sweep.json cannot be read: No such file"):
         table.rows(tmp_path)
-    plan = run.plan([lesson], parameters={"mode": str(tmp_path / "data")})[0]
+    plan = plans.plan([lesson], parameters={"mode": str(tmp_path / "data")})[0]
     points = expand(plan, {"layers": [[str(tmp_path / "a")], ["b"]]})
     table.write_list(tmp_path, points)
     assert str(tmp_path) not in (tmp_path / "sweep.json").read_text()
