@@ -1,6 +1,6 @@
 """Do the quick lessons give the same numbers at two commits, to the bit, on this machine?
 
-    python tools/compare_commits.py c292616 HEAD [01 02 …]      default: all lessons
+    python tools/compare_commits.py HEAD~1 HEAD [01 02 …]      default: all lessons
 
 Each commit is checked out beside the other, its lessons are run with its own package by the
 Python that runs this script, and what the records say is compared; times are left out. Ends with 1
@@ -28,8 +28,7 @@ def run(commit: str, lessons: list[str], folder: Path) -> dict[str, Any]:
     add = ["git", "-C", ROOT, "worktree", "add", "--quiet", "--detach", tree, commit]
     subprocess.run(add, check=True)
     try:
-        inside = "kdhelpers.course.cli" if (tree / "kdhelpers/course").is_dir() else "kdhelpers.cli"
-        command = [sys.executable, "-m", inside, "run", *lessons, "--out", out]
+        command = [sys.executable, "-m", "kdhelpers.course.cli", "run", *lessons, "--out", out]
         subprocess.run(command, check=True, cwd=tree, env=os.environ | {"PYTHONPATH": str(tree)})
     finally:
         subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", tree], check=True)
