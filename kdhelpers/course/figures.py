@@ -1,4 +1,4 @@
-"""One metric of a sweep or a record against one parameter: a figure, and the same as a table."""
+"""One metric of a sweep against one parameter: a figure, and the same as a table."""
 
 import itertools
 from collections.abc import Sequence

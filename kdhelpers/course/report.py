@@ -15,7 +15,7 @@ from kdhelpers._files import write_text
 from kdhelpers._values import check_type, short_path
 from kdhelpers.course import results
 from kdhelpers.course.environment import provenance
-from kdhelpers.course.figures import Lines, chosen, in_text, interval, picture, series, summary
+from kdhelpers.course.figures import chosen, in_text, interval, picture, series, summary
 from kdhelpers.course.records import read_record
 from kdhelpers.course.root import CourseError, unless_lost
 from kdhelpers.course.table import LIST, STATUSES, Row, columns, is_per_seed, rows, seed_count
@@ -123,7 +123,7 @@ def of_sweep(points: Sequence[Row], metric: str = "", name: str = ".") -> Sectio
 
 
 def of_record(record: dict[str, Any], name: str) -> Section:
-    """Headline, the record's own tables, every metric, figures of what has a value per seed.
+    """Headline, the record's own tables and every metric.
 
     A list in the metrics that is as long as the parameter `seeds` holds one value per seed.
     """
@@ -136,7 +136,6 @@ def of_record(record: dict[str, Any], name: str) -> Section:
     section.tables |= results.tables(record)
     shown = [[key, _result(each, count)] for key, each in _leaves(metrics) if key != "headline"]
     section.tables["Metrics"] = Table(["metric", "value"], shown)
-    section.pictures = [picture("", *each) for each in _groups(metrics, count)]
     parameters = [[key, in_text(value)] for key, value in record["parameters"].items()]
     section.details["Parameters"] = Table(["parameter", "value"], parameters)
     return section
@@ -156,32 +155,3 @@ def _result(value: Any, seeds: int) -> str:
         return interval(value)
     text = in_text(value)
     return text if len(text) <= 120 else f"{text[:120]} …"
-
-
-def _groups(metrics: dict[str, Any], seeds: int, name: str = "") -> Iterator[tuple[Lines, str]]:
-    """The lines of a figure each, and its name.
-
-    Mappings to values per seed that stand side by side with equal keys share a figure.
-    """
-    if own := {key: value for key, value in metrics.items() if is_per_seed(value, seeds)}:
-        yield {"": own}, name or "results"
-    same: dict[tuple[str, ...], Lines] = {}
-    for key, value in metrics.items():
-        if not isinstance(value, dict) or not value:
-            continue
-        if all(is_per_seed(item, seeds) for item in value.values()):
-            at = _numbers([*value])
-            same.setdefault(tuple(value), {})[key] = dict(zip(at, value.values(), strict=True))
-        else:
-            yield from _groups(value, seeds, f"{name}.{key}" if name else key)
-    for lines in same.values():
-        yield lines, f"{name}: {', '.join(lines)}" if name else ", ".join(lines)
-
-
-def _numbers(places: list[str]) -> Sequence[Any]:
-    """Keys of a record are text, even where they were numbers."""
-    try:
-        numbers = [float(place) for place in places]
-    except ValueError:
-        return places
-    return numbers if len(set(numbers)) == len(numbers) else places

@@ -69,9 +69,7 @@ def runs(tmp_path: Path) -> Path:
     metrics = {
         "headline": EVIL,
         "alone": {"100": [0.5, 0.7], "1000": [0.8, 0.9]},
-        "distilled": {"100": [0.6, 0.8], "1000": [0.9, 0.9]},
         "teacher": {"accuracy": 0.99, "name": EVIL},
-        "both": [1.0, 2.0],
         "curve": list(range(100)),
     }
     write_record(runs / "01_x.json", metrics, seeds=[0, 1], name=EVIL, rate=None)
@@ -107,7 +105,7 @@ def test_one_file_with_everything_nothing_from_elsewhere_and_no_text_that_is_a_t
     assert "49" not in page.text.replace(EVIL, "").split()
     assert not re.search(r"https?://|url\(|@import", html)
     pictures = page.of("img")
-    assert len(pictures) == 6
+    assert len(pictures) == 2  # of the sweeps
     for picture in pictures:
         kind, _, content = str(picture["src"]).partition(",")
         assert kind == "data:image/png;base64"
@@ -150,30 +148,6 @@ def test_a_record_shows_its_results_over_the_seeds(runs: Path) -> None:
     assert results["curve"].endswith(" …")
     assert len(results["curve"]) < 130
     assert dict(section.details["Parameters"].rows)["rate"] == ""
-    assert [picture.alt.partition(",")[0] for picture in section.pictures] == ["results", "alone"]
-    assert "distilled: 100: 0.7 ± 1.3 (2 seeds); 1000: 0.9" in section.pictures[1].alt
-
-
-def test_groups_share_a_figure_where_their_keys_agree() -> None:
-    metrics = {
-        "sweep": {"small": {"1": [1, 2], "a": [3, 4]}, "tiny": {"1": [5, 6], "a": [7, 8]}},
-        "twice": {"1": [1, 2], "1.0": [3, 4]},
-        "sizes": {"1": [1, 2], "8": [3, 4]},
-        "mixed": {"own": [1, 2], "text": "x", "long": [1, 2, 3], "flags": [True, False]},
-        "empty": {},
-    }
-    groups = {title: lines for lines, title in report._groups(metrics, 2)}
-    assert {title: list(lines) for title, lines in groups.items()} == {
-        "sweep: small, tiny": ["small", "tiny"],
-        "mixed": [""],
-        "twice": ["twice"],
-        "sizes": ["sizes"],
-    }
-    assert groups["sweep: small, tiny"]["tiny"] == {"1": [5, 6], "a": [7, 8]}
-    assert groups["sizes"]["sizes"] == {1.0: [1, 2], 8.0: [3, 4]}
-    assert groups["twice"]["twice"] == {"1": [1, 2], "1.0": [3, 4]}
-    assert groups["mixed"][""] == {"own": [1, 2]}
-    assert list(report._groups({"a": {"b": [1]}}, 1)) == []
 
 
 def test_a_record_that_says_little_and_brings_its_table(tmp_path: Path) -> None:
@@ -184,7 +158,6 @@ def test_a_record_that_says_little_and_brings_its_table(tmp_path: Path) -> None:
     assert len(section.lines) == 1
     assert "unknown device, unknown threads, PyTorch unknown" in section.lines[0]
     assert list(section.tables) == ["Arms", "Metrics"]
-    assert section.pictures == []
 
 
 def test_where_the_file_goes_and_what_is_told_without_records_or_metric(
