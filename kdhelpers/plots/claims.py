@@ -9,73 +9,63 @@ from matplotlib.ticker import PercentFormatter
 from kdhelpers.plots.curves import draw_lines
 from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, drawing, listed, percent
 from kdhelpers.plots.results import name_rows, name_sides, verdict_colour
-from kdhelpers.stats.arms import Arm
-from kdhelpers.stats.comparisons import Comparison, compare
-from kdhelpers.stats.intervals import Interval
+from kdhelpers.stats.arms import Results
+from kdhelpers.stats.comparisons import compare
 from kdhelpers.stats.tables import percent as told
 from kdhelpers.stats.tables import verdict
 
 
 @drawing
 def forest(
-    results: Mapping[str, Arm | Interval | Comparison],
+    results: Results,
     *,
-    baseline: str = "",
+    baseline: str,
     claim: tuple[float, float] | None = None,
-    unit: str = "points",
     key: str = "accuracy",
 ) -> tuple[Figure, str]:
-    """The paired difference of every arm from one baseline, a row each, against a claim.
+    """The paired difference of every arm from one baseline, in points, a row each.
 
     The thick line holds for the arm alone and the thin one, which colour and verdict go by, for
     all arms together (see `kdhelpers.stats.compare`).
 
     Args:
-        results: the arms (see `kdhelpers.stats`), to be compared with `baseline`; or, without it,
-            arm → its interval in `unit`, or what `compare` returned in `unit`.
+        results: the arms (see `kdhelpers.stats`).
         baseline: the name of the arm that is subtracted.
-        claim: the effect somebody claims, (least, most) in `unit`: a shaded band.
-        unit: of the differences.
+        claim: the effect somebody claims, (least, most) in points: a shaded band.
         key: the figure of the runs that is compared.
 
     Raises:
         ValueError: no arm, a claim whose least effect is not below its most, or as for `compare`.
     """
-    differences: Mapping[str, Any] = results
-    if baseline:
-        differences = compare(baseline, results, key=key, points=True)  # type: ignore[arg-type]
-    if not differences:
-        raise ValueError("there is nothing to draw; give the difference of at least one arm.")
+    compared = compare(baseline, results, key=key, points=True)
+    if not compared:
+        raise ValueError("there is nothing to draw; give at least one arm beside the baseline.")
     if claim is not None and not claim[0] < claim[1]:
         raise ValueError(f"a claim is (least, most) with least < most, got {claim}.")
-    figure = Figure(figsize=(7.2, 1.5 + 0.42 * len(differences)), layout="constrained")
+    figure = Figure(figsize=(7.2, 1.5 + 0.42 * len(compared)), layout="constrained")
     axes = figure.subplots()
-    legend = "diamond: mean with 95 % interval"
     said, refuted = [], []
-    for row, (name, each) in enumerate(differences.items()):
-        wide = each.simultaneous if isinstance(each, Comparison) else each
-        alone = each.difference if isinstance(each, Comparison) else each
-        style: dict[str, Any] = dict(color=verdict_colour(wide), solid_capstyle="butt")
-        if isinstance(each, Comparison):
-            axes.plot((wide.low, wide.high), (row, row), linewidth=1.3, **style)
-            legend = "diamond: mean; thick: 95 % interval of one arm; thin: of all arms together"
+    for row, (name, each) in enumerate(compared.items()):
+        alone, together = each.difference, each.simultaneous
+        style: dict[str, Any] = dict(color=verdict_colour(together), solid_capstyle="butt")
+        axes.plot((together.low, together.high), (row, row), linewidth=1.3, **style)
         axes.plot((alone.low, alone.high), (row, row), linewidth=4, **style)
         axes.plot(alone.mean, row, "D", color=style["color"], markersize=6, markeredgecolor="white")
-        together = f", ± {wide.margin:.2f} with all arms together" if wide is not alone else ""
-        said.append(f"{name} {told(alone, sign=True)}{together} ({verdict(wide)})")
-        refuted += [name] if claim is not None and wide.high < claim[0] else []
+        margins = f"{told(alone, sign=True)}, ± {together.margin:.2f} with all arms together"
+        said.append(f"{name} {margins} ({verdict(together)})")
+        refuted += [name] if claim is not None and together.high < claim[0] else []
     axes.axvline(0, color="k", linewidth=1)
     if claim is not None:
-        label = f"claimed: {claim[0]:+g} to {claim[1]:+g} {unit}"
+        label = f"claimed: {claim[0]:+g} to {claim[1]:+g} points"
         axes.axvspan(*claim, color="#F0E442", alpha=0.5, linewidth=0, label=label)
         figure.legend(frameon=False, loc="outside upper right", fontsize=9)
-    name_rows(axes, differences)
+    name_rows(axes, compared)
     name_sides(axes)
-    axes.set_xlabel(f"difference in test accuracy ({unit})\n{legend}")
-    against = f" from {baseline}" if baseline else ""
-    alt = f"Paired differences in test accuracy{against}, in {unit}: {'; '.join(said)}."
+    legend = "diamond: mean; thick: 95 % interval of one arm; thin: of all arms together"
+    axes.set_xlabel(f"difference in test accuracy (points)\n{legend}")
+    alt = f"Paired differences in test accuracy from {baseline}, in points: {'; '.join(said)}."
     if claim is not None:
-        alt += f" A band shows the gain claimed, {claim[0]:+g} to {claim[1]:+g} {unit}; "
+        alt += f" A band shows the gain claimed, {claim[0]:+g} to {claim[1]:+g} points; "
         alt += f"it is ruled out for {listed(refuted) if refuted else 'no arm'}."
     return figure, alt
 

@@ -7,14 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 
-from kdhelpers._values import check_list
+from kdhelpers.models.vgg import VGG16
 from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, TEACHER, count_text, drawing
 
 Point: TypeAlias = tuple[float, float]
 
-# Channels of configuration D of Simonyan & Zisserman 2014 (arXiv 1409.1556).
-VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-MOST_LAYERS = 200  # of a network; more cannot be told apart
+SMALL_CNN = ((32,), (64,))  # channels of its convolutions, as of VGG16's
 
 
 @drawing
@@ -50,35 +48,18 @@ def distillation_diagram() -> tuple[Figure, str]:
 
 @drawing
 def compression_diagram(
-    teacher: str,
-    student: str,
-    *,
-    teacher_size: Sequence[float],
-    student_size: Sequence[float],
-    teacher_blocks: Sequence[Sequence[int]] = VGG16,
-    student_blocks: Sequence[Sequence[int]] = ((32,), (64,)),
+    teacher: str, student: str, *, teacher_size: Sequence[float], student_size: Sequence[float]
 ) -> tuple[Figure, str]:
-    """A large and a small network see the same views; logits pass between them in a table.
+    """VGG16 and a small network see the same views; logits pass between them in a table.
 
     Args:
         teacher, student: their names.
         teacher_size, student_size: (parameters, multiply-accumulates for one image, …), what
             `evaluation.size` returns.
-        teacher_blocks, student_blocks: channels of the convolutions, block by block.
-
-    Raises:
-        ValueError: blocks that are not lists of numbers of channels, or more than fit.
     """
-    for blocks in (teacher_blocks, student_blocks):
-        check_list(blocks, list, tuple, name="blocks")
-        if not 0 < sum(map(len, blocks)) <= MOST_LAYERS or not all(blocks):
-            raise ValueError(f"every block needs layers, at most {MOST_LAYERS} in all.")
     figure, axes = _sheet(7.8, 4.4)
     _box(axes, 0.15, 1.75, 1.25, 0.9, "image\n(sample, view)", NEUTRAL)
-    ends = [
-        _blocks(axes, 3.35, teacher_blocks, TEACHER),
-        _blocks(axes, 1.05, student_blocks, DISTILLED),
-    ]
+    ends = [_blocks(axes, 3.35, VGG16, TEACHER), _blocks(axes, 1.05, SMALL_CNN, DISTILLED)]
     for y, name, size, colour in (
         (4.2, f"{teacher} (frozen)", teacher_size, TEACHER),
         (0.1, f"{student} (learns)", student_size, DISTILLED),
@@ -209,8 +190,7 @@ def _blocks(axes: Axes, middle: float, blocks: Sequence[Sequence[int]], colour: 
 
     Returns where an arrow may start behind them.
     """
-    # As wide as there is room for: at most 0.19 a convolution.
-    step = min(0.19, 2.5 / sum(map(len, blocks)))
+    step = 0.19
     x, height = 1.8, 1.25
     for channels in blocks:
         start = x

@@ -1,6 +1,6 @@
 """Tables as colours, with the number in every cell."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from kdhelpers.plots.drawing import ALONE, TEACHER, drawing
-from kdhelpers.stats.arms import Arm
+from kdhelpers.stats.arms import Arm, Results
 from kdhelpers.stats.intervals import Interval, differences, mean_interval
 
 BLANK = "#DDDDDD"  # cells that colour says nothing of
@@ -42,34 +42,27 @@ def soft_target_heatmap(targets: ArrayLike, classes: Sequence[str]) -> tuple[Fig
 
 @drawing
 def alpha_temperature_grid(
-    results: Mapping[Any, Any],
-    baseline: Arm | None = None,
-    *,
-    unit: str = "points",
-    key: str = "accuracy",
+    results: Results, baseline: Arm, *, key: str = "accuracy"
 ) -> tuple[Figure, str]:
-    """The mean gain over the student alone for every pair (alpha, T).
+    """The mean gain over the student alone, in points, for every pair (alpha, T).
+
+    Of two seeds or more, a gain is written with its margin and in bold where the 95 % interval
+    leaves out zero. A pair that was not run stays grey.
 
     Args:
-        results: by (alpha, T) (see `kdhelpers.stats`), to be compared with `baseline`; or, without
-            it, (alpha, T) → the gain in `unit`. An `Interval`, and what comes from runs of two
-            seeds or more, is written with its margin and in bold where it leaves out zero. A pair
-            that was not run stays grey.
+        results: by (alpha, T) (see `kdhelpers.stats`).
         baseline: the arm of the student alone.
-        unit: of the gains.
         key: the figure of the runs that is compared.
 
     Raises:
-        ValueError: no pair, a gain that is not finite, or as for
-            `kdhelpers.stats.paired_difference`.
+        ValueError: no pair, or as for `kdhelpers.stats.paired_difference`.
     """
     if not results:
-        raise ValueError("there is nothing to draw; give a gain for at least one (alpha, T).")
-    means = dict(results)
-    if baseline is not None:
-        for point, arm in results.items():
-            gain = differences(baseline, arm, key, points=True)
-            means[point] = mean_interval(gain) if len(gain) > 1 else float(gain[0])
+        raise ValueError("there is nothing to draw; give the runs of at least one (alpha, T).")
+    means: dict[Any, Interval | float] = {}
+    for point, arm in results.items():
+        gain = differences(baseline, arm, key, points=True)
+        means[point] = mean_interval(gain) if len(gain) > 1 else float(gain[0])
     alphas = sorted({alpha for alpha, _ in means}, reverse=True)
     temperatures = sorted({temperature for _, temperature in means})
     cells = [[means.get((alpha, t)) for t in temperatures] for alpha in alphas]
@@ -86,7 +79,7 @@ def alpha_temperature_grid(
     _write(axes, texts, light=np.abs(gains) > 0.6 * reach, bold=sure)
     _name_ticks(axes, [f"{t:g}" for t in temperatures], [f"{alpha:g}" for alpha in alphas])
     axes.set(xlabel="temperature T", ylabel="alpha, the weight of the soft term")
-    figure.colorbar(image, label=f"← worse    gain ({unit})    better →")
+    figure.colorbar(image, label="← worse    gain (points)    better →")
     said = []
     for alpha, words in zip(alphas, texts, strict=True):
         told = [f"{text} at T = {t:g}" for text, t in zip(words, temperatures, strict=True)]
@@ -94,17 +87,14 @@ def alpha_temperature_grid(
     best = max(means, key=lambda point: _gain(means[point]))
     return figure, (
         f"Grid of alpha (rows) and temperature (columns): the gain over the student alone in "
-        f"{unit}. {'; '.join(said)}. The largest is at alpha {best[0]:g}, T = {best[1]:g}."
+        f"points. {'; '.join(said)}. The largest is at alpha {best[0]:g}, T = {best[1]:g}."
     ).replace("\n", " ")
 
 
 def _gain(cell: float | Interval | None) -> float:
     if cell is None:
         return float("nan")
-    value = cell.mean if isinstance(cell, Interval) else float(cell)
-    if not np.isfinite(value):
-        raise ValueError(f"every gain must be finite, got {value}; leave out what was not run.")
-    return value
+    return cell.mean if isinstance(cell, Interval) else cell
 
 
 def _gain_text(cell: float | Interval | None) -> str:

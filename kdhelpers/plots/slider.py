@@ -4,9 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from kdhelpers._values import check_callable, is_number, short_repr
+from kdhelpers._values import check_callable, check_type, is_number, short_repr
 from kdhelpers.plots.drawing import Picture
 
 
@@ -22,35 +20,30 @@ class Sliders:
     values that the sliders start with, with its alternative text.
 
     Args:
-        draw: values by name to a figure: what the functions of `kdhelpers.plots` return, or a
-            `Figure`.
-        alt: alternative text, in place of the figure's own; needed where `draw` returns a `Figure`.
+        draw: values by name to a `Picture`: what the functions of `kdhelpers.plots` return.
         controls: for each argument of `draw` what its slider offers, in order, and where it starts:
             numbers, or names.
 
     Raises:
         ValueError: a start that is not offered, values that are no list of numbers or of texts, or
-            `draw` is no function.
+            `draw` is no function; once it is shown, `draw` returns no `Picture`.
     """
 
     def __init__(
         self,
-        draw: Callable[..., Picture | Figure],
-        *,
-        alt: str = "",
+        draw: Callable[..., Picture],
         **controls: tuple[Sequence[float | str], float | str],
     ) -> None:
         check_callable(draw, name="draw", called="draw(value)")
-        self.draw, self.alt = draw, alt
+        self.draw = draw
         self.controls = {
             name: _offered(*given, which=f" of {name}") for name, given in controls.items()
         }
 
     def _picture(self, values: Mapping[str, Any]) -> Picture:
         drawn = self.draw(**values)
-        if isinstance(drawn, Picture) and not self.alt:
-            return drawn
-        return Picture(drawn.figure if isinstance(drawn, Picture) else drawn, self.alt)
+        check_type(drawn, Picture, name="what draw returns")
+        return drawn
 
     def _starts(self) -> dict[str, Any]:
         return {name: start for name, (_, start) in self.controls.items()}
@@ -92,11 +85,10 @@ class Slider(Sliders):
     """`draw(value)` as a figure, with one slider; for the rest see `Sliders`.
 
     Args:
-        draw: a value to a figure.
+        draw: a value to a `Picture`.
         values: what the slider offers, in order.
         value: where it starts; one of `values`.
         label: what the slider says.
-        alt: as for `Sliders`.
 
     Raises:
         ValueError: as for `Sliders`.
@@ -104,19 +96,18 @@ class Slider(Sliders):
 
     def __init__(
         self,
-        draw: Callable[[Any], Picture | Figure],
+        draw: Callable[[Any], Picture],
         values: Sequence[float | str],
         *,
         value: float | str,
         label: str,
-        alt: str = "",
     ) -> None:
         check_callable(draw, name="draw", called="draw(value)")
         _offered(values, value)
-        super().__init__(partial(_of_one, draw), alt=alt, **{label: (values, value)})
+        super().__init__(partial(_of_one, draw), **{label: (values, value)})
 
 
-def _of_one(draw: Callable[[Any], Picture | Figure], **values: Any) -> Picture | Figure:
+def _of_one(draw: Callable[[Any], Picture], **values: Any) -> Picture:
     (value,) = values.values()
     return draw(value)
 

@@ -6,6 +6,7 @@ import shown
 import torch
 from figure_reading import texts, tick_names
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Polygon, Rectangle
 from matplotlib.path import Path
@@ -39,15 +40,13 @@ def test_the_diagrams_name_their_parts() -> None:
 
 
 def test_the_diagram_has_a_slab_for_every_convolution() -> None:
-    def slabs(blocks: list[list[int]]) -> list[Rectangle]:
-        picture = plots.compression_diagram(
-            "large", "small", teacher_size=(1, 1), student_size=(1, 1), teacher_blocks=blocks
-        )
-        return [each for each in picture.figure.axes[0].patches if isinstance(each, Rectangle)]
-
-    assert len(slabs([[64], [128, 128, 128]])) - len(slabs([[8]])) == 3
-    # However deep, the network ends before the table.
-    assert sorted(patch.get_x() for patch in slabs([[8] * 40] * 3))[-4] < 5.0
+    (axes,) = figure_of("compression_diagram").axes
+    slabs = [each for each in axes.patches if isinstance(each, Rectangle)]
+    teacher, student, table = slabs[:13], slabs[13:15], slabs[15:]
+    assert {each.get_edgecolor() for each in teacher} == {to_rgba(plots.TEACHER)}
+    assert {each.get_edgecolor() for each in student} == {to_rgba(plots.DISTILLED)}
+    # The network ends before the table.
+    assert max(each.get_x() for each in teacher) < min(each.get_x() for each in table) == 5.3
 
 
 def test_the_diagram_has_the_regressor_on_the_students_side() -> None:

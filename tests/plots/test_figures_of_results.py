@@ -9,8 +9,8 @@ from matplotlib.colors import to_hex
 from shown import DRAW, runs
 
 from kdhelpers import plots
-from kdhelpers.stats.comparisons import Comparison, compare
-from kdhelpers.stats.intervals import Interval, mean_interval, paired_difference
+from kdhelpers.stats.comparisons import compare
+from kdhelpers.stats.intervals import mean_interval, paired_difference
 
 
 def axes_of(name: str) -> Axes:
@@ -127,19 +127,16 @@ def test_a_sweep_shows_means_and_intervals_beside_the_student_alone() -> None:
 def test_results_are_drawn_as_their_numbers_are() -> None:
     """Dicts with their seed, by (size, arm), (student, T) or (alpha, T): the same words."""
     results = {name: runs(arm) for name, arm in shown.ARMS.items()}
+    family = {name: runs(arm) for name, arm in shown.FAMILY.items()}
     sized = {key: runs(arm) for key, arm in shown.SIZED.items()}
     sweep = {key: runs(arm) for key, arm in shown.SWEEP.items()}
     for picture, name in (
         (plots.arms(results, teacher=0.9, baseline="alone"), "arms"),
         (plots.transfer_curve(sized, teacher=0.979), "transfer_curve"),
         (plots.temperature_sweep(sweep, teacher=0.97), "temperature_sweep"),
+        (plots.forest(family, baseline="alone", claim=(2, 3)), "forest"),
     ):
         assert picture.alt == DRAW[name]().alt
-    compared = compare("alone", results, points=True)
-    assert (
-        plots.forest(results, baseline="alone").alt.partition(":")[2:]
-        == (plots.forest(compared).alt.partition(":")[2:])
-    )
     losses = {"alone": [{"loss": 0.5, "seed": s} for s in range(2)], "KD": [{"loss": 0.25}] * 0}
     losses["KD"] = [{"loss": 0.25, "seed": s} for s in range(2)]
     assert "KD -25.00 ± 0.00 (no spread to judge by)" in plots.paired_points(losses, key="loss").alt
@@ -154,51 +151,57 @@ def test_a_grid_of_results_is_compared_with_the_baseline() -> None:
 
 
 def test_the_grid_writes_every_gain_and_says_which_are_sure() -> None:
-    axes = plots.alpha_temperature_grid(shown.GAINS).figure.axes[0]
+    axes = DRAW["alpha_temperature_grid"]().figure.axes[0]
     assert tick_names(axes) == (["1", "4"], ["0.9", "0.5"])
     cells = {text.get_position(): text for text in axes.texts}
     assert {place: text.get_text() for place, text in cells.items()} == {
-        (1, 0): "+1.00\n± 0.50", (0, 0): "−2.00\n± 3.00", (1, 1): "+0.25", (0, 1): "not run",
+        (1, 0): "+1.00\n± 0.50", (0, 0): "−2.00\n± 2.98", (1, 1): "+0.25", (0, 1): "not run",
     }  # fmt: skip
     bold = [place for place, text in cells.items() if text.get_fontweight() == "bold"]
     assert bold == [(1, 0)]
     (image,) = axes.images
     drawn = image.get_array().filled(np.nan)
-    assert np.array_equal(drawn, [[-2, 1], [np.nan, 0.25]], equal_nan=True)
-    assert image.get_clim() == (-2, 2)  # white is zero
-    assert "gain (ms)" in texts(plots.alpha_temperature_grid({(0.5, 1.0): 0.0}, unit="ms"))
+    assert np.allclose(drawn, [[-2, 1], [np.nan, 0.25]], equal_nan=True)
+    assert image.get_clim() == pytest.approx((-2, 2))  # white is zero
 
 
-def test_a_forest_has_a_row_for_each_arm_with_its_mean_and_interval() -> None:
+def test_a_forest_has_a_row_for_each_arm_with_its_mean_and_both_intervals() -> None:
     axes = axes_of("forest")
-    assert tick_names(axes)[1] == list(shown.PLAIN)
+    compared = compare("alone", shown.FAMILY, points=True)
+    assert tick_names(axes)[1] == ["cosine", "rising", "linear"]
     diamonds = [line for line in axes.lines if line.get_marker() == "D"]
     means = [(line.get_xdata()[0], line.get_ydata()[0]) for line in diamonds]
-    assert means == [(each.mean, row) for row, each in enumerate(shown.PLAIN.values())]
-    rows = [tuple(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2][:3]
-    assert rows == [(each.low, each.high) for each in shown.PLAIN.values()]
+    assert means == [(each.difference.mean, row) for row, each in enumerate(compared.values())]
+    drawn = [line for line in axes.lines if len(line.get_xdata()) == 2][:-1]  # the last is at zero
+    intervals = [each for c in compared.values() for each in (c.simultaneous, c.difference)]
+    assert [tuple(line.get_xdata()) for line in drawn] == [(i.low, i.high) for i in intervals]
+    assert all(
+        thin.get_linewidth() < thick.get_linewidth()
+        for thin, thick in zip(drawn[::2], drawn[1::2], strict=True)
+    )
     assert list(map(colour, diamonds)) == [plots.DISTILLED, plots.ALONE, plots.NEUTRAL]
-    assert "diamond: mean with 95 % interval" in axes.get_xlabel()
+    assert "thin: of all arms together" in axes.get_xlabel()
     (band,) = axes.patches
     assert (band.get_x(), band.get_x() + band.get_width()) == (2, 3)
     assert "claimed: +2 to +3 points" in texts(axes.figure)
-    assert not plots.forest(shown.PLAIN).figure.axes[0].patches
-    assert "claimed: -1 to +0.5 ms" in texts(plots.forest(shown.PLAIN, claim=(-1, 0.5), unit="ms"))
+    assert not plots.forest(shown.FAMILY, baseline="alone").figure.axes[0].patches
 
 
 def test_of_a_family_the_verdict_is_the_simultaneous_one() -> None:
-    family = {"a": Comparison(shown.BETTER, Interval(1, -0.1, 2.1, 9), 0.01, 0.06)}
-    picture = plots.forest(family)
+    family = {
+        "alone": [0.5, 0.5, 0.5],
+        "better by itself": [0.507, 0.51, 0.513],  # by 0.7, 1 and 1.3 points
+        "no other": [0.49, 0.5, 0.51],
+    }
+    picture = plots.forest(family, baseline="alone")
     (axes,) = picture.figure.axes
-    thin, thick, diamond, _zero = axes.lines
-    assert tuple(thin.get_xdata()) == (-0.1, 2.1)
-    assert tuple(thick.get_xdata()) == (0.5, 1.5)
-    assert thin.get_linewidth() < thick.get_linewidth()
+    thin, thick, diamond, *_ = axes.lines
+    assert thin.get_xdata()[0] < 0 < thick.get_xdata()[0]
     assert {line.get_color() for line in (thin, thick, diamond)} == {plots.NEUTRAL}
-    assert "thin: of all arms together" in axes.get_xlabel()
-    assert "+1.00 ± 0.50, ± 1.10 with all arms together (no clear difference)" in picture.alt
-    assert plots.forest(family, claim=(2, 3)).alt.endswith("ruled out for no arm.")
-    assert plots.forest(family, claim=(2.2, 3)).alt.endswith("ruled out for a.")
+    assert "+1.00 ± 0.75, ± 1.07 with all arms together (no clear difference)" in picture.alt
+    for claim, refuted in (((2, 3), "no arm"), ((2.2, 3), "better by itself")):
+        told = plots.forest(family, baseline="alone", claim=claim).alt
+        assert told.endswith(f"ruled out for {refuted}.")
 
 
 def test_power_is_in_percent_against_the_number_of_pairs() -> None:

@@ -15,7 +15,7 @@ from figure_reading import assert_drawn, assert_labelled
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 from PIL import Image
-from shown import ARMS, CLASSES, DRAW, GAINS, MODELS, PLAIN, STAGE2, WORDS, maps
+from shown import ARMS, CLASSES, DRAW, MODELS, STAGE2, WORDS, maps
 
 from kdhelpers import plots
 
@@ -42,12 +42,13 @@ def test_every_figure_is_drawn_labelled_and_told_in_words(name: str) -> None:
 
 
 NAN = math.nan
+FROM_ALONE = {"baseline": "alone"}
 CONFUSED = [[8, 1, 1], [0, 5, 5], [0, 0, 20]]
 REFUSED: list[tuple[Callable[..., Any], tuple, dict, str]] = [
-    (plots.forest, ({},), {}, "at least one arm"),
-    (plots.forest, (PLAIN,), {"claim": (3, 2)}, r"least < most, got \(3, 2\)"),
-    (plots.forest, (PLAIN,), {"claim": (2, 2)}, "least < most"),
-    (plots.forest, (PLAIN,), {"claim": (NAN, 2)}, "least < most"),
+    (plots.forest, ({"a": [0.5, 0.6]},), {"baseline": "a"}, "at least one arm beside the baseline"),
+    (plots.forest, (ARMS,), FROM_ALONE | {"claim": (3, 2)}, r"least < most, got \(3, 2\)"),
+    (plots.forest, (ARMS,), FROM_ALONE | {"claim": (2, 2)}, "least < most"),
+    (plots.forest, (ARMS,), FROM_ALONE | {"claim": (NAN, 2)}, "least < most"),
     (plots.forest, (ARMS,), {"baseline": "nobody"}, "'nobody' is none of the arms: alone"),
     (plots.power_curve, ([2, 8, 32], {}), {}, "nothing to draw"),
     (plots.power_curve, ([2, 8, 32], {"a": [0.1, 0.2]}), {}, "'a' has 2 values for 3 places"),
@@ -76,8 +77,8 @@ REFUSED: list[tuple[Callable[..., Any], tuple, dict, str]] = [
     (plots.transfer_curve, ({(50, "alone"): [0.8]},), {"teacher": 0.9}, "the same transfer sets"),
     (plots.transfer_curve, (ARMS,), {"teacher": 0.9}, "the same transfer sets"),
     (plots.temperature_sweep, ({("small", 4.0): [0.8, 0.9]},), {"teacher": 0.9}, "runs alone"),
-    (plots.alpha_temperature_grid, ({},), {}, "nothing to draw"),
-    (plots.alpha_temperature_grid, ({(0.5, 1.0): NAN},), {}, "finite, got nan"),
+    (plots.alpha_temperature_grid, ({}, [0.5]), {}, "nothing to draw"),
+    (plots.alpha_temperature_grid, ({(0.5, 1.0): [NAN]}, [0.5]), {}, "from 0 to 1, got nan"),
     (plots.confusion_change, (CONFUSED, [[1, 2], [3, 4]], CLASSES), {}, r"3 cl.*shape \(2, 2\)"),
     (plots.confusion_change, (CONFUSED, [[1, 0, 0], [0, -1, 2], [0, 0, 1]], CLASSES), {}, "not <"),
     (plots.confusion_change, (CONFUSED, np.diag([1, NAN, 1]), CLASSES), {}, "finite"),
@@ -94,8 +95,6 @@ REFUSED: list[tuple[Callable[..., Any], tuple, dict, str]] = [
     (plots.feature_maps, ({"a": maps(1, 1)[None]},), {}, r"'a' has \(1, 1, 1, 1\); select one"),
     (plots.feature_maps, ({"a": maps(0, 1)},), {}, "finite and have the shape"),
     (plots.feature_maps, ({"a": maps(1, 1) * NAN},), {}, "finite and have the shape"),
-    (plots.compression_diagram, ("a", "b"),
-     {"teacher_size": (1, 1), "student_size": (1, 1), "teacher_blocks": [[]]}, "needs layers"),
     # The gate of all figures.
     (plots.arms, (iter(ARMS),), {}, "needs lists and mappings, got"),
     (plots.misleading_bars, ({"a": 0.5, "b": 0.6},), {"title": "x" * 501}, "no room for the text"),
@@ -115,7 +114,7 @@ def test_what_cannot_be_drawn_is_refused_in_words(
 
 def test_gains_of_zero_equal_bars_and_perfect_matrices_are_drawn() -> None:
     for picture in (
-        plots.alpha_temperature_grid({(0.5, 1.0): 0.0}, unit="ms"),
+        plots.alpha_temperature_grid({(0.5, 1.0): [0.5, 0.6]}, [0.5, 0.6]),
         plots.misleading_bars({"a": 0.5, "b": 0.5}),
         plots.confusion_change(np.eye(3), np.eye(3), CLASSES),
         plots.feature_maps({"a": torch.zeros(2, 1, 1, dtype=torch.float16, requires_grad=True)}),
@@ -128,7 +127,7 @@ def test_gains_of_zero_equal_bars_and_perfect_matrices_are_drawn() -> None:
 
 def test_jupyter_gets_the_same_image_twice_with_the_alternative_text() -> None:
     quoted = plots.Picture(Figure(), 'an "empty" sheet, 0 < 1')
-    for picture in (plots.alpha_temperature_grid(GAINS), quoted):
+    for picture in (DRAW["alpha_temperature_grid"](), quoted):
         shown, _ = DisplayFormatter().format(picture)
         assert shown["text/plain"] == picture.alt == repr(picture)
         (image,) = ElementTree.fromstring(f"<p>{shown['text/html'][:-1]}/></p>")
