@@ -92,8 +92,8 @@ class LearnedTemperature(nn.Module):
     The gradient that reaches θ is reversed: while the student descends the loss, θ climbs it, and
     T moves to where the task is harder. The reversal is scaled by a strength that rises from 0 in
     the first epoch to 1 after `ramp` epochs, along half a cosine. θ is a parameter of the
-    objective, so it is trained by the student's optimiser, averaged over processes and kept in
-    checkpoints; T stays a tensor all the way into the loss.
+    objective, so it is trained by the student's optimiser and kept in checkpoints; T stays a tensor
+    all the way into the loss.
 
     The strength scales a gradient, and Adam divides by the gradient's size: under Adam θ moves by
     about lr a step whatever the strength, once it is not 0. The authors use SGD, whose weight

@@ -4,10 +4,8 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import pytest
-from lightning_fabric import Fabric
 
 LONGEST = 600  # seconds after which a process is taken to hang
 
@@ -28,13 +26,3 @@ def ended(target: Callable[..., Any], *arguments: Any) -> bool:
     process.kill()
     process.join()
     return process.exitcode == 0
-
-
-def in_two_processes(target: Callable[..., Any], *arguments: Any) -> None:
-    """Call `target(fabric, *arguments)` in two processes that share their gradients.
-
-    They are spawned: where threads have computed gradients, a forked process cannot.
-    """
-    with mock.patch.dict(os.environ):  # it tells the processes there where they find each other
-        fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
-        fabric.launch(target, *arguments)

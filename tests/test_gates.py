@@ -96,7 +96,7 @@ GATES = {
     ),
     "Recipe": gate(
         kd.Recipe, epochs=1, batch_size=4, lr=1e-3, schedule=None, views=None, device="cpu",
-        devices=1, precision="fp32", ema=0.0, checkpoint_dir="", checkpoint_interval=0.0,
+        precision="fp32", ema=0.0, checkpoint_dir="", checkpoint_interval=0.0,
     ),
     "compare": gate(
         kd.stats.compare, baseline="alone", arms=RESULTS, confidence=0.95

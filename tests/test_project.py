@@ -76,7 +76,7 @@ def test_the_core_needs_none_of_the_extras(tmp_path: Path) -> None:
         "jupyterlab ipykernel ipywidgets papermill nbclient nbformat yaml psutil jinja2 IPython "
         "onnx onnxscript onnxruntime"
     )
-    heavy = {"lightning_fabric", "torchmetrics", "scipy", "sklearn", "matplotlib", "pandas"}
+    heavy = {"torchmetrics", "scipy", "sklearn", "matplotlib", "pandas"}
     code = f"""
 import sys
 sys.modules |= dict.fromkeys({extras.split()!r})

@@ -4,16 +4,14 @@ import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from forked import in_two_processes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lightning_fabric import Fabric
 from scipy import stats
 from small_data import Small, interrupted_at, may_be_interrupted, same, split, weights
 from torch import Tensor, nn
@@ -242,7 +240,7 @@ def test_the_gradient_of_theta_is_reversed_and_scaled(epoch: int, theta: float) 
     )
     slope = (more - less) / (2 * step)
     assert abs(slope) > 1e-3
-    assert learned.theta.grad is not None  # also at strength 0, or several processes would wait
+    assert learned.theta.grad is not None  # also at strength 0
     assert learned.theta.grad.item() == pytest.approx(-learned.strength(epoch) * slope, rel=1e-6)
 
 
@@ -349,37 +347,6 @@ def test_a_checkpoint_of_another_schedule_is_refused(
     run(Small(), Distillation(teacher, temperature=first), epochs=2)
     with pytest.raises(CheckpointError, match=f"another run: its temperature.*{message}"):
         run(Small(), Distillation(teacher, temperature=then), epochs=epochs)
-
-
-def train_with_learned_temperature(fabric: Fabric, path: Path) -> None:
-    def network(seed: int) -> nn.Sequential:
-        torch.manual_seed(seed)
-        return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-
-    student, teacher, learned = network(0), network(1), LearnedTemperature(theta=-1, ramp=2)
-    with torch.no_grad():
-        cast(nn.Linear, teacher[1]).weight *= 30
-    history = training.fit(
-        student, Distillation(teacher, temperature=learned), split(43), epochs=4, batch_size=16,
-        lr=0.02, optimizer=torch.optim.SGD, fabric=fabric, progress=False,
-    )  # fmt: skip
-    state = {"theta": learned.theta.detach(), **student.state_dict()}
-    result = {"state": state, "temperature": [h["temperature"] for h in history]}
-    torch.save(result, f"{path}.{fabric.world_size}.{fabric.global_rank}")
-
-
-def test_two_processes_learn_the_temperature_that_one_learns(tmp_path: Path) -> None:
-    train_with_learned_temperature(Fabric(accelerator="cpu", devices=1), tmp_path / "run")
-    in_two_processes(train_with_learned_temperature, tmp_path / "run")
-    one, *two = (
-        torch.load(tmp_path / f"run.{name}", weights_only=True) for name in ("1.0", "2.0", "2.1")
-    )
-    assert abs(one["state"]["theta"] + 1) > 1e-2
-    for each in two:
-        assert each["temperature"] == pytest.approx(one["temperature"], rel=1e-5)
-        for name, tensor in one["state"].items():
-            torch.testing.assert_close(tensor, each["state"][name], atol=1e-5, rtol=1e-4)
-    assert same(two[0]["state"], two[1]["state"])
 
 
 def test_a_schedule_may_divide_by_all_epochs_but_the_first() -> None:

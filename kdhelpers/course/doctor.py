@@ -30,7 +30,7 @@ GROUP_FILES = {
     "": ("memory.max", "memory.current", "inactive_file"),
     "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
-NAMED = ("torch", "torchvision", "lightning-fabric", "papermill", "jupyterlab", "ipykernel")
+NAMED = ("torch", "torchvision", "papermill", "jupyterlab", "ipykernel")
 OF_A_LESSON = ("", "lab", "run")  # what "course" consists of
 REINSTALL = f"run {installing('course')}"
 

@@ -20,7 +20,7 @@ from kdhelpers.course.root import CourseError, find_root, home, unless_lost
 
 # The lesson's parameter that says where to write; it is no setting of the experiment.
 RECORD_FILE = "record_file"
-WHERE = ("data_root", "device", "devices", "workers", "parts_dir")  # networks train, not how
+WHERE = ("data_root", "device", "workers", "parts_dir")  # networks train, not how
 
 # `profile` is None when plain papermill ran the lesson.
 FIELDS: dict[str, type | tuple[type, ...]] = {

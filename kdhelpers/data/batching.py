@@ -68,15 +68,9 @@ class Origin:
     """
 
     def __init__(self, inputs: Tensor, split: Split | None = None, views: Views | None = None):
-        self.made = self.inputs = inputs
+        self.inputs = inputs
         self.version = _version(inputs)
         self.split, self.views = split, views
-
-    def converted(self, inputs: Tensor) -> "Origin":
-        """The same pictures in another tensor, as a strategy for mixed precision makes them."""
-        other = Origin(inputs, self.split, self.views)
-        other.made = self.made
-        return other
 
     def is_of(self, inputs: Tensor) -> bool:
         return inputs is self.inputs and _version(inputs) == self.version
@@ -102,14 +96,12 @@ class Batch(NamedTuple):
     """What a step sees: inputs float32 [B, C, H, W] and, each [B], labels, sample and view.
 
     `sample` is the index of each image in its split, `view` the number of its augmentation.
-    `share` is the weight of this process' part in the whole batch (1.0 in a single process).
     """
 
     inputs: Tensor
     labels: Tensor
     sample: Tensor
     view: Tensor
-    share: float = 1.0
     origin: Origin | None = None
 
     def is_as_made(self) -> bool:
@@ -125,12 +117,6 @@ class Batch(NamedTuple):
             return True
         return self.origin.split.fingerprint == fingerprint and self.origin.views == views
 
-    def pictures(self) -> Tensor:
-        """The inputs; where nobody has changed them, in the precision that they were made in."""
-        if self.origin is not None and self.origin.is_of(self.inputs):
-            return self.origin.made
-        return self.inputs
-
 
 def batches(
     split: Split,
@@ -140,31 +126,28 @@ def batches(
     epoch: int = 0,
     views: Views | None = None,
     channels_last: bool = False,
-    rank: int = 0,
-    world_size: int = 1,
 ) -> Iterator[Batch]:
     """The batches of one epoch, on the device of the split.
 
     With a `seed`, the order and the views are random, but fixed by (seed, epoch) on every
-    device; without one, the samples come in order, each in view 0. Of several processes, each
-    gets every `world_size`-th sample of each batch. In training (with a seed), a last batch
-    with fewer than two samples a process is left out: batch normalisation has no use for it.
+    device; without one, the samples come in order, each in view 0. In training (with a seed), a
+    last batch of a single sample is left out: batch normalisation has no use for it.
 
     Args:
         channels_last: the memory layout of the inputs (their shape stays the same).
 
     Raises:
-        ValueError: `batch_size` is less than 1 or than `world_size`, or `seed` is negative.
+        ValueError: `batch_size` is less than 1, or `seed` is negative.
     """
-    batch_size = check_int(batch_size, name="batch_size", least=world_size)
+    batch_size = check_int(batch_size, name="batch_size", least=1)
     if len(split) == 0:
         return
     views = Views() if views is None else views
-    batch_size = min(batch_size, max(len(split), world_size))  # an absurd one overflows PyTorch
+    batch_size = min(batch_size, len(split))  # an absurd one overflows PyTorch
     order, view = torch.arange(len(split)), torch.zeros(len(split), dtype=torch.int64)
     if seed is not None:
         drawn = generator(seed, epoch)
-        used = len(split) - _left_out(len(split), batch_size, world_size)
+        used = len(split) - _left_out(len(split), batch_size)
         order = torch.randperm(len(split), generator=drawn)[:used]
         view = torch.randint(len(views), (used,), generator=drawn)
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -176,20 +159,15 @@ def batches(
         inputs = split.normalise(views(split.images[chunk], chunk_view))
         inputs = inputs.contiguous(memory_format=layout)  # a view comes out channels-last
         parts = (inputs, split.labels[chunk], chunk, chunk_view)
-        for whole_batch in zip(*(part.split(batch_size) for part in parts), strict=True):
-            own, share = whole_batch, 1.0
-            if world_size > 1:
-                own = tuple(tensor[rank::world_size] for tensor in whole_batch)
-                share = len(own[0]) * world_size / len(whole_batch[0])
-            shown, labels, samples, numbers = own
-            yield Batch(shown, labels, samples, numbers, share, Origin(shown, split, views))
+        batched = (part.split(batch_size) for part in parts)
+        for shown, labels, samples, numbers in zip(*batched, strict=True):
+            yield Batch(shown, labels, samples, numbers, Origin(shown, split, views))
 
 
-def steps_per_epoch(count: int, batch_size: int, world_size: int = 1) -> int:
+def steps_per_epoch(count: int, batch_size: int) -> int:
     """How many batches a training epoch of `count` samples has."""
-    return -(-(count - _left_out(count, batch_size, world_size)) // batch_size)
+    return -(-(count - _left_out(count, batch_size)) // batch_size)
 
 
-def _left_out(count: int, batch_size: int, world_size: int) -> int:
-    rest = count % batch_size
-    return rest if rest < 2 * world_size and count > rest else 0
+def _left_out(count: int, batch_size: int) -> int:
+    return 1 if count > 1 and count % batch_size == 1 else 0

@@ -53,6 +53,15 @@ def set_to_eval(model: nn.Module) -> None:
         model.eval()
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network itself in what `torch.compile` or data parallelism has put around it."""
+    for name in ("_orig_mod", "module"):
+        inner = dict(model.named_children()).get(name)
+        if isinstance(inner, nn.Module) and type(model).__module__.startswith("torch."):
+            return unwrapped(inner)
+    return model
+
+
 def precision_of(model: nn.Module) -> torch.dtype:
     """What a network computes in: the type of its first weights, float32 if it has none."""
     return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
@@ -240,7 +249,7 @@ def size(model: nn.Module, input_shape: tuple[int, int, int]) -> Size:
     input_shape = _shape(model, input_shape)
     told = "TorchScript has no layers to count; give the network it was made from."
     require(not isinstance(model, torch.jit.ScriptModule), told)
-    model = dict(model.named_children()).get("_orig_mod", model)  # a compiled one
+    model = unwrapped(model)
     device = _device(model)
     ask(model, torch.zeros(1, *input_shape, device=device))
     with evaluating(model):

@@ -25,7 +25,7 @@ from kdhelpers._random import initial_weights
 from kdhelpers._values import check_callable, check_type, check_weights, require
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import evaluating, taking
+from kdhelpers.evaluation import evaluating, taking, unwrapped
 from kdhelpers.losses.features import hint_loss
 from kdhelpers.models.features import Regressor, capture, check_runs_once
 from kdhelpers.objectives.frozen import fingerprint
@@ -112,9 +112,6 @@ class Hint(Objective):
     batch normalisation; and the rest of the teacher costs nothing. The student's logits, and with
     them a validation accuracy, mean nothing before the second stage.
 
-    Several processes need a strategy that accepts unused parameters, such as Fabric's
-    "ddp_find_unused_parameters_true".
-
     Args:
         teacher: the network; always in eval mode, without gradients.
         pair: the layers, the regressor and the loss.
@@ -163,12 +160,12 @@ class Hint(Objective):
         return partial(_outputs, self.teacher.frozen(device), [self.pair.teacher_layer])
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        student = uncompiled(student)
+        student = unwrapped(student)
         if self._kept is not None and batch.is_of(*self._kept_of) and batch.is_as_made():
             wanted = self._kept[batch.sample].float()
         else:
             guides = self._guides or self._guides_on(batch.inputs.device)
-            wanted = guides(batch.pictures())[self.pair.teacher_layer]
+            wanted = guides(batch.inputs)[self.pair.teacher_layer]
         with capture(student, self.pair.student_layer, stop_at_deepest=True) as own:
             student(batch.inputs)
         return {"hint": self.pair(own[self.pair.student_layer], wanted)}
@@ -233,8 +230,8 @@ class WithFeatures(Objective):
         self.objective.start_epoch(epoch, epochs)
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        pairs, student = self.pairs, uncompiled(student)
-        guides = (self._guides or self._guides_on(batch.inputs.device))(batch.pictures())
+        pairs, student = self.pairs, unwrapped(student)
+        guides = (self._guides or self._guides_on(batch.inputs.device))(batch.inputs)
         with capture(student, *(pair.student_layer for pair in pairs.values())) as own:
             terms: Terms = self.objective(student, batch)
         if taken := terms.keys() & pairs.keys():
@@ -314,22 +311,16 @@ def _check_layers(
         teacher.frozen(train.images.device), [pair.teacher_layer for pair in pairs]
     )  # fmt: skip
     for network, layers in both:
-        network = uncompiled(network)
+        network = unwrapped(network)
         images = train.normalise(train.images[:2]).to(next(network.parameters()).device)
         with evaluating(network), taking(network, images):
             check_runs_once(network, layers, images)
 
 
-def uncompiled(network: nn.Module) -> nn.Module:
-    """The network that `torch.compile` wrapped: compiled code does not call hooks."""
-    inner: nn.Module = getattr(network, "_orig_mod", network)
-    return inner
-
-
 def _outputs(network: nn.Module, layers: Iterable[str], inputs: Tensor) -> dict[str, Tensor]:
     """What these layers of a network in eval mode put out, without autocast, as logits are; it runs
     no further than the deepest."""
-    network = uncompiled(network)
+    network = unwrapped(network)  # compiled code does not call hooks
     device = next((p.device for p in network.parameters()), inputs.device)
     with (
         evaluating(network),

@@ -191,7 +191,7 @@ class Teacher:
         kind = batch.inputs.device.type
         with torch.no_grad(), torch.autocast(kind, enabled=False):
             # A copy: networks may change their inputs in place.
-            logits = logits_of(model(batch.pictures().clone()))
+            logits = logits_of(model(batch.inputs.clone()))
         return logits.float().to(batch.inputs.device)
 
 

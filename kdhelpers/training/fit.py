@@ -1,19 +1,15 @@
 """Training a student: `fit`. What is learned is the objective's business, how the recipe's."""
 
-from collections.abc import Callable
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from kdhelpers._values import check_callable, check_int, check_type, did_you_mean, short_repr
 from kdhelpers.data.split import Split
 from kdhelpers.objectives.objective import Objective
-from kdhelpers.training.devices import Place, in_processes, of_fabric, place_for, placed
-from kdhelpers.training.loop import History, OnEpoch, TrainingError, train_student
+from kdhelpers.training.loop import History, OnEpoch, train_student
 from kdhelpers.training.recipe import (
     Recipe,
     check_student,
@@ -35,7 +31,6 @@ def fit(
     checkpoint: str | Path | None = None,
     on_epoch: OnEpoch | None = None,
     progress: bool = True,
-    fabric: Any = None,
     **settings: Any,
 ) -> History:
     """Train `student` in place on `objective`; return one dict of figures per epoch.
@@ -65,7 +60,6 @@ def fit(
             counts), training ends there. A run that goes on from a checkpoint calls it for the
             epochs of the past, too.
         progress: show a bar for runs of more than a few seconds.
-        fabric: a launched `lightning_fabric.Fabric`; replaces device, devices and precision.
 
     Returns:
         For each epoch: `epoch` (from 1), `seconds`, `loss`, each term of the objective (means
@@ -88,15 +82,11 @@ def fit(
         check_callable(on_epoch, name="on_epoch", called="on_epoch(row)")
     path = file_of_run(recipe, run, checkpoint)
     recipe = with_precision(with_layout(recipe, student, train), student, train, path)
-    work = partial(
-        train_student, recipe=recipe, seed=check_int(seed, name="seed"),
+    return train_student(
+        student, objective, train, recipe, seed=check_int(seed, name="seed"),
         validation=validation if validation is None else validation.labelled(),
         path=path, on_epoch=on_epoch, progress=progress,
     )  # fmt: skip
-    if fabric is None and recipe.devices > 1:
-        return _fit_in_processes(work, student, objective, train, recipe)
-    place = place_for(str(recipe.device), recipe.precision) if fabric is None else of_fabric(fabric)
-    return work(place, student, objective, train)
 
 
 def recipe_of(recipe: Recipe | None, settings: dict[str, Any]) -> Recipe:
@@ -110,38 +100,3 @@ def recipe_of(recipe: Recipe | None, settings: dict[str, Any]) -> Recipe:
     if "epochs" in settings or "steps" in settings:  # one replaces the other
         settings = {"epochs": 0, "steps": 0} | settings
     return replace(recipe, **settings) if settings else recipe
-
-
-def _fit_in_processes(
-    work: Callable[..., History],
-    student: nn.Module,
-    objective: Objective,
-    train: Split,
-    recipe: Recipe,
-) -> History:
-    """Train copies in several processes and take over what the first one has learned."""
-    alone = partial(_in_one_process, work, train.to("cpu"))
-    place = dict(device=str(recipe.device), precision=recipe.precision, devices=recipe.devices)
-    cpu = torch.device("cpu")  # what travels lies there
-    try:
-        with placed(student, cpu), placed(objective, cpu):
-            learned = in_processes(alone, student, objective, **place)  # type: ignore[arg-type]
-    except ChildProcessError as error:
-        raise TrainingError(
-            f"training with several devices failed in one of its processes: {error}"
-        ) from error
-    student.load_state_dict(learned["student"])
-    objective.load_state_dict(learned["objective"])
-    return History(learned["history"], precision=recipe.precision)
-
-
-def _in_one_process(
-    work: Callable[..., History],
-    train: Split,
-    place: Place,
-    student: nn.Module,
-    objective: Objective,
-) -> dict[str, Any]:
-    history = work(place, student, objective, train)
-    states = {"student": student.state_dict(), "objective": objective.state_dict()}
-    return {"history": list(history), **states}

@@ -1,6 +1,6 @@
 """The loop: epochs, and the steps within them, from top to bottom.
 
-Whatever is learned is the objective's business, where it is computed the place's.
+Whatever is learned is the objective's business.
 """
 
 import math
@@ -23,12 +23,12 @@ from kdhelpers._random import mixed_seed, random_state_kept, seed_all
 from kdhelpers._values import is_number, require, short_repr
 from kdhelpers.data.batching import Batch, batches, steps_per_epoch
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import accuracy, predict
+from kdhelpers.evaluation import accuracy, predict, unwrapped
 from kdhelpers.objectives.frozen import fingerprint
 from kdhelpers.objectives.objective import Objective, Terms, describe
 from kdhelpers.training import checkpoint as checkpoints
 from kdhelpers.training.checkpoint import plain
-from kdhelpers.training.devices import PRECISION_NAMES, Place, placed, unwrapped
+from kdhelpers.training.devices import PRECISIONS, device_for, placed
 from kdhelpers.training.gate import check_optimizer, check_schedule, check_terms
 from kdhelpers.training.own_code import own_code
 from kdhelpers.training.recipe import Recipe
@@ -74,7 +74,6 @@ def _own(objective: Objective) -> Iterator[None]:
 
 
 def train_student(
-    place: Place,
     student: nn.Module,
     objective: Objective,
     train: Split,
@@ -88,35 +87,42 @@ def train_student(
     stream: Callable[..., Iterator[Batch]] = batches,
     validate: Callable[[nn.Module, Split], Row] | None = None,
 ) -> History:
-    """Train `student` in place; everything has been checked.
+    """Train `student` in place; everything has been checked, and precision "auto" replaced.
 
     `stream` gives the batches of an epoch, and `validate` the figures of a student on a split.
+
+    Raises:
+        ValueError: `torchrun` started this process beside others that would train the same.
     """
+    device = device_for(recipe.device)
     epochs = recipe.epochs_for(train)
     with (
         _own(objective),
-        placed(student, place.device, channels_last=recipe.channels_last),
-        placed(objective, place.device),
+        placed(student, device, channels_last=recipe.channels_last),
+        placed(objective, device),
         torch.enable_grad(),
         # The recipe's precision counts, not an autocast that the caller left on. No copies of the
         # weights are kept: PyTorch would forget them when this context ends, after all steps.
-        torch.autocast(place.device.type, enabled=False, cache_enabled=False),
-        random_state_kept(place.device),
+        torch.autocast(device.type, enabled=False, cache_enabled=False),
+        random_state_kept(device),
     ):
-        train = train.to(place.device)
+        train = train.to(device)
         code = own_code(student, objective, recipe.optimizer, recipe.schedule) if path else {}
         with no_random_numbers(objective):
             objective.check(student, train)
             objective.prepare(train, recipe.views, epochs)  # now its settings may name the epochs
-        settings = _settings(place, student, objective, train, recipe, epochs, seed)
+        settings = _settings(student, objective, train, recipe, epochs, seed)
         settings |= {f"code of {name}": digest for name, digest in code.items()}
         asleep = [name for name, part in student.named_modules() if not part.training]
         asleep = asleep if student.training else []
         settings |= {"in eval mode": asleep} if asleep else {}
-        steps = steps_per_epoch(len(train), recipe.batch_size, place.world_size)
+        steps = steps_per_epoch(len(train), recipe.batch_size)
 
         model = cast(nn.Module, torch.compile(student)) if recipe.compile else student
         step: nn.Module = _Step(model, objective)
+        if recipe.precision == "bf16":
+            in_bf16 = torch.autocast(device.type, torch.bfloat16)  # no copies either
+            step.forward = in_bf16(step.forward)
         optimizer = recipe.optimizer([*step.parameters()], lr=float(recipe.lr))
         check_optimizer(optimizer, student)
         schedule = recipe.schedule(optimizer, epochs * steps) if recipe.schedule else None
@@ -130,20 +136,18 @@ def train_student(
         unsaved = checkpoints.Unsaved(kept["student"])
         kept |= {"unsaved": unsaved} if unsaved.state_dict() else {}
         begun = checkpoints.load(path, kept, settings, epochs) if path else []
-        history = History(begun, precision=PRECISION_NAMES.get(place.precision, place.precision))
-        step, optimizer = place.setup(step, optimizer)
+        history = History(begun, precision=recipe.precision)
 
         ended = True in [_ends(on_epoch, row) for row in history]
         written = time.perf_counter()
         bar = tqdm(
             total=epochs * steps, initial=len(history) * steps, desc=type(objective).__name__,
-            unit="step", leave=False, delay=10, mininterval=0.5,
-            disable=not progress or not place.is_global_zero,
+            unit="step", leave=False, delay=10, mininterval=0.5, disable=not progress,
         )  # fmt: skip
         with bar:
             for epoch in range(len(history), 0 if ended else epochs):
                 # Seeded by epoch: a resumed run draws what an uninterrupted one would have drawn.
-                seed_all(mixed_seed(seed, epoch), place.device)
+                seed_all(mixed_seed(seed, epoch), device)
                 started = time.perf_counter()
                 objective.start_epoch(epoch, epochs)
                 step.train()
@@ -151,11 +155,10 @@ def train_student(
                     student.get_submodule(name).training = False
                 optimizer.zero_grad()
                 torch.clear_autocast_cache()  # of copies that a check or a validation has made
-                means = _Means(place)
+                means = _Means(device)
                 for batch in stream(
                     train, recipe.batch_size, seed=seed, epoch=epoch, views=recipe.views,
-                    channels_last=recipe.channels_last, rank=place.global_rank,
-                    world_size=place.world_size,
+                    channels_last=recipe.channels_last,
                 ):  # fmt: skip
                     end_if_stopped()
                     with nullcontext() if means.sizes else no_random_numbers(step):
@@ -163,7 +166,7 @@ def train_student(
                     if not means.sizes:
                         check_terms(terms, objective)
                     loss = reduce(add, terms.values())
-                    place.backward(loss if batch.share == 1.0 else loss * batch.share)
+                    loss.backward()
                     optimizer.step()
                     # An autocast of the student's own may keep copies of the weights all the same.
                     torch.clear_autocast_cache()
@@ -182,19 +185,18 @@ def train_student(
                 history.append(row)
                 ended = _ends(on_epoch, row) or epoch + 1 == epochs
                 due = time.perf_counter() - written >= recipe.checkpoint_interval
-                if path and place.is_global_zero and (due or ended):
+                if path and (due or ended):
                     checkpoints.save(path, kept, settings, history)
                     written = time.perf_counter()
                 if ended:
                     break
         if average:
             student.load_state_dict(average.module.state_dict())
-        place.barrier()  # no process goes on before the last checkpoint is written
     return history
 
 
 class _Step(nn.Module):
-    """Student and objective as one module: several processes then average all gradients."""
+    """Student and objective as one module: what a step computes, and all that it trains."""
 
     def __init__(self, student: nn.Module, objective: Objective) -> None:
         super().__init__()
@@ -202,8 +204,6 @@ class _Step(nn.Module):
         self.objective = objective
 
     def forward(self, batch: Batch) -> Terms:
-        if batch.origin is not None:  # Fabric may have converted the inputs, and nobody else
-            batch = batch._replace(origin=batch.origin.converted(batch.inputs))
         try:
             terms: Terms = self.objective(self.student, batch)
         except RuntimeError as error:
@@ -223,8 +223,8 @@ def _ends(on_epoch: OnEpoch | None, row: Row) -> bool:
 class _Means:
     """Means of the terms; they stay on the device until the epoch ends, so no step waits."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.terms: dict[str, list[Tensor]] = {}
         self.sizes: list[int] = []
 
@@ -234,10 +234,9 @@ class _Means:
         self.sizes.append(size)
 
     def row(self, epoch: int, lr: float) -> Row:
-        weights = torch.tensor(self.sizes, dtype=torch.float32, device=self.place.device)
+        weights = torch.tensor(self.sizes, dtype=torch.float32, device=self.device)
         sums = [torch.stack(terms).float() @ weights for terms in self.terms.values()]
-        totals = self.place.all_reduce(torch.stack([*sums, weights.sum()]), reduce_op="sum")
-        *means, _ = (totals / totals[-1]).tolist()
+        means = (torch.stack(sums) / weights.sum()).tolist()
         loss = sum(means)
         if not math.isfinite(loss):
             raise TrainingError(
@@ -289,7 +288,6 @@ def validation_accuracy(student: nn.Module, split: Split) -> float:
 
 
 def _settings(
-    place: Place,
     student: nn.Module,
     objective: Objective,
     train: Split,
@@ -308,7 +306,7 @@ def _settings(
         "schedule": f"{describe(schedule)} over {epochs} epochs" if schedule else None,
         "views": repr(recipe.views),
         "seed": seed,
-        "precision": place.precision,
+        "precision": PRECISIONS[recipe.precision],
         "channels_last": recipe.channels_last,
         "ema": float(recipe.ema),
         **objective.settings(),

@@ -8,7 +8,7 @@ import copy
 import hashlib
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -20,7 +20,6 @@ from kdhelpers.data.batching import Batch, Origin, Views, batches
 from kdhelpers.data.split import Split
 from kdhelpers.objectives.distillation import Distillation, Faded
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
-from kdhelpers.training.devices import place_for
 from kdhelpers.training.loop import History, Row, train_student, validation_accuracy
 from kdhelpers.training.recipe import Recipe, check_student, file_of_run, with_precision
 from kdhelpers.training.side_by_side import SideBySide, refusal
@@ -171,8 +170,8 @@ def _can_lie_side_by_side(
     recipe: Recipe,
 ) -> bool:
     recipe = with_precision(recipe, students[0], trains[0], None)
-    plain = recipe.precision == "fp32" and recipe.devices == 1
-    plain &= not recipe.ema and not recipe.compile and recipe.channels_last
+    plain = recipe.precision == "fp32" and recipe.channels_last
+    plain &= not recipe.ema and not recipe.compile
     return (
         plain
         and len(set(map(len, trains))) == 1
@@ -198,10 +197,10 @@ def _fit_side_by_side(
     validation: Split | None,
     progress: bool,
 ) -> list[History]:
-    place = place_for(str(recipe.device), "fp32")
+    recipe = replace(recipe, precision="fp32")  # or "auto", which stands for it here
     stack, stacked = SideBySide(students), _Each(objectives, seeds, students)
     history = train_student(
-        place, stack, stacked, cast(Split, _Splits(tuple(trains))), recipe, seed=seeds[0],
+        stack, stacked, cast(Split, _Splits(tuple(trains))), recipe, seed=seeds[0],
         validation=validation, path=file_of_run(recipe, run, None), on_epoch=None,
         progress=progress, stream=partial(_stream, seeds),
         validate=partial(_validated, students[0]),

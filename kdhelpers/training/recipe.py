@@ -21,9 +21,9 @@ from kdhelpers._values import (
 )
 from kdhelpers.data.batching import Views, steps_per_epoch
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import ask, warn_if_probabilities
+from kdhelpers.evaluation import ask, unwrapped, warn_if_probabilities
 from kdhelpers.training import checkpoint as checkpoints
-from kdhelpers.training.devices import check_place, placed, precision_for, unwrapped
+from kdhelpers.training.devices import check_place, placed, precision_for
 from kdhelpers.training.optimizers import OPTIMIZERS, SCHEDULES, adam
 
 LONGEST = 1_000_000_000  # epochs or steps
@@ -36,7 +36,7 @@ class Recipe:
     Args:
         epochs: passes over the training images; or else
         steps: how many steps, rounded to the nearest number of whole epochs (at least one).
-        batch_size: samples per step, over all processes together; default 128.
+        batch_size: samples per step; default 128.
         lr: learning rate, default 1e-3.
         optimizer: called as `optimizer(parameters, lr=lr)`, or a name: "adam" (the default; Kingma
             & Ba 2014, arXiv 1412.6980), "sgd" or "nesterov"; see `kdhelpers.optimizers`.
@@ -44,10 +44,8 @@ class Recipe:
             "one_cycle", "cosine" or "constant", which is the same as None, the default.
         views: random augmentation (see `Views`); default none.
         device: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1" or "mps".
-        devices: how many of them; above 1, as many processes start, each takes its share of every
-            batch, and gradients are averaged. Batch normalisation then sees one share at a time.
-        precision: "fp32", or "bf16" / "fp16" for automatic mixed precision; default "auto": bf16
-            where the hardware is made for it and the network is large enough to gain, else fp32.
+        precision: "fp32", or "bf16" for automatic mixed precision; default "auto": bf16 where the
+            hardware is made for it and the network is large enough to gain, else fp32.
             It goes by the hardware and the multiply-accumulates of a step, so it is the same every
             time; a checkpoint goes on in the precision that it began with. The history tells it.
         channels_last: lay out image tensors channel by channel within a pixel, which speeds up
@@ -75,7 +73,6 @@ class Recipe:
     schedule: Any = None
     views: Views = field(default_factory=Views)
     device: str = "auto"
-    devices: int = 1
     precision: str = "auto"
     channels_last: bool = True
     ema: float = 0.0
@@ -106,7 +103,7 @@ class Recipe:
         check_type(self.channels_last, bool, name="channels_last")
         check_type(self.compile, bool, name="compile")
         check_type(self.checkpoint_dir, str, Path, name="checkpoint_dir")
-        check_place(self.device, self.precision, self.devices)
+        check_place(self.device, self.precision)
 
     def epochs_for(self, train: Split) -> int:
         """How many epochs of this split the recipe asks for."""

@@ -379,7 +379,6 @@ def test_an_epoch_has_every_sample_once_with_its_own_label_and_view(
     layout = torch.channels_last if channels_last else torch.contiguous_format
     for batch in epoch:
         check_batch(batch, split, views or Views())
-        assert batch.share == 1.0
         assert batch.inputs.is_contiguous(memory_format=layout)
     if seed is None:  # in order, as they are
         assert sample == list(range(23))
@@ -415,50 +414,20 @@ def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
         assert all(torch.equal(a, b) for a, b in zip(one[:4], other[:4], strict=True))
 
 
-def of_all_processes(
-    split: Split, batch_size: int, world_size: int, **options: object
-) -> list[tuple[Batch, ...]]:
-    """The parts of each batch, one of each process."""
-    ranks = [
-        list(batches(split, batch_size, rank=rank, world_size=world_size, **options))
-        for rank in range(world_size)
-    ]
-    return list(zip(*ranks, strict=True))
-
-
-@pytest.mark.parametrize("world_size", [2, 3])
-def test_processes_part_each_batch_and_their_shares_restore_its_mean(world_size: int) -> None:
-    split, views = random_split(23), Views(flip=True)
-    alone = list(batches(split, 7, seed=1, views=views))
-    for parts, whole in zip(
-        of_all_processes(split, 7, world_size, seed=1, views=views), alone, strict=False
-    ):
-        assert sorted(indices(list(parts))[0]) == sorted(whole.sample.tolist())
-        for part in parts:
-            check_batch(part, split, views)
-        assert sum(part.share for part in parts) / world_size == pytest.approx(1)
-        weighted = sum(part.share * part.inputs.mean() for part in parts) / world_size
-        torch.testing.assert_close(weighted, whole.inputs.mean())
-
-
 @pytest.mark.parametrize(
-    ("count", "batch_size", "world_size", "sizes"),
+    ("count", "batch_size", "sizes"),
     [
-        (9, 4, 1, [4, 4]),
-        (10, 4, 1, [4, 4, 2]),
-        (1, 4, 1, [1]),
-        (3, 1, 1, [1, 1, 1]),
-        (11, 8, 2, [8]),
-        (12, 8, 2, [8, 4]),
-        (3, 8, 2, [3]),
+        (9, 4, [4, 4]),
+        (10, 4, [4, 4, 2]),
+        (1, 4, [1]),
+        (3, 1, [1, 1, 1]),
     ],
 )
 def test_a_last_batch_too_small_for_batch_normalisation_is_left_out_when_training(
-    count: int, batch_size: int, world_size: int, sizes: list[int]
+    count: int, batch_size: int, sizes: list[int]
 ) -> None:
     def total(seed: int | None) -> list[int]:
-        epoch = of_all_processes(random_split(count), batch_size, world_size, seed=seed)
-        return [sum(len(part.labels) for part in parts) for parts in epoch]
+        return [len(batch.labels) for batch in batches(random_split(count), batch_size, seed=seed)]
 
     assert total(seed=0) == sizes
     assert sum(total(seed=None)) == count
@@ -473,13 +442,11 @@ def test_which_sample_is_left_out_changes_from_epoch_to_epoch() -> None:
 
 
 @settings(derandomize=True, deadline=None, max_examples=150)
-@given(count=st.integers(0, 60), batch_size=st.integers(1, 20), world_size=st.integers(1, 3))
-def test_steps_per_epoch_counts_the_batches(count: int, batch_size: int, world_size: int) -> None:
-    batch_size = max(batch_size, world_size)
+@given(count=st.integers(0, 60), batch_size=st.integers(1, 20))
+def test_steps_per_epoch_counts_the_batches(count: int, batch_size: int) -> None:
     split = random_split(60, channels=1, size=1)
     split = replace(split, images=split.images[:count], labels=split.labels[:count])
-    steps = steps_per_epoch(count, batch_size, world_size)
-    assert len(of_all_processes(split, batch_size, world_size, seed=0)) == steps
+    assert len([*batches(split, batch_size, seed=0)]) == steps_per_epoch(count, batch_size)
 
 
 # What cannot be
@@ -527,7 +494,6 @@ NO_IMAGES = r"images must be uint8 \[N, C, H, W\] and not empty"
         (lambda: Views(shift=-1), "shift must be at least 0, got -1"),
         (lambda: Views(shift=4)(bytes_of(1, 1, 4, 6), torch.zeros(1).long()), "less than .* 4×6"),
         (lambda: list(batches(random_split(), 0)), "batch_size must be at least 1, got 0"),
-        (lambda: list(batches(random_split(), 1, world_size=2)), "at least 2, got 1"),
         (lambda: list(batches(random_split(), 4, seed=-1)), "seed must be 0 or more, got -1"),
     ],
 )

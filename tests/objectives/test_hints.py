@@ -140,8 +140,6 @@ def test_in_bf16_the_teachers_layers_are_still_those_of_fp32(joint: bool) -> Non
         hint = WithFeatures(Supervised(), guide, hint=guided) if joint else Hint(guide, guided)
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             hint(student(), seen)
-        seen = seen._replace(inputs=seen.inputs.bfloat16())  # as Fabric does
-        seen = seen._replace(origin=seen.origin.converted(seen.inputs))
     (own, wanted), (in_bf16, still) = (spy.seen[0] for spy in spies)
     assert own.dtype is torch.float32
     assert in_bf16.dtype is torch.bfloat16

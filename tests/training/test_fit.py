@@ -1,6 +1,5 @@
 """The one loop: it learns, gives the same bits again, and tells what it does."""
 
-import ctypes
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, replace
 from functools import partial
@@ -24,7 +23,6 @@ from kdhelpers.objectives.distillation import Distillation
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
 from kdhelpers.objectives.teacher import Teacher
 from kdhelpers.training import fit as training
-from kdhelpers.training.loop import TrainingError
 from kdhelpers.training.optimizers import cosine, nesterov
 from kdhelpers.training.recipe import Recipe
 
@@ -224,26 +222,12 @@ def test_on_epoch_sees_every_row_and_may_end_the_run(tmp_path: Path) -> None:
         fit(Small(), Supervised(), split(), epochs=1, on_epoch=3)
 
 
-def test_no_step_looks_for_gpus_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even in a process that has imported Fabric, which asks for it."""
+def test_seeding_leaves_no_notes_for_gpus_that_are_not_there() -> None:
     if torch.cuda.is_available():
         pytest.skip("about machines without a GPU")
-    opened: list[Any] = []
-    opens = ctypes.CDLL.__init__
-
-    def noted(library: ctypes.CDLL, name: Any, *arguments: Any, **options: Any) -> None:
-        opened.append(name)
-        opens(library, name, *arguments, **options)
-
-    monkeypatch.setattr(ctypes.CDLL, "__init__", noted)
     notes = len(torch.cuda._queued_calls)
-    asked = []
-    for epochs in (1, 3):
-        monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-        fit(plain(), Supervised(), split(), epochs=epochs, batch_size=8)
-        asked.append(len(opened))
-    assert asked[1] == 2 * asked[0] > 0  # once a run
-    assert len(torch.cuda._queued_calls) == notes  # what seeding a GPU that is not there leaves
+    fit(plain(), Supervised(), split(), epochs=3, batch_size=8)
+    assert len(torch.cuda._queued_calls) == notes
 
 
 class CountReads(TorchDispatchMode):
@@ -309,25 +293,12 @@ def test_steps_are_rounded_to_whole_epochs(steps: int, epochs: int) -> None:
         ({"checkpoint_interval": -1}, "checkpoint_interval must be a number from 0"),
         ({"device": "gpu"}, "device must be auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
         ({"device": "cuda:99"}, "this machine has no device 'cuda:99'"),
-        ({"precision": "fp16"}, "precision 'fp16' needs a GPU"),
-        ({"precision": "fp8"}, "precision must be one of auto, fp32, bf16, fp16, got 'fp8'"),
-        ({"devices": 0}, "devices must be at least 1, got 0"),
-        ({"devices": 10**6}, "devices=1000000, but this machine has .* processor cores"),
+        ({"precision": "fp16"}, "precision must be one of auto, fp32, bf16, got 'fp16'"),
     ],
 )
 def test_a_recipe_refuses_what_cannot_work(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Recipe(**{"epochs": 1, "device": "cpu", **change})
-
-
-def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(ValueError, match="devices=4, but this machine has 2 GPUs"):
-        Recipe(epochs=1, devices=4)
-    with pytest.raises(ValueError, match="devices=2 needs device 'cuda' or 'cpu'"):
-        Recipe(epochs=1, device="cuda:1", devices=2)
-    assert Recipe(epochs=1, device="cuda", devices=2).devices == 2
 
 
 class Viewing(Small):
@@ -356,7 +327,6 @@ class Flat(Small):
         (Small(), {"seed": -1}, "seed must be at least 0, got -1"),
         (Small(), {"objective": nn.CrossEntropyLoss()}, "objective must be a Objective"),
         (Small(), {"recipe": {"epochs": 3}}, "recipe must be a Recipe or NoneType, got"),
-        (Small(), {"fabric": 3}, "fabric must be a launched Fabric, got 3"),
         (Small().requires_grad_(False), {}, "no parameter to train"),
         (Small(classes=2), {}, "labels run from 0 to 2, but the student has 2 classes"),
         (Small(), {"validation": split(classes=4)}, "labels run from 0 to 3, but"),
@@ -426,30 +396,3 @@ def test_a_compiled_student_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> 
     assert compiled == [first]
     assert first.state_dict().keys() == second.state_dict().keys()
     close(first, second, atol=1e-5, rtol=1e-4)
-
-
-# -- several processes ----------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("in_slurm")  # whose ranks are not those of our processes
-def test_two_devices_give_what_one_gives(tmp_path: Path) -> None:
-    """A `Fabric` of one's own with two processes is tried with a learned temperature."""
-    ends = []
-    for devices in (1, 2):
-        student, objective = plain(), Distillation(Teacher(plain(seed=9, width=6)))
-        history = fit(
-            student, objective, split(43), epochs=2, batch_size=16, lr=1e-2, schedule=cosine,
-            views=Views(flip=True), devices=devices, checkpoint=tmp_path / f"{devices}.pt",
-        )  # fmt: skip
-        kept = torch.load(tmp_path / f"{devices}.pt", weights_only=True)["history"]
-        assert [row["loss"] for row in kept] == [row["loss"] for row in history]
-        ends.append((weights(student), [row["loss"] for row in history]))
-    (one, losses), (two, others) = ends
-    assert not same(one, weights(plain()))
-    assert losses == pytest.approx(others, rel=1e-4)
-    torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
-
-
-def test_what_cannot_travel_to_another_process_is_one_sentence() -> None:
-    with pytest.raises(TrainingError, match=r"put it into a module|at the top of a module"):
-        fit(plain(), Supervised(), split(), epochs=1, devices=2, schedule=lambda *_: None)

@@ -134,17 +134,8 @@ def as_learnt_in_fp32(found: list[float]) -> bool:
     return found == pytest.approx(expected, rel=0.02) and found != expected
 
 
-def own_fabric(precision: Any) -> Any:
-    from lightning_fabric import Fabric
-
-    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
-    fabric.launch()
-    return fabric
-
-
 def test_a_student_learns_in_bf16() -> None:
     assert as_learnt_in_fp32(losses(device="cpu", precision="bf16"))
-    assert as_learnt_in_fp32(losses(fabric=own_fabric("bf16-mixed")))
 
 
 def test_a_student_learns_in_bf16_inside_an_autocast_of_the_callers() -> None:
@@ -173,27 +164,8 @@ def test_a_student_answers_with_what_it_learnt_inside_an_autocast_of_the_callers
     assert not torch.allclose(answer, before, rtol=0.1)
 
 
-def test_a_student_learns_in_bf16_in_two_processes() -> None:
-    assert as_learnt_in_fp32(losses(device="cpu", precision="bf16", devices=2))
-
-
 def test_students_learn_in_bf16_side_by_side_in_threads() -> None:
     arms = {"bf16": lambda seed: losses(device="cpu", precision="bf16", seed=seed)}
     together, one_by_one = (run_arms(arms, [0, 1, 2, 3], workers=n) for n in (2, 1))
     assert together == one_by_one
     assert as_learnt_in_fp32(together["bf16"][0])
-
-
-def test_threads_with_a_fabric_each_go_backwards_one_at_a_time() -> None:
-    """Fabric tells its hooks by a global of the module that a backward pass is its own."""
-    students = [nn.Linear(64, 64) for _ in range(4)]
-
-    def steps(seed: int) -> bool:
-        place: Any = devices._WithFabric(own_fabric("bf16-mixed"))
-        optimizer = torch.optim.SGD(students[seed].parameters(), lr=0.1)
-        step, optimizer = place.setup(students[seed], optimizer)
-        for _ in range(200):
-            place.backward(step(torch.ones(8, 64)).mean())
-        return True
-
-    assert run_arms({"steps": steps}, [0, 1, 2, 3], workers=4) == {"steps": [True] * 4}

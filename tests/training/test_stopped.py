@@ -3,8 +3,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 import zipfile
@@ -343,60 +341,15 @@ def test_an_accuracy_of_nan_is_refused() -> None:
         fit(Broken(), kd.Supervised(), split(), epochs=1, validation=split())
 
 
-# -- clusters and processes -----------------------------------------------------------------------
+# -- clusters -------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("in_slurm")
-@pytest.mark.parametrize("options", [{}, {"precision": "bf16"}])
-def test_under_slurm_no_cluster_is_looked_for(options: dict[str, Any]) -> None:
-    history = fit(plain(), kd.Supervised(), split(), epochs=1, **options)
-    assert len(history) == 1
-
-
-@pytest.mark.parametrize("devices", [1, 2])
-def test_under_torchrun_a_rank_does_not_train_everything(
-    monkeypatch: pytest.MonkeyPatch, devices: int
-) -> None:
+def test_under_torchrun_a_rank_does_not_train_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(ValueError, match=r"torchrun started 4 processes.*start it with python"):
-        fit(plain(), kd.Supervised(), split(), epochs=1, devices=devices)
+    with pytest.raises(ValueError, match=r"torchrun started 4 processes.*on one device"):
+        fit(plain(), kd.Supervised(), split(), epochs=1)
     with pytest.raises(ValueError, match="torchrun started 4 processes"):
         kd.fit_many([plain()], [kd.Supervised()], [split()], seeds=[0], epochs=1, device="cpu")
     monkeypatch.setenv("WORLD_SIZE", "1")
     fit(plain(), kd.Supervised(), split(), epochs=1)
-
-
-def test_a_script_without_its_guard_is_told_so(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(
-        "import kdhelpers as kd\nfrom small_data import Small, split\n"
-        "kd.fit(Small(), kd.Supervised(), split(), epochs=1, device='cpu', devices=2)\n"
-    )
-    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
-    ended = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": path},
-        capture_output=True, text=True, timeout=250,
-    )  # fmt: skip
-    last = ended.stderr.strip().splitlines()[-1]
-    assert 'start training below `if __name__ == "__main__":`' in last
-    assert "notebook" not in last
-
-
-class Waiting(kd.Supervised):
-    def forward(self, student: nn.Module, batch: Any) -> Any:
-        time.sleep(600)
-        return super().forward(student, batch)
-
-
-def test_ctrl_c_leaves_no_process_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    import multiprocessing
-
-    from torch.multiprocessing.spawn import ProcessContext
-
-    def pressed(self: ProcessContext) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(ProcessContext, "join", pressed)
-    with pytest.raises(KeyboardInterrupt):
-        fit(plain(), Waiting(), split(), epochs=1, devices=2)
-    assert multiprocessing.active_children() == []
