@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdhelpers._random import generator
+from kdhelpers._tensors import version
 from kdhelpers._values import check_int, check_type
 from kdhelpers.data.split import Split
 
@@ -69,11 +70,11 @@ class Origin:
 
     def __init__(self, inputs: Tensor, split: Split | None = None, views: Views | None = None):
         self.inputs = inputs
-        self.version = _version(inputs)
+        self.version = version(inputs)
         self.split, self.views = split, views
 
     def is_of(self, inputs: Tensor) -> bool:
-        return inputs is self.inputs and _version(inputs) == self.version
+        return inputs is self.inputs and version(inputs) == self.version
 
     def shown(self, batch: "Batch") -> bool:
         inputs = batch.inputs
@@ -86,10 +87,6 @@ class Origin:
         made, rounding = self.split.normalise(images).to(inputs), torch.finfo(inputs.dtype).eps
         same = made.shape == inputs.shape
         return same and torch.allclose(inputs, made, rtol=4 * rounding, atol=4 * rounding)
-
-
-def _version(tensor: Tensor) -> int:
-    return 0 if tensor.is_inference() else tensor._version
 
 
 class Batch(NamedTuple):
