@@ -29,7 +29,7 @@ PAGES = {
     "docs/map.md": ("order",),
     "docs/rosetta.md": ("peers",),
 }
-FIGURE, FIGURE_RECORD = "docs/distillation_helps.png", "results/03_cifar10_vgg.cpu.json"
+FIGURE, FIGURE_RECORD = "docs/distillation_helps.png", "results/03_cifar10_vgg.cifar10.json"
 QUICK_TIMES = "docs/quick_times.json"  # written by tools/times.py
 
 
