@@ -20,12 +20,10 @@ from small_data import Small, interrupted_at, may_be_interrupted, same, split, w
 from torch import Tensor, nn
 
 import kdhelpers as kd
-from kdhelpers.training import devices
 from kdhelpers.training.checkpoint import CheckpointError
 from kdhelpers.training.loop import TrainingError
 from kdhelpers.training.threads import in_threads
 
-ROOT = Path(devices.__file__).parents[2]
 fit = partial(kd.fit, device="cpu", progress=False)
 
 
