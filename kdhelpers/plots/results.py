@@ -114,9 +114,7 @@ def paired_points(
 
 def verdict_colour(interval: Interval) -> str:
     """Better, worse, or neither: what the interval allows to say."""
-    if interval.low > 0:
-        return DISTILLED
-    return ALONE if interval.high < 0 else NEUTRAL
+    return {"helps": DISTILLED, "hurts": ALONE}.get(verdict(interval), NEUTRAL)
 
 
 def name_sides(axes: Axes) -> None:

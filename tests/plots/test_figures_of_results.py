@@ -9,6 +9,8 @@ from matplotlib.colors import to_hex
 from shown import DRAW, runs
 
 from kdhelpers import plots
+from kdhelpers.plots.drawing import NEUTRAL
+from kdhelpers.plots.results import verdict_colour
 from kdhelpers.stats.comparisons import compare
 from kdhelpers.stats.intervals import mean_interval, paired_difference
 
@@ -140,6 +142,7 @@ def test_results_are_drawn_as_their_numbers_are() -> None:
     losses = {"alone": [{"loss": 0.5, "seed": s} for s in range(2)], "KD": [{"loss": 0.25}] * 0}
     losses["KD"] = [{"loss": 0.25, "seed": s} for s in range(2)]
     assert "KD -25.00 ± 0.00 (no spread to judge by)" in plots.paired_points(losses, key="loss").alt
+    assert verdict_colour(mean_interval([25, 25])) == NEUTRAL  # as the words say
 
 
 def test_a_grid_of_results_is_compared_with_the_baseline() -> None:
