@@ -127,6 +127,17 @@ def ask(model: nn.Module, inputs: Tensor) -> Tensor:
     return logits_of(answer)
 
 
+def _ask_laid_out(model: nn.Module, inputs: Tensor) -> tuple[Tensor, torch.memory_format]:
+    """`ask` with channels last, which halves the time of convolutions on a CPU, if it is taken."""
+    try:
+        layout = torch.channels_last
+        return ask(model, inputs.contiguous(memory_format=layout)), layout
+    except ValueError as error:
+        if ".reshape(" not in str(error):  # the code of the network uses `view`
+            raise
+    return ask(model, inputs), torch.contiguous_format
+
+
 def predict(
     model: nn.Module,
     split: Split,
@@ -159,6 +170,7 @@ def predict(
     size = check_int(batch_size, name="batch_size", least=1)
     dtype = precision_of(model)
     logits: list[Tensor] = []
+    layout = torch.contiguous_format
     with evaluating(model), torch.autocast(device.type, enabled=False):
         for images in split.images.split(size):
             images = images.to(device)
@@ -166,8 +178,10 @@ def predict(
                 images = views(images, torch.full((len(images),), view, device=device))
             inputs = split.normalise(images).to(dtype)
             # The last are fewer, and some networks take no such batch.
-            same = logits and len(logits[-1]) == len(inputs)
-            answer = logits_of(model(inputs)) if same else ask(model, inputs)
+            if logits and len(logits[-1]) == len(inputs):
+                answer = logits_of(model(inputs.contiguous(memory_format=layout)))
+            else:
+                answer, layout = _ask_laid_out(model, inputs)
             logits.append(answer.float())
     return torch.cat(logits)
 

@@ -74,6 +74,20 @@ def global_random_state_is_left_alone() -> object:
 # prediction
 
 
+class Viewing(Watched):
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.body(x).view(len(x), -1))
+        return logits
+
+
+def test_images_are_shown_channels_last_unless_the_code_of_the_network_cannot_take_it() -> None:
+    model, data, seen = Watched().eval(), split(11), []
+    model.register_forward_pre_hook(lambda _, given: seen.append(given[0].stride(1)))
+    logits = predict(model, data, batch_size=4)
+    assert seen == [1, 1, 1]  # one channel beside the other
+    assert torch.allclose(predict(Viewing(), data, batch_size=4), logits, atol=1e-6)
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 11, 500, None])
 def test_logits_come_in_the_order_of_the_split(batch_size: int | None) -> None:
     model, data = Watched().eval(), split(11)
