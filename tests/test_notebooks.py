@@ -239,7 +239,8 @@ def test_exercises_tell_their_minutes_and_difficulty(lesson: NotebookNode) -> No
 
 SMALL = {
     "06_tips": "transfer_size = 20; epochs = 1; patience = 2; batch_size = 10; seeds = [0, 1]; "
-    "patient_seeds = [0, 1]; patient_arms = ['alone', 'distilled', 'copied']; alphas = [0.5]; width = 0.125",
+    "patient_seeds = [0, 1]; patient_arms = ['alone', 'distilled', 'copied']; alphas = [0.5]; "
+    "width = 0.125",
     "01_mnist_kd": "transfer_sizes = [50]; seeds = [0, 1]; teacher_epochs = 1; steps = 2",
     "02_temperature": "temperatures = [4.0, 8.0]; seeds = [0, 1]; teacher_epochs = 1; steps = 2",
     "03_cifar10_vgg": "student_width = 0.05; transfer_size = 64; epochs = 1; seeds = [0, 1]; "
