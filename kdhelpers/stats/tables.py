@@ -113,6 +113,7 @@ FIGURES = {
     "accuracy": "accuracy, %",
     "agreement": "agreement with the teacher, %",
     "calibration_error": "calibration error, %",
+    "validation": "validation accuracy, %",
 }
 
 
@@ -120,7 +121,7 @@ FIGURES = {
 def arms_table(
     results: Results, *, baseline: str = "alone", keys: Sequence[str] = ("accuracy",)
 ) -> Table:
-    """A row per arm: figures in %, and the paired difference in accuracy from the baseline.
+    """A row per arm: figures in %, and the first one's paired difference from the baseline.
 
     Args:
         results: the arms; one may have fewer seeds than the baseline.
@@ -135,7 +136,7 @@ def arms_table(
     rows = []
     for name, arm in results.items():
         with naming(name):
-            gain = "" if name == baseline else difference(results[baseline], arm)
+            gain = "" if name == baseline else difference(results[baseline], arm, key=keys[0])
             rows.append([name, *(_mean(arm, key) for key in keys), gain])
     heads = [FIGURES.get(key, key) for key in keys]
     return Table(["arm", *heads, f"against {baseline}, points"], rows)
