@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from kdhelpers._values import check_number, check_type, short_repr
+from kdhelpers._values import check_number, check_type, require, short_repr
 from kdhelpers.stats.arms import Arm, Results, against, by_size, label, named, naming, pairs, row
 from kdhelpers.stats.comparisons import compare
 from kdhelpers.stats.intervals import (
@@ -133,6 +133,7 @@ def arms_table(
             arguments.
     """
     named(results, baseline)
+    require(len(keys), "keys names no figure of the runs; give one at least, such as 'accuracy'.")
     rows = []
     for name, arm in results.items():
         with naming(name):

@@ -119,6 +119,8 @@ def test_arms_are_compared_seed_by_seed_with_the_baseline_or_any_of_them() -> No
     assert arms_table(ARMS, baseline="distilled").rows[0][-1].startswith("-10.00 ± 0.00 (no spread")
     turned = arms_table(ARMS, keys=("agreement", "accuracy")).rows[1]
     assert turned[-1].startswith("+15.00 ± ")  # of the first figure that is shown
+    with pytest.raises(ValueError, match="keys names no figure of the runs; give one"):
+        arms_table(ARMS, keys=())
     with pytest.raises(ValueError, match="'teacher' is none of the arms: alone, distilled"):
         arms_table(ARMS, baseline="teacher")
 
