@@ -30,6 +30,8 @@ endef
 run: $(VENV)/.installed
 	$(BIN)/kdhelpers run
 
+# A worker for each core, and so one thread for each worker.
+test: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
