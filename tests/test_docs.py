@@ -117,7 +117,7 @@ ENTRIES = dict(re.findall(r"^## (.+)\n\n([^#]+)", text_of(ROOT / "docs" / "gloss
 # A word of the lesson where it is not a word of the heading.
 SAID = {
     "Cached logits": "looked up", "Capacity gap": "teacher's accuracy", "Fading": "fade",
-    "Calibration of ranges": "calibration",
+    "Calibration of ranges": "calibration", "Consistent teaching": "consistent",
     "Confidence interval": "interval", "Gradient reversal": "reverse_gradient",
     "Hard labels": "hard term", "Head and stem": "stem",
     "Holm's correction": "Holm", "KL divergence": "Kullback", "Learned temperature": "learned",
