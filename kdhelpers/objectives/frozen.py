@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kdhelpers import _tensors
-from kdhelpers.evaluation import precision_of, set_to_eval
+from kdhelpers.evaluation import precision_of, set_to_eval, uses_view
 
 
 def frozen(network: nn.Module, device: torch.device) -> nn.Module:
@@ -57,7 +57,7 @@ class _InALayout:
                 self.known = True
                 return answer
             except RuntimeError as error:
-                if ".reshape(" not in str(error):
+                if not uses_view(error):
                     raise
             self.model.to(memory_format=torch.contiguous_format)
             self.known = self.plain = True

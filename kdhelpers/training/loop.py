@@ -23,7 +23,7 @@ from kdhelpers._random import mixed_seed, random_state_kept, seed_all
 from kdhelpers._values import is_number, require, short_repr
 from kdhelpers.data.batching import Batch, batches, steps_per_epoch
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import accuracy, predict, unwrapped
+from kdhelpers.evaluation import accuracy, predict, unwrapped, uses_view
 from kdhelpers.objectives.frozen import fingerprint
 from kdhelpers.objectives.objective import Objective, Terms, describe
 from kdhelpers.training import checkpoint as checkpoints
@@ -207,7 +207,7 @@ class _Step(nn.Module):
         try:
             terms: Terms = self.objective(self.student, batch)
         except RuntimeError as error:
-            if ".reshape(" in str(error):  # from a branch that only training takes
+            if uses_view(error):  # in a branch that only training takes
                 told = "the code of a network uses view, which channels last does not allow"
                 raise ValueError(f"{told}; give channels_last=False.") from error
             raise

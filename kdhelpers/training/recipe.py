@@ -21,7 +21,7 @@ from kdhelpers._values import (
 )
 from kdhelpers.data.batching import Views, steps_per_epoch
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import ask, unwrapped, warn_if_probabilities
+from kdhelpers.evaluation import ask, unwrapped, uses_view, warn_if_probabilities
 from kdhelpers.training import checkpoint as checkpoints
 from kdhelpers.training.devices import check_place, placed, precision_for
 from kdhelpers.training.optimizers import OPTIMIZERS, SCHEDULES, adam
@@ -147,7 +147,7 @@ def with_layout(recipe: Recipe, student: nn.Module, train: Split) -> Recipe:
         try:
             ask(student, images.contiguous(memory_format=torch.channels_last))
         except ValueError as error:
-            if ".reshape(" in str(error):  # it uses `view`
+            if uses_view(error):
                 return replace(recipe, channels_last=False)
     return recipe
 
