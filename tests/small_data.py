@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdhelpers.data.split import Split
+from kdhelpers.models import initial_weights
 
 SHAPE = (1, 8, 8)
 
@@ -29,8 +30,7 @@ class Small(nn.Module):
 
     def __init__(self, classes: int = 3, *, width: int = 4, seed: int = 0) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with initial_weights(seed):
             self.conv = nn.Conv2d(
                 1, width, 3, padding=1, bias=False
             )  # Adam would blow up its noise

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import kdhelpers as kd
 from kdhelpers.data.batching import Batch, batches
+from kdhelpers.models import initial_weights
 
 PAGE = Path(__file__).parent.parent / "docs" / "beyond.md"
 TRAIN = split(64)
@@ -32,8 +33,7 @@ def shown() -> SimpleNamespace:
 
 
 def linear(classes: int = 3, seed: int = 0) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initial_weights(seed):
         return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
 
 

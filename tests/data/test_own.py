@@ -20,6 +20,7 @@ from torchvision.transforms import v2
 import kdhelpers as kd
 from kdhelpers import data
 from kdhelpers.data.sources import DataError
+from kdhelpers.models import initial_weights
 
 RANDOM = np.random.default_rng(0)
 LABELS = np.arange(12) % 3
@@ -455,8 +456,7 @@ def test_what_may_not_be_read_is_told_as_such(locked: str, tmp_path: Path) -> No
 
 class Net(torch.nn.Sequential):
     def __init__(self, seed: int = 0) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with initial_weights(seed):
             super().__init__(torch.nn.Flatten(), torch.nn.Linear(192, 3))
 
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kdhelpers.models import initial_weights
 from kdhelpers.models.features import capture
 from kdhelpers.models.fitnets import NETWORKS, FitNet, Network
 
@@ -34,8 +35,7 @@ def images(count: int, channels: int, pixels: int) -> Tensor:
 
 def built(network: Network, **options: Any) -> FitNet:
     shape = {"in_channels": network.in_channels, "image_size": network.image_size}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with initial_weights(0):
         return network.make(**shape | options)
 
 

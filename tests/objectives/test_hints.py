@@ -20,6 +20,7 @@ from kdhelpers.losses.features import (
     similarity_loss,
 )
 from kdhelpers.losses.logits import kd_loss
+from kdhelpers.models import initial_weights
 from kdhelpers.models.features import Regressor, capture
 from kdhelpers.models.fitnets import FitNet
 from kdhelpers.objectives.distillation import Distillation, Faded
@@ -39,8 +40,7 @@ AFTER = ("stage3", "head")
 
 
 def network(stages: Any, *, seed: int = 0, **options: Any) -> FitNet:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initial_weights(seed):
         return FitNet(stages, **SMALL | options)
 
 
@@ -363,8 +363,7 @@ class OnTheTeachersSide(Size):
 
     def __init__(self, student_channels: int, teacher_channels: int, *, seed: int = 0) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with initial_weights(seed):
             self.convolution = nn.Conv2d(teacher_channels, student_channels, 1)
 
     def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ import kdhelpers as kd
 from kdhelpers import _tensors
 from kdhelpers.data.batching import Batch, Views, batches
 from kdhelpers.evaluation import accuracy, predict
+from kdhelpers.models import initial_weights
 from kdhelpers.models.build import PlainCNN
 from kdhelpers.objectives.distillation import Distillation
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
@@ -32,8 +33,7 @@ LEARN: dict[str, Any] = dict(epochs=6, batch_size=16, lr=1e-2)
 
 def plain(seed: int = 0, width: int = 3) -> nn.Module:
     """A student without batch normalisation and dropout."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initial_weights(seed):
         return PlainCNN((width, 4), 5, in_channels=1, image_size=8, num_classes=3)
 
 

@@ -12,6 +12,7 @@ from small_data import Small, same, split, weights
 from torch import Tensor, nn
 
 from kdhelpers.data.split import Split
+from kdhelpers.models import initial_weights
 from kdhelpers.objectives.objective import Objective, Supervised
 from kdhelpers.training.fit import fit
 from kdhelpers.training.many import fit_many
@@ -20,8 +21,7 @@ LEARN: dict[str, Any] = dict(batch_size=20, lr=0.01, device="cpu", progress=Fals
 
 
 def linear(seed: int = 0) -> nn.Sequential:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initial_weights(seed):
         return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 3))
 
 

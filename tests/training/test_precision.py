@@ -9,6 +9,7 @@ from small_data import Small, split
 from torch import Tensor, nn
 
 from kdhelpers.evaluation import evaluate
+from kdhelpers.models import initial_weights
 from kdhelpers.objectives.objective import Supervised
 from kdhelpers.training import devices
 from kdhelpers.training.devices import computes_in_bf16, precision_for
@@ -107,11 +108,8 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(
 
 class Network(nn.Sequential):
     def __init__(self) -> None:
-        super().__init__(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 3))
-        torch.manual_seed(0)
-        for layer in (self[1], self[3]):
-            nn.init.kaiming_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        with initial_weights(0):  # in several threads, too
+            super().__init__(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 3))
 
 
 class InItsOwnBf16(Network):
