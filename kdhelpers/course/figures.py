@@ -78,10 +78,10 @@ def picture(x: str, lines: Lines, ylabel: str) -> Picture:
     styles = zip(itertools.cycle(COLOURS), itertools.cycle(MARKERS), itertools.cycle(LINES))
     for (label, line), (colour, marker, style) in zip(lines.items(), styles, strict=False):
         order = sorted(line, key=lambda at: place[at])
-        bars = [_mean_and_margin(line[at]) for at in order]
+        bars = [mean_interval(line[at]) for at in order]
         axes.errorbar(
-            [place[at] for at in order], [mean for mean, _ in bars],
-            yerr=[margin for _, margin in bars], label=_shown(label), color=colour, marker=marker,
+            [place[at] for at in order], [bar.mean for bar in bars],
+            yerr=[bar.margin for bar in bars], label=_shown(label), color=colour, marker=marker,
             capsize=4, linewidth=1.8, linestyle=style if numeric else "",
         )  # fmt: skip
         for at, numbers in line.items():
@@ -151,12 +151,6 @@ def in_text(value: Any) -> str:
 
 def interval(numbers: Sequence[float]) -> str:
     """`0.6 ± 1.3 (2 seeds)`, or the number if there is one."""
-    mean, margin = _mean_and_margin(numbers)
-    return f"{mean:.4g}" + (f" ± {margin:.2g} ({len(numbers)} seeds)" if len(numbers) > 1 else "")
-
-
-def _mean_and_margin(numbers: Sequence[float]) -> tuple[float, float]:
-    if len(numbers) < 2:
-        return numbers[0], 0.0
     found = mean_interval(numbers)
-    return found.mean, found.margin
+    margin = f" ± {found.margin:.2g} ({found.count} seeds)" if found.count > 1 else ""
+    return f"{found.mean:.4g}{margin}"

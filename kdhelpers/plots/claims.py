@@ -51,8 +51,8 @@ def forest(
         axes.plot((together.low, together.high), (row, row), linewidth=1.3, **style)
         axes.plot((alone.low, alone.high), (row, row), linewidth=4, **style)
         axes.plot(alone.mean, row, "D", color=style["color"], markersize=6, markeredgecolor="white")
-        margins = f"{told(alone, sign=True)}, ± {together.margin:.2f} with all arms together"
-        said.append(f"{name} {margins} ({verdict(together)})")
+        wide = f", ± {together.margin:.2f} with all arms together" if together.count > 1 else ""
+        said.append(f"{name} {told(alone, sign=True)}{wide} ({verdict(together)})")
         refuted += [name] if claim is not None and together.high < claim[0] else []
     axes.axvline(0, color="k", linewidth=1)
     if claim is not None:

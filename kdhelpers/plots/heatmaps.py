@@ -1,7 +1,6 @@
 """Tables as colours, with the number in every cell."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from kdhelpers.plots.drawing import ALONE, TEACHER, drawing
 from kdhelpers.stats.arms import Arm, Results
-from kdhelpers.stats.intervals import Interval, differences, mean_interval
+from kdhelpers.stats.intervals import paired_difference
+from kdhelpers.stats.tables import percent as told
 
 BLANK = "#DDDDDD"  # cells that colour says nothing of
 DIVERGING = "RdBu"  # red to blue over white, also for colour-blind readers
@@ -46,7 +46,7 @@ def alpha_temperature_grid(
 ) -> tuple[Figure, str]:
     """The mean gain over the student alone, in points, for every pair (alpha, T).
 
-    Of two seeds or more, a gain is written with its margin and in bold where the 95 % interval
+    A gain is written with its margin, which one seed has not, and in bold where the 95 % interval
     leaves out zero. A pair that was not run stays grey.
 
     Args:
@@ -59,14 +59,14 @@ def alpha_temperature_grid(
     """
     if not results:
         raise ValueError("there is nothing to draw; give the runs of at least one (alpha, T).")
-    means: dict[Any, Interval | float] = {}
-    for point, arm in results.items():
-        gain = differences(baseline, arm, key, points=True)
-        means[point] = mean_interval(gain) if len(gain) > 1 else float(gain[0])
+    means = {
+        point: paired_difference(baseline, arm, key=key, points=True)
+        for point, arm in results.items()
+    }
     alphas = sorted({alpha for alpha, _ in means}, reverse=True)
     temperatures = sorted({temperature for _, temperature in means})
     cells = [[means.get((alpha, t)) for t in temperatures] for alpha in alphas]
-    gains = np.array([[_gain(cell) for cell in row] for row in cells])
+    gains = np.array([[cell.mean if cell else np.nan for cell in row] for row in cells])
     reach = float(np.nanmax(np.abs(gains))) or 1.0
     figure = Figure(
         figsize=(2.0 + 0.95 * len(temperatures), 1.3 + 0.6 * len(alphas)), layout="constrained"
@@ -74,38 +74,22 @@ def alpha_temperature_grid(
     axes = figure.subplots()
     image = axes.imshow(gains, cmap=DIVERGING, vmin=-reach, vmax=reach, aspect="auto")
     axes.set_facecolor(BLANK)
-    texts = [[_gain_text(cell) for cell in row] for row in cells]
-    sure = np.array([[_sure(cell) for cell in row] for row in cells])
-    _write(axes, texts, light=np.abs(gains) > 0.6 * reach, bold=sure)
+    texts = [[told(cell, sign=True) if cell else "not run" for cell in row] for row in cells]
+    stacked = [[text.replace(" ±", "\n±") for text in row] for row in texts]
+    sure = [[cell is not None and not cell.low <= 0 <= cell.high for cell in row] for row in cells]
+    _write(axes, stacked, light=np.abs(gains) > 0.6 * reach, bold=np.array(sure))
     _name_ticks(axes, [f"{t:g}" for t in temperatures], [f"{alpha:g}" for alpha in alphas])
     axes.set(xlabel="temperature T", ylabel="alpha, the weight of the soft term")
     figure.colorbar(image, label="← worse    gain (points)    better →")
     said = []
     for alpha, words in zip(alphas, texts, strict=True):
-        told = [f"{text} at T = {t:g}" for text, t in zip(words, temperatures, strict=True)]
-        said.append(f"alpha {alpha:g}: {', '.join(told)}")
-    best = max(means, key=lambda point: _gain(means[point]))
+        listed = [f"{text} at T = {t:g}" for text, t in zip(words, temperatures, strict=True)]
+        said.append(f"alpha {alpha:g}: {', '.join(listed)}")
+    best = max(means, key=lambda point: means[point].mean)
     return figure, (
         f"Grid of alpha (rows) and temperature (columns): the gain over the student alone in "
         f"points. {'; '.join(said)}. The largest is at alpha {best[0]:g}, T = {best[1]:g}."
-    ).replace("\n", " ")
-
-
-def _gain(cell: float | Interval | None) -> float:
-    if cell is None:
-        return float("nan")
-    return cell.mean if isinstance(cell, Interval) else cell
-
-
-def _gain_text(cell: float | Interval | None) -> str:
-    if cell is None:
-        return "not run"
-    margin = f"\n± {cell.margin:.2f}" if isinstance(cell, Interval) else ""
-    return f"{_gain(cell):+.2f}{margin}"
-
-
-def _sure(cell: float | Interval | None) -> bool:
-    return isinstance(cell, Interval) and not cell.low <= 0 <= cell.high
+    )
 
 
 @drawing

@@ -25,7 +25,7 @@ def arms(
     """The accuracy (%) of every arm of an experiment, an arm a row, from the top.
 
     Args:
-        results: the arms, of at least two seeds each (see `kdhelpers.stats`).
+        results: the arms (see `kdhelpers.stats`).
         teacher: its accuracy, a dashed line; leave it out where it would squeeze the arms.
         baseline: the arm to compare with: a dotted line at its mean, and the others in the
             colours of what is better, worse, or not clearly different from it, seed by seed.

@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from kdhelpers._values import check_number, check_type, is_int, require, short_repr
 
 __all__ = ["Arm", "Results", "against", "by_size", "label", "named", "naming", "pairs", "row"]
-__all__ += ["several"]
 
 # Dicts of figures with their seed (`results["alone"]`), a row of numbers, or seed → number.
 Arm: TypeAlias = ArrayLike | Mapping[int, float] | Sequence[Mapping[str, Any]]
@@ -35,18 +34,6 @@ def row(arm: Arm, key: str = "accuracy", *, points: bool = False) -> NDArray[np.
             that occurs twice; with `points`, a number outside 0..1.
     """
     return _numbers(_by_seed(arm, key).values(), points)
-
-
-def several(arm: Arm, key: str = "accuracy", *, points: bool = False) -> NDArray[np.float64]:
-    """As `row`, of two seeds or more.
-
-    Raises:
-        ValueError: fewer, or as for `row`.
-    """
-    data = row(arm, key, points=points)
-    told = f"an interval needs at least two values, got {len(data)}; run more seeds."
-    require(len(data) >= 2, told)
-    return data
 
 
 def pairs(

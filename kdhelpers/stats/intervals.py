@@ -9,14 +9,18 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from kdhelpers._values import check_int, check_number, check_type, require
-from kdhelpers.stats.arms import LARGEST, Arm, pairs, several
+from kdhelpers.stats.arms import LARGEST, Arm, pairs, row
 
 CONFIDENCE = 1e-6, 1 - 1e-6  # between never and always
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over `count` values with the bounds of its confidence interval."""
+    """A mean over `count` values with the bounds of its confidence interval.
+
+    One value says nothing of its error: its interval reaches from minus to plus infinity. Written
+    by a format, `f"{interval:.1f}"`, it is "93.4 ± 0.8", and of one value "93.4".
+    """
 
     mean: float
     low: float
@@ -32,6 +36,12 @@ class Interval:
     def degenerate(self) -> bool:
         """Whether the values were all the same, so that their spread says nothing of the error."""
         return math.isclose(self.low, self.high, rel_tol=1e-9)
+
+    def __format__(self, spec: str) -> str:
+        mean, margin = format(self.mean, spec), format(self.margin, spec.lstrip("+"))
+        if not spec:
+            return repr(self)
+        return mean if self.count < 2 else f"{mean} ± {margin}"
 
     def scaled(self, factor: float) -> "Interval":
         """The same in another unit: `scaled(100)` makes points of accuracies in 0..1.
@@ -49,25 +59,26 @@ def mean_interval(
     """The mean of independent runs and its Student t interval (Student 1908).
 
     Args:
-        values: one arm of results, of at least two seeds (see `kdhelpers.stats`).
+        values: one arm of results (see `kdhelpers.stats`). Of one seed the interval is infinite.
         confidence: the coverage of the interval, default 95 %.
         key: the figure of the runs to read.
         points: in percent, from numbers in 0..1.
 
     Raises:
-        ValueError: fewer than two values, a value that is not finite, a confidence that is not
-            between 0 and 1, or as for `kdhelpers.stats.arms.row`.
+        ValueError: no value, one that is not finite, a confidence that is not between 0 and 1, or
+            as for `kdhelpers.stats.arms.row`.
     """
-    data = several(values, key, points=points)
-    mean = float(data.mean())
-    reach = t_bound(len(data), confidence) * float(data.std(ddof=1) / np.sqrt(len(data)))
+    data = _some(values, key, points)
+    mean, reach = float(data.mean()), t_bound(len(data), confidence)
+    if len(data) > 1:
+        reach *= float(data.std(ddof=1) / np.sqrt(len(data)))
     return Interval(mean, mean - reach, mean + reach, len(data))
 
 
 def t_bound(count: int, confidence: float) -> float:
     """How many standard errors an interval over `count` values reaches to each side."""
     confidence = check_number(confidence, *CONFIDENCE, name="confidence")
-    return float(special.stdtrit(count - 1, 0.5 + confidence / 2))
+    return float(special.stdtrit(count - 1, 0.5 + confidence / 2)) if count > 1 else math.inf
 
 
 def paired_difference(
@@ -137,9 +148,8 @@ def bootstrap_interval(
         ValueError: too few values for this confidence, fewer than 1,000 resamples or more than a
             million, a seed that is no whole number from 0, or as for `mean_interval`.
     """
-    data = several(values, key, points=points)
-    count, mean = len(data), float(data.mean())
-    bound = t_bound(count, confidence) * math.sqrt(count / (count - 1))
+    data = _some(values, key, points)
+    count, mean, each = len(data), float(data.mean()), t_bound(len(data), confidence)
     reach = 1 - 2.0 ** (1 - count)  # how often the values lie on both sides of the truth
     told = f"a bootstrap interval stays inside the range of its values, so {count} seeds cover at"
     told = f"{told} most {100 * reach:.4g} %, below {100 * confidence:.4g} %; run at least"
@@ -149,6 +159,7 @@ def bootstrap_interval(
     rng = np.random.default_rng(check_int(seed, name="seed"))
     if _equal(data):
         return Interval(mean, mean, mean, count)
+    bound = each * math.sqrt(count / (count - 1))
     result = stats.bootstrap(
         (data,),
         np.mean,
@@ -190,7 +201,7 @@ def p_value(differences: Arm, *, key: str = "accuracy") -> float:
     Raises:
         ValueError: as for `mean_interval`.
     """
-    data = several(differences, key)
+    data = _some(differences, key)
     if not data.any():
         return 1.0
     data, count = data / np.abs(data).max(), len(data)  # so that no tiny spread becomes 0
@@ -219,6 +230,8 @@ def describe(difference: Interval, *, unit: str = "points") -> str:
     check_type(difference, Interval, name="difference")
     name = f" {unit}" if unit else ""
     seeds = f"{difference.count} seeds"
+    if difference.count < 2:
+        return f"{difference.mean:+.4g}{name} with one seed, which says nothing of its error"
     if difference.degenerate:
         if difference.mean == 0:
             return f"no difference with any of {seeds}"
@@ -253,6 +266,13 @@ def _rounded(value: float, interval: Interval, rounding: str = ROUND_HALF_EVEN) 
         rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted()), rounding)
     text = f"{rounded:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _some(arm: Arm, key: str, points: bool = False) -> NDArray[np.float64]:
+    """As `row`, of one seed or more."""
+    data = row(arm, key, points=points)
+    require(len(data), "an arm has no value; run one seed at least.")
+    return data
 
 
 def _equal(data: NDArray[np.float64]) -> bool:

@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from kdhelpers._values import check_number, check_type, require, short_repr
-from kdhelpers.stats.arms import Arm, Results, against, by_size, label, named, naming, pairs, row
+from kdhelpers.stats.arms import Arm, Results, against, by_size, label, named, naming, row
 from kdhelpers.stats.comparisons import compare
 from kdhelpers.stats.intervals import (
     Interval,
@@ -83,8 +83,8 @@ def _plain(cell: str) -> str:
 
 
 def percent(interval: Interval, *, sign: bool = False) -> str:
-    """`93.4 ± 0.8` from an interval of accuracies in points."""
-    return f"{interval.mean:{'+' if sign else ''}z.2f} ± {interval.margin:.2f}"
+    """`93.40 ± 0.83` from an interval of accuracies in points; of one seed, `93.40`."""
+    return format(interval, "+z.2f" if sign else "z.2f")
 
 
 @made_of("results by size of the transfer set")
@@ -223,7 +223,7 @@ def cost_table(costs: Mapping[str, Any]) -> Table:
         ]
         for name, cost in measured_costs(costs).items()
     ]
-    return _without_if_empty(len(headers) - 1, headers, rows)
+    return _without_empty(headers, rows)
 
 
 @made_of("results by arm")
@@ -231,7 +231,7 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
     """Every arm of an experiment against one of them, corrected for the number of arms.
 
     The verdict is that of the simultaneous interval. With fewer than 6 seeds there is no
-    bootstrap interval, with one seed there are only the accuracies.
+    bootstrap interval, with one seed there are only the differences.
 
     Args:
         results: the arms.
@@ -245,10 +245,6 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
     first = results[baseline]
     others = {name: arm for name, arm in results.items() if name != baseline}
     figure = FIGURES.get(key, key)
-    if len(row(first, key)) == 1:
-        shown = {name: pairs(first, arm, key, points=True)[1] for name, arm in results.items()}
-        order = [baseline, *others]
-        return Table(["arm", figure], [[name, f"{shown[name][0]:.2f}"] for name in order])
     rows = [[baseline, _mean(first, key), *[""] * 5]]
     for name, result in compare(first, others, key=key, points=True).items():
         arm, drawn = others[name], ""
@@ -256,22 +252,24 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
             bounds = bootstrap_difference(first, arm, key=key, points=True)
             drawn = f"{bounds.low:+.2f} to {bounds.high:+.2f}"
         found = [
-            percent(result.difference, sign=True), f"± {result.simultaneous.margin:.2f}", drawn,
+            f"± {result.simultaneous.margin:.2f}", drawn,
             f"{result.corrected_p:.3f}" if result.corrected_p >= 0.001 else "< 0.001",
-            verdict(result.simultaneous, key),
         ]  # fmt: skip
-        rows.append([name, _mean(arm, key), *found])
+        if result.difference.count < 2:
+            found = ["", "", ""]
+        gain = percent(result.difference, sign=True)
+        rows.append([name, _mean(arm, key), gain, *found, verdict(result.simultaneous, key)])
     headers = [
         "arm", figure, f"against {baseline}, points", "± for all arms together",
         "bootstrap", "corrected p", "verdict",
     ]  # fmt: skip
-    return _without_if_empty(headers.index("bootstrap"), headers, rows)
+    return _without_empty(headers, rows)
 
 
-def _without_if_empty(column: int, headers: list[str], rows: list[list[str]]) -> Table:
-    """The table, without this column where no row has anything in it."""
-    if not any(row[column] for row in rows):
-        headers, *rows = (row[:column] + row[column + 1 :] for row in (headers, *rows))
+def _without_empty(headers: list[str], rows: list[list[str]]) -> Table:
+    """The table without the columns in which no row has anything."""
+    kept = [column for column in range(len(headers)) if any(row[column] for row in rows)]
+    headers, *rows = ([row[column] for column in kept] for row in (headers, *rows))
     return Table(headers, rows)
 
 
@@ -298,6 +296,8 @@ def verdict(difference: Interval, key: str = "accuracy") -> str:
 
     More is better, but for the calibration error.
     """
+    if difference.count < 2:
+        return "one seed"
     if difference.degenerate and difference.mean:
         return "no spread to judge by"
     more, less = "helps", "hurts"

@@ -145,6 +145,25 @@ def test_results_are_drawn_as_their_numbers_are() -> None:
     assert verdict_colour(mean_interval([25, 25])) == NEUTRAL  # as the words say
 
 
+def test_one_seed_is_drawn_without_bars_and_told_without_a_verdict() -> None:
+    one = {"alone": runs([0.5]), "KD": runs([0.75])}
+    sized = {(50, "alone"): one["alone"], (50, "distilled"): one["KD"]}
+    sweep = {("small", "alone"): one["alone"], ("small", 4.0): one["KD"]}
+    drawn = (
+        (plots.arms(one, baseline="alone", teacher=0.9), "alone 50.00", "KD 75.00;"),
+        (plots.paired_points(one), "KD +25.00 (one seed)", ""),
+        (plots.forest(one, baseline="alone", claim=(2, 3)), "KD +25.00 (one seed)", "for no arm"),
+        (plots.transfer_curve(sized, teacher=0.9), "a difference of +25.00 (one seed)", ""),
+        (plots.temperature_sweep(sweep, teacher=0.9), "alone 50.00 (dotted)", "75.00 at T = 4"),
+    )
+    for picture, *told in drawn:
+        assert all(words in picture.alt for words in told), picture.alt
+        assert "inf" not in picture.alt
+        low, high = picture.figure.axes[0].get_xlim()
+        assert np.isfinite([low, high]).all()
+        assert picture.png
+
+
 def test_a_grid_of_results_is_compared_with_the_baseline() -> None:
     alone, taught = runs([0.5, 0.6]), {(0.9, 4.0): runs([0.6, 0.72]), (0.5, 1.0): runs([0.4])}
     picture = plots.alpha_temperature_grid(taught, alone)

@@ -72,7 +72,7 @@ REFUSED: list[tuple[Callable[..., Any], tuple, dict, str]] = [
     (plots.arms, ({"a": [70.0, 71.0]},), {}, "divide percent by 100.* got 70.0"),
     (plots.arms, ({"a": [0.5, NAN]},), {}, "a number from 0 to 1, got nan"),
     (plots.arms, (ARMS,), {"teacher": 90.0}, "divide percent"),
-    (plots.arms, ({"a": [0.5]},), {}, "at least two values"),
+    (plots.arms, ({"a": []},), {}, "an arm has no value"),
     (plots.paired_points, ({"KD": [{"accuracy": 0.5}]},), {}, "'alone' is none of the arms: KD"),
     (plots.transfer_curve, ({(50, "alone"): [0.8]},), {"teacher": 0.9}, "the same transfer sets"),
     (plots.transfer_curve, (ARMS,), {"teacher": 0.9}, "the same transfer sets"),

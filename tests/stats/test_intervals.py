@@ -47,8 +47,8 @@ def test_intervals_are_those_of_scipys_t_tests(options: dict[str, float]) -> Non
 
 SINGLE, PAIRED = (mean_interval, bootstrap_interval), (paired_difference, bootstrap_difference)
 REFUSED = [
-    *((f, [[]], {}, "at least two values, got 0; run more seeds") for f in (*SINGLE, p_value)),
-    *((f, [[1.0]], {}, "at least two values, got 1; run more seeds") for f in (*SINGLE, p_value)),
+    *((f, [[]], {}, "an arm has no value; run one seed at least") for f in (*SINGLE, p_value)),
+    (bootstrap_interval, [[1.0]], {}, "1 seeds cover at most 0 %, below 95 %; run at least 6"),
     *((f, [[[1.0, 2.0], [3.0, 4.0]]], {}, "a figure of an arm must") for f in (*SINGLE, p_value)),
     *((f, [[1.0, math.nan]], {}, "a figure of an arm must be") for f in (*SINGLE, p_value)),
     *((f, [DATA], {"confidence": c}, "confidence must be a number from 1e-06 to")
@@ -67,6 +67,19 @@ def test_what_has_no_interval_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         function(*arms, **options)
+
+
+def test_one_seed_has_an_interval_that_reaches_everywhere() -> None:
+    one = paired_difference([{"accuracy": 0.91, "seed": 3}], {3: 0.93}, points=True)
+    assert one == Interval(pytest.approx(2.0), -math.inf, math.inf, 1)
+    assert not one.degenerate
+    assert f"{one:+.1f}" == "+2.0"
+    assert f"{mean_interval([1, 3], confidence=0.5):+.1f}" == "+2.0 ± 1.0"
+    assert (verdict(one), verdict(one.scaled(100))) == ("one seed", "one seed")
+    assert describe(one) == "+2 points with one seed, which says nothing of its error"
+    assert p_value([2.0]) == 1.0
+    with pytest.raises(ValueError, match="confidence must be"):
+        mean_interval([2.0], confidence=1)
 
 
 def test_results_say_what_their_numbers_say() -> None:
