@@ -38,9 +38,9 @@ class Interval:
         return math.isclose(self.low, self.high, rel_tol=1e-9)
 
     def __format__(self, spec: str) -> str:
-        mean, margin = format(self.mean, spec), format(self.margin, spec.lstrip("+"))
         if not spec:
             return repr(self)
+        mean, margin = format(self.mean, spec), format(self.margin, spec.lstrip("+"))
         return mean if self.count < 2 else f"{mean} ± {margin}"
 
     def scaled(self, factor: float) -> "Interval":
