@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from kdhelpers import _tensors
-from kdhelpers._random import initial_weights
 from kdhelpers._values import check_callable, check_type, check_weights, require
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
@@ -264,7 +263,6 @@ def regressor_between(
     teacher_layer: str,
     *,
     kernel_size: int = 1,
-    seed: int = 0,
 ) -> Regressor:
     """A regressor from a layer of the student to the size of a layer of the teacher.
 
@@ -272,7 +270,6 @@ def regressor_between(
 
     Args:
         train: any split with images that both networks take.
-        seed: fixes the initial weights; the global random state is left as it is.
 
     Raises:
         ValueError: an unknown layer, one whose output is no map (B, channels, H, W), networks
@@ -289,10 +286,7 @@ def regressor_between(
     _tensors.check_samples(own, name=f"the student's {student_layer!r}", dims=_tensors.MAPS)
     _tensors.check_samples(guide, name=f"the teacher's {teacher_layer!r}", dims=_tensors.MAPS)
     height, width = guide.shape[2:]
-    with initial_weights(seed):
-        return Regressor(
-            own.shape[1], guide.shape[1], size=(height, width), kernel_size=kernel_size
-        )
+    return Regressor(own.shape[1], guide.shape[1], size=(height, width), kernel_size=kernel_size)
 
 
 def with_layers(teacher: nn.Module | Teacher) -> Teacher:

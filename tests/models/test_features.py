@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kdhelpers.losses import hint_loss
 from kdhelpers.models.features import Regressor, capture
 
 
@@ -213,9 +214,22 @@ def test_regressor_has_the_teachers_shape(kernel_size: int, size: tuple[int, int
     assert regressor.convolution.kernel_size == (kernel_size, kernel_size)
 
 
+def test_a_regressor_begins_at_zero_and_still_teaches_the_student() -> None:
+    features = torch.randn(2, 4, 8, 8, requires_grad=True)
+    regressor, target = Regressor(4, 6), torch.randn(2, 6, 8, 8)
+    assert not regressor(features).any()
+    optimizer = torch.optim.SGD(regressor.parameters(), lr=0.1)
+    hint_loss(regressor(features), target).backward()
+    assert not features.grad.any()  # type: ignore[union-attr]
+    optimizer.step()
+    hint_loss(regressor(features), target).backward()
+    assert features.grad.any()  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("size", [(2, 2), (8, 8), (3, 7)])
 def test_resizing_keeps_a_constant_map(size: tuple[int, int]) -> None:
     regressor = Regressor(3, 1, size=size)
+    regressor.convolution.reset_parameters()
     greys = torch.tensor([1.0, 2.0, 3.0])
     weight, bias = regressor.convolution.weight.flatten(), regressor.convolution.bias
     mapped = regressor(greys.view(1, 3, 1, 1).expand(1, 3, 4, 4))

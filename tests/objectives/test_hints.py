@@ -317,15 +317,8 @@ def test_the_names_of_terms_may_not_be_used_twice() -> None:
 
 
 def test_a_regressor_fits_between_its_layers() -> None:
-    before = torch.get_rng_state()
-    regressors = [
-        regressor_between(student(), teacher(), split(), "stage1.1", GUIDE, seed=seed)
-        for seed in (0, 0, 1)
-    ]
-    assert torch.equal(before, torch.get_rng_state())
-    assert same(weights(regressors[0]), weights(regressors[1]))
-    assert not same(weights(regressors[0]), weights(regressors[2]))
-    assert regressors[0](torch.zeros(5, 4, 8, 8)).shape == (5, 12, 4, 4)
+    regressor = regressor_between(student(), teacher(), split(), "stage1.1", GUIDE)
+    assert regressor(torch.ones(5, 4, 8, 8)).shape == (5, 12, 4, 4)
     wide = regressor_between(student(), teacher(), split(), GUIDED, GUIDE, kernel_size=3)
     assert wide.convolution.kernel_size == (3, 3)
 
@@ -338,9 +331,7 @@ def test_a_regressor_is_made_with_a_copy_of_a_teacher_that_threads_share() -> No
 
     network.register_forward_hook(refuse_itself)
     regressor = regressor_between(student(), Teacher(network), split(), GUIDED, GUIDE)
-    assert same(
-        weights(regressor), weights(regressor_between(student(), teacher(), split(), GUIDED, GUIDE))
-    )
+    assert regressor(torch.ones(5, 6, 4, 4)).shape == (5, 12, 4, 4)
 
 
 class Size(nn.Module):
@@ -386,14 +377,15 @@ def test_on_the_teachers_side_both_sides_collapse_and_on_the_students_they_do_no
     right = pair(loss=Size())
     learned = fit(student(seed), Hint(guide, right), split(100), **run)
     assert learned[-1]["size"] > 0.7 * learned[0]["size"]
+    assert learned[-1]["hint"] < learned[0]["hint"]
 
 
 def test_figures_of_a_loss_reach_the_history() -> None:
     objective = WithFeatures(Supervised(), teacher(), hint=pair(loss=Size()))
     history = fit(student(), objective, split(), epochs=2)
-    assert all(row["hint_size"] > 0 for row in history)
+    assert [row["hint_size"] > 0 for row in history] == [False, True]  # from zero
     history = fit(student(), Hint(teacher(), pair(loss=Size())), split(), epochs=2)
-    assert all(row["size"] > 0 for row in history)
+    assert [row["size"] > 0 for row in history] == [False, True]
 
 
 # -- what is refused ------------------------------------------------------------------------------

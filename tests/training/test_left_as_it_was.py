@@ -106,7 +106,7 @@ USES: dict[str, Callable[[nn.Module, nn.Module], object]] = {
         student, DATA, teacher_logits=kd.predict(teacher, DATA)
     ),
     "regressor_between": lambda student, teacher: kd.regressor_between(
-        student, teacher, DATA, "norm", "conv.0", seed=1
+        student, teacher, DATA, "norm", "conv.0"
     ),
     "size": lambda student, _: size(student, (1, 8, 8)),
     "capture": captured,
