@@ -108,8 +108,8 @@ class Regressor(nn.Module):
         told = f"kernel_size must be 1 or 3, but is {short_repr(kernel_size)}."
         require(is_int(kernel_size) and kernel_size in (1, 3), told)
         self.size = None if size is None else check_ints(size, name="size", count=2, most=LARGEST)
-        self.convolution = nn.Conv2d(
-            student_channels, teacher_channels, kernel_size, padding=kernel_size // 2
+        self.convolution = nn.utils.skip_init(  # draws no random numbers
+            nn.Conv2d, *channels, kernel_size, padding=kernel_size // 2
         )
         for parameter in self.convolution.parameters():
             nn.init.zeros_(parameter)
