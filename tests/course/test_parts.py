@@ -52,6 +52,8 @@ def test_other_parameters_make_other_parts_and_other_lists_do_not(tmp_path: Path
     for parameters in ({}, {"epochs": 4}, {"students": ["vgg_small", "small_cnn"]}):
         lesson(tmp_path, **parameters).kept(student)(0, "alone")
     assert len(made) == 2
+    lesson(tmp_path, data_seed=7, precision="bf16").kept(student)(0, "alone")
+    assert len(made) == 2  # nor do what says which runs there are, and what each part tells
 
 
 def test_a_part_knows_a_file_by_its_name_wherever_it_lies(tmp_path: Path) -> None:

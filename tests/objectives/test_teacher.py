@@ -14,7 +14,7 @@ from kdhelpers.data.split import Split
 from kdhelpers.evaluation import evaluating, predict
 from kdhelpers.losses.logits import kd_loss
 from kdhelpers.objectives.distillation import Distillation
-from kdhelpers.objectives.frozen import fingerprint
+from kdhelpers.objectives.frozen import fingerprint, is_opaque
 from kdhelpers.objectives.teacher import ASKED, ShuffledTeacher, Teacher
 from kdhelpers.training.fit import fit
 
@@ -127,6 +127,9 @@ def test_the_fingerprint_follows_what_a_forward_computes_with() -> None:
     assert fingerprint(network) == before
     network.activation = torch.tanh
     assert fingerprint(network) != before
+    assert not is_opaque(network)
+    network.activation = (lambda slope: lambda x: slope * x)(2.0)  # what it holds is not told
+    assert is_opaque(network)
 
     teacher, data = Small(), split()
     table = Teacher(teacher).table(data, Views())
@@ -186,6 +189,9 @@ def test_the_view_is_that_of_the_batch() -> None:
     for batch in batches(train, 7, seed=1, views=views):
         for logits, view in zip(ask(batch), batch.view, strict=True):
             assert torch.isclose(tables[view], logits).all(1).any()
+    shuffled = ShuffledTeacher(model)
+    for view, table in enumerate(shuffled.table(train, views)):
+        torch.testing.assert_close(shuffled.logits(train, views=views, view=view), table)
 
 
 def test_a_frozen_copy_is_made_once_a_thread_and_anew_for_other_weights() -> None:
