@@ -398,6 +398,7 @@ plain_loss(student(x), ⇒ plain_loss(torch.no_grad()(student)(x),
 Both logits come from the student → , target, ⇒ , student(x).detach(),
 Freeze nothing → return loss ⇒ student.requires_grad_(False); return loss
 A hook stays → student.train() ⇒ student.train().register_forward_hook(lambda *x: None)
+A hook stays → teacher.eval() ⇒ teacher.eval().register_forward_hook(lambda *x: None)
 
 # distillation_step
 ✓ → terse_step

@@ -52,6 +52,8 @@ def test_other_parameters_make_other_parts_and_other_lists_do_not(tmp_path: Path
     for parameters in ({}, {"epochs": 4}, {"students": ["vgg_small", "small_cnn"]}):
         lesson(tmp_path, **parameters).kept(student)(0, "alone")
     assert len(made) == 2
+    lesson(tmp_path, data_seed=7, precision="bf16").kept(student)(0, "alone")
+    assert len(made) == 2  # nor do what says which runs there are, and what each part tells
 
 
 def test_a_part_knows_a_file_by_its_name_wherever_it_lies(tmp_path: Path) -> None:
@@ -103,18 +105,39 @@ def test_a_file_that_is_not_the_part_is_named(content: str, tmp_path: Path) -> N
         lesson(tmp_path).kept(student)(0, "alone")
 
 
+def test_the_part_of_another_run_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    kept = lesson(tmp_path).kept(student)
+    kept(0, "alone")
+    (path,) = tmp_path.glob("*.json")
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(CourseError, match=r"is not the part of \{'seed': 0, .*; move it away"):
+        kept(0, "alone")
+
+
+def test_a_part_that_cannot_be_written_whole_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("kdhelpers._files._flush", full)
+    with pytest.raises(OSError, match="no space"):
+        lesson(tmp_path).kept(student)(0, "alone")
+    assert not any(tmp_path.iterdir())
+
+
 def test_the_record_tells_what_it_was_joined_from(tmp_path: Path) -> None:
     kept = lesson(tmp_path).kept(student)
     kept(0, "alone"), kept(0, "distilled")
-    (path, _) = sorted(tmp_path.glob("*.json"))
-    part = json.loads(path.read_text())
-    part["environment"]["commit"], part["seconds"] = "another", 7.0
-    path.write_text(json.dumps(part))
+    for path, commit, seconds in zip(tmp_path.glob("*.json"), ("a", "b"), (7.0, 5.0), strict=True):
+        part = json.loads(path.read_text())
+        part["environment"]["commit"], part["seconds"] = commit, seconds
+        path.write_text(json.dumps(part))
     second = lesson(tmp_path)
     for name in ("alone", "distilled"):
         second.kept(student)(0, name)
     parts = second.record("done")["metrics"]["parts"]
     assert parts["count"] == 2
-    assert parts["seconds"] == pytest.approx(7, abs=1)
-    assert "another" in parts["commits"]
+    assert parts["seconds"] == 12.0
+    assert parts["commits"] == ["a", "b"]
     assert parts["precisions"] == ["bf16"]

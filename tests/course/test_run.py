@@ -17,6 +17,7 @@ from tiny_course import RECORD, START, run_lessons, write_lesson
 from kdhelpers import _files, course
 from kdhelpers.course import plans, run, sweep
 from kdhelpers.course.grid import expand
+from kdhelpers.course.notebook import INSTALL, Notebook
 from kdhelpers.course.root import CourseError
 
 KEYS = ["notebook", "profile", "parameters", "metrics", "environment", "seconds"]
@@ -43,6 +44,19 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 # -- planning: no kernel is started ---------------------------------------------------------------
+
+
+def test_neither_text_nor_the_cell_that_installs_makes_another_lesson(root: Path) -> None:
+    path = root / "notebooks" / "01_first.ipynb"
+    before, notebook = Notebook(path).digest, nbformat.read(path, as_version=4)
+    notebook.cells[0].source += " More."
+    install = nbformat.v4.new_code_cell("%pip install it", metadata={"tags": [INSTALL]})
+    notebook.cells.insert(1, install)
+    nbformat.write(notebook, path)
+    assert Notebook(path).digest == before
+    notebook.cells[-1].source += "\n1 + 1"
+    nbformat.write(notebook, path)
+    assert Notebook(path).digest != before
 
 
 def test_notebook_then_profile_then_file_then_argument(root: Path) -> None:
@@ -240,6 +254,14 @@ def test_failures_are_told_and_leave_no_record_but_an_older_one(root: Path) -> N
     names = {path.name for path in Path("runs").iterdir() if path.suffix != ".lock"}
     unfinished = {f"{name}.unfinished.ipynb" for name in ("02_forged", "03_silent")}
     assert names == unfinished | {path.name for path in older} | {"03_silent.json"}
+
+
+def test_a_good_run_takes_away_what_an_unfinished_one_left(root: Path) -> None:
+    for cell, good in (("1 / 0", False), ("1 / 1", True)):
+        write_lesson(root, "03_mended", cell, parameters=None)
+        (outcome,) = run_lessons("3")
+        assert outcome.ok == good
+        assert Path("runs/03_mended.unfinished.ipynb").exists() != good
 
 
 def test_a_cell_may_have_a_limit(root: Path) -> None:

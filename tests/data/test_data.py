@@ -264,6 +264,8 @@ def test_the_fingerprint_changes_with_any_pixel_label_or_statistic_and_nothing_e
     assert split.fingerprint != before
     split.images[0] = 255 - split.images[0]
     assert split.fingerprint == before
+    split.labels[0] += 1
+    assert split.fingerprint != before
 
 
 def test_a_split_moves_to_a_device_with_all_its_tensors() -> None:

@@ -92,9 +92,11 @@ def raw(mnist: Arrays, tmp_path: Path) -> Path:
 def cifar10(monkeypatch: pytest.MonkeyPatch) -> Arrays:
     """Small made-up CIFAR-10 in the order in which it is kept: sorted by pixels."""
     arrays: list[Any] = list(made_up(3, 32))
-    for images in (0, 2):
-        order = sorted(range(len(arrays[images])), key=lambda i: arrays[images][i].tobytes())
-        arrays[images], arrays[images + 1] = arrays[images][order], arrays[images + 1][order]
+    arrays[0][0], arrays[1][:2] = arrays[0][1], (1, 0)  # the same picture, as two classes
+    for part in (0, 2):
+        images, labels = arrays[part : part + 2]
+        order = sorted(range(len(images)), key=lambda i: (images[i].tobytes(), labels[i]))
+        arrays[part : part + 2] = images[order], labels[order]
     monkeypatch.setitem(sources.CONTENT_SHA256, "cifar10", digest(Arrays(*arrays)))
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "download", unwanted)
     return Arrays(*arrays)

@@ -40,6 +40,7 @@ def test_the_file_takes_pixels_in_any_number_and_answers_as_the_network(tmp_path
         ([[1.0, 3.0], [9.0, 1.0]], "answers 1 of 2 images otherwise"),
         ([[2.0, 1.0], [10.0 + 2e-3, 1.0]], "differs by 2.0e-04 of the largest"),
         ([[2.0, 1.0], [10.0, float("nan")]], "nan of the largest"),
+        ([[2.0, 1.0], [float("nan"), 1.0]], "0 of 2 images otherwise, and a logit differs by nan"),
     ],
 )
 def test_another_answer_or_another_number_is_refused(logits: list[list[float]], words: str) -> None:
@@ -58,6 +59,24 @@ def test_a_file_that_answers_otherwise_is_not_written(
     with pytest.raises(ValueError, match="nothing was written"):
         kd.export_onnx(Small(), path, split(9))
     assert path.read_text() == "from before"
+
+
+class OfTheBatch(nn.Module):
+    """Answers each image by the others that it comes with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(64, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits = self.last(inputs.flatten(1))
+        return logits - logits.mean(0)
+
+
+def test_a_network_that_looks_at_its_batch_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="depends on its mode, its batch"):
+        kd.export_onnx(OfTheBatch(), tmp_path / "batch.onnx", split(9))
+    assert not any(tmp_path.iterdir())
 
 
 class Branches(nn.Module):

@@ -254,7 +254,9 @@ def test_similarity_and_relations_of_coinciding_samples() -> None:
     student = normal(4, 6, seed=2)
     student[1] = student[0]
     student[2] = 0.0
-    for features in (student, torch.zeros(4, 6), torch.ones(4, 6)):
+    nearly = student.clone()  # apart by rounding only
+    nearly[1] = nearly[0].nextafter(nearly[3])
+    for features in (student, nearly, torch.zeros(4, 6), torch.ones(4, 6)):
         for loss in (losses.relational_loss, losses.similarity_loss):
             features = features.clone().requires_grad_()
             value = loss(features, teacher)

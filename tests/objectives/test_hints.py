@@ -319,7 +319,10 @@ def test_the_names_of_terms_may_not_be_used_twice() -> None:
 def test_a_regressor_fits_between_its_layers() -> None:
     regressor = regressor_between(student(), teacher(), split(), "stage1.1", GUIDE)
     assert regressor(torch.ones(5, 4, 8, 8)).shape == (5, 12, 4, 4)
-    wide = regressor_between(student(), teacher(), split(), GUIDED, GUIDE, kernel_size=3)
+    both = student(), teacher()
+    wide = regressor_between(*both, split(), GUIDED, GUIDE, kernel_size=3)
+    assert same(weights(both[0]), weights(student()))
+    assert same(weights(both[1]), weights(teacher()))
     assert wide.convolution.kernel_size == (3, 3)
 
 

@@ -370,6 +370,9 @@ def test_other_classes_are_refused_before_the_transfer_set_is_asked(cache: bool 
     for teacher in (recorded, kd.ShuffledTeacher(recorded)):
         with pytest.raises(ValueError, match=r"answers an image with logits \[4\]"):
             fit(student, kd.Faded(kd.Distillation(teacher)), TRAIN, **RUN)
+    pair = kd.LayerPair("head", "head")
+    with pytest.raises(ValueError, match=r"answers an image with logits \[4\]"):
+        kd.WithFeatures(kd.Distillation(recorded), Small(), pair=pair).check(student, TRAIN)
     students = [nn.Sequential(nn.Flatten(), nn.Linear(64, 3)) for _ in range(2)]
     objectives = [kd.Distillation(recorded) for _ in students]
     with pytest.raises(ValueError, match=r"answers an image with logits \[4\]"):

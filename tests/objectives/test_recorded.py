@@ -74,6 +74,24 @@ def test_a_saved_table_holds_the_logits_to_half_precision_and_what_they_come_fro
         RecordedTeacher.load(path, sha256="0" * 64)
 
 
+def test_a_table_that_cannot_be_written_leaves_the_older_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "teacher.npz"
+    recorded().save(path)
+    before = path.read_bytes()
+
+    def full(file: Any, **_: Any) -> None:
+        file.write(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(OSError, match="no space"):
+        recorded().save(path)
+    assert path.read_bytes() == before
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def test_a_subset_finds_its_rows_in_any_order() -> None:
     subset = TRAIN.take(30, seed=3).take(11, seed=5)
     live = predict(Small(seed=4), subset)
@@ -108,10 +126,12 @@ def test_every_view_that_is_held_is_found_and_others_are_refused(held: Views, as
 
 def test_what_it_does_not_hold_is_refused_before_the_first_step() -> None:
     part = RecordedTeacher.of(Small(seed=4), TRAIN.select(range(10)))
+    gaps = RecordedTeacher.of(Small(seed=4), TRAIN.select([0, 2, 39]))
     student = Small(seed=1)
     for teacher, train, told in (
         (recorded(), split(40, seed=9), r"are for other pictures \(40, 20 of them\).*record them"),
         (part, TRAIN, r"lack 30 of these 40 pictures, such as number \[10\]; record them"),
+        (gaps, TRAIN.select([2, 1]), r"lack 1 of these 2 pictures, such as number \[1\]; record"),
     ):
         with pytest.raises(ValueError, match=told):
             fit(student, kd.Distillation(teacher), train, **RUN)

@@ -14,7 +14,7 @@ from kdhelpers.data.split import Split
 from kdhelpers.evaluation import evaluating, predict
 from kdhelpers.losses.logits import kd_loss
 from kdhelpers.objectives.distillation import Distillation
-from kdhelpers.objectives.frozen import fingerprint
+from kdhelpers.objectives.frozen import fingerprint, is_opaque
 from kdhelpers.objectives.teacher import ASKED, ShuffledTeacher, Teacher
 from kdhelpers.training.fit import fit
 
@@ -54,6 +54,13 @@ def test_cached_logits_are_those_of_the_live_teacher_in_any_order(views: Views) 
                 torch.testing.assert_close(network(batch.inputs), logits, atol=1e-5, rtol=1e-5)
 
 
+def test_asking_builds_no_graph_even_where_the_pictures_take_gradients() -> None:
+    train = split()
+    ask = Teacher(Small(seed=4), cache=False).prepare(train, Views(), 1)
+    batch = whole(train)
+    assert not ask(batch._replace(inputs=batch.inputs.requires_grad_())).requires_grad
+
+
 def test_each_logit_is_computed_once_and_shared_between_runs_and_with_the_shuffled() -> None:
     train, network = split(), Counting()
     shared = Teacher(network, cache=True)
@@ -66,8 +73,9 @@ def test_each_logit_is_computed_once_and_shared_between_runs_and_with_the_shuffl
 def test_logits_are_kept_by_themselves_where_that_saves_work(epochs: int, passes: int) -> None:
     train, network = split(count=16), Counting()
     objective = Distillation(network)
-    fit(Small(), objective, train, epochs=epochs, batch_size=16, views=VIEWS, **RUN)
+    history = fit(Small(), objective, train, epochs=epochs, batch_size=16, views=VIEWS, **RUN)
     assert len(VIEWS) == 18
+    assert ("teacher_accuracy" in history[0]) == (epochs >= 18)  # of the logits that are kept
     assert sum(network.shown) == ASKED + ASKED // 2 + passes * len(train)
 
 
@@ -105,6 +113,9 @@ def test_the_fingerprint_follows_weights_buffers_and_structure() -> None:
     assert fingerprint(nn.Linear(4, 4)) != fingerprint(layers)
     relu, tanh = nn.Sequential(layers, nn.ReLU()), nn.Sequential(layers, nn.Tanh())
     assert fingerprint(relu) != fingerprint(tanh)
+    one, other = nn.Module(), nn.Module()  # whose repr tells no parameter
+    one.scale, other.shift = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+    assert fingerprint(one) != fingerprint(other)
 
 
 def test_the_fingerprint_follows_what_a_forward_computes_with() -> None:
@@ -116,6 +127,9 @@ def test_the_fingerprint_follows_what_a_forward_computes_with() -> None:
     assert fingerprint(network) == before
     network.activation = torch.tanh
     assert fingerprint(network) != before
+    assert not is_opaque(network)
+    network.activation = (lambda slope: lambda x: slope * x)(2.0)  # what it holds is not told
+    assert is_opaque(network)
 
     teacher, data = Small(), split()
     table = Teacher(teacher).table(data, Views())
@@ -175,6 +189,9 @@ def test_the_view_is_that_of_the_batch() -> None:
     for batch in batches(train, 7, seed=1, views=views):
         for logits, view in zip(ask(batch), batch.view, strict=True):
             assert torch.isclose(tables[view], logits).all(1).any()
+    shuffled = ShuffledTeacher(model)
+    for view, table in enumerate(shuffled.table(train, views)):
+        torch.testing.assert_close(shuffled.logits(train, views=views, view=view), table)
 
 
 def test_a_frozen_copy_is_made_once_a_thread_and_anew_for_other_weights() -> None:

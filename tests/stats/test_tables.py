@@ -143,6 +143,8 @@ def test_a_difference_is_told_in_points_with_its_verdict() -> None:
     assert chosen.rows == [["alone − KD", "-10.01 ± 0.13", "hurts"]]
     errors = [[{"calibration_error": e} for e in of] for of in ([0.05, 0.06], [0.15, 0.1602])]
     assert difference(*errors, key="calibration_error") == "+10.01 ± 0.13 (hurts)"
+    both = dict(zip(("alone", "KD"), errors, strict=True))
+    assert paired_table(both, key="calibration_error").rows == [["KD", "+10.01 ± 0.13", "hurts"]]
     (row,) = paired_table({(50, name): arm for name, arm in arms.items()}).rows
     assert row[0] == "50 images"
 
@@ -217,6 +219,19 @@ def test_a_verdict_on_several_arms_is_that_of_the_wider_interval() -> None:
     assert corrected_table(arms, baseline="base").rows[1][-1] == "helps"
     many = arms | {f"none {k}": [0.5 + 0.01 * (-1) ** n for n in range(6)] for k in range(9)}
     assert corrected_table(many, baseline="base").rows[1][-1] == "no clear difference"
+
+
+def test_every_column_of_a_table_of_arms_is_of_the_figure_asked_for() -> None:
+    key = "calibration_error"
+    as_errors = {
+        name: [{key: 1 - value, "accuracy": 0.5, "seed": seed} for seed, value in enumerate(arm)]
+        for name, arm in FAMILIES.items()
+    }
+    plain = {name: [1 - value for value in arm] for name, arm in FAMILIES.items()}
+    table = corrected_table(as_errors, baseline="fixed", key=key)
+    wanted = corrected_table(plain, baseline="fixed")
+    assert [row[:-1] for row in table.rows] == [row[:-1] for row in wanted.rows]
+    assert [row[-1] for row in table.rows[1:]] == ["no clear difference", "hurts", "helps"]
 
 
 def test_few_seeds_give_what_they_can() -> None:

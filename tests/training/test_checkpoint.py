@@ -6,6 +6,7 @@ import signal
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -140,6 +141,16 @@ def test_checkpoints_are_written_no_more_often_than_asked(
         )  # fmt: skip
     assert written == [1, 2, 3, 3]
 
+    written.clear()
+    ended: list[Any] = []  # each epoch takes a second
+    clock = SimpleNamespace(perf_counter=lambda: float(len(ended)))
+    monkeypatch.setattr("kdhelpers.training.loop.time", clock)
+    fit(
+        Small(), Supervised(), split(), epochs=7, checkpoint=tmp_path / "second",
+        checkpoint_interval=2.0, on_epoch=ended.append,
+    )  # fmt: skip
+    assert written == [2, 4, 6, 7]
+
 
 # -- what cannot be written or gone on from -------------------------------------------------------
 
@@ -168,6 +179,12 @@ def test_a_checkpoint_that_cannot_be_written_is_refused_first(
     assert objective.step == 0
 
 
+def frozen_in_part() -> nn.Module:
+    student = Small()
+    student.norm.eval()
+    return student
+
+
 @pytest.mark.parametrize(
     ("student", "objective", "data_seed", "change", "named"),
     [
@@ -178,6 +195,7 @@ def test_a_checkpoint_that_cannot_be_written_is_refused_first(
         (Small(), Distillation(Small(seed=5)), 0, {}, "teacher"),
         (Small(), Supervised(), 0, {}, "alpha"),
         (Small(), Distillation(Small()), 1, {}, "data"),
+        (frozen_in_part(), Distillation(Small()), 0, {}, "in eval mode is None"),
         *(
             (Small(), Distillation(Small()), 0, change, next(iter(change)))
             for change in (

@@ -301,6 +301,14 @@ def test_a_recipe_refuses_what_cannot_work(change: dict[str, Any], message: str)
         Recipe(**{"epochs": 1, "device": "cpu", **change})
 
 
+def test_gpus_are_counted_from_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert Recipe(epochs=1, device="cuda:1").device == "cuda:1"
+    with pytest.raises(ValueError, match="this machine has no device 'cuda:2'"):
+        Recipe(epochs=1, device="cuda:2")
+
+
 class Viewing(Small):
     def forward(self, inputs: Tensor) -> Tensor:
         features = self.norm(self.conv(inputs))

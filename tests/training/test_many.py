@@ -150,6 +150,7 @@ def test_an_objective_serves_one_run_at_a_time(wrapped: bool) -> None:
 def test_what_is_no_dict_is_handed_back_and_lists_of_runs_need_no_seeds() -> None:
     assert run_arms({"a": lambda seed: -seed}, [1, 2], workers=2) == {"a": [-1, -2]}
     assert run_arms({}, [1], workers=2) == {}
+    assert run_arms({"a": lambda seed: {"seed": -1}}, [5]) == {"a": [{"seed": 5}]}
 
 
 def test_how_long_the_others_may_take_is_told_once_after_a_run_that_takes_time(
@@ -165,6 +166,8 @@ def test_how_long_the_others_may_take_is_told_once_after_a_run_that_takes_time(
     assert capsys.readouterr().out == "a run took 90 s, the other 8 may take 12 min\n"
     run_arms({"a": run}, [0, 1, 2, 3, 4])
     assert capsys.readouterr().out == ""
+    many._Forecast(17, workers=2).after(90.0)
+    assert capsys.readouterr().out == "a run took 90 s, the other 16 may take 12 min\n"
 
 
 def test_runs_share_the_time_and_the_threads() -> None:
@@ -174,7 +177,9 @@ def test_runs_share_the_time_and_the_threads() -> None:
         meeting.wait()
         return torch.get_num_threads()
 
-    assert run_arms({"a": meet, "b": meet}, [0], workers=2) == {"a": [1], "b": [1]}
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        assert run_arms({"a": meet, "b": meet}, [0], workers=2) == {"a": [1], "b": [1]}
 
 
 def test_the_first_error_is_raised_and_what_has_not_started_is_given_up() -> None:
@@ -273,6 +278,15 @@ def test_what_cannot_lie_side_by_side_is_trained_by_fit_bit_for_bit() -> None:
     check_against_fit(supervised, lambda seed: Small(seed=seed), exact=True)  # dropout
     with pytest.raises(ValueError, match=r"'student\.drop' draws"):
         exactly(supervised, lambda seed: Small(seed=seed))
+
+
+def test_splits_of_several_sizes_are_trained_one_by_one() -> None:
+    together, trains = students(), [POOL.take(20 + seed, seed=seed) for seed in SEEDS]
+    fit_many(together, [Supervised() for _ in SEEDS], trains, seeds=SEEDS, **SETTINGS)
+    for network, train, seed in zip(together, trains, SEEDS, strict=True):
+        alone = student(seed)
+        fit(alone, Supervised(), train, seed=seed, **SETTINGS)
+        assert same(weights(alone), weights(network))
 
 
 class Layers(nn.Module):

@@ -40,6 +40,13 @@ def test_one_cycle_rises_over_a_third_and_falls_to_nothing(steps: int) -> None:
     assert used[-1] < 0.06 * used[top]
 
 
+def test_one_cycle_takes_each_group_up_to_its_own_rate() -> None:
+    groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (2.0, 0.5)]
+    optimizer = torch.optim.SGD(groups)
+    one_cycle(optimizer, 10)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([2 / 25, 0.5 / 25])
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_schedules_take_very_short_runs(steps: int) -> None:
     assert all(0 < rate <= 2.0 for rate in rates(one_cycle, steps))

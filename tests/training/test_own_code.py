@@ -116,6 +116,7 @@ def digests(names: dict[str, Any]) -> dict[str, dict[str, str]]:
         ("F.leaky_relu", "F.elu", "net"),
         ("net = Net()", "net = Net(); net.forward = lambda x: x", "net"),
         ("net = Net()", "net = Net(); net.head.register_forward_hook(lambda *_: None)", "net"),
+        ("net = Net()", "net = Net(); net.head.register_forward_pre_hook(lambda *_: None)", "net"),
     ],
 )
 def test_edited_code_is_other_code(old: str, new: str, changed: str) -> None:

@@ -272,6 +272,7 @@ def test_no_sentence_advises_to_delete_and_another_rate_has_its_way(tmp_path: Pa
         (lambda adam, _: adam["exp_avg"].fill_(torch.nan), "exp_avg is not finite"),
         (lambda adam, _: adam["exp_avg_sq"].fill_(torch.inf), "exp_avg_sq is not finite"),
         (lambda adam, _: adam["step"].fill_(torch.nan), "step is not finite"),
+        (lambda adam, _: adam.update(scale=float("nan")), "the optimizer's scale is nan"),
         (lambda _, own: own["head.bias"].fill_(torch.nan), r"student\.head\.bias is not finite"),
     ],
 )
