@@ -8,7 +8,7 @@ from matplotlib.ticker import PercentFormatter
 
 from kdhelpers.plots.curves import draw_lines
 from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, drawing, listed, percent
-from kdhelpers.plots.results import name_rows, name_sides, verdict_colour
+from kdhelpers.plots.results import in_words, name_rows, name_sides, verdict_colour
 from kdhelpers.stats.arms import Results
 from kdhelpers.stats.comparisons import compare
 from kdhelpers.stats.tables import percent as told
@@ -47,12 +47,12 @@ def forest(
     said, refuted = [], []
     for row, (name, each) in enumerate(compared.items()):
         alone, together = each.difference, each.simultaneous
-        style: dict[str, Any] = dict(color=verdict_colour(together), solid_capstyle="butt")
+        style: dict[str, Any] = dict(color=verdict_colour(together, key), solid_capstyle="butt")
         axes.plot((together.low, together.high), (row, row), linewidth=1.3, **style)
         axes.plot((alone.low, alone.high), (row, row), linewidth=4, **style)
         axes.plot(alone.mean, row, "D", color=style["color"], markersize=6, markeredgecolor="white")
         wide = f", ± {together.margin:.2f} with all arms together" if together.count > 1 else ""
-        said.append(f"{name} {told(alone, sign=True)}{wide} ({verdict(together)})")
+        said.append(f"{name} {told(alone, sign=True)}{wide} ({verdict(together, key)})")
         refuted += [name] if claim is not None and together.high < claim[0] else []
     axes.axvline(0, color="k", linewidth=1)
     if claim is not None:
@@ -60,10 +60,10 @@ def forest(
         axes.axvspan(*claim, color="#F0E442", alpha=0.5, linewidth=0, label=label)
         figure.legend(frameon=False, loc="outside upper right", fontsize=9)
     name_rows(axes, compared)
-    name_sides(axes)
+    name_sides(axes, key)
     legend = "diamond: mean; thick: 95 % interval of one arm; thin: of all arms together"
-    axes.set_xlabel(f"difference in test accuracy (points)\n{legend}")
-    alt = f"Paired differences in test accuracy from {baseline}, in points: {'; '.join(said)}."
+    axes.set_xlabel(f"difference in {in_words(key)} (points)\n{legend}")
+    alt = f"Paired differences in {in_words(key)} from {baseline}, in points: {'; '.join(said)}."
     if claim is not None:
         alt += f" A band shows the gain claimed, {claim[0]:+g} to {claim[1]:+g} points; "
         alt += f"it is ruled out for {listed(refuted) if refuted else 'no arm'}."

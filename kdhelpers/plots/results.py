@@ -48,7 +48,8 @@ def arms(
     for number, (name, values) in enumerate(points.items()):
         colour = DISTILLED
         if baseline:
-            colour = verdict_colour(paired_difference(results[baseline], results[name], key=key))
+            gain = paired_difference(results[baseline], results[name], key=key)
+            colour = verdict_colour(gain, key)
         _seeds(axes, number, values, colour)
     name_rows(axes, map(label, points))
     colours = f"\ngreen: better than {baseline}; orange: worse" if baseline else ""
@@ -100,26 +101,34 @@ def paired_points(
     figure = Figure(figsize=(6.6, 0.9 + 0.5 * len(rows)), layout="constrained")
     axes = figure.subplots()
     for number, (name, values) in enumerate(rows.items()):
-        _seeds(axes, number, values, verdict_colour(means[name]))
+        _seeds(axes, number, values, verdict_colour(means[name], key))
     axes.axvline(0, color="k", linewidth=1)
     name_rows(axes, rows)
-    name_sides(axes)
-    axes.set_xlabel(f"difference in test accuracy ({unit})\n{SEEDS_KEY}")
-    said = [f"{name} {told(each, sign=True)} ({verdict(each)})" for name, each in means.items()]
+    name_sides(axes, key)
+    axes.set_xlabel(f"difference in {in_words(key)} ({unit})\n{SEEDS_KEY}")
+    said = [
+        f"{name} {told(each, sign=True)} ({verdict(each, key)})" for name, each in means.items()
+    ]
     return figure, (
-        f"Paired differences in test accuracy, in {unit}, a dot for each seed with the mean and "
+        f"Paired differences in {in_words(key)}, in {unit}, a dot for each seed with the mean and "
         f"its 95 % interval: {'; '.join(said)}."
     )
 
 
-def verdict_colour(interval: Interval) -> str:
-    """Better, worse, or neither: what the interval allows to say."""
-    return {"helps": DISTILLED, "hurts": ALONE}.get(verdict(interval), NEUTRAL)
+def in_words(key: str) -> str:
+    """The name of a figure in a sentence."""
+    return "test accuracy" if key == "accuracy" else key.replace("_", " ")
 
 
-def name_sides(axes: Axes) -> None:
+def verdict_colour(interval: Interval, key: str = "accuracy") -> str:
+    """Better, worse, or neither: what the interval of a figure allows to say."""
+    return {"helps": DISTILLED, "hurts": ALONE}.get(verdict(interval, key), NEUTRAL)
+
+
+def name_sides(axes: Axes, key: str = "accuracy") -> None:
     """Above a line at zero, which side of it is the better one."""
-    for text, side, shift in (("← worse", "right", -6), ("better →", "left", 6)):
+    less, more = ("better", "worse") if key == "calibration_error" else ("worse", "better")
+    for text, side, shift in ((f"← {less}", "right", -6), (f"{more} →", "left", 6)):
         axes.annotate(
             text, (0, 1), xycoords=("data", "axes fraction"), xytext=(shift, 3), ha=side,
             textcoords="offset points", fontsize=9, color=NEUTRAL,

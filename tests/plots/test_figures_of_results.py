@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 from shown import DRAW, runs
 
 from kdhelpers import plots
-from kdhelpers.plots.drawing import NEUTRAL
+from kdhelpers.plots.drawing import DISTILLED, NEUTRAL
 from kdhelpers.plots.results import verdict_colour
 from kdhelpers.stats.comparisons import compare
 from kdhelpers.stats.intervals import mean_interval, paired_difference
@@ -143,6 +143,21 @@ def test_results_are_drawn_as_their_numbers_are() -> None:
     losses["KD"] = [{"loss": 0.25, "seed": s} for s in range(2)]
     assert "KD -25.00 ± 0.00 (no spread to judge by)" in plots.paired_points(losses, key="loss").alt
     assert verdict_colour(mean_interval([25, 25])) == NEUTRAL  # as the words say
+
+
+def test_less_calibration_error_is_better_in_figures_as_in_tables() -> None:
+    found = {
+        arm: [{"calibration_error": error + seed / 100, "seed": seed} for seed in range(3)]
+        for arm, error in (("alone", 0.3), ("KD", 0.1))
+    }
+    for draw in (plots.paired_points, plots.forest):
+        picture = draw(found, baseline="alone", key="calibration_error")
+        axes = picture.figure.axes[0]
+        assert {"← better", "worse →"} <= {text.get_text() for text in axes.texts}
+        assert "in calibration error" in picture.alt
+        assert axes.get_xlabel().startswith("difference in calibration error")
+    gain = mean_interval([-0.2, -0.21])
+    assert verdict_colour(gain, "calibration_error") == DISTILLED != verdict_colour(gain)
 
 
 def test_one_seed_is_drawn_without_bars_and_told_without_a_verdict() -> None:
