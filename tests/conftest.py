@@ -16,6 +16,13 @@ torch.set_num_threads(1)
 # A suite that was started in the background ignores Ctrl-C, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+LONG = ("test_notebooks", "test_benchmarks", "test_wheel", "test_snippets", "test_sweep")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, notebooks before all: no worker then waits for the other at the end."""
+    items.sort(key=lambda item: (item.path.suffix == ".py", item.path.stem not in LONG))
+
 
 @pytest.fixture
 def global_random_state_is_left_alone() -> Iterator[None]:
