@@ -268,7 +268,7 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
 
 def _without_empty(headers: list[str], rows: list[list[str]]) -> Table:
     """The table without the columns in which no row has anything."""
-    kept = [column for column in range(len(headers)) if any(row[column] for row in rows)]
+    kept = [at for at in range(len(headers)) if not rows or any(row[at] for row in rows)]
     headers, *rows = ([row[column] for column in kept] for row in (headers, *rows))
     return Table(headers, rows)
 

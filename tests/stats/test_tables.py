@@ -162,6 +162,7 @@ def test_costs_are_rounded_to_what_a_reader_needs() -> None:
     shown = ["net", "1,234,567", "6.2", "1.23", "91.23"]
     measured = Size(1234567, 6_178_186, 4.7), 1.2345, 0.91234
     assert cost_table({"net": COST}).rows == cost_table({"net": measured}).rows == [shown]
+    assert len(cost_table({}).headers) == 5
     without = cost_table({"net": measured[:2]})
     assert without.rows == [shown[:4]]
     assert without.headers == ["network", "parameters", "million MACs", "ms a picture"]
