@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--dataset", default="cifar10", choices=["cifar10", "photodigits"])
     parser.add_argument("--root", help="data root; default KDHELPERS_DATA, else data/")
-    parser.add_argument("--images", type=int, help="so many training images only")
+    parser.add_argument("--images", type=int, help="so many images only, to train and to test")
     parser.add_argument("--epochs", type=int, help="in place of the published number")
     parser.add_argument("--checkpoint-dir", default="", help="the tutorial's teacher is kept there")
     parser.add_argument("--out", default=str(Path(__file__).with_suffix(".json")))
@@ -145,6 +145,9 @@ def main() -> None:
     out = Path(options.out) if options.out else None
     found = json.loads(out.read_text()) if out and out.exists() else {}
     pictures = kd.load(options.dataset, root=options.root)
+    if options.images:
+        few = pictures.test.take(min(options.images, len(pictures.test)))
+        pictures = pictures._replace(test=few)
     for name in options.peers:
         peer, arms = PEERS[name], found.setdefault(name, {})
         prepared = cache(lambda peer=peer: peer.prepare(pictures, options))
