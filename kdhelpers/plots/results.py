@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, drawing, percent
 from kdhelpers.stats.arms import Results, against, label, named, row
 from kdhelpers.stats.intervals import Interval, differences, mean_interval, paired_difference
+from kdhelpers.stats.tables import FIGURES, LESS_IS_BETTER, verdict
 from kdhelpers.stats.tables import percent as told
-from kdhelpers.stats.tables import verdict
 
 SEEDS_KEY = "dots: seeds; diamond: mean with 95 % interval"
 
@@ -117,7 +117,7 @@ def paired_points(
 
 def in_words(key: str) -> str:
     """The name of a figure in a sentence."""
-    return "test accuracy" if key == "accuracy" else key.replace("_", " ")
+    return "test accuracy" if key == "accuracy" else FIGURES.get(key, key).removesuffix(", %")
 
 
 def verdict_colour(interval: Interval, key: str = "accuracy") -> str:
@@ -127,7 +127,7 @@ def verdict_colour(interval: Interval, key: str = "accuracy") -> str:
 
 def name_sides(axes: Axes, key: str = "accuracy") -> None:
     """Above a line at zero, which side of it is the better one."""
-    less, more = ("better", "worse") if key == "calibration_error" else ("worse", "better")
+    less, more = ("better", "worse") if key in LESS_IS_BETTER else ("worse", "better")
     for text, side, shift in ((f"← {less}", "right", -6), (f"{more} →", "left", 6)):
         axes.annotate(
             text, (0, 1), xycoords=("data", "axes fraction"), xytext=(shift, 3), ha=side,

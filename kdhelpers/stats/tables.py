@@ -115,6 +115,7 @@ FIGURES = {
     "calibration_error": "calibration error, %",
     "validation": "validation accuracy, %",
 }
+LESS_IS_BETTER = {"calibration_error"}
 
 
 @made_of("results by arm")
@@ -251,14 +252,14 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
         if result.difference.count >= FEWEST_FOR_BOOTSTRAP:
             bounds = bootstrap_difference(first, arm, key=key, points=True)
             drawn = f"{bounds.low:+.2f} to {bounds.high:+.2f}"
-        found = [
-            f"± {result.simultaneous.margin:.2f}", drawn,
-            f"{result.corrected_p:.3f}" if result.corrected_p >= 0.001 else "< 0.001",
-        ]  # fmt: skip
-        if result.difference.count < 2:
-            found = ["", "", ""]
-        gain = percent(result.difference, sign=True)
-        rows.append([name, _mean(arm, key), gain, *found, verdict(result.simultaneous, key)])
+        wide, corrected = "", ""
+        if result.difference.count > 1:
+            wide = f"± {result.simultaneous.margin:.2f}"
+            corrected = f"{result.corrected_p:.3f}" if result.corrected_p >= 0.001 else "< 0.001"
+        rows.append([
+            name, _mean(arm, key), percent(result.difference, sign=True), wide, drawn, corrected,
+            verdict(result.simultaneous, key),
+        ])  # fmt: skip
     headers = [
         "arm", figure, f"against {baseline}, points", "± for all arms together",
         "bootstrap", "corrected p", "verdict",
@@ -292,16 +293,13 @@ def difference(baseline: Arm, arm: Arm, *, key: str = "accuracy") -> str:
 
 
 def verdict(difference: Interval, key: str = "accuracy") -> str:
-    """What an interval of paired differences of a figure allows to say.
-
-    More is better, but for the calibration error.
-    """
+    """What an interval of paired differences of a figure allows to say."""
     if difference.count < 2:
         return "one seed"
     if difference.degenerate and difference.mean:
         return "no spread to judge by"
     more, less = "helps", "hurts"
-    if key == "calibration_error":
+    if key in LESS_IS_BETTER:
         more, less = less, more
     if difference.low > 0:
         return more
