@@ -4,6 +4,7 @@ Every refusal is a `ValueError` of one sentence that names the value, in a few w
 long. A wrong type is a `ValueError` too.
 """
 
+import os
 import reprlib
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
@@ -55,6 +56,12 @@ def is_number(value: object) -> TypeGuard[float]:
 def is_int(value: object) -> TypeGuard[int]:
     """Whether a value is a whole number by its type; 2.0, True and False are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def processors() -> int:
+    """How many of the machine's processors this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def require(ok: object, sentence: str, error: type[Exception] = ValueError) -> None:

@@ -13,6 +13,11 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+# Each worker keeps to its processor: what trains two students at a time would use the other's.
+worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+if worker and hasattr(os, "sched_setaffinity"):
+    allowed = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {allowed[int(worker) % len(allowed)]})
 # A suite that was started in the background ignores Ctrl-C, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -48,6 +53,7 @@ def in_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def the_same_precision_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Precision "auto" goes by the hardware; a test of it says which."""
+def the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Precision "auto" and runs in threads go by the hardware; a test of them says which."""
     monkeypatch.setattr("kdhelpers.training.devices.computes_in_bf16", lambda device: False)
+    monkeypatch.setattr("kdhelpers.training.threads.processors", lambda: 2)

@@ -71,7 +71,7 @@ def test_the_wheel_holds_the_course_and_says_who_made_it(built: Path) -> None:
 
 def test_the_wheel_alone_starts_a_course_and_runs_a_lesson(built: Path, tmp_path: Path) -> None:
     """In an environment of its own, which borrows the dependencies, in an empty folder."""
-    venv.create(tmp_path / "env", with_pip=True)
+    venv.create(tmp_path / "env")
     place = {"base": str(tmp_path / "env"), "platbase": str(tmp_path / "env")}
     scripts, site = (Path(sysconfig.get_path(n, "venv", place)) for n in ("scripts", "purelib"))
     libraries = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
@@ -85,8 +85,8 @@ def test_the_wheel_alone_starts_a_course_and_runs_a_lesson(built: Path, tmp_path
                               capture_output=True, text=True, timeout=600)  # fmt: skip
         return done.returncode, done.stdout + done.stderr
 
-    install = ("-m", "pip", "install", "--quiet", "--no-index", "--no-deps", str(wheel))
-    assert ran("python", *install) == (0, "")
+    install = [sys.executable, "-m", "pip", f"--python={scripts / 'python'}", "install", "--quiet"]
+    subprocess.run([*install, "--no-index", "--no-deps", str(wheel)], env=environment, check=True)
     code, told = ran("python", "-c", "import kdhelpers; print(kdhelpers.__file__)")
     assert Path(told.strip()).is_relative_to(site.resolve()), told
     alone = """

@@ -1,6 +1,5 @@
 """What a record's numbers depend on besides the parameters: versions, machine, commit, date."""
 
-import os
 import platform
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kdhelpers._values import short_path
+from kdhelpers._values import processors, short_path
 from kdhelpers.course.root import CourseError, find_root
 
 PACKAGES = ("kdhelpers", "torch", "torchvision", "numpy", "scikit-learn", "papermill", "ipykernel")
@@ -28,7 +27,7 @@ def environment(device: object) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "device": name,
-        "threads": int(torch.get_num_threads()) if torch else os.cpu_count() or 1,
+        "threads": int(torch.get_num_threads()) if torch else processors(),
         "versions": _versions(),
         "commit": _commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -14,7 +14,7 @@ import psutil
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from kdhelpers._values import check_type, is_int, short_repr
+from kdhelpers._values import check_type, is_int, processors, short_repr
 from kdhelpers.course import run, table
 from kdhelpers.course.grid import Point, expand
 from kdhelpers.course.notebook import Notebook
@@ -123,8 +123,7 @@ def sweep(
 def _worker_count(workers: int | None, executor: Executor | None) -> int:
     """As many as asked for, else one per core that we may use."""
     if workers is None:
-        allowed = getattr(os, "sched_getaffinity", None)
-        return len(allowed(0)) if allowed else os.cpu_count() or 1
+        return processors()
     if executor is not None:
         raise CourseError("workers is for a sweep without an executor of its own")
     if not is_int(workers) or not 1 <= workers <= MOST_WORKERS:

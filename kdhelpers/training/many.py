@@ -15,7 +15,14 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from kdhelpers._values import check_callable, check_int, check_list, check_type, short_repr
+from kdhelpers._values import (
+    check_callable,
+    check_int,
+    check_list,
+    check_type,
+    processors,
+    short_repr,
+)
 from kdhelpers.data.batching import Batch, Origin, Views, batches
 from kdhelpers.data.split import Split
 from kdhelpers.objectives.distillation import Distillation, Faded
@@ -43,8 +50,9 @@ def run_arms(
             After the first one that takes long, a line tells how long the others may take.
             A `Teacher` may be shared. Build a network of your own inside
             `kdhelpers.models.initial_weights(seed)`: threads share PyTorch's random state.
-        workers: how many runs at a time, default 1. Each has its share of the CPU's threads. The
-            results are those of one after the other with as many threads, bit for bit.
+        workers: how many runs at a time, default 1; never more than there are processors. Each
+            has its share of the CPU's threads. The results are those of one after the other with
+            as many threads, bit for bit.
 
     Raises:
         ValueError: `workers` is not a whole number of at least 1, an arm is no function or `seeds`
@@ -60,7 +68,7 @@ def run_arms(
     for arm, run in arms.items():
         check_callable(run, name=f"the arm {short_repr(arm)}", called="run(seed)")
     calls = [(run, seed) for run in arms.values() for seed in seeds]
-    forecast = _Forecast(len(calls), workers)
+    forecast = _Forecast(len(calls), min(workers, processors()))
     runs = [partial(_with_seed, run, seed, forecast) for run, seed in calls]
     results = iter(in_threads(runs, workers))
     return {arm: [next(results) for _ in seeds] for arm in arms}
@@ -117,7 +125,8 @@ def fit_many(
         recipe, settings: as for `fit`; side by side the optimiser must treat every weight by
             itself, as Adam and SGD do.
         seeds: one for each.
-        workers: how many threads, default 1; each has its share of the CPU's.
+        workers: how many threads, default 1; each has its share of the CPU's, and there are never
+            more at a time than processors.
         validation: if given, the accuracy of each student after each epoch.
         run: as for `fit`; the parts add their number to it.
 

@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kdhelpers._random import besides_torch, random_state_kept
+from kdhelpers._values import processors
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ _this_thread = threading.local()
 
 
 def in_threads(runs: Sequence[Callable[[], T]], workers: int) -> list[T]:
-    """What the runs return, so many at a time.
+    """What the runs return, so many at a time, but never more than processors.
 
     Raises:
         KeyboardInterrupt: after the training step in progress of each run; pressed once more
@@ -31,6 +32,7 @@ def in_threads(runs: Sequence[Callable[[], T]], workers: int) -> list[T]:
     """
     if workers == 1:
         return [run() for run in runs]
+    workers = min(workers, processors())  # more would wait for each other in Python's lock
     threads, stop = max(1, torch.get_num_threads() // workers), threading.Event()
     begun: list[threading.Thread] = []
     pool = ThreadPoolExecutor(workers, initializer=_share, initargs=(threads, stop, begun))

@@ -249,7 +249,7 @@ def test_as_many_kernels_as_cores_that_we_may_use(
 ) -> None:
     started: list[int] = []
     monkeypatch.setattr(sweep, "ThreadPoolExecutor", lambda n: started.append(n) or Inline())
-    monkeypatch.setattr(sweep.os, "sched_getaffinity", lambda _: {1, 5, 7}, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 5, 7}, raising=False)
     before = os.environ.get("MKL_NUM_THREADS")
     for workers in (None, 2):
         sweep.sweep("05", GRID, workers=workers, out_dir=f"{workers}", progress=False)

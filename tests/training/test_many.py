@@ -23,7 +23,7 @@ from kdhelpers.objectives.objective import Objective, Supervised
 from kdhelpers.objectives.teacher import Teacher
 from kdhelpers.temperature import ExponentialDecay, LearnedTemperature
 from kdhelpers.training import fit as training
-from kdhelpers.training import many
+from kdhelpers.training import many, threads
 from kdhelpers.training.checkpoint import CheckpointError
 from kdhelpers.training.loop import Row, TrainingError
 from kdhelpers.training.many import run_arms
@@ -177,9 +177,21 @@ def test_runs_share_the_time_and_the_threads() -> None:
         meeting.wait()
         return torch.get_num_threads()
 
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
+    for count in (1, 2):
+        torch.set_num_threads(count)
         assert run_arms({"a": meet, "b": meet}, [0], workers=2) == {"a": [1], "b": [1]}
+
+
+def test_one_processor_has_one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "processors", lambda: 1)
+    running: list[int] = []
+
+    def alone(seed: int) -> list[int]:
+        running.append(seed)
+        threading.Event().wait(0.05)  # long enough for another one to begin
+        return [running.pop(), *running]
+
+    assert run_arms({"a": alone}, [0, 1, 2], workers=3) == {"a": [[0], [1], [2]]}
 
 
 def test_the_first_error_is_raised_and_what_has_not_started_is_given_up() -> None:
