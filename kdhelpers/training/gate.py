@@ -35,11 +35,13 @@ def check_schedule(schedule: Any, recipe: Recipe) -> None:
 def check_terms(terms: Any, objective: Objective) -> None:
     """Scalars by name; seen in the first step of an epoch."""
     name = type(objective).__name__
-    told = f"{name} must return a dict of terms by name, got {short_repr(terms)}."
-    require(isinstance(terms, dict) and terms, told)
+    if not isinstance(terms, dict) or not terms:  # no `require`: writing tensors takes long
+        told = f"{name} must return a dict of terms by name"
+        raise ValueError(f"{told}, got {short_repr(terms)}.")
     for term, value in terms.items():
         what = f"the term {term!r} of {name}"
-        require(isinstance(value, Tensor), f"{what} must be a tensor, got {short_repr(value)}.")
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{what} must be a tensor, got {short_repr(value)}.")
         shape = f"a scalar, but has the shape {list(value.shape)}"
         require(value.ndim == 0, f"{what} must be {shape}; take its mean.")
         taken = term in OF_THE_HISTORY or (term == "loss" and len(terms) > 1)

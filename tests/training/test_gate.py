@@ -83,6 +83,13 @@ def test_terms_that_would_mislead_are_refused(
         fit(linear(), Own(terms), split(), epochs=1, **LEARN)
 
 
+def test_no_tensor_is_written_out_for_an_error_that_does_not_happen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Tensor, "__repr__", lambda self: pytest.fail("it takes as long as a step"))
+    fit(linear(), Supervised(), split(), epochs=2, validation=split(), **LEARN)
+
+
 def test_a_single_term_may_be_called_loss() -> None:
     (row,) = fit(linear(), Own(lambda z: {"loss": z.square().mean()}), split(), epochs=1, **LEARN)
     assert row.keys() == {"epoch", "seconds", "loss"}

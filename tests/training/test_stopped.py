@@ -125,7 +125,16 @@ class Own(nn.Module):
 
 
 class Noisy(kd.Supervised):
+    """Adds noise, after some epochs that pass without."""
+
+    quiet = 0
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        self.noisy = epoch >= self.quiet
+
     def forward(self, student: nn.Module, batch: Any) -> Any:
+        if not self.noisy:
+            return super().forward(student, batch)
         return super().forward(student, batch._replace(inputs=batch.inputs + torch.randn(1)))
 
 
@@ -159,6 +168,13 @@ def test_what_draws_random_numbers_trains_alone_only(
     else:
         for one, other in zip(alone, kd.run_arms({"a": arm}, [0, 1], workers=2)["a"], strict=True):
             assert all(torch.equal(one[k], other[k]) for k in one if k != "seed")
+
+
+def test_what_begins_to_draw_later_is_seen_within_ten_epochs() -> None:
+    later = Noisy()
+    later.quiet = 3
+    with pytest.raises(ValueError, match="'objective' draws"):
+        in_threads([partial(fit, plain(), later, split(), epochs=11)], workers=2)
 
 
 @pytest.mark.parametrize("draw", [np.random.rand, random.random])
