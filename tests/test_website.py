@@ -22,7 +22,7 @@ def test_every_page_is_on_the_menu_once(staged: Path) -> None:
     listed = "\n".join(trees).split()
     sources = [*ROOT.glob("docs/*.md"), *ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("C*.md")]
     pages = {path.relative_to(ROOT).with_suffix("").as_posix() for path in sources}
-    assert pages | {"results", "runs", "about", "api/index"} <= set(listed)
+    assert pages | {"runs", "about", "api/index"} <= set(listed)
     assert len(listed) == len(set(listed))
 
 
@@ -35,9 +35,9 @@ def test_every_section_of_the_readme_is_on_one_page(staged: Path) -> None:
 
 
 def test_links_to_the_readme_lead_to_the_page_of_the_section() -> None:
-    text = "[a](../README.md#sweeps) [b](README.md#results) [c](../README.md#lessons) [d](results)"
+    text = "[a](../README.md#sweeps) [b](../results) [c](README.md) [d](results)"
     assert website.relinked(text) == (
-        "[a](../runs.md#sweeps) [b](results.md) [c](../index.md#lessons) [d](results.md)"
+        "[a](../runs.md#sweeps) [b](../docs/results.md) [c](index.md) [d](docs/results.md)"
     )
 
 

@@ -26,6 +26,7 @@ START = "<!-- {part}: rendered by `python tools/readme.py` -->"
 END = "<!-- /{part} -->"
 PAGES = {
     "README.md": ("figure", "lessons", "results"),
+    "docs/results.md": ("tables",),
     "docs/map.md": ("order",),
     "docs/rosetta.md": ("peers",),
 }
@@ -39,7 +40,7 @@ def updated(text: str, page: str = "README.md") -> str:
     Raises:
         CourseError: the markers of a part are missing.
     """
-    parts = (figure, lessons, results, order, peers)
+    parts = (figure, lessons, results, tables, order, peers)
     render = {each.__name__: each for each in parts}
     for part in PAGES[page]:
         start, end = START.format(part=part), END.format(part=part)
@@ -55,16 +56,23 @@ def updated(text: str, page: str = "README.md") -> str:
 
 
 def results() -> str:
-    """Markdown: what came out, a line for each record, and behind it the tables of all."""
-    loaded = [r for lesson in course.find_lessons() for r in course.load_records(lesson.name)]
+    """Markdown: what came out, a line for each record."""
     lines = ["| lesson | profile | data | what came out |", "|---|---|---|---|"]
-    for record in loaded:
+    for record in _all_records():
         number, told = record["notebook"].partition("_")[0], record["parameters"]
         seeds = f"{told['dataset']}, {len(told['seeds'])} seeds"
         what = f"{record['profile']} | {seeds} | {record['metrics']['headline']}"
         lines.append(f"| {number} | {what} |")
-    tables = [record_tables.markdown(record, folded=True) for record in loaded]
-    return "\n\n".join(["\n".join(lines), *tables])
+    return "\n".join(lines)
+
+
+def tables() -> str:
+    """Markdown: the tables of every record."""
+    return "\n\n".join(record_tables.markdown(record, folded=True) for record in _all_records())
+
+
+def _all_records() -> list[dict[str, Any]]:
+    return [each for of in course.find_lessons() for each in course.load_records(of.name)]
 
 
 def peers() -> str:

@@ -37,17 +37,16 @@ BUILD = ROOT / "build"
 
 # The sections of README.md that have a page of their own; all others are on the first page.
 SECTIONS = {
-    "results": ["Results"],
     "runs": ["Parameterized runs", "On a GPU", "Sweeps"],
     "about": ["Contributing", "How to cite", "Licence"],
 }
-TITLES = {"results": "Results", "runs": "Runs of your own", "about": "About"}
+TITLES = {"runs": "Runs of your own", "about": "About"}
 # Caption → pages; a page of docs/ that is named nowhere comes under the last.
 MENU = {
     "Lessons": ["docs/map", "notebooks/*", "docs/draw", "docs/glossary"],
     "Your own": ["docs/own_data", "docs/beyond", "examples/*/README", "runs", "docs/package"],
     "Teaching": ["docs/workshop", "docs/teaching"],
-    "Reference": ["results", "docs/rosetta", "docs/uses", "api/index"],
+    "Reference": ["docs/results", "docs/rosetta", "docs/uses", "api/index"],
     "In other languages": ["docs/zh", "docs/vi"],
     "Project": ["CHANGELOG", "CONTRIBUTING", "CODE_OF_CONDUCT", "about"],
     "More": ["docs/*"],
@@ -100,11 +99,7 @@ def readme_pages() -> dict[str, str]:
     pages = {}
     for page, titles in SECTIONS.items():
         cut = [by_title.pop(title) for title in titles]
-        pages[f"{page}.md"] = (
-            cut[0].removeprefix("#")
-            if titles == [TITLES[page]]
-            else f"# {TITLES[page]}\n\n{''.join(cut)}"
-        )
+        pages[f"{page}.md"] = f"# {TITLES[page]}\n\n{''.join(cut)}"
     return {"index.md": head + "".join(by_title.values()), **pages}
 
 
@@ -114,12 +109,11 @@ def relinked(text: str) -> str:
 
     def lead(link: re.Match[str]) -> str:
         up, place = link.groups(default="")
-        page = home.get(place.removeprefix("#"), "index")
-        return f"]({up}{page}.md{place if page not in TITLES or place != f'#{page}' else ''})"
+        return f"]({up}{home.get(place.removeprefix('#'), 'index')}.md{place})"
 
     text = re.sub(r"(?<!`)`(kd(?:helpers)?\.[\w.]+)`(?!`)", r"{py:obj}`\1`", text)
     text = re.sub(r"\]\(((?:\.\./)*)README\.md(#[\w-]+)?\)", lead, text)
-    return text.replace("](results)", "](results.md)")
+    return re.sub(r"\]\(((?:\.\./)*)results\)", r"](\1docs/results.md)", text)
 
 
 def anchor(heading: str) -> str:
