@@ -59,16 +59,25 @@ def results() -> str:
     """Markdown: what came out, a line for each record."""
     lines = ["| lesson | profile | data | what came out |", "|---|---|---|---|"]
     for record in _all_records():
-        number, told = record["notebook"].partition("_")[0], record["parameters"]
+        told = record["parameters"]
         seeds = f"{told['dataset']}, {len(told['seeds'])} seeds"
-        what = f"{record['profile']} | {seeds} | {record['metrics']['headline']}"
-        lines.append(f"| {number} | {what} |")
+        number, profile = _name(record)
+        lines.append(f"| {number} | {profile} | {seeds} | {record['metrics']['headline']} |")
     return "\n".join(lines)
 
 
 def tables() -> str:
     """Markdown: the tables of every record."""
-    return "\n\n".join(record_tables.markdown(record, folded=True) for record in _all_records())
+    parts = []
+    for record in _all_records():
+        number, profile = _name(record)
+        headline = f"## Lesson {number}, {profile}\n\n*{record['metrics']['headline']}*"
+        parts += [headline, record_tables.markdown(record)]
+    return "\n\n".join(parts)
+
+
+def _name(record: dict[str, Any]) -> tuple[str, str]:
+    return record["notebook"].partition("_")[0], record["profile"]
 
 
 def _all_records() -> list[dict[str, Any]]:

@@ -13,25 +13,16 @@ def _text(value: object) -> str:
     return html.escape(" ".join(str(value).split()), quote=False)
 
 
-def title(record: Mapping[str, Any]) -> str:
-    """What the record is about, in the README: its lesson, profile and headline."""
-    number, headline = record["notebook"].partition("_")[0], record["metrics"].get("headline", "")
-    return f"**Lesson {_text(number)}**, {_text(record['profile'])}: *{_text(headline)}*"
-
-
 def tables(record: Mapping[str, Any]) -> dict[str, Table]:
     """The tables to be shown of a record, by title."""
     return {title: Table(**shown) for title, shown in record.get("tables", {}).items()}
 
 
-def markdown(record: Mapping[str, Any], *, folded: bool = False) -> str:
-    """The record's provenance and tables; `folded` below its title, for a page of many."""
+def markdown(record: Mapping[str, Any]) -> str:
+    """Where the record comes from, and its tables."""
     shown = tables(record).items()
-    body = "\n\n".join(f"**{_text(name)}**\n\n{table._repr_markdown_()}" for name, table in shown)
-    told = _text(provenance(record))
-    if not folded:
-        return f"{told}\n\n{body}"
-    return f"{title(record)}\n\n<details><summary>{told}</summary>\n\n{body}\n\n</details>"
+    body = [f"**{_text(name)}**\n\n{table._repr_markdown_()}" for name, table in shown]
+    return "\n\n".join([_text(provenance(record)), *body])
 
 
 class Recorded(list[dict[str, Any]]):
