@@ -187,6 +187,8 @@ def predict(
                 answer = logits_of(model(inputs.contiguous(memory_format=layout)))
             else:
                 answer, layout = _ask_laid_out(model, inputs)
+            told = f"the network answers {len(answer)} rows for {len(inputs)} images"
+            require(len(answer) == len(inputs), f"{told}; it must give one for each.")
             logits.append(answer.float())
     return torch.cat(logits)
 
@@ -239,9 +241,9 @@ def calibration_error(logits: Tensor, labels: Tensor, *, bins: int = BINS) -> fl
 
 
 def _calibration_error(logits: Tensor, labels: Tensor, bins: int) -> float:
-    sure, predicted = logits.float().softmax(1).max(1)
+    sure, predicted = _tensors.widened(logits).softmax(1).max(1)
     right = (predicted == labels.to(logits.device)).cpu().numpy()
-    confidence = sure.detach().cpu().numpy()
+    confidence = sure.detach().float().cpu().numpy()
     # A bin holds its lower end; a confidence of 1 lies in the last with its neighbours.
     inner_edges = np.linspace(0, 1, bins + 1)[1:-1].astype(np.float32)
     # NumPy sums in float64, which not every device has.
@@ -273,7 +275,8 @@ def size(model: nn.Module, input_shape: tuple[int, int, int]) -> Size:
     ask(model, torch.zeros(1, *input_shape, device=device))
     with evaluating(model):
         counted = summary(model, input_data=torch.zeros(1, *input_shape), verbose=0, device=device)
-    return Size(counted.total_params, counted.total_mult_adds, counted.total_params * 4 / 2**20)
+    parameters = sum(each.numel() for each in model.parameters())  # tied ones once
+    return Size(parameters, counted.total_mult_adds, parameters * 4 / 2**20)
 
 
 def latency(

@@ -13,7 +13,7 @@ features are computed anew in every step, or kept where a `Hint` is told to: of 
 little memory, of 50,000 gigabytes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any
 
@@ -150,7 +150,10 @@ class Hint(Objective):
 
             def compute() -> Tensor:
                 guides = self._guides_on(train.images.device)
-                return torch.cat([guides(train.normalise(few))[layer].half() for few in each])
+                said = torch.cat([guides(train.normalise(few))[layer].half() for few in each])
+                told = f"half precision, which ends at 65,504, cannot keep all that {layer!r} says"
+                require(not said.isinf().any(), f"{told}; give keep=False.")
+                return said
 
             self._kept = self.teacher.remembered(train, layer, compute)
             self._kept_of = train.fingerprint, views
@@ -266,7 +269,8 @@ def regressor_between(
 ) -> Regressor:
     """A regressor from a layer of the student to the size of a layer of the teacher.
 
-    Both networks see two images of `train`, in eval mode; nothing of them changes.
+    Both networks see two images of `train`, in eval mode; nothing of them changes. It begins at
+    zero: from random weights `hint_loss` would first teach the student to be silent.
 
     Args:
         train: any split with images that both networks take.
@@ -298,9 +302,10 @@ def with_layers(teacher: nn.Module | Teacher) -> Teacher:
 
 
 def _check_layers(
-    student: nn.Module, teacher: Teacher, pairs: Iterable[LayerPair], train: Split
+    student: nn.Module, teacher: Teacher, pairs: Collection[LayerPair], train: Split
 ) -> None:
-    """Refuse layers that are not there, or have no one output, before the teacher's long work."""
+    """Refuse layers that are not there, or have no one output, and a regressor that would not
+    learn, before the teacher's long work."""
     both = (student, [pair.student_layer for pair in pairs]), (
         teacher.frozen(train.images.device), [pair.teacher_layer for pair in pairs]
     )  # fmt: skip
@@ -309,6 +314,26 @@ def _check_layers(
         images = train.normalise(train.images[:2]).to(next(network.parameters()).device)
         with evaluating(network), taking(network, images):
             check_runs_once(network, layers, images)
+    if any(pair.regressor is not None for pair in pairs):
+        images = train.normalise(train.images[:8])  # some losses compare images with each other
+        own = _outputs(student, [pair.student_layer for pair in pairs], images)
+        guides = _outputs(both[1][0], [pair.teacher_layer for pair in pairs], images)
+        for pair in pairs:
+            _check_moves(pair, own[pair.student_layer], guides[pair.teacher_layer])
+
+
+def _check_moves(pair: LayerPair, own: Tensor, guide: Tensor) -> None:
+    """Refuse a regressor that begins at zero and that its loss would leave there."""
+    if pair.regressor is None:
+        return
+    weights = [each for each in pair.regressor.parameters() if each.requires_grad]
+    with evaluating(pair), torch.enable_grad(), taking(pair.regressor, own, "features"):
+        if not weights or pair.regressor(own).any():
+            return
+        gradients = torch.autograd.grad(pair(own, guide), weights, allow_unused=True)
+    told = f"the loss of {pair.student_layer!r} has no gradient where its regressor begins, at zero"
+    told = f"{told}; let it begin elsewhere: regressor.convolution.reset_parameters()."
+    require(any(each is not None and each.any() for each in gradients), told)
 
 
 def _outputs(network: nn.Module, layers: Iterable[str], inputs: Tensor) -> dict[str, Tensor]:

@@ -217,6 +217,7 @@ def _compare(told: str, kept: dict[str, Any], settings: dict[str, Any]) -> None:
         )
     theirs, ours = _short(kept.get(name)), _short(settings.get(name))
     remedy = "build the student anew, with the same seed, or " if name == "student" else ""
+    remedy = "make the regressor anew, or " if name.endswith("regressor") else remedy
     raise CheckpointError(
         f"{told} belongs to another run: its {name} is {theirs}, this run has {ours}; "
         f"{remedy}{ASIDE} (the weights in it: torch.load(path)['state']['student'])."

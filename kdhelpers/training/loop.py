@@ -156,8 +156,8 @@ def train_student(
                 optimizer.zero_grad()
                 torch.clear_autocast_cache()  # of copies that a check or a validation has made
                 means = _Means(device)
-                # Looking for random numbers takes half a step: in the first one, and now and then.
-                looked = epoch != len(begun) and epoch % 10 != 0
+                # Looking for random numbers takes half a step: first, last, and now and then.
+                looked = epoch not in (len(begun), epochs - 1) and epoch % 10 != 0
                 for batch in stream(
                     train, recipe.batch_size, seed=seed, epoch=epoch, views=recipe.views,
                     channels_last=recipe.channels_last,
@@ -233,10 +233,13 @@ class _Means:
 
     def add(self, terms: Terms, size: int) -> None:
         for name, term in terms.items():
-            self.terms.setdefault(name, []).append(term.detach())
+            self.terms.setdefault(name, []).append(term.detach().clone())  # it may be a buffer
         self.sizes.append(size)
 
     def row(self, epoch: int, lr: float) -> Row:
+        for name, terms in self.terms.items():
+            told = f"the objective had the term {name!r} in {len(terms)} of {len(self.sizes)} steps"
+            require(len(terms) == len(self.sizes), f"{told}; return the same terms in every step.")
         weights = torch.tensor(self.sizes, dtype=torch.float32, device=self.device)
         sums = [torch.stack(terms).float() @ weights for terms in self.terms.values()]
         means = (torch.stack(sums) / weights.sum()).tolist()

@@ -21,6 +21,7 @@ from kdhelpers._values import (
     check_list,
     check_type,
     processors,
+    require,
     short_repr,
 )
 from kdhelpers.data.batching import Batch, Origin, Views, batches
@@ -56,8 +57,8 @@ def run_arms(
 
     Raises:
         ValueError: `workers` is not a whole number of at least 1, an arm is no function or `seeds`
-            no list of whole numbers; or, from `fit` with more than one worker, a student that
-            draws random numbers (dropout), which the others would mix up.
+            no list of different whole numbers; or, from `fit` with more than one worker, a student
+            that draws random numbers (dropout), which the others would mix up.
         Exception: whatever a run raised; those that have not started are given up.
         KeyboardInterrupt: Ctrl-C ends every run after the training step in progress; what its
             checkpoint holds is kept.
@@ -65,6 +66,8 @@ def run_arms(
     check_type(arms, Mapping, name="arms")
     check_int(workers, name="workers", least=1)
     check_list(seeds, int, name="seeds")
+    told = f"seeds must differ, got {short_repr(seeds)}: a pair of runs is known by its seed."
+    require(len({*seeds}) == len(seeds), told)
     for arm, run in arms.items():
         check_callable(run, name=f"the arm {short_repr(arm)}", called="run(seed)")
     calls = [(run, seed) for run in arms.values() for seed in seeds]

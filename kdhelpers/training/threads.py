@@ -23,14 +23,15 @@ _this_thread = threading.local()
 
 
 def in_threads(runs: Sequence[Callable[[], T]], workers: int) -> list[T]:
-    """What the runs return, so many at a time, but never more than processors.
+    """What the runs return, so many at a time, but never more than processors; from inside of such
+    a run one after the other.
 
     Raises:
         KeyboardInterrupt: after the training step in progress of each run; pressed once more
             while they end, it changes nothing, and the third time it is obeyed at once.
         Exception: what a run raised, after those that run beside it have ended.
     """
-    if workers == 1:
+    if workers == 1 or hasattr(_this_thread, "stop"):
         return [run() for run in runs]
     workers = min(workers, processors())  # more would wait for each other in Python's lock
     threads, stop = max(1, torch.get_num_threads() // workers), threading.Event()

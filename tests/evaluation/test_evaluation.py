@@ -152,6 +152,11 @@ def test_impossible_predictions_are_refused(
         predict(Watched(), data, **options)
 
 
+def test_a_network_answers_each_image() -> None:
+    with pytest.raises(ValueError, match="answers 1 rows for 11 images"):
+        predict(nn.Sequential(nn.Flatten(0), nn.Unflatten(0, (1, -1))), split(11))
+
+
 def test_images_that_do_not_fit_the_network_are_refused() -> None:
     model = build("mnist_cnn_student").train()
     with pytest.raises(ValueError, match=r"takes images \[B, 1, 28, 28\], got \[11, 3, 8, 8\]"):
@@ -199,6 +204,11 @@ def test_calibration_error_weighs_scikit_learns_calibration_curve(
     expected = np.average(np.abs(shares - sureness), weights=counts[counts > 0])
     assert expected > 0.01
     assert calibration_error(logits, labels, **options) == pytest.approx(expected, abs=1e-5)
+
+
+def test_logits_in_float64_may_be_beyond_float32() -> None:
+    huge = torch.tensor([[1e39, 0.0], [0.0, 1e39]], dtype=torch.float64)
+    assert calibration_error(huge, torch.tensor([0, 1])) == 0
 
 
 def test_a_confidence_at_an_edge_lies_in_the_bin_above() -> None:
@@ -270,6 +280,12 @@ def test_the_size_of_a_small_network_by_hand(bias: bool) -> None:
     assert counted.parameters == sum(weights)
     assert counted.macs == weights[0] * 64 + weights[1] * 4 + weights[2]  # a bias counts as one
     assert counted.mebibytes == sum(weights) * 4 / 1024 / 1024
+
+
+def test_weights_that_layers_share_are_counted_once() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 12), nn.Linear(12, 12))
+    model[2].weight = model[1].weight
+    assert size(model, (3, 2, 2)).parameters == 12 * 12 + 2 * 12
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])

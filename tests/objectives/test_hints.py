@@ -124,8 +124,8 @@ def test_stage_1_stops_both_networks_at_their_layer() -> None:
     in_student, in_teacher = Counted(taught), Counted(guide)
     fit(taught, Hint(guide, pair()), split(), epochs=2, batch_size=16)
     assert in_student.training[GUIDED] == 80
-    looked = 2  # images that are asked about before
-    assert in_teacher.evaluating[GUIDE] == 80 + looked
+    looked = 2  # images that are asked about before, and 8 for the regressor
+    assert in_teacher.evaluating[GUIDE] == 80 + looked + 8
     assert not in_teacher.training
     assert not [name for name in in_student.training if name.startswith(AFTER)]
     assert all(in_teacher.evaluating[name] == looked for name in in_teacher.evaluating
@@ -288,7 +288,7 @@ def test_one_forward_pass_of_the_student_gives_logits_and_features() -> None:
     )  # fmt: skip
     fit(taught, objective, split(), epochs=1, batch_size=16)
     assert in_student.training[""] == in_student.training[GUIDED] == 40
-    assert in_teacher.evaluating[GUIDE] == 42  # with the two that are asked about before
+    assert in_teacher.evaluating[GUIDE] == 50  # with the ten that are asked about before
     assert all(in_teacher.evaluating[name] == 2 for name in in_teacher.evaluating
                if name.startswith(AFTER))  # fmt: skip
 
@@ -429,6 +429,30 @@ def test_pairs_that_do_not_fit_are_one_sentence(guided: LayerPair, message: str)
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("loss", [attention_transfer_loss, similarity_loss, relational_loss])
+@pytest.mark.parametrize("joint", [True, False])
+def test_a_regressor_that_would_stay_at_zero_is_refused(loss: Any, joint: bool) -> None:
+    def train(guided: LayerPair) -> list[float]:
+        hint, joined = Hint(teacher(), guided), partial(WithFeatures, Supervised(), teacher())
+        history = fit(student(), joined(hint=guided) if joint else hint, split(), epochs=4, lr=0.01)
+        return [row["hint"] for row in history]
+
+    stuck = pair(loss=loss)
+    with pytest.raises(ValueError, match=r"where its regressor begins, at zero; .*reset_parameter"):
+        train(stuck)
+    with initial_weights(0):
+        stuck.regressor.convolution.reset_parameters()  # type: ignore[operator,union-attr]
+    told = train(stuck)
+    assert told[-1] < told[0]
+
+
+def test_kept_features_that_half_precision_cannot_hold_are_told() -> None:
+    loud = teacher()
+    loud.get_submodule(GUIDE).register_forward_hook(lambda layer, given, said: said + 1e5)
+    with pytest.raises(ValueError, match=f"65,504, cannot keep all that '{GUIDE}' says"):
+        fit(student(), Hint(loud, pair(), keep=True), split(), epochs=1)
+
+
 @pytest.mark.parametrize("layers", [("head", GUIDE), (GUIDED, "head")])
 def test_no_regressor_can_be_made_for_layers_without_maps(layers: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match=r"'head' must have the shape \(batch, channels"):
@@ -521,7 +545,10 @@ def test_joint_training_resumes_with_its_regressor(tmp_path: Path) -> None:
         (lambda: Hint(teacher(), pair(weight=2.0)), "weight"),
         (lambda: Hint(teacher(), pair(loss=Spy())), "loss"),
         (lambda: Hint(teacher(), LayerPair("stage2.1", GUIDE, regressor=Regressor(6, 12))), "la"),
-        (lambda: Hint(teacher(), LayerPair(GUIDED, GUIDE, regressor=Regressor(6, 12))), "regre"),
+        (
+            lambda: Hint(teacher(), LayerPair(GUIDED, GUIDE, regressor=Regressor(6, 12))),
+            "regre.* anew",
+        ),
         (lambda: WithFeatures(Supervised(), teacher(), hint=pair()), "features_of"),
         (lambda: Faded(Hint(teacher(), pair()), term="hint"), "faded"),
     ],

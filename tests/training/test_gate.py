@@ -83,6 +83,32 @@ def test_terms_that_would_mislead_are_refused(
         fit(linear(), Own(terms), split(), epochs=1, **LEARN)
 
 
+def test_a_figure_may_not_have_the_name_of_a_term_or_of_the_history() -> None:
+    for name in ("hard", "loss", "epoch"):
+        told = Supervised()
+        told.figures = lambda name=name: {name: 0.0}  # type: ignore[method-assign]
+        with pytest.raises(ValueError, match=f"figure '{name}' of Supervised .* rename it"):
+            fit(linear(), told, split(), epochs=1, **LEARN)
+
+
+def test_the_terms_are_the_same_in_every_step_and_may_be_buffers() -> None:
+    steps, buffer = [], torch.zeros(())
+
+    def counted(logits: Tensor) -> dict[str, Tensor]:
+        steps.append(buffer.add_(1))
+        return {"mean": logits.mean(), "step": buffer}
+
+    (row,) = fit(linear(), Own(counted), split(60), epochs=1, **LEARN)
+    assert row["step"] == 2.0  # the mean of 1, 2 and 3
+
+    def once(logits: Tensor) -> dict[str, Tensor]:
+        steps.append(buffer)
+        return {"mean": logits.mean()} | ({"first": buffer} if len(steps) == 4 else {})
+
+    with pytest.raises(ValueError, match="the term 'first' in 1 of 3 steps; return the same"):
+        fit(linear(), Own(once), split(60), epochs=1, **LEARN)
+
+
 def test_no_tensor_is_written_out_for_an_error_that_does_not_happen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -147,6 +147,19 @@ def test_an_objective_serves_one_run_at_a_time(wrapped: bool) -> None:
     meanwhile({})  # it is free again
 
 
+def test_a_run_that_starts_threads_itself_has_them_one_after_the_other() -> None:
+    def inner(seed: int) -> list[str]:
+        return run_arms({"b": lambda _: threading.current_thread().name}, [0, 1], workers=2)["b"]
+
+    for names in run_arms({"a": inner}, [0, 1], workers=2)["a"]:
+        assert len(set(names)) == 1
+
+
+def test_a_seed_may_not_come_twice() -> None:
+    with pytest.raises(ValueError, match=r"seeds must differ, got \[0, 0\]"):
+        run_arms({"a": lambda seed: pytest.fail("trained")}, [0, 0])
+
+
 def test_what_is_no_dict_is_handed_back_and_lists_of_runs_need_no_seeds() -> None:
     assert run_arms({"a": lambda seed: -seed}, [1, 2], workers=2) == {"a": [-1, -2]}
     assert run_arms({}, [1], workers=2) == {}

@@ -170,11 +170,14 @@ def test_what_draws_random_numbers_trains_alone_only(
             assert all(torch.equal(one[k], other[k]) for k in one if k != "seed")
 
 
-def test_what_begins_to_draw_later_is_seen_within_ten_epochs() -> None:
-    later = Noisy()
+@pytest.mark.parametrize("epochs", [5, 40])
+def test_what_begins_to_draw_later_is_seen_too(epochs: int) -> None:
+    later, seen = Noisy(), []
     later.quiet = 3
+    run = partial(fit, plain(), later, split(), epochs=epochs, on_epoch=seen.append)
     with pytest.raises(ValueError, match="'objective' draws"):
-        in_threads([partial(fit, plain(), later, split(), epochs=11)], workers=2)
+        in_threads([run], workers=2)
+    assert len(seen) == min(epochs - 1, 10)
 
 
 @pytest.mark.parametrize("draw", [np.random.rand, random.random])
