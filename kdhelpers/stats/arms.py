@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kdhelpers._values import check_number, check_type, is_int, require, short_repr
+from kdhelpers._values import check_number, check_type, is_int, is_number, require, short_repr
 
-__all__ = ["Arm", "Results", "against", "by_size", "label", "named", "naming", "pairs", "row"]
+__all__ = ["Arm", "Results", "against", "by_size", "is_name", "label", "named", "naming", "pairs"]
+__all__ += ["row"]
 
 # Dicts of figures with their seed (`results["alone"]`), a row of numbers, or seed → number.
 Arm: TypeAlias = ArrayLike | Mapping[int, float] | Sequence[Mapping[str, Any]]
@@ -30,8 +31,8 @@ def row(arm: Arm, key: str = "accuracy", *, points: bool = False) -> NDArray[np.
         points: accuracies in 0..1 as percent.
 
     Raises:
-        ValueError: not one row of numbers from -1e100 to 1e100, dicts without `key`, a seed
-            that occurs twice; with `points`, a number outside 0..1.
+        ValueError: not one row of numbers from -1e100 to 1e100, no number, dicts without `key`,
+            a seed that occurs twice or is none; with `points`, a number outside 0..1.
     """
     return _numbers(_by_seed(arm, key).values(), points)
 
@@ -57,6 +58,14 @@ def pairs(
     return one, other
 
 
+def is_name(results: Results, arm: Any) -> bool:
+    """Whether it is the name of one of the arms, and not an arm itself, such as a tuple of runs."""
+    try:
+        return arm in results
+    except TypeError:  # it cannot be a key
+        return False
+
+
 def named(results: Results, *arms: Any) -> None:
     """Check that these are results, and that the arms are among them.
 
@@ -66,7 +75,7 @@ def named(results: Results, *arms: Any) -> None:
     check_type(results, Mapping, name="results")
     known = " ".join(", ".join(map(str, results)).split()) or "none"
     for arm in arms:
-        require(arm in results, f"baseline {short_repr(arm)} is none of the arms: {known}.")
+        require(is_name(results, arm), f"baseline {short_repr(arm)} is none of the arms: {known}.")
 
 
 @contextmanager
@@ -153,6 +162,8 @@ def _by_seed(arm: Any, key: str) -> dict[Any, Any]:
         known = ", ".join(map(str, figures)) or "none"
         require(key in figures, f"a run has no figure {short_repr(key)}; it has {known}.")
         seed = figures.get("seed", f"place {place} of {len(plain)}")
+        counted = is_number(seed) or isinstance(seed, str)
+        require(counted, f"the seed of a run must be a whole number, got {short_repr(seed)}.")
         require(seed not in found, f"seed {seed} occurs twice; an arm has one run for each seed.")
         found[seed] = figures[key]
     return found
@@ -160,6 +171,7 @@ def _by_seed(arm: Any, key: str) -> dict[Any, Any]:
 
 def _numbers(items: Iterable[Any], points: bool) -> NDArray[np.float64]:
     plain = [item.item() if _is_single(item) else item for item in items]
+    require(plain, "an arm has no value; run one seed at least.")
     name, low, high = "a figure of an arm", -LARGEST, LARGEST
     if points:
         name, low, high = "an accuracy (a share; divide percent by 100)", 0.0, 1.0

@@ -4,14 +4,14 @@ Of 20 arms that change nothing, one will "help" at 95 % by luck. Corrected, the 
 of them does is 5 %.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kdhelpers._values import check_number
-from kdhelpers.stats.arms import Arm, Results, named, naming
+from kdhelpers.stats.arms import Arm, Results, is_name, named, naming
 from kdhelpers.stats.intervals import Interval, differences, mean_interval, p_value
 
 __all__ = ["Comparison", "compare", "holm"]
@@ -35,7 +35,7 @@ class Comparison:
 
 
 def compare(
-    baseline: Arm | str,
+    baseline: Arm | Hashable,
     arms: Results,
     *,
     confidence: float = 0.95,
@@ -45,7 +45,8 @@ def compare(
     """Every arm minus the baseline, over common seeds, corrected for the number of arms.
 
     Args:
-        baseline: the name of one of `arms`, or an arm that is not among them (`kdhelpers.stats`).
+        baseline: the name of one of `arms`, or else an arm that is not among them
+            (`kdhelpers.stats`).
         arms: results. All arms that were tried belong here: leaving out the losers undoes the
             correction.
         confidence: that all simultaneous intervals hold, default 95 %.
@@ -56,8 +57,9 @@ def compare(
             `kdhelpers.stats.paired_difference`; the message names the arm.
     """
     named(arms)
-    others, first = dict(arms), baseline
-    if isinstance(baseline, str):
+    others = dict(arms)
+    first: Any = baseline
+    if is_name(arms, baseline) or isinstance(baseline, str):
         named(arms, baseline)
         first = others.pop(baseline)
     # An error here is not that of the first arm.

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from kdhelpers._values import check_int, check_number, check_type, require
 from kdhelpers.stats.arms import LARGEST, Arm, pairs, row
 
 CONFIDENCE = 1e-6, 1 - 1e-6  # between never and always
+ALL_DIGITS = Context(prec=1_000)  # more than any float has
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def mean_interval(
         ValueError: no value, one that is not finite, a confidence that is not between 0 and 1, or
             as for `kdhelpers.stats.arms.row`.
     """
-    data = _some(values, key, points)
+    data = row(values, key, points=points)
     mean, reach = float(data.mean()), t_bound(len(data), confidence)
     if len(data) > 1:
         reach *= float(data.std(ddof=1) / np.sqrt(len(data)))
@@ -148,7 +149,7 @@ def bootstrap_interval(
         ValueError: too few values for this confidence, fewer than 1,000 resamples or more than a
             million, a seed that is no whole number from 0, or as for `mean_interval`.
     """
-    data = _some(values, key, points)
+    data = row(values, key, points=points)
     count, mean, each = len(data), float(data.mean()), t_bound(len(data), confidence)
     reach = 1 - 2.0 ** (1 - count)  # how often the values lie on both sides of the truth
     told = f"a bootstrap interval stays inside the range of its values, so {count} seeds cover at"
@@ -201,7 +202,7 @@ def p_value(differences: Arm, *, key: str = "accuracy") -> float:
     Raises:
         ValueError: as for `mean_interval`.
     """
-    data = _some(differences, key)
+    data = row(differences, key)
     if not data.any():
         return 1.0
     data, count = data / np.abs(data).max(), len(data)  # so that no tiny spread becomes 0
@@ -261,18 +262,11 @@ def _rounded(value: float, interval: Interval, rounding: str = ROUND_HALF_EVEN) 
     # Nine digits first: 1.1000000000000001 is 1.1, not a little more. And 0.0 + -0.0 is 0.0.
     exact = Decimal(f"{value + 0.0:.9g}")
     place = min(0, math.floor(math.log10(size)) - 1)
-    rounded = exact.quantize(Decimal(1).scaleb(place), rounding)
+    rounded = exact.quantize(Decimal(1).scaleb(place), rounding, ALL_DIGITS)
     if exact and not rounded:  # a bound that is not 0 keeps a digit: it is on one side of 0
         rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted()), rounding)
     text = f"{rounded:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _some(arm: Arm, key: str, points: bool = False) -> NDArray[np.float64]:
-    """As `row`, of one seed or more."""
-    data = row(arm, key, points=points)
-    require(len(data), "an arm has no value; run one seed at least.")
-    return data
 
 
 def _equal(data: NDArray[np.float64]) -> bool:

@@ -64,6 +64,8 @@ def test_runs_need_the_figure_and_a_seed_of_their_own() -> None:
         row([{"loss": 1.0, "seed": 0}])
     with pytest.raises(ValueError, match="seed 1 occurs twice"):
         row([*RUNS, RUNS[1]])
+    with pytest.raises(ValueError, match=r"seed of a run must be a whole number, got \[0\]"):
+        row([{"accuracy": 1.0, "seed": [0]}])
 
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, 93.4])
@@ -91,6 +93,9 @@ def test_rows_are_paired_by_position() -> None:
     assert (first.tolist(), second.tolist()) == ([1, 2], [4, 6])
     with pytest.raises(ValueError, match=r"need the same seeds, .*place 1 of 3.*place 1 of 2"):
         pairs(ROW, [4, 6])
+    for arms in (([], ROW), (ROW, [])):
+        with pytest.raises(ValueError, match="an arm has no value; run one seed at least"):
+            pairs(*arms)
 
 
 def test_arms_without_common_seeds_are_refused() -> None:

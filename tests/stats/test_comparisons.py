@@ -105,6 +105,14 @@ def test_results_are_compared_by_seed_and_the_baseline_may_be_named() -> None:
         compare("constant", results)
 
 
+@pytest.mark.parametrize("name", [(0.5, 0.9), (50, "alone"), 0.0, None])
+def test_what_names_an_arm_is_its_name(name: Any) -> None:
+    expected = compare([0.9, 0.91], {"other": [0.92, 0.94]})
+    assert compare(name, {name: [0.9, 0.91], "other": [0.92, 0.94]}) == expected
+    # And what cannot name one is an arm.
+    assert compare(({"accuracy": 0.9}, {"accuracy": 0.91}), {"other": [0.92, 0.94]}) == expected
+
+
 @pytest.mark.parametrize(
     ("baseline", "others", "message"),
     [

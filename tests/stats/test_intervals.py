@@ -274,6 +274,8 @@ SENTENCES = [
     ((0.3, -0.0, 0.6, 5), "ruled out, as is one below 0 points"),
     ((120.4, 100.2, 140.6, 5), "helps by 120 points (100 to 141) with 5 seeds"),
     ((0.00123, 0.001, 0.00146, 5), "helps by 0.00123 points (0.001 to 0.00146)"),
+    ((1e30, 5e29, 1.5e30, 5), f"helps by 1{'0' * 30} points (5{'0' * 29} to 15{'0' * 29}) with"),
+    ((-1e200, -1e200, -1e200, 5), f"worse by the same 1{'0' * 200} points"),
     ((0, 0, 0, 3), "no difference with any of 3 seeds"),
     ((0.3, 0.3, 0.3, 3), "better by the same 0.3 points with each of 3 seeds; without spread there "
                          "is no inter"),
