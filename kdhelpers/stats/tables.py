@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from kdhelpers._values import check_number, check_type, require, short_repr
-from kdhelpers.stats.arms import Arm, Results, against, by_size, label, named, naming, row
+from kdhelpers.stats.arms import Arm, Results, against, by_size, label, named, naming
 from kdhelpers.stats.comparisons import compare
 from kdhelpers.stats.intervals import (
     Interval,
@@ -139,9 +139,9 @@ def arms_table(
     for name, arm in results.items():
         with naming(name):
             gain = "" if name == baseline else difference(results[baseline], arm, key=keys[0])
-            rows.append([name, *(_mean(arm, key) for key in keys), gain])
+            rows.append([label(name), *(_mean(arm, key) for key in keys), gain])
     heads = [FIGURES.get(key, key) for key in keys]
-    return Table(["arm", *heads, f"against {baseline}, points"], rows)
+    return Table(["arm", *heads, f"against {label(baseline)}, points"], rows)
 
 
 @made_of("results by arm")
@@ -168,18 +168,6 @@ def paired_table(
         gain = paired_difference(*arms, key=key, points=True)
         rows.append([name, percent(gain, sign=True), verdict(gain, key)])
     return Table(["paired over the same seeds", "points, mean ± 95 %", "verdict"], rows)
-
-
-@made_of("results by arm")
-def seeds_table(results: Results, *, key: str = "accuracy") -> Table:
-    """Every single run of every arm in %: all that can be said of one or two seeds.
-
-    Raises:
-        ValueError: as for `kdhelpers.stats.arms.row`.
-    """
-    shown = {name: row(arm, key, points=True) for name, arm in results.items()}
-    rows = [[label(name), " · ".join(f"{each:.1f}" for each in arm)] for name, arm in shown.items()]
-    return Table(["arm", f"{FIGURES.get(key, key)}, of each seed"], rows)
 
 
 @made_of("costs by network")
@@ -216,7 +204,7 @@ def cost_table(costs: Mapping[str, Any]) -> Table:
     headers = ["network", "parameters", "million MACs", "ms a picture", "accuracy, %"]
     rows = [
         [
-            name,
+            label(name),
             f"{cost['parameters']:,}",
             f"{cost['macs'] / 1e6:.1f}",
             f"{cost['latency_ms']:.2f}",
@@ -243,12 +231,10 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
         ValueError: `baseline` is none of the arms, or as for `kdhelpers.stats.compare`.
     """
     named(results, baseline)
-    first = results[baseline]
-    others = {name: arm for name, arm in results.items() if name != baseline}
-    figure = FIGURES.get(key, key)
-    rows = [[baseline, _mean(first, key), *[""] * 5]]
-    for name, result in compare(first, others, key=key, points=True).items():
-        arm, drawn = others[name], ""
+    first, of = results[baseline], label(baseline)
+    rows = [[of, _mean(first, key), *[""] * 5]]
+    for name, result in compare(baseline, results, key=key, points=True).items():
+        arm, drawn = results[name], ""
         if result.difference.count >= FEWEST_FOR_BOOTSTRAP:
             bounds = bootstrap_difference(first, arm, key=key, points=True)
             drawn = f"{bounds.low:+.2f} to {bounds.high:+.2f}"
@@ -257,11 +243,11 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
             wide = f"± {result.simultaneous.margin:.2f}"
             corrected = f"{result.corrected_p:.3f}" if result.corrected_p >= 0.001 else "< 0.001"
         rows.append([
-            name, _mean(arm, key), percent(result.difference, sign=True), wide, drawn, corrected,
-            verdict(result.simultaneous, key),
+            label(name), _mean(arm, key), percent(result.difference, sign=True), wide, drawn,
+            corrected, verdict(result.simultaneous, key),
         ])  # fmt: skip
     headers = [
-        "arm", figure, f"against {baseline}, points", "± for all arms together",
+        "arm", FIGURES.get(key, key), f"against {of}, points", "± for all arms together",
         "bootstrap", "corrected p", "verdict",
     ]  # fmt: skip
     return _without_empty(headers, rows)

@@ -22,7 +22,6 @@ from kdhelpers.stats.tables import (
     difference,
     paired_table,
     percent,
-    seeds_table,
     transfer_table,
     verdict,
 )
@@ -149,10 +148,15 @@ def test_a_difference_is_told_in_points_with_its_verdict() -> None:
     assert row[0] == "50 images"
 
 
-def test_few_seeds_can_be_shown_one_by_one() -> None:
-    table = seeds_table({(50, "alone"): [0.5, 0.5449], "KD": [{"loss": 2, "accuracy": 1}]})
-    assert table.rows == [["50 images, alone", "50.0 · 54.5"], ["KD", "100.0"]]
-    assert table.headers == ["arm", "accuracy, %, of each seed"]
+@pytest.mark.parametrize(
+    ("name", "told"), [(0.0, "0.0"), ((50, "alone"), "50 images, alone"), (None, "None")]
+)
+def test_names_that_are_no_text_are_shown_in_words(name: Any, told: str) -> None:
+    arms = {name: [0.5, 0.54], (0.5, 0.54): [0.6, 0.64]}
+    for table in (arms_table(arms, baseline=name), corrected_table(arms, baseline=name)):
+        assert [row[0] for row in table.rows] == [told, "0.5, 0.54"]
+        assert f"against {told}, points" in repr(table)
+    assert told in repr(cost_table({name: COST}))
 
 
 COST = {"parameters": 1234567, "macs": 6_178_186, "latency_ms": 1.2345, "accuracy": 0.91234}
