@@ -9,10 +9,10 @@ from matplotlib.ticker import PercentFormatter
 from kdhelpers.plots.curves import draw_lines
 from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, drawing, listed, percent
 from kdhelpers.plots.results import in_words, name_rows, name_sides, verdict_colour
-from kdhelpers.stats.arms import Results
+from kdhelpers.stats.arms import Results, label
 from kdhelpers.stats.comparisons import compare
+from kdhelpers.stats.tables import LESS_IS_BETTER, verdict
 from kdhelpers.stats.tables import percent as told
-from kdhelpers.stats.tables import verdict
 
 
 @drawing
@@ -31,7 +31,8 @@ def forest(
     Args:
         results: the arms (see `kdhelpers.stats`).
         baseline: the name of the arm that is subtracted.
-        claim: the effect somebody claims, (least, most) in points: a shaded band.
+        claim: the effect somebody claims, (least, most) in points: a shaded band. A gain is
+            ruled out by an interval that ends below the band, a fall by one that begins above it.
         key: the figure of the runs that is compared.
 
     Raises:
@@ -42,6 +43,8 @@ def forest(
         raise ValueError("there is nothing to draw; give at least one arm beside the baseline.")
     if claim is not None and not claim[0] < claim[1]:
         raise ValueError(f"a claim is (least, most) with least < most, got {claim}.")
+    # The sign of a claim says which it is; one across zero is for the better.
+    falls = claim is not None and claim[0] < 0 and (claim[1] <= 0 or key in LESS_IS_BETTER)
     figure = Figure(figsize=(7.2, 1.5 + 0.42 * len(compared)), layout="constrained")
     axes = figure.subplots()
     said, refuted = [], []
@@ -52,20 +55,22 @@ def forest(
         axes.plot((alone.low, alone.high), (row, row), linewidth=4, **style)
         axes.plot(alone.mean, row, "D", color=style["color"], markersize=6, markeredgecolor="white")
         wide = f", ± {together.margin:.2f} with all arms together" if together.count > 1 else ""
-        said.append(f"{name} {told(alone, sign=True)}{wide} ({verdict(together, key)})")
-        refuted += [name] if claim is not None and together.high < claim[0] else []
+        said.append(f"{label(name)} {told(alone, sign=True)}{wide} ({verdict(together, key)})")
+        if claim and (together.low > claim[1] if falls else together.high < claim[0]):
+            refuted.append(label(name))
     axes.axvline(0, color="k", linewidth=1)
     if claim is not None:
-        label = f"claimed: {claim[0]:+g} to {claim[1]:+g} points"
-        axes.axvspan(*claim, color="#F0E442", alpha=0.5, linewidth=0, label=label)
+        shown = f"claimed: {claim[0]:+g} to {claim[1]:+g} points"
+        axes.axvspan(*claim, color="#F0E442", alpha=0.5, linewidth=0, label=shown)
         figure.legend(frameon=False, loc="outside upper right", fontsize=9)
     name_rows(axes, compared)
     name_sides(axes, key)
     legend = "diamond: mean; thick: 95 % interval of one arm; thin: of all arms together"
     axes.set_xlabel(f"difference in {in_words(key)} (points)\n{legend}")
-    alt = f"Paired differences in {in_words(key)} from {baseline}, in points: {'; '.join(said)}."
+    of = f"{in_words(key)} from {label(baseline)}"
+    alt = f"Paired differences in {of}, in points: {'; '.join(said)}."
     if claim is not None:
-        alt += f" A band shows the gain claimed, {claim[0]:+g} to {claim[1]:+g} points; "
+        alt += f" A band shows the {'fall' if falls else 'gain'} {shown.replace(':', ',')}; "
         alt += f"it is ruled out for {listed(refuted) if refuted else 'no arm'}."
     return figure, alt
 

@@ -8,8 +8,10 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from kdhelpers.plots.drawing import ALONE, TEACHER, drawing
+from kdhelpers.plots.results import best, in_words, sides
 from kdhelpers.stats.arms import Arm, Results
 from kdhelpers.stats.intervals import paired_difference
+from kdhelpers.stats.tables import LESS_IS_BETTER
 from kdhelpers.stats.tables import percent as told
 
 BLANK = "#DDDDDD"  # cells that colour says nothing of
@@ -72,7 +74,9 @@ def alpha_temperature_grid(
         figsize=(2.0 + 0.95 * len(temperatures), 1.3 + 0.6 * len(alphas)), layout="constrained"
     )
     axes = figure.subplots()
-    image = axes.imshow(gains, cmap=DIVERGING, vmin=-reach, vmax=reach, aspect="auto")
+    (less, more), falls = sides(key), key in LESS_IS_BETTER
+    colours = DIVERGING + "_r" * falls  # what is better is blue
+    image = axes.imshow(gains, cmap=colours, vmin=-reach, vmax=reach, aspect="auto")
     axes.set_facecolor(BLANK)
     texts = [[told(cell, sign=True) if cell else "not run" for cell in row] for row in cells]
     stacked = [[text.replace(" ±", "\n±") for text in row] for row in texts]
@@ -80,15 +84,18 @@ def alpha_temperature_grid(
     _write(axes, stacked, light=np.abs(gains) > 0.6 * reach, bold=np.array(sure))
     _name_ticks(axes, [f"{t:g}" for t in temperatures], [f"{alpha:g}" for alpha in alphas])
     axes.set(xlabel="temperature T", ylabel="alpha, the weight of the soft term")
-    figure.colorbar(image, label="← worse    gain (points)    better →")
+    what, over, end = "gain", "over", "largest"
+    if falls:
+        what, over, end = "change", f"in {in_words(key)} from", "smallest"
+    figure.colorbar(image, label=f"← {less}    {what} (points)    {more} →")
     said = []
     for alpha, words in zip(alphas, texts, strict=True):
         listed = [f"{text} at T = {t:g}" for text, t in zip(words, temperatures, strict=True)]
         said.append(f"alpha {alpha:g}: {', '.join(listed)}")
-    best = max(means, key=lambda point: means[point].mean)
+    alpha, t = best(means, key)
     return figure, (
-        f"Grid of alpha (rows) and temperature (columns): the gain over the student alone in "
-        f"points. {'; '.join(said)}. The largest is at alpha {best[0]:g}, T = {best[1]:g}."
+        f"Grid of alpha (rows) and temperature (columns): the {what} {over} the student alone in "
+        f"points. {'; '.join(said)}. The {end} is at alpha {alpha:g}, T = {t:g}."
     )
 
 

@@ -20,7 +20,7 @@ SEEDS_KEY = "dots: seeds; diamond: mean with 95 % interval"
 @drawing
 def arms(
     results: Results, *, teacher: float | None = None, baseline: str = "", key: str = "accuracy",
-    what: str = "test accuracy",
+    what: str = "",
 ) -> tuple[Figure, str]:  # fmt: skip
     """The accuracy (%) of every arm of an experiment, an arm a row, from the top.
 
@@ -30,33 +30,34 @@ def arms(
         baseline: the arm to compare with: a dotted line at its mean, and the others in the
             colours of what is better, worse, or not clearly different from it, seed by seed.
         key: the figure of the runs to show.
-        what: its name, on the axis and in the alternative text.
+        what: its name, on the axis and in the alternative text, if not that of `key`.
 
     Raises:
         ValueError: no arm, a baseline that is none of the arms, an accuracy outside 0..1, or as
             for `mean_interval` and `paired_difference`.
     """
-    named(results, *[baseline] * (bool(baseline) or not results))
+    compared, of, what = baseline != "", label(baseline), what or in_words(key)
+    named(results, *[baseline] * (compared or not results))
     points = {name: row(arm, key, points=True) for name, arm in results.items()}
     figure = Figure(figsize=(7.2, 1.3 + 0.42 * len(points)), layout="constrained")
     axes = figure.subplots()
     if teacher is not None:
         axes.axvline(*percent([teacher]), color=TEACHER, linestyle="--", label="teacher")
-    if baseline:
+    if compared:
         level = float(points[baseline].mean())
-        axes.axvline(level, color=NEUTRAL, linestyle=":", label=f"mean of {baseline}")
+        axes.axvline(level, color=NEUTRAL, linestyle=":", label=f"mean of {of}")
     for number, (name, values) in enumerate(points.items()):
         colour = DISTILLED
-        if baseline:
+        if compared:
             gain = paired_difference(results[baseline], results[name], key=key)
             colour = verdict_colour(gain, key)
         _seeds(axes, number, values, colour)
-    name_rows(axes, map(label, points))
-    colours = f"\ngreen: better than {baseline}; orange: worse" if baseline else ""
+    name_rows(axes, points)
+    colours = f"\ngreen: better than {of}; orange: worse" if compared else ""
     axes.set_xlabel(f"{what} (%)\n{SEEDS_KEY}{colours}")
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=9)
-    return figure, _levels(f"{what.capitalize()} in % of every arm", points, baseline, teacher)
+    return figure, _levels(f"{what} in % of every arm", points, of, teacher)
 
 
 def _levels(what: str, points: Mapping[Any, Any], baseline: str, teacher: float | None) -> str:
@@ -84,7 +85,7 @@ def paired_points(
 
     Args:
         results: the arms, or those of several sizes by (size, arm) (see `kdhelpers.stats`); or
-            rows of differences in `unit`, each by its name.
+            rows of differences in `unit`, each by its name, where none is named as the baseline.
         baseline: the arm that is subtracted from all others.
         comparisons: the pairs (baseline, arm) to show instead.
         unit: of rows of differences.
@@ -94,9 +95,13 @@ def paired_points(
         ValueError: an arm that is not there, or as for `kdhelpers.stats.paired_difference`.
     """
     rows: Mapping[Any, Any] = results
-    if any(isinstance(run, Mapping) for arm in rows.values() for run in arm):
+    of_runs = any(isinstance(run, Mapping) for arm in rows.values() for run in arm)
+    names = {name[-1] if isinstance(name, tuple) else name for name in results}
+    if of_runs or comparisons is not None or baseline in names:
         compared = against(results, baseline, comparisons)
         rows = {name: differences(*pair, key, points=True) for name, pair in compared.items()}
+    else:
+        rows = {label(name): row(arm) for name, arm in results.items()}
     means = {name: mean_interval(values) for name, values in rows.items()}
     figure = Figure(figsize=(6.6, 0.9 + 0.5 * len(rows)), layout="constrained")
     axes = figure.subplots()
@@ -125,9 +130,20 @@ def verdict_colour(interval: Interval, key: str = "accuracy") -> str:
     return {"helps": DISTILLED, "hurts": ALONE}.get(verdict(interval, key), NEUTRAL)
 
 
+def sides(key: str) -> tuple[str, str]:
+    """What less of a figure is and what more of it is."""
+    return ("better", "worse") if key in LESS_IS_BETTER else ("worse", "better")
+
+
+def best(means: Mapping[Any, Interval], key: str) -> Any:
+    """The name of the best mean of a figure."""
+    choose = min if key in LESS_IS_BETTER else max
+    return choose(means, key=lambda name: means[name].mean)
+
+
 def name_sides(axes: Axes, key: str = "accuracy") -> None:
     """Above a line at zero, which side of it is the better one."""
-    less, more = ("better", "worse") if key in LESS_IS_BETTER else ("worse", "better")
+    less, more = sides(key)
     for text, side, shift in ((f"← {less}", "right", -6), (f"{more} →", "left", 6)):
         axes.annotate(
             text, (0, 1), xycoords=("data", "axes fraction"), xytext=(shift, 3), ha=side,
@@ -135,9 +151,9 @@ def name_sides(axes: Axes, key: str = "accuracy") -> None:
         )  # fmt: skip
 
 
-def name_rows(axes: Axes, names: Iterable[str]) -> None:
+def name_rows(axes: Axes, names: Iterable[Any]) -> None:
     """Rows 0, 1, … from the top, with their names at the left."""
-    listed = list(names)
+    listed = list(map(label, names))
     axes.set_yticks(range(len(listed)), listed)
     axes.set_ylim(len(listed) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.3)

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from kdhelpers.plots.curves import draw_lines, from_one, lines_text
 from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, drawing, listed, percent
+from kdhelpers.plots.results import best, in_words
 from kdhelpers.stats.arms import Arm
 from kdhelpers.stats.intervals import mean_interval
 from kdhelpers.stats.tables import percent as told
@@ -157,9 +158,9 @@ def temperature_sweep(
         level = mean_interval(levels[student], key=key, points=True)
         dots = (3 * number, (1, 3))  # those of one line between those of another at its height
         axes.axhline(level.mean, color=colour, linestyle=dots, label=f"{student}, alone")
-        best = max(bars, key=lambda t: bars[t].mean)
         at = ", ".join(f"{told(bar)} at T = {t:g}" for t, bar in bars.items())
-        said.append(f" {student}: alone {told(level)} (dotted); distilled {at}, best at {best:g}.")
+        at += f", best at {best(bars, key):g}"
+        said.append(f" {student}: alone {told(level)} (dotted); distilled {at}.")
     (top,) = percent([teacher])
     axes.axhline(top, color=TEACHER, linestyle="--", label="teacher")
     axes.margins(y=0.08)
@@ -167,10 +168,10 @@ def temperature_sweep(
     measured = sorted({t for sweep in sweeps.values() for t in sweep})
     axes.set_xticks(measured, [f"{t:g}" for t in measured])
     axes.minorticks_off()
-    axes.set(xlabel="temperature T", ylabel="test accuracy (%)")
+    axes.set(xlabel="temperature T", ylabel=f"{in_words(key)} (%)")
     axes.grid(alpha=0.3)
     figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     return figure, (
-        f"Test accuracy in % against the temperature T, means with 95 % intervals.{''.join(said)} "
-        f"The teacher (dashed): {top:.2f}."
+        f"{in_words(key)} in % against the temperature T, means with 95 % intervals.{''.join(said)}"
+        f" The teacher (dashed): {top:.2f}."
     )

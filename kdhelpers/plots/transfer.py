@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from kdhelpers.plots.drawing import ALONE, DISTILLED, TEACHER, drawing, percent
+from kdhelpers.plots.results import in_words
 from kdhelpers.stats.arms import Results, by_size
 from kdhelpers.stats.intervals import mean_interval
 from kdhelpers.stats.tables import difference
@@ -41,7 +42,7 @@ def transfer_curve(
     axes.set_xscale("log")
     axes.set_xticks(list(pairs), [f"{size:,}" for size in pairs])
     axes.minorticks_off()
-    axes.set(xlabel="images in the transfer set", ylabel="test accuracy (%)")
+    axes.set(xlabel="images in the transfer set", ylabel=f"{in_words(key)} (%)")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     rows = []
@@ -52,7 +53,7 @@ def transfer_curve(
             f"{difference(*arms, key=key)}."
         )
     return figure, (
-        "Test accuracy in % of a student alone and of a distilled one against the number of images "
-        f"in the transfer set, means with 95 % intervals.{''.join(rows)} The teacher, a dashed "
-        f"line, has {level:.2f}."
+        f"{in_words(key)} in % of a student alone and of a distilled one against the number of "
+        f"images in the transfer set, means with 95 % intervals.{''.join(rows)} The teacher, a "
+        f"dashed line, has {level:.2f}."
     )

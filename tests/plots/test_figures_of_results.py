@@ -96,6 +96,17 @@ def test_pairs_are_made_of_seeds() -> None:
     assert tick_names(plots.paired_points(sized).figure.axes[0])[1] == ["50 images"]
 
 
+def test_numbers_are_differences_only_where_nothing_is_compared() -> None:
+    rows = {name: shown.ARMS[name] for name in ("alone", "distilled")}
+    by_seed = {name: dict(enumerate(arm)) for name, arm in rows.items()}
+    sized = {(50, name): arm for name, arm in rows.items()}
+    pair = {"baseline": "none", "comparisons": [tuple(rows)]}
+    for arms, options in ((rows, {}), (by_seed, {}), (sized, {}), (rows, pair), (by_seed, pair)):
+        assert "+3.33 ± 1.43 (helps)" in plots.paired_points(arms, **options).alt
+    told = plots.paired_points({(50, "KD"): {0: 1.0, 1: 1.2}, 0.5: {0: 1.0, 1: 1.2}})
+    assert "50 images, KD +1.10 ± 1.27 (no clear difference); 0.5 +1.10" in told.alt
+
+
 def test_a_transfer_curve_shows_means_and_intervals_in_percent() -> None:
     axes = axes_of("transfer_curve")
     assert_intervals(axes, points(shown.ALONE) + points(shown.DISTILLED))
@@ -156,6 +167,24 @@ def test_less_calibration_error_is_better_in_figures_as_in_tables() -> None:
         assert {"← better", "worse →"} <= {text.get_text() for text in axes.texts}
         assert "in calibration error" in picture.alt
         assert axes.get_xlabel().startswith("difference in calibration error")
+    sweep = {("s", "alone"): found["alone"], ("s", 1.0): found["KD"], ("s", 4.0): found["alone"]}
+    sized = {(50, "alone"): found["alone"], (50, "distilled"): found["KD"]}
+    for picture in (
+        plots.arms(found, key="calibration_error"),
+        plots.transfer_curve(sized, teacher=0.1, key="calibration_error"),
+        swept := plots.temperature_sweep(sweep, teacher=0.1, key="calibration_error"),
+    ):
+        axes = picture.figure.axes[0]
+        assert "calibration error (%)" in axes.get_xlabel() + axes.get_ylabel()
+        assert picture.alt.startswith("Calibration error in %")
+    assert "best at 1." in swept.alt
+    both = {(0.9, 1.0): found["KD"], (0.9, 4.0): found["alone"]}
+    grid = plots.alpha_temperature_grid(both, found["alone"], key="calibration_error")
+    assert "change in calibration error from the student alone in points" in grid.alt
+    assert grid.alt.endswith("The smallest is at alpha 0.9, T = 1.")
+    axes, bar = grid.figure.axes
+    assert axes.images[0].get_cmap().name == "RdBu_r"  # what is better is blue
+    assert bar.get_ylabel() == "← better    change (points)    worse →"
     gain = mean_interval([-0.2, -0.21])
     assert verdict_colour(gain, "calibration_error") == DISTILLED != verdict_colour(gain)
 
@@ -239,6 +268,30 @@ def test_of_a_family_the_verdict_is_the_simultaneous_one() -> None:
     for claim, refuted in (((2, 3), "no arm"), ((2.2, 3), "better by itself")):
         told = plots.forest(family, baseline="alone", claim=claim).alt
         assert told.endswith(f"ruled out for {refuted}.")
+
+
+@pytest.mark.parametrize(
+    ("key", "claim", "words"),
+    [
+        ("accuracy", (1, 3), "gain claimed, +1 to +3 points; it is ruled out for down."),
+        ("accuracy", (-3, -1), "fall claimed, -3 to -1 points; it is ruled out for up."),
+        ("accuracy", (-1, 1), "gain claimed, -1 to +1 points; it is ruled out for down."),
+        ("calibration_error", (-3, -1), "fall claimed, -3 to -1 points; it is ruled out for up."),
+        ("calibration_error", (-1, 1), "fall claimed, -1 to +1 points; it is ruled out for up."),
+    ],
+)
+def test_a_claim_is_ruled_out_by_less_of_it(key: str, claim: tuple, words: str) -> None:
+    rows = {"alone": [0.5, 0.6, 0.7], "up": [0.551, 0.65, 0.75], "down": [0.449, 0.55, 0.65]}
+    family = {name: [{key: value} for value in row] for name, row in rows.items()}
+    assert plots.forest(family, baseline="alone", claim=claim, key=key).alt.endswith(words)
+
+
+def test_names_that_are_no_text_are_drawn_in_words() -> None:
+    arms = {0.0: shown.ARMS["alone"], (50, "KD"): shown.ARMS["distilled"]}
+    forest, levels = plots.forest(arms, baseline=0.0), plots.arms(arms, baseline=0.0)
+    assert tick_names(forest.figure.axes[0])[1] == ["50 images, KD"]
+    assert "accuracy from 0.0, in points: 50 images, KD +3.33" in forest.alt
+    assert levels.alt.endswith("A dotted line marks the mean of 0.0.")
 
 
 def test_power_is_in_percent_against_the_number_of_pairs() -> None:
