@@ -61,9 +61,13 @@ def results() -> str:
     for record in _all_records():
         told = record["parameters"]
         seeds = f"{told['dataset']}, {len(told['seeds'])} seeds"
-        number, profile = _name(record)
-        lines.append(f"| {number} | {profile} | {seeds} | {record['metrics']['headline']} |")
+        lines.append(_line(*_name(record), seeds, record["metrics"]["headline"]))
     return "\n".join(lines)
+
+
+def _line(*cells: str) -> str:
+    """A row of a table of Markdown, which is split at | and ends with the line."""
+    return f"| {' | '.join(' '.join(cell.split()).replace('|', '&#124;') for cell in cells)} |"
 
 
 def tables() -> str:
@@ -109,7 +113,7 @@ def lessons() -> str:
             str(lesson.minutes or "—"),
             "—" if seconds is None else f"{seconds:.0f} s",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(_line(*cells))
     return "\n".join(lines) + (
         f"\n\nThe quick run was measured, from the start of the kernel to the record, on: "
         f"{measured['device']}, PyTorch {measured['torch']}, {measured['date'][:10]}, commit "
@@ -125,7 +129,7 @@ def order() -> str:
     found = course.find_lessons()
     for lesson in found:
         link = f"[{lesson.title}](../notebooks/{lesson.path.name})"
-        lines.append(f"| {link} | {lesson.card.get('You need', '')} | {lesson.minutes} |")
+        lines.append(_line(link, lesson.card.get("You need", ""), str(lesson.minutes)))
     return "\n".join([*lines, f"| all of them | | {sum(each.minutes for each in found)} |"])
 
 
