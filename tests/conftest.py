@@ -8,11 +8,8 @@ from collections.abc import Iterator
 # thread makes sums reproducible. So it is for the kernels that they start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import numpy as np
 import pytest
-import torch
 
-torch.set_num_threads(1)
 # Each worker keeps to its processor: what trains two students at a time would use the other's.
 worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 if worker and hasattr(os, "sched_setaffinity"):
@@ -31,6 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def global_random_state_is_left_alone() -> Iterator[None]:
+    import numpy as np  # the process that only hands out the tests needs neither
+    import torch
+
     before, of_numpy = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
     yield
     assert torch.equal(before, torch.get_rng_state())
@@ -39,6 +39,8 @@ def global_random_state_is_left_alone() -> Iterator[None]:
 
 @pytest.fixture
 def float64_default() -> Iterator[None]:
+    import torch
+
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
