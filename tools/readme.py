@@ -75,8 +75,8 @@ def tables() -> str:
     parts = []
     for record in _all_records():
         number, profile = _name(record)
-        headline = f"## Lesson {number}, {profile}\n\n*{record['metrics']['headline']}*"
-        parts += [headline, record_tables.markdown(record)]
+        headline = record_tables.text(record["metrics"]["headline"])
+        parts += [f"## Lesson {number}, {profile}", f"*{headline}*", record_tables.markdown(record)]
     return "\n\n".join(parts)
 
 

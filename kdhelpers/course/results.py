@@ -8,7 +8,7 @@ from kdhelpers.course.environment import provenance
 from kdhelpers.stats.tables import Table
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
     """A text on one line of Markdown, and no tag of HTML."""
     return html.escape(" ".join(str(value).split()), quote=False)
 
@@ -21,8 +21,8 @@ def tables(record: Mapping[str, Any]) -> dict[str, Table]:
 def markdown(record: Mapping[str, Any]) -> str:
     """Where the record comes from, and its tables."""
     shown = tables(record).items()
-    body = [f"**{_text(name)}**\n\n{table._repr_markdown_()}" for name, table in shown]
-    return "\n\n".join([_text(provenance(record)), *body])
+    body = [f"**{text(name)}**\n\n{table._repr_markdown_()}" for name, table in shown]
+    return "\n\n".join([text(provenance(record)), *body])
 
 
 class Recorded(list[dict[str, Any]]):
@@ -38,7 +38,7 @@ class Recorded(list[dict[str, Any]]):
         return f"No record here yet: `kdhelpers run {number} --profile full`"
 
     def _repr_markdown_(self) -> str:
-        shown = [f"Profile `{_text(each['profile'])}`: {markdown(each)}" for each in self]
+        shown = [f"Profile `{text(each['profile'])}`: {markdown(each)}" for each in self]
         return "\n\n".join(shown) or self._none
 
     def __repr__(self) -> str:

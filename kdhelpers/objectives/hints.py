@@ -327,13 +327,16 @@ def _check_moves(pair: LayerPair, own: Tensor, guide: Tensor) -> None:
     if pair.regressor is None:
         return
     weights = [each for each in pair.regressor.parameters() if each.requires_grad]
-    with evaluating(pair), torch.enable_grad(), taking(pair.regressor, own, "features"):
-        if not weights or pair.regressor(own).any():
+    with evaluating(pair), torch.enable_grad():
+        with taking(pair.regressor, own, "features"):
+            begun = not weights or pair.regressor(own).any()
+        if begun:
             return
-        gradients = torch.autograd.grad(pair(own, guide), weights, allow_unused=True)
+        loss = pair(own, guide)
+        found = torch.autograd.grad(loss, weights, allow_unused=True) if loss.requires_grad else ()
     told = f"the loss of {pair.student_layer!r} has no gradient where its regressor begins, at zero"
     told = f"{told}; let it begin elsewhere: regressor.convolution.reset_parameters()."
-    require(any(each is not None and each.any() for each in gradients), told)
+    require(any(each is not None and each.any() for each in found), told)
 
 
 def _outputs(network: nn.Module, layers: Iterable[str], inputs: Tensor) -> dict[str, Tensor]:

@@ -24,6 +24,10 @@ READABLE += (Tensor, torch.Size, torch.dtype, torch.device)
 OF_ALL_WEIGHTS = {"step", "eta", "mu", "mu_product"}  # what optimisers keep as one number
 OTHER_SHAPES = {"LBFGS", "Adafactor"}  # optimisers that do not keep a value for each weight
 ASIDE = "give another path"
+ANEW = {
+    "student": "build the student anew, with the same seed, or ",
+    "regressor": "make the regressor anew, or ",
+}
 
 
 class CheckpointError(RuntimeError):
@@ -216,8 +220,7 @@ def _compare(told: str, kept: dict[str, Any], settings: dict[str, Any]) -> None:
             f"the Python that compiled it); {ASIDE} for the new code."
         )
     theirs, ours = _short(kept.get(name)), _short(settings.get(name))
-    remedy = "build the student anew, with the same seed, or " if name == "student" else ""
-    remedy = "make the regressor anew, or " if name.endswith("regressor") else remedy
+    remedy = ANEW.get(name.split()[-1], "")  # "hint regressor" is the regressor of a pair
     raise CheckpointError(
         f"{told} belongs to another run: its {name} is {theirs}, this run has {ours}; "
         f"{remedy}{ASIDE} (the weights in it: torch.load(path)['state']['student'])."

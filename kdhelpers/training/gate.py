@@ -36,8 +36,7 @@ def check_terms(terms: Any, objective: Objective) -> None:
     """Scalars by name, and no name twice in the history; seen in the first step of an epoch."""
     name = type(objective).__name__
     if not isinstance(terms, dict) or not terms:  # no `require`: writing tensors takes long
-        told = f"{name} must return a dict of terms by name"
-        raise ValueError(f"{told}, got {short_repr(terms)}.")
+        raise ValueError(f"{name} must return a dict of terms by name, got {short_repr(terms)}.")
     for term, value in terms.items():
         what = f"the term {term!r} of {name}"
         if not isinstance(value, Tensor):
@@ -46,10 +45,9 @@ def check_terms(terms: Any, objective: Objective) -> None:
         require(value.ndim == 0, f"{what} must be {shape}; take its mean.")
         taken = term in OF_THE_HISTORY or (term == "loss" and len(terms) > 1)
         require(not taken, f"{what} needs another name: the history has {term!r} already.")
-    for figure in objective.figures():
-        told = f"the figure {figure!r} of {name} has a name that the history has already"
-        free = figure == "teacher_accuracy" or figure not in (*OF_THE_HISTORY, "loss", *terms)
-        require(free, f"{told}; rename it, or the term.")
+    taken_by = {*OF_THE_HISTORY, "loss", *terms} - {"teacher_accuracy"}  # which is a figure
+    for figure in taken_by & objective.figures().keys():
+        raise ValueError(f"the figure {figure!r} of {name} has a name that is taken; rename it.")
     if not any(value.requires_grad for value in terms.values()):
         raise ValueError(
             f"no term of {name} depends on a weight that is trained; look for .detach(), no_grad "

@@ -237,9 +237,9 @@ class _Means:
         self.sizes.append(size)
 
     def row(self, epoch: int, lr: float) -> Row:
-        for name, terms in self.terms.items():
-            told = f"the objective had the term {name!r} in {len(terms)} of {len(self.sizes)} steps"
-            require(len(terms) == len(self.sizes), f"{told}; return the same terms in every step.")
+        for name, each in self.terms.items():
+            told = f"the objective had the term {name!r} in {len(each)} of {len(self.sizes)} steps"
+            require(len(each) == len(self.sizes), f"{told}; return the same terms in every step.")
         weights = torch.tensor(self.sizes, dtype=torch.float32, device=self.device)
         sums = [torch.stack(terms).float() @ weights for terms in self.terms.values()]
         means = (torch.stack(sums) / weights.sum()).tolist()
