@@ -319,7 +319,7 @@ class Exercise(Check):
             if isinstance(one, Observation) and isinstance(other, Observation)
         ]
         return [
-            Pair(one[name], other[name], case.tolerance * SLACK, case.inputs())
+            Pair(one[name], other[name], case.tolerance * SLACK, case.inputs)
             for one, other, case in both
             if len(both) == len(seen) and name in one and name in other
         ]

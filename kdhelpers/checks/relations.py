@@ -21,7 +21,7 @@ class Pair(NamedTuple):
     got: Tensor
     wanted: Tensor
     tolerance: float
-    inputs: Mapping[str, Any]
+    inputs: Callable[[], Mapping[str, Any]]  # made only where they are looked at
 
 
 def _rounded_to(digits: int, factor: int, x: Tensor) -> Tensor:
@@ -116,8 +116,9 @@ def _is(function: Callable[[Tensor], Tensor], pair: Pair) -> bool:
 
 def handed_back(pairs: Sequence[Pair]) -> str:
     """The result is one of the arguments in all cases."""
-    tensors = [k for k, v in pairs[0].inputs.items() if isinstance(v, Tensor)] if pairs else []
-    same = [n for n in tensors if all(close(p.got, p.inputs[n], p.tolerance) for p in pairs)]
+    given = [(pair, pair.inputs()) for pair in pairs]
+    tensors = [k for k, v in given[0][1].items() if isinstance(v, Tensor)] if given else []
+    same = [n for n in tensors if all(close(p.got, i[n], p.tolerance) for p, i in given)]
     return f"You return `{same[0]}` as your function got it." if same else ""
 
 
@@ -132,7 +133,7 @@ def factor(pairs: Sequence[Pair]) -> str:
         if not close(got, ratio * wanted.double(), tolerance):
             return ""
         ratios.append(ratio)
-    known = [dict(_quantities(pair.inputs)) for pair in pairs]
+    known = [dict(_quantities(pair.inputs())) for pair in pairs]
     for name in known[0]:
         # An input that is 0 in a case is no factor there.
         rest = [ratio / each.get(name, np.nan) for ratio, each in zip(ratios, known, strict=True)]

@@ -311,5 +311,5 @@ def test_verdict_as_html_is_escaped_and_sets_code() -> None:
 
 def test_an_input_of_0_in_one_case_stops_no_diagnosis() -> None:
     one = torch.ones(1)
-    pairs = [Pair(one * k, one, 1e-6, {"missing": k - 1}) for k in (2, 1, 4)]
+    pairs = [Pair(one * k, one, 1e-6, lambda k=k: {"missing": k - 1}) for k in (2, 1, 4)]
     assert factor(pairs) == ""
