@@ -135,6 +135,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    every = sorted({arm for peer in PEERS.values() for arm in peer.published})
+    parser.add_argument("--arms", nargs="+", choices=every, default=every)
+    parser.add_argument("--precision", default="auto", help="as fit takes it")
     parser.add_argument("--dataset", default="cifar10", choices=["cifar10", "photodigits"])
     parser.add_argument("--root", help="data root; default KDHELPERS_DATA, else data/")
     parser.add_argument("--images", type=int, help="so many images only, to train and to test")
@@ -152,7 +155,7 @@ def main() -> None:
         peer, arms = PEERS[name], found.setdefault(name, {})
         prepared = cache(lambda peer=peer: peer.prepare(pictures, options))
         for seed in options.seeds:
-            for arm in peer.published:
+            for arm in filter(options.arms.__contains__, peer.published):
                 if str(seed) in arms.setdefault(arm, {}):
                     continue
                 train, test, teacher = prepared()
@@ -160,11 +163,13 @@ def main() -> None:
                 started = time.perf_counter()
                 history = kd.fit(
                     peer.student(arm, seed), objective, train, epochs=options.epochs or peer.epochs,
-                    views=peer.views, validation=test, seed=seed, precision="fp32", progress=False,
+                    views=peer.views, validation=test, seed=seed, precision=options.precision,
+                    progress=False,
                 )  # fmt: skip
                 tested = [100 * row["validation_accuracy"] for row in history]
                 run = {"last": tested[-1], "best": max(tested)}
-                arms[arm][str(seed)] = run | {"seconds": time.perf_counter() - started}
+                run |= {"precision": history.precision, "seconds": time.perf_counter() - started}
+                arms[arm][str(seed)] = run
                 print(f"{name}, {arm}, seed {seed}: {run}", flush=True)
                 if out:
                     out.write_text(json.dumps(found, indent=1) + "\n")
