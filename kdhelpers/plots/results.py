@@ -53,7 +53,7 @@ def arms(
             colour = verdict_colour(gain, key)
         _seeds(axes, number, values, colour)
     name_rows(axes, points)
-    colours = f"\ngreen: better than {of}; orange: worse" if compared else ""
+    colours = f"\nseed by seed, green: better than {of}; orange: worse" if compared else ""
     axes.set_xlabel(f"{what} (%)\n{SEEDS_KEY}{colours}")
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=9)
