@@ -23,7 +23,7 @@ from papermill.parameterize import parameterize_notebook
 from small_data import Small, same, split, weights
 from tiny_course import write_lesson
 
-from kdhelpers.course import cli, environment, plans
+from kdhelpers.course import cli, plans, records
 from kdhelpers.data.sources import DataError, downloaded
 from kdhelpers.objectives.objective import Supervised
 from kdhelpers.training.checkpoint import CheckpointError
@@ -43,7 +43,7 @@ class Payload:
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_lesson(tmp_path, "01_first")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(environment, "_commit", lambda: None)
+    monkeypatch.setattr(records, "_commit", lambda: None)
     return tmp_path
 
 

@@ -70,7 +70,7 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
 def _run(options: argparse.Namespace) -> bool:
     from kdhelpers.course import run
     from kdhelpers.course.plans import plan
-    from kdhelpers.course.records import expected
+    from kdhelpers.course.results import expected
 
     plans = plan(options.lessons, parameters=dict(options.p), **_shared(options))
     run.prepare_folder(options.out, plans)

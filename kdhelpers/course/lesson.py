@@ -94,7 +94,7 @@ class Lesson:
         """
         from kdhelpers.course.results import Recorded  # scipy takes a second to import
 
-        return Recorded(self.name, records.load_records(self.name, home() / "results"))
+        return Recorded(self.name, records.load_records(self.name))
 
 
 def lesson(name: str, values: Mapping[str, Any]) -> Lesson:

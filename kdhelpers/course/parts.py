@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kdhelpers._files import write_text
-from kdhelpers.course.environment import environment
-from kdhelpers.course.records import WHERE, plain, read_json, without_folders
+from kdhelpers.course.records import WHERE, environment, plain, read_json, without_folders
 from kdhelpers.course.root import CourseError
 
 Run = Callable[..., dict[str, Any]]

@@ -7,20 +7,24 @@ made from it (`load_records`, `results`). It names no folder, host or user of th
 import glob
 import json
 import math
+import platform
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kdhelpers._files import read_text, write_text
-from kdhelpers._values import check_type, is_number, short_path, short_repr
-from kdhelpers.course.environment import environment, provenance
+from kdhelpers._values import processors, short_path, short_repr
 from kdhelpers.course.root import CourseError, find_root, home, unless_lost
 
 # The lesson's parameter that says where to write; it is no setting of the experiment.
 RECORD_FILE = "record_file"
 WHERE = ("data_root", "device", "workers", "parts_dir")  # networks train, not how
+PACKAGES = ("kdhelpers", "torch", "torchvision", "numpy", "scikit-learn", "papermill", "ipykernel")
 
 # `profile` is None when plain papermill ran the lesson.
 FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -62,12 +66,6 @@ def write_record(
         CourseError: a value is not plain JSON (NaN, an array, …), and the message names its key.
         OSError: the file cannot be written.
     """
-    check_type(record_file, str, Path, name=RECORD_FILE)
-    check_type(parameters, Mapping, name="parameters")
-    check_type(metrics, Mapping, name="metrics")
-    if not is_number(started):
-        told = "started must be the time of time.perf_counter()"
-        raise CourseError(f"{told}, not {short_repr(started)}")
     record: dict[str, Any] = {
         "notebook": notebook,
         "profile": None,
@@ -97,8 +95,8 @@ def complete(path: Path, run: Mapping[str, Any], seconds: float) -> dict[str, An
     record = read_record(path)
     told = without_folders(dict(run))
     record["environment"]["lesson"] = told.pop("lesson")
-    record |= told | {"seconds": round(float(seconds), 2)}
-    _write(Path(path), record)
+    record |= told | {"seconds": round(seconds, 2)}
+    _write(path, record)
     return record
 
 
@@ -175,6 +173,59 @@ def _write(path: Path, record: dict[str, Any]) -> None:
     write_text(path, json.dumps(record, ensure_ascii=False, allow_nan=False, indent=2) + "\n")
 
 
+# -- what the numbers depend on besides the parameters --------------------------------------------
+
+
+def environment(device: object) -> dict[str, Any]:
+    """Versions, machine, commit, date (UTC); `device` is a `torch.device` or its name."""
+    name = device if isinstance(device, str) else short_path(device)[1:-1]
+    torch = sys.modules.get("torch")  # no tensors here, but the lesson may have loaded it
+    if torch and "cuda" in name:
+        with suppress(Exception):  # a name that is none: the record tells it as it is
+            name = f"{name} ({torch.cuda.get_device_name(name)})"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "device": name,
+        "threads": int(torch.get_num_threads()) if torch else processors(),
+        "versions": _versions(),
+        "commit": _commit(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _processor() -> str:
+    with suppress(OSError):  # only Linux has it
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _versions() -> dict[str, str]:
+    import importlib.metadata  # `kdhelpers list` need not wait for it
+
+    versions = {}
+    for package in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
+
+
+def _commit() -> str | None:
+    """The course's commit, "-dirty" if tracked files differ; None if it is no repository."""
+    ask = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    try:
+        root = find_root()
+        if not (root / ".git").exists():  # a copy inside some other repository is not at its commit
+            return None
+        told = subprocess.run(ask, cwd=root, capture_output=True, text=True, check=True, timeout=20)
+    except (CourseError, OSError, subprocess.SubprocessError):
+        return None
+    return told.stdout.strip()
+
+
 # -- reading --------------------------------------------------------------------------------------
 
 
@@ -184,9 +235,7 @@ def load_records(notebook: str, folder: Path | None = None) -> list[dict[str, An
     Raises:
         CourseError: a file is not a record of this lesson, and the message names the file.
     """
-    check_type(notebook, str, name="notebook")
-    check_type(folder, Path, str, type(None), name="folder")
-    folder = find_root() / "results" if folder is None else Path(folder)
+    folder = folder or home() / "results"
     with unless_lost(f"{short_path(folder)} cannot be read"):
         paths = sorted(folder.glob(f"{glob.escape(notebook)}*.json"))
     records = {path: read_record(path) for path in paths}
@@ -196,23 +245,13 @@ def load_records(notebook: str, folder: Path | None = None) -> list[dict[str, An
     return list(records.values())
 
 
-def expected(notebook: str, profile: str) -> str:
-    """What the recorded run of a long profile took, in a sentence; "" if there is none."""
-    with suppress(CourseError):  # a file that is no record stops no run
-        for record in load_records(notebook, home() / "results"):
-            if record["profile"] == profile:
-                return f"{notebook}, profile {profile}; its recorded run: {provenance(record)}"
-    return ""
-
-
 def read_record(path: Path) -> dict[str, Any]:
     """One record, checked to have the keys and types that every record has.
 
     Raises:
         CourseError: the file cannot be read or is not a record; the message names the file.
     """
-    check_type(path, str, Path, name="the file of a record")
-    record = read_json(Path(path))
+    record = read_json(path)
     try:
         return _checked(record)
     except ValueError as error:

@@ -14,7 +14,6 @@ import jinja2
 from kdhelpers._files import write_text
 from kdhelpers._values import check_type, short_path
 from kdhelpers.course import results
-from kdhelpers.course.environment import provenance
 from kdhelpers.course.figures import chosen, in_text, interval, picture, series, summary
 from kdhelpers.course.records import read_record
 from kdhelpers.course.root import CourseError, unless_lost
@@ -131,7 +130,7 @@ def of_record(record: dict[str, Any], name: str) -> Section:
     headline, profile = metrics.get("headline"), record["profile"] or "plain papermill"
     section = Section(
         f"{record['notebook']} ({name})",
-        [headline] * isinstance(headline, str) + [f"{profile}, {provenance(record)}"],
+        [headline] * isinstance(headline, str) + [f"{profile}, {results.provenance(record)}"],
     )
     section.tables |= results.tables(record)
     shown = [[key, _result(each, count)] for key, each in _leaves(metrics) if key != "headline"]

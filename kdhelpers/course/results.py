@@ -2,10 +2,47 @@
 
 import html
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from kdhelpers.course.environment import provenance
+from kdhelpers.course.records import load_records
+from kdhelpers.course.root import CourseError
 from kdhelpers.stats.tables import Table
+
+
+def provenance(record: Mapping[str, Any]) -> str:
+    """One sentence on where a record comes from: data, seeds, device, versions, date, commit.
+
+    It leaves out data and seeds where the record's parameters do not name them. Of a record that
+    is joined from parts it tells the time of all parts.
+    """
+    parameters, environment = record["parameters"], record["environment"]
+    versions = environment.get("versions")
+    torch = versions.get("torch") if isinstance(versions, Mapping) else None
+    parts, seeds = record["metrics"].get("parts"), parameters.get("seeds")
+    seconds = parts["seconds"] if parts else record["seconds"]
+    took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+    threads, commit = environment.get("threads", "unknown"), str(environment.get("commit") or "")
+    told = [
+        str(parameters.get("dataset", "")),
+        f"{len(seeds)} seeds" if isinstance(seeds, list) else "",
+        str(environment.get("device", "unknown device")),
+        f"{threads} thread{'s' * (threads != 1)}",
+        f"PyTorch {torch or 'unknown'}",
+        f"{parts['count']} trainings of {took} together" if parts else took,
+        str(environment.get("date", "no date"))[:10],
+        f"commit {commit[:12] or 'unknown'}{' with changes' * commit.endswith('-dirty')}",
+    ]
+    return ", ".join(filter(None, told))
+
+
+def expected(notebook: str, profile: str) -> str:
+    """What the recorded run of a long profile took, in a sentence; "" if there is none."""
+    with suppress(CourseError):  # a file that is no record stops no run
+        for record in load_records(notebook):
+            if record["profile"] == profile:
+                return f"{notebook}, profile {profile}; its recorded run: {provenance(record)}"
+    return ""
 
 
 def text(value: object) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from tiny_course import write_lesson
 
-from kdhelpers.course import records
+from kdhelpers.course import records, results
 from kdhelpers.course.root import CourseError
 
 KEYS = ["notebook", "profile", "parameters", "metrics", "environment", "seconds"]
@@ -129,13 +129,13 @@ def test_the_records_of_a_lesson_lie_in_results_and_come_in_the_order_of_their_n
 ) -> None:
     write_lesson(tmp_path, "01_mnist_kd")
     monkeypatch.chdir(tmp_path / "notebooks")
-    results = tmp_path / "results"
+    folder = tmp_path / "results"
     assert records.load_records("01_mnist_kd") == []
     for name in ("01_mnist_kd-cpu", "01_mnist_kd", "01_mnist_kd-2gpu"):
-        write(results / f"{name}.json", metrics={"file": name})
-    write(results / "02_other.json", notebook="02_other")
+        write(folder / f"{name}.json", metrics={"file": name})
+    write(folder / "02_other.json", notebook="02_other")
     loaded = records.load_records("01_mnist_kd")
-    assert loaded == records.load_records("01_mnist_kd", results)
+    assert loaded == records.load_records("01_mnist_kd", folder)
     assert [record["metrics"]["file"] for record in loaded] == [
         *("01_mnist_kd-2gpu", "01_mnist_kd-cpu", "01_mnist_kd"),
     ]
@@ -149,12 +149,12 @@ def test_a_recorded_profile_tells_before_it_starts_what_it_took(
     file = Path("results/01_mnist_kd.json")
     write(file)
     file.write_text(json.dumps(json.loads(file.read_text()) | {"profile": "full", "seconds": 540}))
-    told = records.expected("01_mnist_kd", "full")
+    told = results.expected("01_mnist_kd", "full")
     assert told.startswith("01_mnist_kd, profile full; its recorded run: ")
     assert "9 minutes" in told
-    assert records.expected("01_mnist_kd", "quick") == ""
+    assert results.expected("01_mnist_kd", "quick") == ""
     Path("results/01_mnist_kd.x.json").write_text("no record")
-    assert records.expected("01_mnist_kd", "full") == ""  # and no reason not to start
+    assert results.expected("01_mnist_kd", "full") == ""  # and no reason not to start
 
 
 @pytest.mark.parametrize(
