@@ -1,17 +1,22 @@
-"""What a lesson calls as it runs: its parameters, its clock, and its record."""
+"""What a lesson calls as it runs: its parameters, its clock, its finished runs, and its record."""
 
 import dataclasses
+import hashlib
+import inspect
+import json
+import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdhelpers._files import write_text
 from kdhelpers._values import check_type, short_repr
 from kdhelpers.course import notebook, records
 from kdhelpers.course.notebook import TYPES, convert, find_lessons
-from kdhelpers.course.parts import Parts, Run
-from kdhelpers.course.records import RECORD_FILE, plain
+from kdhelpers.course.records import RECORD_FILE, WHERE, plain, read_json, without_folders
 from kdhelpers.course.root import CourseError, home
 
 if TYPE_CHECKING:
@@ -19,6 +24,9 @@ if TYPE_CHECKING:
     from kdhelpers.stats.tables import Table
 
 PARTS = "parts_dir"  # the parameter that says where finished runs are kept
+HOW = (*WHERE, "precision")  # each part tells its own
+
+Run = Callable[..., dict[str, Any]]
 
 
 class Lesson:
@@ -31,19 +39,80 @@ class Lesson:
         self.name, self.parameters = name, parameters
         self._record_file, self._started = record_file, time.perf_counter()
         self._device = _device(parameters.get("device"))
-        folder = parameters.get(PARTS)
-        self._parts = Parts(Path(folder), name, parameters, self._device) if folder else None
+        self._parts: list[dict[str, Any]] = []  # the finished runs that it has used
 
     def kept(self, run: Run) -> Run:
         """Keep what a function returns in `parts_dir`, a file for each set of its arguments.
 
         Written above one that trains a student and returns its figures: `@lesson.kept`. What is
         there already is read, not computed again. With no such parameter, or "", nothing is kept.
+        So a record of many hours survives a change of machine, and several machines can share it
+        out: each makes some arms or seeds, and the files are put together in one folder.
 
         Args:
             run: its arguments are plain values, it returns figures by name: numbers, text, lists.
         """
-        return self._parts.kept(run) if self._parts else run
+        if not self.parameters.get(PARTS):
+            return run
+        signature = inspect.signature(run)
+
+        @wraps(run)
+        def looked_up(*args: Any, **kwargs: Any) -> dict[str, Any]:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            known = plain(bound.arguments, f"the arguments of {run.__name__}")
+            key = {"lesson": self.name, "function": run.__name__, "run": known}
+            part = self._part(key, lambda: run(*args, **kwargs))
+            self._parts.append(part)
+            return dict(part["figures"])
+
+        return looked_up
+
+    def _part(self, known: dict[str, Any], compute: Callable[[], Any]) -> dict[str, Any]:
+        """The finished run of a function and its arguments: read from its file, else made.
+
+        The file is that of the lesson's parameters, too, but for those that say *which* runs there
+        are (seeds, every list and mapping: what a run takes of them is among its arguments) or
+        where they are made.
+        """
+        parameters = {
+            name: without_folders(value)  # the same file lies elsewhere on another machine
+            for name, value in self.parameters.items()
+            if name not in HOW
+            and not name.endswith(("seed", "_dir"))
+            and not isinstance(value, list | dict)
+        }
+        text = json.dumps([known, parameters], sort_keys=True)
+        words = "-".join(map(_key, known["run"].values()))
+        safe = re.sub(r"[^A-Za-z0-9.+-]+", "_", words)[:80]
+        name = f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+        path = Path(self.parameters[PARTS], name)
+        if path.exists():
+            part = read_json(path)
+            right = isinstance(part, dict) and known.items() <= part.items()
+            if not right or not isinstance(part.get("figures"), dict):
+                raise CourseError(f"{path} is not the part of {known['run']}; move it away")
+            return dict(part)
+        started = time.perf_counter()
+        part = known | {
+            "parameters": parameters,
+            "figures": plain(compute(), f"the figures of {words}"),
+            "seconds": time.perf_counter() - started,
+            "environment": records.environment(self._device),
+        }
+        write_text(path, json.dumps(part, indent=1) + "\n")
+        return part
+
+    def _joined(self) -> dict[str, Any]:
+        """What a record tells of its parts: how many, their seconds, where they were made."""
+        made = [part.get("environment", {}) for part in self._parts]
+        return {
+            "count": len(self._parts),
+            "seconds": sum(float(part.get("seconds", 0)) for part in self._parts),
+            "processors": sorted({str(each.get("processor")) for each in made}),
+            "commits": sorted({str(each.get("commit")) for each in made}),
+            "precisions": sorted({str(p["figures"].get("precision", "fp32")) for p in self._parts}),
+        }
 
     def record(
         self,
@@ -71,7 +140,7 @@ class Lesson:
             title: {"headers": list(table.headers), "rows": [list(row) for row in table.rows]}
             for title, table in (tables or {}).items()
         }
-        joined = {"parts": self._parts.summary()} if self._parts else {}
+        joined = {"parts": self._joined()} if self.parameters.get(PARTS) else {}
         record = records.write_record(
             self._record_file,
             notebook=self.name,
