@@ -1,14 +1,16 @@
-"""What is to be run: lessons with every parameter checked before anything starts.
+"""What is to be run: lessons, or the points of a grid, all checked before anything starts.
 
 A value comes from four places, the later before the earlier: the notebook's own, the profile's, a
 file's and the caller's.
 """
 
 import hashlib
+import itertools
 import json
+import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,9 +27,9 @@ from kdhelpers.course.root import CourseError
 CHECKPOINTS = "checkpoint_dir"
 KEPT = (CHECKPOINTS, "parts_dir")
 START = 120.0  # seconds that a kernel may take to start, on a crowded machine
-
-# Parameters from one source; its name begins the error message: a file, or nothing.
-Layer = tuple[str, dict[str, Any]]
+MOST_POINTS = 10_000  # more are a slip of the keyboard such as 0:100000
+NUMBER = r"([+-]?\d{1,18})"
+RANGE = re.compile(rf"\s*{NUMBER}:{NUMBER}(?::{NUMBER})?\s*", flags=re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -101,15 +103,18 @@ def plan(
     if empty := next((each for each in chosen if not any(map(str.strip, each.code))), None):
         raise CourseError(f"{empty.path.name} has no code cell, so there is nothing to run")
     layers = [_from_file(Path(parameter_file))] if parameter_file else []
-    layers.append(("", dict(parameters or {})))
+    layers.append((parameters or {}, ""))
     known = {name for lesson in chosen for name in lesson.parameters}
-    for layer in layers:
-        _check_names(layer, known)
     planned = []
     for lesson in chosen:
-        one = _of_profile(Plan(lesson, profile, {}, cell_timeout, start_timeout))
-        for layer in layers:
-            one = _with(one, layer)
+        if profile not in lesson.profiles:
+            hint = did_you_mean(profile[:100], lesson.profiles)
+            raise CourseError(f"{lesson.name} has no profile {short_repr(profile)}{hint}")
+        one = Plan(lesson, profile, {}, cell_timeout, start_timeout)
+        if profile != "quick":
+            one = refine(one, *_from_file(lesson.profile(profile)))
+        for values, source in layers:
+            one = refine(one, values, source, known)
         planned.append(one)
     return planned
 
@@ -119,51 +124,33 @@ def _check_limit(what: str, seconds: object) -> None:
         raise CourseError(f"the limit of {what} is a number of seconds, not {short_repr(seconds)}")
 
 
-def _of_profile(plan: Plan) -> Plan:
-    """The plan with the values of its profile."""
-    lesson, profile = plan.lesson, plan.profile
-    if profile not in lesson.profiles:
-        hint = did_you_mean(profile[:100], lesson.profiles)
-        raise CourseError(f"{lesson.name} has no profile {short_repr(profile)}{hint}")
-    if profile == "quick":
-        return plan
-    source, own = _from_file(lesson.profile(profile))
-    return refine(plan, own, source)
-
-
-def refine(plan: Plan, parameters: Mapping[str, Any], source: str = "") -> Plan:
+def refine(
+    plan: Plan, given: Mapping[str, Any], source: str = "", known: Collection[str] = ()
+) -> Plan:
     """The plan with further values, checked in the same way, that go before its own.
 
-    `source` begins what is said of them: a file.
+    Args:
+        source: begins what is said of them: the name of a file.
+        known: names that may be among them though this lesson does not have them.
     """
-    layer = (source, dict(parameters))
-    _check_names(layer, set(plan.lesson.parameters))
-    return _with(plan, layer)
-
-
-def _check_names(layer: Layer, known: set[str]) -> None:
-    source, values = layer
-    if RECORD_FILE in values:
+    declared = plan.lesson.parameters
+    known = {*declared, *known}
+    if RECORD_FILE in given:
         own = f"{source}{RECORD_FILE!r} is set by the runner"
         raise CourseError(f"{own}; choose the folder of the records with --out (out_dir)")
-    if unknown := [name for name in values if name not in known]:
+    if unknown := [name for name in given if name not in known]:
         hint = did_you_mean(short_repr(unknown[0]).strip("'"), sorted(known - {RECORD_FILE}))
         raise CourseError(f"{source}unknown parameter {short_repr(unknown[0])}{hint}")
-
-
-def _with(plan: Plan, layer: Layer) -> Plan:
-    """The plan with those values of a layer that its lesson has."""
-    source, given = layer
     values = {}
-    for name, declared in plan.lesson.parameters.items():
+    for name, parameter in declared.items():
         if name not in given:
             continue
-        value = given[name]
+        value, kind = given[name], parameter.type
         try:
-            if isinstance(value, str) and declared.type not in ("int", "float", "bool", "str"):
+            if isinstance(value, str) and kind not in ("int", "float", "bool", "str"):
                 with suppress(ValueError):  # then text is what does not fit
                     value = _parse(value)
-            values[name] = convert(value, declared.type)
+            values[name] = convert(value, kind)
         except ValueError as error:
             where = f"{source}parameter {name!r} of {plan.lesson.name}"
             raise CourseError(f"{where} {error}") from error
@@ -197,11 +184,124 @@ def folder_name(values: Mapping[str, Any], identity: object) -> str:
     return f"{re.sub(r'[^A-Za-z0-9._=,+-]+', '_', words)[:60]}-{digest[:12]}"
 
 
+# -- the points of a grid -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of the grid: its values by name, and the run that they make."""
+
+    values: dict[str, Any]
+    plan: Plan
+
+    @property
+    def folder(self) -> str:
+        """A name from the values, and from a hash of all parameters, the profile and the lesson.
+
+        The same run has the same name in every sweep over the same parameters.
+        """
+        identity = [self.plan.lesson.name, self.plan.profile, self.plan.parameters]
+        return folder_name(self.values, identity)
+
+
+def expand(
+    plan: Plan, grid: Mapping[str, Iterable[Any]], *, fixed: Collection[str] = ()
+) -> list[Point]:
+    """Every combination of the grid's values, the last parameter running fastest.
+
+    Values are converted to the declared type as `kdhelpers run -p` does. For a whole number the
+    text "0:10" stands for 0, 1 … 9, and "0:10:2" for every second of them. Where a lesson
+    declares `seeds: list[int]` and no `seed`, the name `seed` runs each value n as `seeds = [n]`.
+
+    Args:
+        plan: the lesson with the values that all points share.
+        grid: the values of each parameter; a single text counts as one value.
+        fixed: names that may not be in the grid because they have been given a value already.
+
+    Raises:
+        CourseError: the grid is empty or too large, names what the lesson does not have, holds a
+            value that does not fit, or holds one twice.
+    """
+    check_type(grid, Mapping, name="the grid")
+    if not grid:
+        raise CourseError("the grid is empty; give at least one parameter with its values")
+    targets = {name: _target(plan, name) for name in grid}
+    for name, target in targets.items():
+        if target in fixed:
+            raise CourseError(f"{target!r} has one fixed value, so the grid cannot change {name!r}")
+    if len(set(targets.values())) < len(targets):
+        raise CourseError("the grid has both 'seed' and 'seeds'; one of them must go")
+    axes = [_axis(plan, name, targets[name], values) for name, values in grid.items()]
+    if (size := math.prod(map(len, axes))) > MOST_POINTS:
+        raise CourseError(f"the grid has {size:,} points; at most {MOST_POINTS:,} are possible")
+    points = []
+    for combination in itertools.product(*axes):
+        values = dict(zip(grid, (told for told, _ in combination), strict=True))
+        own = dict(zip(targets.values(), (given for _, given in combination), strict=True))
+        points.append(Point(values, refine(plan, own)))
+    return points
+
+
+def _target(plan: Plan, name: str) -> str:
+    """The lesson's parameter that the grid's `name` sets."""
+    declared = plan.lesson.parameters
+    lone_seed = name == "seed" and "seed" not in declared and "seeds" in declared
+    return "seeds" if lone_seed and declared["seeds"].type == "list[int]" else name
+
+
+def _axis(plan: Plan, name: str, target: str, values: Iterable[Any]) -> list[tuple[Any, Any]]:
+    """Each value as the grid tells it and as the parameter takes it, of the declared type."""
+    axis: dict[str, tuple[Any, Any]] = {}
+    for item in _items(plan, name, target, values):
+        given = refine(plan, {target: item if target == name else [item]}).values[target]
+        told = given if target == name else given[0]
+        if (written := json.dumps(told, sort_keys=True)) in axis:
+            raise CourseError(f"the grid has {name} = {short_repr(told)} twice")
+        axis[written] = told, given
+    return list(axis.values())
+
+
+def _items(plan: Plan, name: str, target: str, values: Iterable[Any]) -> list[Any]:
+    """The values as they were written, ranges spelt out."""
+    if isinstance(values, Mapping) or not isinstance(values, Iterable):
+        raise CourseError(f"the grid's {name!r} wants a list of values, not {short_repr(values)}")
+    declared = plan.lesson.parameters.get(target)
+    whole = target != name or (declared is not None and declared.type == "int")
+    items: list[Any] = []
+    for value in [values] if isinstance(values, str) else values:
+        found = RANGE.fullmatch(value) if isinstance(value, str) else None
+        if found and whole:
+            items += _range(name, value, found)
+        elif found and target == "seeds":
+            raise CourseError(
+                f"each value of 'seeds' is a list such as '[0, 1, 2]'; for a point per seed write "
+                f"seed {value}"
+            )
+        else:
+            items.append(value)
+        if len(items) > MOST_POINTS:
+            raise CourseError(f"the grid's {name!r} has more than {MOST_POINTS:,} values")
+    if not items:
+        raise CourseError(f"the grid has no value for {name!r}")
+    return items
+
+
+def _range(name: str, text: str, found: re.Match[str]) -> range:
+    start, stop, step = (int(number or 1) for number in found.groups())
+    numbers = range(start, stop, step) if step else range(0)
+    if not numbers:
+        raise CourseError(f"the range {text!r} of {name!r} is empty; 0:3 means 0, 1, 2")
+    return numbers[: MOST_POINTS + 1]
+
+
 # -- parameters in YAML ---------------------------------------------------------------------------
 
 
-def _from_file(path: Path) -> Layer:
-    """The parameters in a YAML file; an empty file has none, as with `papermill -f`."""
+def _from_file(path: Path) -> tuple[Mapping[str, Any], str]:
+    """The parameters in a YAML file, and how an error about them begins.
+
+    An empty file has none, as with `papermill -f`.
+    """
     told = short_path(path)[1:-1]
     try:
         content = _parse(read_text(path))
@@ -214,7 +314,7 @@ def _from_file(path: Path) -> Layer:
     content = {} if content is None else content
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise CourseError(f"{told} must map parameter names to values, one 'name: value' a line")
-    return f"{told}: ", content
+    return content, f"{told}: "
 
 
 class _Loader(yaml.SafeLoader):

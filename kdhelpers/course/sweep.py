@@ -16,9 +16,8 @@ from tqdm import tqdm
 
 from kdhelpers._values import check_type, is_int, processors, short_repr
 from kdhelpers.course import run, table
-from kdhelpers.course.grid import Point, expand
 from kdhelpers.course.notebook import Notebook
-from kdhelpers.course.plans import START, Plan, plan
+from kdhelpers.course.plans import START, Plan, Point, expand, plan
 from kdhelpers.course.records import RECORD_FILE
 from kdhelpers.course.root import CourseError
 from kdhelpers.course.table import Row

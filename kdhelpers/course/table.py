@@ -17,7 +17,7 @@ from typing import Any, TypeGuard
 from kdhelpers._files import atomic, write_text
 from kdhelpers._values import short_path
 from kdhelpers.course import records
-from kdhelpers.course.grid import Point
+from kdhelpers.course.plans import Point
 from kdhelpers.course.records import without_folders
 from kdhelpers.course.root import CourseError
 

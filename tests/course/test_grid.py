@@ -10,8 +10,8 @@ import sweep_lesson
 from tiny_course import write_lesson
 
 from kdhelpers.course import plans
-from kdhelpers.course.grid import Point
-from kdhelpers.course.grid import expand as expanded
+from kdhelpers.course.plans import Point
+from kdhelpers.course.plans import expand as expanded
 from kdhelpers.course.root import CourseError
 
 

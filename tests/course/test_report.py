@@ -13,7 +13,7 @@ import sweep_lesson
 
 from kdhelpers import course
 from kdhelpers.course import cli, plans, records, report
-from kdhelpers.course.grid import expand
+from kdhelpers.course.plans import expand
 from kdhelpers.course.root import CourseError
 from kdhelpers.course.table import place_of, rows, write_failure, write_list
 

@@ -16,8 +16,8 @@ from tiny_course import RECORD, START, run_lessons, write_lesson
 
 from kdhelpers import _files, course
 from kdhelpers.course import plans, run, sweep
-from kdhelpers.course.grid import expand
 from kdhelpers.course.notebook import INSTALL, Notebook
+from kdhelpers.course.plans import expand
 from kdhelpers.course.root import CourseError
 
 KEYS = ["notebook", "profile", "parameters", "metrics", "environment", "seconds"]

@@ -10,7 +10,7 @@ import sweep_lesson
 from pyarrow import parquet
 
 from kdhelpers.course import plans, table
-from kdhelpers.course.grid import expand
+from kdhelpers.course.plans import expand
 from kdhelpers.course.root import CourseError
 from kdhelpers.course.table import Row
 
