@@ -122,10 +122,10 @@ def _list(options: argparse.Namespace) -> bool:
     width = max(len(lesson.name) for lesson in lessons)
     for lesson in lessons:
         print(f"{lesson.number}  {lesson.name:<{width}}  {lesson.title}".rstrip())
-        shown = [p for p in lesson.parameters.values() if p.name != RECORD_FILE]
-        lines = [f"{p.name}: {p.type} = {p.default!r}" for p in shown if options.lessons]
-        for line, parameter in zip(lines, shown, strict=False):
-            print(f"    {line:<{max(map(len, lines))}}  {parameter.help}".rstrip())
+        shown = [p for p in lesson.parameters.values() if p.name != RECORD_FILE and options.lessons]
+        lines = {f"{p.name}: {p.type} = {p.default!r}": p.help for p in shown}
+        for line, told in lines.items():
+            print(f"    {line:<{max(map(len, lines))}}  {told}".rstrip())
     return True
 
 
@@ -142,10 +142,10 @@ def _doctor(_: argparse.Namespace) -> bool:
 def _report(options: argparse.Namespace) -> bool:
     from kdhelpers.course.report import report
 
-    def left_out(name: str) -> None:
+    page, left_out = report(options.folder, options.out, metric=options.metric)
+    for name in left_out:
         print(f"left out, no readable record: {name}", file=sys.stderr)
-
-    print(report(options.folder, options.out, metric=options.metric, on_left_out=left_out))
+    print(page)
     return True
 
 

@@ -102,12 +102,9 @@ def _packages() -> Checks:
 def _torch() -> Checks:
     import torch
 
-    if torch.cuda.is_available():
+    device = str(torch.accelerator.current_accelerator(check_available=True) or "cpu")
+    if device == "cuda":
         device = f"cuda ({torch.cuda.get_device_name()})"
-    elif torch.backends.mps.is_available():
-        device = "mps"
-    else:
-        device = "cpu"
     yield Check(True, f"device: {device}, {torch.get_num_threads()} CPU threads")
 
 

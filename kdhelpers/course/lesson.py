@@ -136,10 +136,6 @@ class Lesson:
             OSError: the file cannot be written.
         """
         check_type(headline, str, name="headline")
-        shown = {
-            title: {"headers": list(table.headers), "rows": [list(row) for row in table.rows]}
-            for title, table in (tables or {}).items()
-        }
         joined = {"parts": self._joined()} if self.parameters.get(PARTS) else {}
         record = records.write_record(
             self._record_file,
@@ -148,7 +144,7 @@ class Lesson:
             metrics={"headline": headline, **_named(metrics), **joined},
             device=self._device if device is None else device,
             started=self._started,
-            tables=None if tables is None else shown,
+            tables=_named(tables),
         )
         print(f"{headline} ({record['seconds']:.0f} s)")
         return record

@@ -4,7 +4,7 @@ Figures are inside as PNG with alternative text, every text is escaped, and no n
 """
 
 import base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from kdhelpers._files import write_text
-from kdhelpers._values import check_type, short_path
+from kdhelpers._values import short_path
 from kdhelpers.course import results
 from kdhelpers.course.figures import chosen, in_text, interval, picture, series, summary
 from kdhelpers.course.records import read_record
@@ -35,26 +35,21 @@ class Section:
 
 
 def report(
-    folder: str | Path,
-    out: str | Path | None = None,
-    *,
-    metric: str = "",
-    on_left_out: Callable[[str], object] = lambda name: None,
-) -> Path:
+    folder: str | Path, out: str | Path | None = None, *, metric: str = ""
+) -> tuple[Path, list[str]]:
     """Render every record and every sweep at or below `folder` into one HTML file.
 
     Args:
         out: the file to write; default `report.html` in the folder.
         metric: what to show of the sweeps; default: see `figures.chosen`.
-        on_left_out: is called with the name of each file that holds no readable record.
+
+    Returns:
+        That file, and the names of those that hold no readable record.
 
     Raises:
         CourseError: the folder has no records, a sweep has no such metric, or the file cannot be
             written.
     """
-    check_type(folder, str, Path, name="folder")
-    check_type(out, str, Path, type(None), name="out")
-    check_type(metric, str, name="metric")
     folder, sections, swept = Path(folder), list[Section](), list[Path]()
     nothing = f"{short_path(folder)} has no records; `kdhelpers run` and `sweep` write them"
     left_out: dict[str, str] = {}
@@ -79,9 +74,7 @@ def report(
     page = _render(f"Records in {folder.resolve().name}", sections, list(left_out))
     with unless_lost(f"cannot write {short_path(target)}"):
         write_text(target, page)
-    for name in left_out:
-        on_left_out(name)
-    return target
+    return target, list(left_out)
 
 
 def _json_files(folder: Path) -> list[Path]:

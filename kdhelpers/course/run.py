@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from kdhelpers._values import check_type, short_path
+from kdhelpers._values import short_path
 from kdhelpers.course import records
 from kdhelpers.course.plans import Plan
 from kdhelpers.course.records import RECORD_FILE
@@ -72,9 +72,7 @@ def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
         CourseError: they cannot, or would replace the lessons themselves, or a quick run those of
             another profile.
     """
-    check_type(out_dir, str, Path, name="out_dir")
-    folder = Path(out_dir)
-    told = short_path(folder)
+    folder, told = Path(out_dir), short_path(out_dir)
     with unless_lost(f"cannot write to {told}", "; choose another --out (out_dir)"):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -222,11 +220,8 @@ def describe(error: Exception, notebook: Path, killed: bool = False) -> tuple[st
         lines = re.findall(rf"Cell In\[{error.exec_count}\], line (\d+)", traceback)
         at = int(lines[-1]) if lines else None
         return _excerpt(error.exec_count, error.source, message, line=at), died
-    died, message, started = (
-        isinstance(error, DeadKernelError),
-        in_words(error),
-        _started_cells(notebook),
-    )
+    died, message = isinstance(error, DeadKernelError), in_words(error)
+    started = _started_cells(notebook)
     if started and (died or isinstance(error, CellTimeoutError)):
         # A kernel may die before it has told the cell's number, so count.
         return _excerpt(len(started), started[-1]["source"], dead if died else SLOW), died

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdhelpers._files import read_text, write_text
-from kdhelpers._values import check_type, short_path
+from kdhelpers._values import short_path
 from kdhelpers.course.notebook import Notebook
 from kdhelpers.course.root import ADDRESS, LESSONS, CourseError, carried, unless_lost
 
@@ -47,7 +47,6 @@ def start(folder: str | Path = "course") -> Started:
     Raises:
         CourseError: it is the course itself, or cannot be written.
     """
-    check_type(folder, str, Path, name="folder")
     target, told = Path(folder), short_path(folder)
     done = Started(target, [], [], [])
     with unless_lost(f"cannot write to {told}", "; choose another folder"):

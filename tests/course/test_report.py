@@ -163,7 +163,7 @@ def test_a_record_that_says_little_and_brings_its_table(tmp_path: Path) -> None:
 def test_where_the_file_goes_and_what_is_told_without_records_or_metric(
     runs: Path, tmp_path: Path
 ) -> None:
-    assert report.report(runs, tmp_path / "new" / "page.html").exists()
+    assert report.report(runs, tmp_path / "new" / "page.html")[0].exists()
     with pytest.raises(CourseError, match=r"cannot write '.*mine': Is a directory"):
         report.report(runs, runs / "mine")
     with pytest.raises(CourseError, match="no point has the number 'acuracy'; did you mean 'acc"):
@@ -178,7 +178,9 @@ def test_a_damaged_sweep_and_a_pipe_stop_nothing(runs: Path) -> None:
     (runs / "hurt").mkdir()
     (runs / "hurt" / "sweep.json").write_text("{}")
     os.mkfifo(runs / "pipe.json")
-    page = report.report(runs).read_text(encoding="utf-8")
+    path, left_out = report.report(runs)
+    page = path.read_text(encoding="utf-8")
+    assert left_out == ["hurt/sweep.json", "other.json"]
     assert "Left out, for they are no readable records: hurt/sweep.json, other.json" in page
     assert "Sweep mine" in page
     assert "(mine/points/" not in page  # its points are no records of their own
