@@ -102,7 +102,9 @@ def _packages() -> Checks:
 def _torch() -> Checks:
     import torch
 
-    device = str(torch.accelerator.current_accelerator(check_available=True) or "cpu")
+    from kdhelpers.training.devices import kind_and_index
+
+    device, _ = kind_and_index("auto")
     if device == "cuda":
         device = f"cuda ({torch.cuda.get_device_name()})"
     yield Check(True, f"device: {device}, {torch.get_num_threads()} CPU threads")

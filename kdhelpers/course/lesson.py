@@ -227,10 +227,12 @@ def _given(lesson: str, name: str, value: Any, kind: str) -> Any:
 
 
 def _device(asked: object) -> object:
-    torch = sys.modules.get("torch")
-    if asked not in (None, "", "auto") or torch is None:
+    """What was asked for; for "auto", what that means here to a lesson that has loaded PyTorch."""
+    if asked not in (None, "", "auto") or "torch" not in sys.modules:
         return asked or "cpu"
-    return torch.accelerator.current_accelerator(check_available=True) or "cpu"
+    from kdhelpers.training.devices import kind_and_index
+
+    return kind_and_index("auto")[0]
 
 
 def _named(value: Any) -> Any:

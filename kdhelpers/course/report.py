@@ -80,9 +80,9 @@ def report(
 def _json_files(folder: Path) -> list[Path]:
     """All that may be records, after the lists of the sweeps."""
     with unless_lost(f"{short_path(folder)} cannot be read"):
-        found = sorted(path for path in folder.rglob("*.json") if not path.name.startswith("."))
+        found = [path for path in folder.rglob("*.json") if not path.name.startswith(".")]
         files = [path for path in found if path.is_file()]  # a pipe would be waited for
-    return sorted(files, key=lambda path: path.name != LIST)
+    return sorted(files, key=lambda path: (path.name != LIST, path))
 
 
 def _render(title: str, sections: Sequence[Section], left_out: Sequence[str]) -> str:
