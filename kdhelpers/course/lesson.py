@@ -119,7 +119,6 @@ class Lesson:
         headline: str,
         *,
         tables: "Mapping[str, Table] | None" = None,
-        device: object = None,
         **metrics: Any,
     ) -> dict[str, Any]:
         """Keep what was measured where `record_file` says, print the headline, return the record.
@@ -127,7 +126,6 @@ class Lesson:
         Args:
             headline: the result in a line.
             tables: what README, report and notebook show of it, by title.
-            device: where it was computed; default: what "auto" means here.
             metrics: numbers, text, lists, mappings, dataclasses. Tensors and NumPy values of one
                 number count as numbers, keys that are numbers or tuples as text (4.0 as "4").
 
@@ -142,7 +140,7 @@ class Lesson:
             notebook=self.name,
             parameters=self.parameters,
             metrics={"headline": headline, **_named(metrics), **joined},
-            device=self._device if device is None else device,
+            device=self._device,
             started=self._started,
             tables=_named(tables),
         )

@@ -196,7 +196,7 @@ def test_a_lesson_records_what_it_measured(root: Path, capsys: pytest.CaptureFix
         "size": Size(3, (1, 28)),
     }
     shown = {"All arms": Table(["arm", "accuracy"], [["alone", "0.5"]])}
-    record = lesson.record("it helps", tables=shown, device="cpu", **metrics)
+    record = lesson.record("it helps", tables=shown, **metrics)
     assert records.read_record(Path("out/r.json")) == record
     assert record["metrics"] == {
         "headline": "it helps",
