@@ -31,7 +31,6 @@ GROUP_FILES = {
     "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
 NAMED = ("torch", "torchvision", "papermill", "jupyterlab", "ipykernel")
-OF_A_LESSON = ("", "lab", "run")  # what "course" consists of
 REINSTALL = f"run {installing('course')}"
 
 
@@ -81,9 +80,11 @@ def _installed() -> Checks:
 def _packages() -> Checks:
     """One line for each package that does not fit, one for all that do."""
     versions = {}
-    for requirement in map(Requirement, importlib.metadata.requires("kdhelpers") or []):
-        marker = requirement.marker
-        if marker and not any(marker.evaluate({"extra": extra}) for extra in OF_A_LESSON):
+    requirements = [*map(Requirement, importlib.metadata.requires("kdhelpers") or [])]
+    course = {"", *(e for r in requirements if r.name == "kdhelpers" and _of(r, "course")
+                    for e in r.extras)}  # fmt: skip
+    for requirement in requirements:
+        if requirement.name == "kdhelpers" or not any(_of(requirement, each) for each in course):
             continue
         wanted = f"{requirement.name}{requirement.specifier}"
         try:
@@ -97,6 +98,10 @@ def _packages() -> Checks:
     named = [f"{name} {versions.pop(name)}" for name in NAMED if name in versions]
     if named:
         yield Check(True, f"{', '.join(named)} and {len(versions)} more packages")
+
+
+def _of(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
 
 
 def _torch() -> Checks:
@@ -231,7 +236,7 @@ def _data() -> Checks:
     root = data_root()
     for name, files in (
         ("MNIST", ("mnist.pt", "MNIST/raw/train-images-idx3-ubyte")),
-        ("CIFAR-10", ("cifar10.pt", "cifar10.npz")),
+        ("CIFAR-10", ("cifar10.pt", "cifar10.npz", "cifar-10-batches-py/data_batch_1")),
     ):
         there = any((root / file).exists() for file in files)
         told = "present" if there else "not there: not needed for the quick profile"

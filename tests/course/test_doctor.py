@@ -50,7 +50,7 @@ def test_this_machine_can_run_the_course(root: Path, monkeypatch: pytest.MonkeyP
 
 def test_packages_that_are_missing_or_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = ["torch>=99", "no-such-package>=1", "numpy>=1.26", 'nothing; extra == "test"']
-    wanted += ['no-such-lab>=2; extra == "lab"']  # which the lessons need
+    wanted += ['kdhelpers[lab]; extra == "course"', 'no-such-lab>=2; extra == "lab"']
     monkeypatch.setattr(importlib.metadata, "requires", lambda _: wanted)
     version = importlib.metadata.version("torch")
     assert problems() == [
