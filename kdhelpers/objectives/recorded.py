@@ -52,10 +52,7 @@ class RecordedTeacher(Teacher):
         check_type(logits, Mapping, name="the logits by split")
         check_type(views, Views, type(None), name="views")
         require(logits, "there are no answers; give at least one split.")
-        self.model, self.cache, self.views = None, True, views or Views()
-        self.provenance: dict[str, Any] = {}
-        self._rows: dict[str, _Rows] = {}
-        self._classes = {}
+        self._begin(views or Views(), {})
         for split, answers in logits.items():
             check_type(split, Split, name="split")
             values = _logits(answers, views=len(self.views), count=len(split))
@@ -151,9 +148,7 @@ class RecordedTeacher(Teacher):
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             require(about["format"] == FORMAT, "written by another version")
-            self.views, self.provenance = Views(**about["views"]), dict(about["provenance"])
-            self.model, self.cache, self._rows = None, True, {}
-            self._classes = {}
+            self._begin(Views(**about["views"]), dict(about["provenance"]))
             for number, source in enumerate(about["splits"]):
                 steps = torch.from_numpy(file[f"indices_{number}"])
                 require(steps.dtype == torch.int64 and steps.ndim == 1, "its indices are not whole")
@@ -161,6 +156,11 @@ class RecordedTeacher(Teacher):
                 logits = _logits(values, views=len(self.views), count=len(steps))
                 self._add(str(source), steps.cumsum(0), logits)
             require(self._rows, "it holds no split")
+
+    def _begin(self, views: Views, provenance: dict[str, Any]) -> None:
+        self.model, self.cache, self._classes = None, True, {}
+        self.views, self.provenance = views, provenance
+        self._rows: dict[str, _Rows] = {}
 
     def _add(self, source: str, indices: Tensor, logits: Tensor) -> None:
         if source in self._rows:
@@ -196,11 +196,11 @@ class RecordedTeacher(Teacher):
             ValueError: a split, a view or a sample that they lack.
         """
         check_type(train, Split, name="split")
-        rows = self._rows.get(train.source_fingerprint)
+        source = train.source_fingerprint
         held = ", ".join(f"{each.logits.shape[1]:,}" for each in self._rows.values())
         told = f"the recorded answers are for other pictures ({held} of them) than this split's"
-        require(rows is not None, f"{told}; {REMEDY}.")
-        assert rows is not None
+        require(source in self._rows, f"{told}; {REMEDY}.")
+        rows = self._rows[source]
         numbers = [self._number_of(views, view) for view in range(len(views))]
         wanted = train.indices.cpu()
         at = torch.searchsorted(rows.indices, wanted).clamp(max=len(rows.indices) - 1)

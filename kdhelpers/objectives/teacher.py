@@ -179,10 +179,10 @@ class Teacher:
             return found
 
     def _network(self) -> nn.Module:
-        told = "recorded answers have no network to ask or to look into"
-        remedy = "call prepare with their split before a step of your own, or give the network"
-        require(self.model is not None, f"{told}; {remedy}.")
-        assert self.model is not None
+        if self.model is None:
+            told = "recorded answers have no network to ask or to look into"
+            remedy = "call prepare with their split before a step of your own, or give the network"
+            raise ValueError(f"{told}; {remedy}.")
         return self.model
 
     @staticmethod
@@ -221,10 +221,8 @@ class LookUp:
         its_own = batch.is_of(*self.of)
         if its_own and (self.always or batch.is_as_made()):
             return self.table[batch.view, batch.sample]
-        told = (
-            "the batch is of another split than the one that the teacher's answers were mixed for"
-        )
-        require(its_own or not self.always, f"{told}; call prepare with it.")
+        told = "the batch is of another split than the one that the teacher's answers were mixed"
+        require(its_own or not self.always, f"{told} for; call prepare with it.")
         if self.network is None:
             told = "the pictures of this batch are of another split, mixed, changed or made by hand"
             remedy = "mix the answers, or let a Teacher ask its network"
