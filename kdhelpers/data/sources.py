@@ -167,7 +167,7 @@ def _damaged(path: Path, reason: str) -> DataError:
 
 def _read_mnist(raw: Path) -> Arrays:
     """The four idx files, gzipped or not: 16 or 8 (labels) header bytes, then one byte a value."""
-    contents = {}
+    arrays: list[Bytes] = []
     for name, expected in MNIST_RAW_SHA256.items():
         path = raw / name
         if not path.exists() and (raw / f"{name}.gz").exists():
@@ -178,21 +178,14 @@ def _read_mnist(raw: Path) -> Arrays:
         _check_file(path)
         content = path.read_bytes()
         try:
-            contents[name] = gzip.decompress(content) if path.suffix == ".gz" else content
+            content = gzip.decompress(content) if path.suffix == ".gz" else content
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise _damaged(path, "it cannot be unpacked") from error
-        if hashlib.sha256(contents[name]).hexdigest() != expected:
+        if hashlib.sha256(content).hexdigest() != expected:
             raise _damaged(path, "its SHA-256 is not that of the published file")
-
-    def values(name: str, header: int) -> Bytes:
-        return np.frombuffer(contents[name], np.uint8, offset=header).copy()
-
-    return Arrays(
-        values("train-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28),
-        values("train-labels-idx1-ubyte", 8),
-        values("t10k-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28),
-        values("t10k-labels-idx1-ubyte", 8),
-    )
+        values = np.frombuffer(content, np.uint8, offset=16 if "images" in name else 8).copy()
+        arrays.append(values.reshape(-1, 1, 28, 28) if "images" in name else values)
+    return Arrays(*arrays)
 
 
 def _read_cifar10(path: Path) -> Arrays:

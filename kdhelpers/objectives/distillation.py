@@ -11,13 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdhelpers._tensors import widened
-from kdhelpers._values import (
-    check_callable,
-    check_number,
-    check_type,
-    check_weights,
-    short_repr,
-)
+from kdhelpers._values import check_callable, check_number, check_type, check_weights, short_repr
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import logits_of

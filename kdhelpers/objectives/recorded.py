@@ -74,11 +74,7 @@ class RecordedTeacher(Teacher):
         asked, wanted = as_teacher(teacher), views or Views()
         for split in splits:
             check_type(split, Split, name="split")
-        numbers = range(len(wanted))
-        answers = {
-            split: torch.stack([asked.logits(split, views=wanted, view=v) for v in numbers])
-            for split in splits
-        }
+        answers = {split: asked.table(split, wanted) for split in splits}
         recorded = cls(answers, views=views)
         for split in splits:
             recorded.judge(LookUp(answers[split], recorded, split, wanted), split)
@@ -103,9 +99,8 @@ class RecordedTeacher(Teacher):
         for number, (indices, logits) in enumerate(self._rows.values()):
             half = logits.half()
             kept = (half.float().softmax(-1) - logits.softmax(-1)).abs() <= 0.01  # no NaN is
-            require(
-                kept.all(), "half precision rounds these logits away; subtract each row's mean."
-            )
+            told = "half precision rounds these logits away; subtract each row's mean."
+            require(kept.all(), told)
             arrays[f"indices_{number}"] = np.diff(indices.numpy(), prepend=0)  # packs to nothing
             arrays[f"logits_{number}"] = half.numpy()
         views = {"flip": self.views.flip, "shift": self.views.shift}
@@ -197,28 +192,20 @@ class RecordedTeacher(Teacher):
         """
         check_type(train, Split, name="split")
         source = train.source_fingerprint
-        held = ", ".join(f"{each.logits.shape[1]:,}" for each in self._rows.values())
-        told = f"the recorded answers are for other pictures ({held} of them) than this split's"
+        counts = ", ".join(f"{each.logits.shape[1]:,}" for each in self._rows.values())
+        told = f"the recorded answers are for other pictures ({counts} of them) than this split's"
         require(source in self._rows, f"{told}; {REMEDY}.")
         rows = self._rows[source]
-        numbers = [self._number_of(views, view) for view in range(len(views))]
+        held = {self.views.place(view): view for view in range(len(self.views))}
+        numbers = [held.get(views.place(view)) for view in range(len(views))]
+        told = f"the recorded answers are for {self.views}, not for {views}"
+        require(None not in numbers, f"{told}; {REMEDY}.")
         wanted = train.indices.cpu()
         at = torch.searchsorted(rows.indices, wanted).clamp(max=len(rows.indices) - 1)
         missing = wanted[rows.indices[at] != wanted].tolist()
         told = f"the recorded answers lack {len(missing):,} of these {len(wanted):,} pictures"
         require(not missing, f"{told}, such as number {missing[:1]}; {REMEDY}.")
         return rows.logits[numbers][:, at].to(train.images.device)
-
-    def _number_of(self, views: Views, view: int) -> int:
-        """The number that a view has among those held."""
-        side, mine = 2 * views.shift + 1, 2 * self.views.shift + 1
-        mirrored, place = divmod(view, side**2)
-        down, right = divmod((place + side**2 // 2) % side**2, side)
-        down, right = down - views.shift + self.views.shift, right - views.shift + self.views.shift
-        held = mirrored <= self.views.flip and 0 <= down < mine and 0 <= right < mine
-        require(held, f"the recorded answers are for {self.views}, not for {views}; {REMEDY}.")
-        place = (down * mine + right - mine**2 // 2) % mine**2
-        return mirrored * mine**2 + place
 
     def logits(self, split: Split, *, views: Views | None = None, view: int = 0) -> Tensor:
         """The logits [N, C] of all images of a split, in view number `view` of `views`.

@@ -28,6 +28,7 @@ from kdhelpers.data.batching import Batch, Origin, Views, batches
 from kdhelpers.data.split import Split
 from kdhelpers.objectives.distillation import Distillation, Faded
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
+from kdhelpers.training.fit import fit, recipe_of
 from kdhelpers.training.loop import History, Row, train_student, validated
 from kdhelpers.training.recipe import Recipe, check_student, file_of_run, with_precision
 from kdhelpers.training.side_by_side import SideBySide, refusal
@@ -141,8 +142,6 @@ def fit_many(
             for `fit`.
         CheckpointError, OSError, TrainingError: as for `fit`.
     """
-    from kdhelpers.training.fit import fit, recipe_of
-
     recipe = recipe_of(recipe, settings)
     _check_each(students, objectives, trains, seeds)
     check_int(workers, name="workers", least=1)

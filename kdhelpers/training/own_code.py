@@ -14,6 +14,7 @@ import types
 from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import is_dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -232,7 +233,10 @@ class _Content:
         self._add_code(code, function.__doc__)
         self._add_all("defaults", (function.__defaults__, function.__kwdefaults__))
         for cell in function.__closure__ or ():
-            self._add_all("cell", [cell.cell_contents] if _is_filled(cell) else [])
+            filled: list[Any] = []
+            with suppress(ValueError):  # it is empty as yet
+                filled = [cell.cell_contents]
+            self._add_all("cell", filled)
         for each in _nested(code):
             steps = dis.get_instructions(each)
             read = {step.argval for step in steps if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
@@ -280,11 +284,3 @@ def _digest(value: Any) -> str:
     content = _Content()
     content.add(value)
     return content.digest.hexdigest()
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return False
-    return True
