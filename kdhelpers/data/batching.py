@@ -73,9 +73,8 @@ class Origin:
     changed costs a step nothing. What is another tensor is compared with the pictures made anew.
     """
 
-    def __init__(self, inputs: Tensor, split: Split | None = None, views: Views | None = None):
-        self.inputs = inputs
-        self.version = version(inputs)
+    def __init__(self, inputs: Tensor, split: Split, views: Views) -> None:
+        self.inputs, self.version = inputs, version(inputs)
         self.split, self.views = split, views
 
     def is_of(self, inputs: Tensor) -> bool:
@@ -85,10 +84,9 @@ class Origin:
         inputs = batch.inputs
         if self.is_of(inputs):
             return True
-        if self.split is None or not inputs.is_floating_point():
+        if not inputs.is_floating_point():
             return False
-        images = self.split.images[batch.sample]
-        images = self.views(images, batch.view) if self.views is not None else images
+        images = self.views(self.split.images[batch.sample], batch.view)
         made, rounding = self.split.normalise(images).to(inputs), torch.finfo(inputs.dtype).eps
         same = made.shape == inputs.shape
         return same and torch.allclose(inputs, made, rtol=4 * rounding, atol=4 * rounding)
@@ -115,9 +113,8 @@ class Batch(NamedTuple):
 
         One that was made by hand does not say.
         """
-        if self.origin is None or self.origin.split is None:
-            return True
-        return self.origin.split.fingerprint == fingerprint and self.origin.views == views
+        own = self.origin
+        return own is None or (own.split.fingerprint == fingerprint and own.views == views)
 
 
 def batches(

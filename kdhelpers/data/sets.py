@@ -80,15 +80,16 @@ def load(
     fits = name != "cifar10" or image_size in (None, native)
     require(fits, f"cifar10 cannot be had at {image_size} pixels, only at {native}.")
     size = native if image_size is None else image_size
-    images, test_images = (resize(torch.from_numpy(arrays[each]), size) for each in (0, 2))
-    labels, test_labels = (torch.from_numpy(arrays[each].astype(np.int64)) for each in (1, 3))
-    held_out, most = held_out if validation is None else validation, len(images) - 1
+    pixels, labels, test_pixels, test_labels = map(torch.from_numpy, arrays)
+    images, labels = resize(pixels, size), labels.long()
+    held_out = held_out if validation is None else validation
+    most = len(images) - 1
     require(0 <= held_out <= most, f"validation must be between 0 and {most}, got {held_out}.")
     order = torch.randperm(len(images), generator=generator(seed))
     kept, aside = order[held_out:], order[:held_out]
     classes = CIFAR10_CLASSES if name == "cifar10" else DIGITS
     train = Split(images[kept], labels[kept], *mean_std(images[kept]), classes)
-    test = replace(train, images=test_images, labels=test_labels)
+    test = replace(train, images=resize(test_pixels, size), labels=test_labels.long())
     return DataSet(name, train, replace(train, images=images[aside], labels=labels[aside]), test)
 
 

@@ -15,7 +15,7 @@ from kdhelpers._files import atomic
 from kdhelpers._values import check_type, require, short_path, short_repr
 from kdhelpers.data.batching import Views
 from kdhelpers.data.split import Split
-from kdhelpers.objectives.teacher import AskTeacher, LookUp, Teacher, as_teacher
+from kdhelpers.objectives.teacher import LookUp, Teacher, as_teacher
 
 FORMAT = 1
 REMEDY = "record them with RecordedTeacher.of(network, split, views=…)"
@@ -180,9 +180,6 @@ class RecordedTeacher(Teacher):
     def identity(self, train: Split | None = None) -> str:
         """SHA-256 of all answers, and of what they are for."""
         return self._identity
-
-    def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
-        return LookUp(self.table(train, views), self, train, views)
 
     def table(self, train: Split, views: Views) -> Tensor:
         """The logits [views, N, C] of every sample in every view, on the device of `train`.

@@ -103,7 +103,7 @@ class Teacher:
         told = f"the teacher answers an image with logits {found}, the student with {wanted}"
         require(found == wanted, f"{told}; {remedy}.")
 
-    def judge(self, answers: "AskTeacher", train: Split) -> dict[str, float]:
+    def judge(self, answers: AskTeacher, train: Split) -> dict[str, float]:
         """`teacher_accuracy` on the labelled images as they are, if there is a table.
 
         Warns of one below chance, for which there are few reasons.
@@ -122,7 +122,7 @@ class Teacher:
             )
         return {"teacher_accuracy": right}
 
-    def prepare(self, train: Split, views: Views, epochs: int) -> "AskTeacher":
+    def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
         """The function that gives the logits [B, C] of each batch of `train`, on its device.
 
         It looks them up in a table, computed now unless it is remembered, or asks the network
@@ -165,11 +165,7 @@ class Teacher:
         return predict(self.frozen(split.images.device), split, views=views, view=view)
 
     def frozen(self, device: torch.device) -> nn.Module:
-        """This thread's copy of the network as it is now: on the device, in eval mode.
-
-        Raises:
-            ValueError: there is no network.
-        """
+        """This thread's copy of the network as it is now: on the device, in eval mode."""
         network = self._network()
         with self._lock:
             key = (fingerprint(network), device)

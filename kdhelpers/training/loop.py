@@ -144,11 +144,10 @@ def train_student(
 
         ended = True in [_ends(on_epoch, row) for row in history]
         written = time.perf_counter()
-        bar = tqdm(
+        with tqdm(
             total=epochs * steps, initial=len(history) * steps, desc=type(objective).__name__,
             unit="step", leave=False, delay=10, mininterval=0.5, disable=not progress,
-        )  # fmt: skip
-        with bar:
+        ) as bar:  # fmt: skip
             for epoch in range(len(history), 0 if ended else epochs):
                 # Seeded by epoch: a resumed run draws what an uninterrupted one would have drawn.
                 seed_all(mixed_seed(seed, epoch), device)
@@ -185,8 +184,9 @@ def train_student(
                     means.add(terms, len(batch.labels))
                     bar.update()
 
-                row: Row = {"epoch": epoch + 1, "seconds": 0.0, **means.row(epoch, recipe.lr)}
-                row |= {"seconds": time.perf_counter() - started, **_figures(objective)}
+                figures = means.row(epoch, recipe.lr)  # waits for the device
+                row: Row = {"epoch": epoch + 1, "seconds": time.perf_counter() - started}
+                row |= figures | _figures(objective)
                 if validation is not None:
                     row |= validate(result, validation)
                 history.append(row)
