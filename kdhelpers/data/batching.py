@@ -5,7 +5,7 @@ So whatever a teacher said about a sample can be looked up, and no shuffling can
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -47,18 +47,23 @@ class Views:
         if self.shift >= min(height, width):
             told = f"shift must be less than the pictures' {height}×{width} pixels"
             raise ValueError(f"{told}, got {self.shift}: some views would be black.")
-        side = 2 * self.shift + 1
-        mirrored, place = view // side**2, view % side**2
-        place = (place + side**2 // 2) % side**2  # so that view 0 lies in the middle
+        mirrored, below, beside = self.place(view)
         down, right = (torch.arange(n, device=view.device) for n in (height, width))
         columns = torch.where(mirrored[:, None] == 1, right.flip(0), right)
         padded = F.pad(images, (self.shift,) * 4)
         return padded[
             torch.arange(len(images), device=view.device)[:, None, None],
             :,
-            (down + (place // side)[:, None])[:, :, None],
-            (columns + (place % side)[:, None])[:, None, :],
+            (down + self.shift + below[:, None])[:, :, None],
+            (columns + self.shift + beside[:, None])[:, None, :],
         ].permute(0, 3, 1, 2)
+
+    def place(self, view: Any) -> tuple[Any, Any, Any]:
+        """Whether a view (a number, or a tensor of them) is mirrored, and its pixels down and right
+        of the image as it is."""
+        side = 2 * self.shift + 1
+        place = (view + side**2 // 2) % side**2  # so that view 0 lies in the middle
+        return view // side**2, place // side - self.shift, place % side - self.shift
 
 
 class Origin:
@@ -68,9 +73,8 @@ class Origin:
     changed costs a step nothing. What is another tensor is compared with the pictures made anew.
     """
 
-    def __init__(self, inputs: Tensor, split: Split | None = None, views: Views | None = None):
-        self.inputs = inputs
-        self.version = version(inputs)
+    def __init__(self, inputs: Tensor, split: Split, views: Views) -> None:
+        self.inputs, self.version = inputs, version(inputs)
         self.split, self.views = split, views
 
     def is_of(self, inputs: Tensor) -> bool:
@@ -80,10 +84,9 @@ class Origin:
         inputs = batch.inputs
         if self.is_of(inputs):
             return True
-        if self.split is None or not inputs.is_floating_point():
+        if not inputs.is_floating_point():
             return False
-        images = self.split.images[batch.sample]
-        images = self.views(images, batch.view) if self.views is not None else images
+        images = self.views(self.split.images[batch.sample], batch.view)
         made, rounding = self.split.normalise(images).to(inputs), torch.finfo(inputs.dtype).eps
         same = made.shape == inputs.shape
         return same and torch.allclose(inputs, made, rtol=4 * rounding, atol=4 * rounding)
@@ -110,9 +113,8 @@ class Batch(NamedTuple):
 
         One that was made by hand does not say.
         """
-        if self.origin is None or self.origin.split is None:
-            return True
-        return self.origin.split.fingerprint == fingerprint and self.origin.views == views
+        own = self.origin
+        return own is None or (own.split.fingerprint == fingerprint and own.views == views)
 
 
 def batches(

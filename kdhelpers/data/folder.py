@@ -88,9 +88,8 @@ def load_folder(
         read = pool.map(lambda file: _read(file[0], size), every)
         pixels = torch.from_numpy(stacked(read, "give size=…, such as size=64"))
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels.movedim(3, 1).contiguous()
-    rows = dict(
-        zip(files, torch.arange(len(every)).split([*map(len, files.values())]), strict=True)
-    )
+    counts = [len(part) for part in files.values()]
+    rows = dict(zip(files, torch.arange(len(every)).split(counts), strict=True))
     labels = torch.tensor([label for _, label in every])
     _warn_of_twins(pixels, rows)
     whole = Split(pixels, labels, *mean_std(pixels[rows["train"]]), names)
@@ -140,7 +139,8 @@ def _classes(folder: Path) -> Classes:
 
 def _entries(folder: Path) -> list[Path]:
     """What is not hidden; a link to nothing, or to what it lies in, is told."""
-    found = [each for each in folder.iterdir() if not _hidden(each.name)]
+    every = (each for each in folder.iterdir() if not each.name.startswith("."))
+    found = [each for each in every if each.name != "__MACOSX"]
     for link in filter(Path.is_symlink, found):
         ends = link.exists() and not folder.resolve().is_relative_to(link.resolve())
         _need(ends, folder, f"has a link that leads nowhere, {short_repr(link.name)}; mend it")
@@ -157,10 +157,6 @@ def _files(folder: Path) -> list[Path]:
     for each in _entries(folder):
         found += _files(each) if each.is_dir() else [each] * each.name.lower().endswith(ENDINGS)
     return found
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
 
 
 def _place(path: Path) -> str:

@@ -8,8 +8,6 @@ from torch import Tensor
 from kdhelpers._values import MOST, check_int, require
 
 LARGEST_IMAGE = 512  # pixels along a side
-
-
 CHUNK = 4096  # images enlarged at once
 
 

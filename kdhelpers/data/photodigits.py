@@ -27,12 +27,7 @@ class Pictures(NamedTuple):
 
 
 def compose(
-    digits: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    count: int,
-    *,
-    part: str,
-    seed: int,
+    digits: NDArray[np.uint8], labels: NDArray[np.uint8], count: int, *, part: str, seed: int
 ) -> Pictures:
     """Compose `count` pictures from `digits` [M, 8, 8] (values 0..16) and their `labels` [M].
 

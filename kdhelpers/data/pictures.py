@@ -78,10 +78,8 @@ def as_array(values: Any, name: str) -> Array:
 def as_pixels(images: Array) -> NDArray[np.uint8]:
     """uint8 [N, C, H, W] from numbers in 0..255 or 0..1, in any layout."""
     kind = images.dtype.kind
-    told = (
-        f"images must be numbers, got {images.dtype}; open files first, and take arrays from them"
-    )
-    require(kind in "buif", f"{told}.")
+    remedy = "open files first, and take arrays from them"
+    require(kind in "buif", f"images must be numbers, got {images.dtype}; {remedy}.")
     images = _channels_first(images)
     require(images.size, f"images must hold a picture, got the shape {list(images.shape)}.")
     low, high = images.min(), images.max()

@@ -1,8 +1,4 @@
-"""Data sets as tensors in memory, and the batches made from them.
-
-`load` gives a data set with its three splits (module `split`); `batches` turns a split into
-normalised batches (module `batching`). Both are imported from here.
-"""
+"""The course's data sets by their names, each with its three splits."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -77,39 +73,24 @@ def load(
     if name == "photodigits":
         return _photodigits(image_size, validation, seed)
     if name == "digits":
-        size = 28 if image_size is None else image_size
-        arrays, default_validation = _digits(size, seed), 200
+        arrays, held_out = _digits(28 if image_size is None else image_size, seed), 200
     else:
-        arrays, default_validation = downloaded(name, root), 5_000
+        arrays, held_out = downloaded(name, root), 5_000
     native = arrays.train_images.shape[-1]
     fits = name != "cifar10" or image_size in (None, native)
     require(fits, f"cifar10 cannot be had at {image_size} pixels, only at {native}.")
-    classes = CIFAR10_CLASSES if name == "cifar10" else DIGITS
-    held_out = default_validation if validation is None else validation
     size = native if image_size is None else image_size
-    return _three_splits(name, arrays, held_out, classes, size, seed)
-
-
-def _three_splits(
-    name: str, arrays: Arrays, held_out: int, classes: tuple[str, ...], size: int, seed: int
-) -> DataSet:
-    images, test_images = (
-        resize(torch.from_numpy(pixels), size) for pixels in (arrays[0], arrays[2])
-    )
-    labels = torch.from_numpy(arrays.train_labels.astype(np.int64))
-    test_labels = torch.from_numpy(arrays.test_labels.astype(np.int64))
+    pixels, labels, test_pixels, test_labels = map(torch.from_numpy, arrays)
+    images, labels = resize(pixels, size), labels.long()
+    held_out = held_out if validation is None else validation
     most = len(images) - 1
     require(0 <= held_out <= most, f"validation must be between 0 and {most}, got {held_out}.")
     order = torch.randperm(len(images), generator=generator(seed))
     kept, aside = order[held_out:], order[:held_out]
-    mean, std = mean_std(images[kept])
-    train = Split(images[kept], labels[kept], mean, std, classes)
-    return DataSet(
-        name,
-        train,
-        replace(train, images=images[aside], labels=labels[aside]),
-        replace(train, images=test_images, labels=test_labels),
-    )
+    classes = CIFAR10_CLASSES if name == "cifar10" else DIGITS
+    train = Split(images[kept], labels[kept], *mean_std(images[kept]), classes)
+    test = replace(train, images=resize(test_pixels, size), labels=test_labels.long())
+    return DataSet(name, train, replace(train, images=images[aside], labels=labels[aside]), test)
 
 
 def _raw_digits(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -137,27 +118,15 @@ def _photodigits(image_size: int | None, validation: int | None, seed: int) -> D
     digits, labels, test = _raw_digits(seed)
     # No handwritten digit serves two splits: 1,000 for training, 200 for validation, 597 for test.
     first, second = len(test), len(test) + 200
+    parts = [(second, None, 4_000, "left"), (first, second, 1_000, "left")]
+    parts += [(0, first, 2_000, "right")]
     made = [
         photodigits.compose(digits[a:b], labels[a:b], count, part=part, seed=3 * seed + number)
-        for number, (a, b, count, part) in enumerate(
-            [
-                (second, None, 4_000, "left"),
-                (first, second, 1_000, "left"),
-                (0, first, 2_000, "right"),
-            ]
-        )
+        for number, (a, b, count, part) in enumerate(parts)
     ]
     mean, std = mean_std(torch.from_numpy(made[0].images))
-    return DataSet(
-        "photodigits",
-        *(
-            Split(
-                torch.from_numpy(images),
-                torch.from_numpy(labels.astype(np.int64)),
-                mean,
-                std,
-                DIGITS,
-            )
-            for images, labels in made
-        ),
+    splits = (
+        Split(torch.from_numpy(images), torch.from_numpy(own.astype(np.int64)), mean, std, DIGITS)
+        for images, own in made
     )
+    return DataSet("photodigits", *splits)

@@ -106,7 +106,7 @@ def _downloaded(name: str, folder: Path) -> Arrays:
     with _one_at_a_time(folder, name):
         if packed.exists():  # another process packed it while we waited
             return _read_packed(name, packed)
-        found = _FOUND[name](folder)
+        found = {"mnist": _find_mnist, "cifar10": _find_cifar10}[name](folder)
         arrays = found if found is not None else _download(name, folder)
         tensors = {field: torch.from_numpy(array) for field, array in arrays._asdict().items()}
         # A full or read-only disk is no reason to fail: the next start only takes longer.
@@ -125,17 +125,24 @@ def content_sha256(arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
-def _read_packed(name: str, path: Path) -> Arrays:
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """What ends the reading of a file inside, other than its permissions, is told as damage."""
     try:
         _check_file(path)
-        tensors = torch.load(path, weights_only=True)
-        # A view of one byte can claim to be as large as it likes.
-        assert all(tensor.is_contiguous() for tensor in tensors.values())
-        arrays = Arrays(**{k: v.numpy() for k, v in tensors.items()})
+        yield
     except PermissionError:
         raise
     except Exception as error:
         raise _damaged(path, f"it cannot be read ({type(error).__name__})") from error
+
+
+def _read_packed(name: str, path: Path) -> Arrays:
+    with _reading(path):
+        tensors = torch.load(path, weights_only=True)
+        # A view of one byte can claim to be as large as it likes.
+        assert all(tensor.is_contiguous() for tensor in tensors.values())
+        arrays = Arrays(**{k: v.numpy() for k, v in tensors.items()})
     return _checked(name, arrays, path)
 
 
@@ -160,7 +167,7 @@ def _damaged(path: Path, reason: str) -> DataError:
 
 def _read_mnist(raw: Path) -> Arrays:
     """The four idx files, gzipped or not: 16 or 8 (labels) header bytes, then one byte a value."""
-    contents = {}
+    arrays: list[Bytes] = []
     for name, expected in MNIST_RAW_SHA256.items():
         path = raw / name
         if not path.exists() and (raw / f"{name}.gz").exists():
@@ -171,54 +178,33 @@ def _read_mnist(raw: Path) -> Arrays:
         _check_file(path)
         content = path.read_bytes()
         try:
-            contents[name] = gzip.decompress(content) if path.suffix == ".gz" else content
+            content = gzip.decompress(content) if path.suffix == ".gz" else content
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise _damaged(path, "it cannot be unpacked") from error
-        if hashlib.sha256(contents[name]).hexdigest() != expected:
+        if hashlib.sha256(content).hexdigest() != expected:
             raise _damaged(path, "its SHA-256 is not that of the published file")
-
-    def values(name: str, header: int) -> Bytes:
-        return np.frombuffer(contents[name], np.uint8, offset=header).copy()
-
-    return Arrays(
-        values("train-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28),
-        values("train-labels-idx1-ubyte", 8),
-        values("t10k-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28),
-        values("t10k-labels-idx1-ubyte", 8),
-    )
+        values = np.frombuffer(content, np.uint8, offset=16 if "images" in name else 8).copy()
+        arrays.append(values.reshape(-1, 1, 28, 28) if "images" in name else values)
+    return Arrays(*arrays)
 
 
 def _read_cifar10(path: Path) -> Arrays:
     """`cifar10.npz`: images uint8 [N, 32, 32, 3] and labels, as train_* and test_*."""
-    try:
-        _check_file(path)
-        with np.load(path, allow_pickle=False) as file:
-            arrays = _in_canonical_order(
-                file["train_images"],
-                file["train_labels"],
-                file["test_images"],
-                file["test_labels"],
-            )
-    except PermissionError:
-        raise
-    except Exception as error:
-        raise _damaged(path, f"it cannot be read ({type(error).__name__})") from error
-    return _checked("cifar10", arrays, path)
+    with _reading(path), np.load(path, allow_pickle=False) as file:
+        train, test = (
+            _in_canonical_order(file[f"{part}_images"], file[f"{part}_labels"])
+            for part in ("train", "test")
+        )
+    return _checked("cifar10", Arrays(*train, *test), path)
 
 
-def _in_canonical_order(
-    train_images: Bytes, train_labels: Bytes, test_images: Bytes, test_labels: Bytes
-) -> Arrays:
+def _in_canonical_order(images: Bytes, labels: Bytes | list[int]) -> tuple[Bytes, Bytes]:
     """CIFAR-10 travels in several orders; sorting by pixels gives every reader the same splits."""
-
-    def ordered(images: Bytes, labels: Bytes) -> tuple[Bytes, Bytes]:
-        planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        labels = np.asarray(labels).astype(np.uint8)
-        rows = np.concatenate([planes.reshape(len(planes), -1), labels[:, None]], axis=1)
-        order = np.argsort(rows.view(f"V{rows.shape[1]}").ravel(), kind="stable")
-        return planes[order], labels[order]
-
-    return Arrays(*ordered(train_images, train_labels), *ordered(test_images, test_labels))
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    labels = np.asarray(labels).astype(np.uint8)
+    rows = np.concatenate([planes.reshape(len(planes), -1), labels[:, None]], axis=1)
+    order = np.argsort(rows.view(f"V{rows.shape[1]}").ravel(), kind="stable")
+    return planes[order], labels[order]
 
 
 def _find_mnist(folder: Path) -> Arrays | None:
@@ -237,12 +223,6 @@ def _find_cifar10(folder: Path) -> Arrays | None:
     except RuntimeError as error:
         raise _damaged(pickles, "its files are not those published") from error
     return _checked("cifar10", arrays, pickles)
-
-
-_FOUND: dict[str, Callable[[Path], Arrays | None]] = {
-    "mnist": _find_mnist,
-    "cifar10": _find_cifar10,
-}
 
 
 def _download(name: str, folder: Path) -> Arrays:
@@ -280,16 +260,13 @@ def _fetch_mnist(folder: str) -> Arrays:
 def _torchvision_cifar10(folder: str | Path, *, download: bool = True) -> Arrays:
     from torchvision.datasets import CIFAR10
 
-    train, test = (CIFAR10(folder, train=part, download=download) for part in (True, False))
-    return _in_canonical_order(
-        train.data, np.asarray(train.targets), test.data, np.asarray(test.targets)
-    )
+    both = [CIFAR10(folder, train=part, download=download) for part in (True, False)]
+    train, test = (_in_canonical_order(each.data, each.targets) for each in both)
+    return Arrays(*train, *test)
 
 
-_FETCH: dict[str, Callable[[str], Arrays]] = {
-    "mnist": _fetch_mnist,
-    "cifar10": _torchvision_cifar10,
-}
+_FETCH: dict[str, Callable[[str], Arrays]]
+_FETCH = {"mnist": _fetch_mnist, "cifar10": _torchvision_cifar10}
 
 
 @contextmanager
@@ -298,16 +275,13 @@ def _one_at_a_time(folder: Path, name: str) -> Iterator[None]:
     if not _writable(folder):
         yield
         return
-    lock = FileLock(folder / f".{name}.lock", timeout=3600)
     try:
-        lock.acquire()
+        lock = FileLock(folder / f".{name}.lock", timeout=3600).acquire()
     except OSError as error:  # a lock that nobody gives back within the hour is one too
         told = f"{short_path(folder)} cannot be locked ({error}); end the other run that loads"
         raise DataError(f"{told} {name}, or set KDHELPERS_DATA to another folder.") from error
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def _writable(folder: Path) -> bool:

@@ -27,6 +27,13 @@ def _shown(value: Any) -> str:
     return f"{value.dtype} {list(value.shape)} on {value.device}" if known else short_repr(value)
 
 
+def _sha256(told: str, *tensors: Tensor) -> str:
+    digest = hashlib.sha256(told.encode())
+    for tensor in tensors:
+        digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+    return digest.hexdigest()
+
+
 class _Source:
     """The images that the indices of a split and of its subsets count in."""
 
@@ -36,16 +43,13 @@ class _Source:
     @cached_property
     def fingerprint(self) -> str:
         assert self.images is not None
-        digest = hashlib.sha256(f"{self.images.dtype} {tuple(self.images.shape)}".encode())
-        digest.update(np.ascontiguousarray(self.images.cpu().numpy()).data)
-        return digest.hexdigest()
+        return _sha256(f"{self.images.dtype} {tuple(self.images.shape)}", self.images)
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels to another process with a few of many images: not the many."""
-        told = (
-            {} if self.images is None or self.images.is_meta else {"fingerprint": self.fingerprint}
-        )
-        return self.__dict__ | told | {"images": None}
+        if self.images is None or self.images.is_meta:
+            return self.__dict__ | {"images": None}
+        return {"images": None, "fingerprint": self.fingerprint}
 
 
 class _Rows(NamedTuple):
@@ -79,7 +83,7 @@ class Split:
     std: tuple[float, ...]
     classes: tuple[str, ...]
     indices: Tensor = None  # type: ignore[assignment]  # always a tensor once it is made
-    _rows: _Rows | None = field(default=None, repr=False)
+    _rows: _Rows = field(default=None, repr=False)  # type: ignore[assignment]  # as indices
 
     def __post_init__(self) -> None:
         told = f"images must be uint8 [N, C, H, W], got {_shown(self.images)}"
@@ -123,10 +127,10 @@ class Split:
 
     def _count(self) -> None:
         """Set `indices` and where they count."""
-        rows, indices, count = self._rows, self.indices, len(self.images)
+        rows, indices = self._rows, self.indices
         replaced = rows is not None and rows.images is not self.images
-        if indices is None or (replaced and rows is not None and indices is rows.indices):
-            indices = torch.arange(count, device=self.images.device)
+        if indices is None or (replaced and indices is rows.indices):
+            indices = torch.arange(len(self.images), device=self.images.device)
             object.__setattr__(self, "indices", indices)
         if rows is None or replaced:
             rows = _Rows(self.images, indices, _Source(self.images), None)
@@ -140,9 +144,10 @@ class Split:
         images, labels, indices = (
             each.to(device) for each in (self.images, self.labels, self.indices)
         )
-        rows = self._come_from._replace(images=images, indices=indices)
-        kept = rows if rows.at is not None else None  # a whole split looks at its images again
-        return replace(self, images=images, labels=labels, indices=indices, _rows=kept)
+        rows = self._rows._replace(images=images, indices=indices)
+        if rows.at is None:  # a whole split looks at its images again
+            rows = rows._replace(source=_Source(images))
+        return replace(self, images=images, labels=labels, indices=indices, _rows=rows)
 
     def select(self, rows: Tensor | Sequence[int]) -> "Split":
         """The samples at `rows`, positions [M] or a mask [N], with their `indices`.
@@ -159,7 +164,7 @@ class Split:
             raise ValueError(f"rows must be {wanted}, got {short_repr(rows)}: {error}.") from error
         chosen = at.to(self.images.device)
         images, indices = self.images[chosen], self.indices[chosen]
-        mine = self._come_from
+        mine = self._rows
         at = at if mine.at is None else mine.at[at]
         return replace(
             self, images=images, labels=self.labels[chosen], indices=indices,
@@ -175,11 +180,6 @@ class Split:
         """What a label is called; its number, if nothing."""
         known = 0 <= label < len(self.classes)
         return self.classes[label] if known else "no label" if label < 0 else str(label)
-
-    @property
-    def _come_from(self) -> _Rows:
-        assert self._rows is not None
-        return self._rows
 
     def take(self, count: int, *, seed: int = 0) -> "Split":
         """`count` samples, as evenly over the labels as they come; `take(50)` lies in `take(100)`.
@@ -212,19 +212,14 @@ class Split:
     def fingerprint(self) -> str:
         """SHA-256 of the images and labels: two splits with the same one are the same data."""
         now = version(self.images), version(self.labels)
-        if self._digest.get("of") != now:
-            self._digest.update(of=now, digest=self._hashed())
-        return str(self._digest["digest"])
+        if now not in self._digests:
+            told = repr((self.images.shape, self.mean, self.std))
+            self._digests[now] = _sha256(told, self.images, self.labels)
+        return self._digests[now]
 
     @cached_property
-    def _digest(self) -> dict[str, Any]:
+    def _digests(self) -> dict[tuple[int, int], str]:
         return {}
-
-    def _hashed(self) -> str:
-        digest = hashlib.sha256(repr((self.images.shape, self.mean, self.std)).encode())
-        digest.update(np.ascontiguousarray(self.images.cpu().numpy()).data)
-        digest.update(np.ascontiguousarray(self.labels.cpu().numpy()).data)
-        return digest.hexdigest()
 
     @cached_property
     def source_fingerprint(self) -> str:
@@ -236,7 +231,7 @@ class Split:
         Raises:
             ValueError: the images were changed in place since the subset was taken.
         """
-        images, _, source, at = self._come_from
+        images, _, source, at = self._rows
         if at is not None and source.images is not None:
             unchanged = torch.equal(source.images[at.to(source.images.device)].cpu(), images.cpu())
             told = "the images were changed in place after this subset was taken"

@@ -1,9 +1,4 @@
-"""Objectives: what a student is trained on, as named loss terms.
-
-An objective is a module called with the student and a batch; it returns a dict of weighted
-terms whose sum is minimised. Its own parameters (a regressor, a learned temperature) are trained
-along with the student; its teacher is not among them.
-"""
+"""Soft targets: a student is trained on what a teacher answers, and on labels."""
 
 import inspect
 from collections.abc import Callable
@@ -16,13 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdhelpers._tensors import widened
-from kdhelpers._values import (
-    check_callable,
-    check_number,
-    check_type,
-    check_weights,
-    short_repr,
-)
+from kdhelpers._values import check_callable, check_number, check_type, check_weights, short_repr
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import logits_of
@@ -124,21 +113,19 @@ class Distillation(Objective):
         return {"soft": self.alpha * soft, "hard": (1 - self.alpha) * hard}
 
     def settings(self) -> dict[str, Any]:
+        told: dict[str, Any]
+        if callable(schedule := self.temperature):
+            shows_values = is_dataclass(schedule) or isinstance(schedule, nn.Module)
+            name = repr(schedule) if shows_values else describe(schedule)
+            told = {"temperature": name, "temperature_epochs": self._epochs}
+        else:
+            told = {"temperature": float(schedule)}
         return super().settings() | {
-            **self._temperature_settings(),
+            **told,
             "alpha": float(self.alpha),
             "soft_loss": describe(self.soft_loss),
             "teacher": self._teacher_id or self.teacher.identity(),
         }
-
-    def _temperature_settings(self) -> dict[str, Any]:
-        """A number; or a schedule with its values, and the epochs that it is spread over."""
-        schedule = self.temperature
-        if not callable(schedule):
-            return {"temperature": float(schedule)}
-        shows_values = is_dataclass(schedule) or isinstance(schedule, nn.Module)
-        name = repr(schedule) if shows_values else describe(schedule)
-        return {"temperature": name, "temperature_epochs": self._epochs}
 
 
 def _taken_by(soft_loss: SoftLoss) -> list[str]:

@@ -53,7 +53,8 @@ class _InALayout:
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         if not self.known:
             try:
-                answer = self._forward(*map(_cloned, inputs), **options)
+                own = (x.clone() if isinstance(x, Tensor) else x for x in inputs)
+                answer = self._forward(*own, **options)
                 self.known = True
                 return answer
             except RuntimeError as error:
@@ -61,18 +62,12 @@ class _InALayout:
                     raise
             self.model.to(memory_format=torch.contiguous_format)
             self.known = self.plain = True
-        return self._forward(*map(_contiguous, inputs) if self.plain else inputs, **options)
+        if self.plain:
+            inputs = tuple(x.contiguous() if isinstance(x, Tensor) else x for x in inputs)
+        return self._forward(*inputs, **options)
 
     def _forward(self, *inputs: Any, **options: Any) -> Any:
         return type(self.model).forward(self.model, *inputs, **options)
-
-
-def _cloned(value: Any) -> Any:
-    return value.clone() if isinstance(value, Tensor) else value
-
-
-def _contiguous(value: Any) -> Any:
-    return value.contiguous() if isinstance(value, Tensor) else value
 
 
 def _cast(dtype: torch.dtype, _model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -84,9 +79,6 @@ def fingerprint(model: nn.Module) -> str:
 
     Two networks with the same one compute the same, unless the code of a `forward` was edited, or
     one `is_opaque`.
-
-    Raises:
-        ValueError: no network, or one without weights, on the device "meta".
     """
     _tensors.check_network(model)
     told = f"{type(model).__qualname__} {model!r} {settings_of(model)}"

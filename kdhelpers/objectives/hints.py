@@ -31,8 +31,6 @@ from kdhelpers.objectives.frozen import fingerprint
 from kdhelpers.objectives.objective import Objective, Terms, describe
 from kdhelpers.objectives.teacher import Teacher, as_teacher
 
-__all__ = ["Hint", "LayerPair", "WithFeatures", "regressor_between"]
-
 FeatureLoss = Callable[[Tensor, Tensor], Tensor]
 Guides = Callable[[Tensor], dict[str, Tensor]]  # what the teacher's layers say of a batch
 
@@ -143,13 +141,12 @@ class Hint(Objective):
         _check_layers(student, self.teacher, [self.pair], train)
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
-        self._guides = self._guides_on(train.images.device)
+        guides = self._guides = guides_of(self.teacher, [self.pair], train.images.device)
         self._kept = None
         if self.keep and len(views) == 1:
             layer, each = self.pair.teacher_layer, train.images.split(128)
 
             def compute() -> Tensor:
-                guides = self._guides_on(train.images.device)
                 said = torch.cat([guides(train.normalise(few))[layer].half() for few in each])
                 told = f"half precision, which ends at 65,504, cannot keep all that {layer!r} says"
                 require(not said.isinf().any(), f"{told}; give keep=False.")
@@ -158,15 +155,13 @@ class Hint(Objective):
             self._kept = self.teacher.remembered(train, layer, compute)
             self._kept_of = train.fingerprint, views
 
-    def _guides_on(self, device: torch.device) -> Guides:
-        return partial(_outputs, self.teacher.frozen(device), [self.pair.teacher_layer])
-
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
         student = unwrapped(student)
         if self._kept is not None and batch.is_of(*self._kept_of) and batch.is_as_made():
             wanted = self._kept[batch.sample].float()
         else:
-            guides = self._guides or self._guides_on(batch.inputs.device)
+            device = batch.inputs.device
+            guides = self._guides or guides_of(self.teacher, [self.pair], device)
             wanted = guides(batch.inputs)[self.pair.teacher_layer]
         with capture(student, self.pair.student_layer, stop_at_deepest=True) as own:
             student(batch.inputs)
@@ -221,19 +216,16 @@ class WithFeatures(Objective):
         self.objective.check(student, train)
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
-        self._guides = self._guides_on(train.images.device)
+        self._guides = guides_of(self.teacher, self.pairs.values(), train.images.device)
         self.objective.prepare(train, views, epochs)
-
-    def _guides_on(self, device: torch.device) -> Guides:
-        layers = [pair.teacher_layer for pair in self.pairs.values()]
-        return partial(_outputs, self.teacher.frozen(device), layers)
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         self.objective.start_epoch(epoch, epochs)
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        pairs, student = self.pairs, unwrapped(student)
-        guides = (self._guides or self._guides_on(batch.inputs.device))(batch.inputs)
+        pairs, student, device = self.pairs, unwrapped(student), batch.inputs.device
+        ask = self._guides or guides_of(self.teacher, pairs.values(), device)
+        guides = ask(batch.inputs)
         with capture(student, *(pair.student_layer for pair in pairs.values())) as own:
             terms: Terms = self.objective(student, batch)
         if taken := terms.keys() & pairs.keys():
@@ -301,23 +293,25 @@ def with_layers(teacher: nn.Module | Teacher) -> Teacher:
     return found
 
 
+def guides_of(teacher: Teacher, pairs: Iterable[LayerPair], device: torch.device) -> Guides:
+    """What the teacher's layers of some pairs say of images."""
+    return partial(_outputs, teacher.frozen(device), [pair.teacher_layer for pair in pairs])
+
+
 def _check_layers(
     student: nn.Module, teacher: Teacher, pairs: Collection[LayerPair], train: Split
 ) -> None:
     """Refuse layers that are not there, or have no one output, and a regressor that would not
     learn, before the teacher's long work."""
-    both = (student, [pair.student_layer for pair in pairs]), (
-        teacher.frozen(train.images.device), [pair.teacher_layer for pair in pairs]
-    )  # fmt: skip
-    for network, layers in both:
-        network = unwrapped(network)
+    networks = student, teacher.frozen(train.images.device)
+    layers = [pair.student_layer for pair in pairs], [pair.teacher_layer for pair in pairs]
+    for network, paths in zip(map(unwrapped, networks), layers, strict=True):
         images = train.normalise(train.images[:2]).to(next(network.parameters()).device)
         with evaluating(network), taking(network, images):
-            check_runs_once(network, layers, images)
+            check_runs_once(network, paths, images)
     if any(pair.regressor is not None for pair in pairs):
         images = train.normalise(train.images[:8])  # some losses compare images with each other
-        own = _outputs(student, [pair.student_layer for pair in pairs], images)
-        guides = _outputs(both[1][0], [pair.teacher_layer for pair in pairs], images)
+        own, guides = (_outputs(*each, images) for each in zip(networks, layers, strict=True))
         for pair in pairs:
             _check_moves(pair, own[pair.student_layer], guides[pair.teacher_layer])
 

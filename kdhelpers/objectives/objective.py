@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdhelpers._tensors import widened
-from kdhelpers._values import check_callable, check_number
+from kdhelpers._values import check_number
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import logits_of
@@ -77,12 +77,7 @@ class Supervised(Objective):
 
 
 def describe(factory: Callable[..., Any]) -> str:
-    """A name for a function that is the same in the next process; of a lambda only that.
-
-    Raises:
-        ValueError: no function.
-    """
-    check_callable(factory, name="this", called="the docstring says")
+    """A name for a function that is the same in the next process; of a lambda only that."""
     if isinstance(factory, partial):
         values = tuple(map(_told, factory.args))
         named = [(name, _told(value)) for name, value in sorted(factory.keywords.items())]

@@ -15,7 +15,7 @@ from kdhelpers._files import atomic
 from kdhelpers._values import check_type, require, short_path, short_repr
 from kdhelpers.data.batching import Views
 from kdhelpers.data.split import Split
-from kdhelpers.objectives.teacher import AskTeacher, LookUp, Teacher, as_teacher
+from kdhelpers.objectives.teacher import LookUp, Teacher, as_teacher
 
 FORMAT = 1
 REMEDY = "record them with RecordedTeacher.of(network, split, views=…)"
@@ -52,10 +52,7 @@ class RecordedTeacher(Teacher):
         check_type(logits, Mapping, name="the logits by split")
         check_type(views, Views, type(None), name="views")
         require(logits, "there are no answers; give at least one split.")
-        self.model, self.cache, self.views = None, True, views or Views()
-        self.provenance: dict[str, Any] = {}
-        self._rows: dict[str, _Rows] = {}
-        self._classes = {}
+        self._begin(views or Views(), {})
         for split, answers in logits.items():
             check_type(split, Split, name="split")
             values = _logits(answers, views=len(self.views), count=len(split))
@@ -77,11 +74,7 @@ class RecordedTeacher(Teacher):
         asked, wanted = as_teacher(teacher), views or Views()
         for split in splits:
             check_type(split, Split, name="split")
-        numbers = range(len(wanted))
-        answers = {
-            split: torch.stack([asked.logits(split, views=wanted, view=v) for v in numbers])
-            for split in splits
-        }
+        answers = {split: asked.table(split, wanted) for split in splits}
         recorded = cls(answers, views=views)
         for split in splits:
             recorded.judge(LookUp(answers[split], recorded, split, wanted), split)
@@ -106,9 +99,8 @@ class RecordedTeacher(Teacher):
         for number, (indices, logits) in enumerate(self._rows.values()):
             half = logits.half()
             kept = (half.float().softmax(-1) - logits.softmax(-1)).abs() <= 0.01  # no NaN is
-            require(
-                kept.all(), "half precision rounds these logits away; subtract each row's mean."
-            )
+            told = "half precision rounds these logits away; subtract each row's mean."
+            require(kept.all(), told)
             arrays[f"indices_{number}"] = np.diff(indices.numpy(), prepend=0)  # packs to nothing
             arrays[f"logits_{number}"] = half.numpy()
         views = {"flip": self.views.flip, "shift": self.views.shift}
@@ -151,9 +143,7 @@ class RecordedTeacher(Teacher):
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             require(about["format"] == FORMAT, "written by another version")
-            self.views, self.provenance = Views(**about["views"]), dict(about["provenance"])
-            self.model, self.cache, self._rows = None, True, {}
-            self._classes = {}
+            self._begin(Views(**about["views"]), dict(about["provenance"]))
             for number, source in enumerate(about["splits"]):
                 steps = torch.from_numpy(file[f"indices_{number}"])
                 require(steps.dtype == torch.int64 and steps.ndim == 1, "its indices are not whole")
@@ -161,6 +151,11 @@ class RecordedTeacher(Teacher):
                 logits = _logits(values, views=len(self.views), count=len(steps))
                 self._add(str(source), steps.cumsum(0), logits)
             require(self._rows, "it holds no split")
+
+    def _begin(self, views: Views, provenance: dict[str, Any]) -> None:
+        self.model, self.cache, self._classes = None, True, {}
+        self.views, self.provenance = views, provenance
+        self._rows: dict[str, _Rows] = {}
 
     def _add(self, source: str, indices: Tensor, logits: Tensor) -> None:
         if source in self._rows:
@@ -186,9 +181,6 @@ class RecordedTeacher(Teacher):
         """SHA-256 of all answers, and of what they are for."""
         return self._identity
 
-    def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
-        return LookUp(self.table(train, views), self, train, views)
-
     def table(self, train: Split, views: Views) -> Tensor:
         """The logits [views, N, C] of every sample in every view, on the device of `train`.
 
@@ -196,29 +188,21 @@ class RecordedTeacher(Teacher):
             ValueError: a split, a view or a sample that they lack.
         """
         check_type(train, Split, name="split")
-        rows = self._rows.get(train.source_fingerprint)
-        held = ", ".join(f"{each.logits.shape[1]:,}" for each in self._rows.values())
-        told = f"the recorded answers are for other pictures ({held} of them) than this split's"
-        require(rows is not None, f"{told}; {REMEDY}.")
-        assert rows is not None
-        numbers = [self._number_of(views, view) for view in range(len(views))]
+        source = train.source_fingerprint
+        counts = ", ".join(f"{each.logits.shape[1]:,}" for each in self._rows.values())
+        told = f"the recorded answers are for other pictures ({counts} of them) than this split's"
+        require(source in self._rows, f"{told}; {REMEDY}.")
+        rows = self._rows[source]
+        held = {self.views.place(view): view for view in range(len(self.views))}
+        numbers = [held.get(views.place(view)) for view in range(len(views))]
+        told = f"the recorded answers are for {self.views}, not for {views}"
+        require(None not in numbers, f"{told}; {REMEDY}.")
         wanted = train.indices.cpu()
         at = torch.searchsorted(rows.indices, wanted).clamp(max=len(rows.indices) - 1)
         missing = wanted[rows.indices[at] != wanted].tolist()
         told = f"the recorded answers lack {len(missing):,} of these {len(wanted):,} pictures"
         require(not missing, f"{told}, such as number {missing[:1]}; {REMEDY}.")
         return rows.logits[numbers][:, at].to(train.images.device)
-
-    def _number_of(self, views: Views, view: int) -> int:
-        """The number that a view has among those held."""
-        side, mine = 2 * views.shift + 1, 2 * self.views.shift + 1
-        mirrored, place = divmod(view, side**2)
-        down, right = divmod((place + side**2 // 2) % side**2, side)
-        down, right = down - views.shift + self.views.shift, right - views.shift + self.views.shift
-        held = mirrored <= self.views.flip and 0 <= down < mine and 0 <= right < mine
-        require(held, f"the recorded answers are for {self.views}, not for {views}; {REMEDY}.")
-        place = (down * mine + right - mine**2 // 2) % mine**2
-        return mirrored * mine**2 + place
 
     def logits(self, split: Split, *, views: Views | None = None, view: int = 0) -> Tensor:
         """The logits [N, C] of all images of a split, in view number `view` of `views`.

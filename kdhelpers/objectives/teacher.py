@@ -103,7 +103,7 @@ class Teacher:
         told = f"the teacher answers an image with logits {found}, the student with {wanted}"
         require(found == wanted, f"{told}; {remedy}.")
 
-    def judge(self, answers: "AskTeacher", train: Split) -> dict[str, float]:
+    def judge(self, answers: AskTeacher, train: Split) -> dict[str, float]:
         """`teacher_accuracy` on the labelled images as they are, if there is a table.
 
         Warns of one below chance, for which there are few reasons.
@@ -122,7 +122,7 @@ class Teacher:
             )
         return {"teacher_accuracy": right}
 
-    def prepare(self, train: Split, views: Views, epochs: int) -> "AskTeacher":
+    def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
         """The function that gives the logits [B, C] of each batch of `train`, on its device.
 
         It looks them up in a table, computed now unless it is remembered, or asks the network
@@ -165,11 +165,7 @@ class Teacher:
         return predict(self.frozen(split.images.device), split, views=views, view=view)
 
     def frozen(self, device: torch.device) -> nn.Module:
-        """This thread's copy of the network as it is now: on the device, in eval mode.
-
-        Raises:
-            ValueError: there is no network.
-        """
+        """This thread's copy of the network as it is now: on the device, in eval mode."""
         network = self._network()
         with self._lock:
             key = (fingerprint(network), device)
@@ -179,10 +175,10 @@ class Teacher:
             return found
 
     def _network(self) -> nn.Module:
-        told = "recorded answers have no network to ask or to look into"
-        remedy = "call prepare with their split before a step of your own, or give the network"
-        require(self.model is not None, f"{told}; {remedy}.")
-        assert self.model is not None
+        if self.model is None:
+            told = "recorded answers have no network to ask or to look into"
+            remedy = "call prepare with their split before a step of your own, or give the network"
+            raise ValueError(f"{told}; {remedy}.")
         return self.model
 
     @staticmethod
@@ -221,10 +217,8 @@ class LookUp:
         its_own = batch.is_of(*self.of)
         if its_own and (self.always or batch.is_as_made()):
             return self.table[batch.view, batch.sample]
-        told = (
-            "the batch is of another split than the one that the teacher's answers were mixed for"
-        )
-        require(its_own or not self.always, f"{told}; call prepare with it.")
+        told = "the batch is of another split than the one that the teacher's answers were mixed"
+        require(its_own or not self.always, f"{told} for; call prepare with it.")
         if self.network is None:
             told = "the pictures of this batch are of another split, mixed, changed or made by hand"
             remedy = "mix the answers, or let a Teacher ask its network"

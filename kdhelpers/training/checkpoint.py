@@ -37,13 +37,7 @@ class CheckpointError(RuntimeError):
 def save(
     path: Path, parts: dict[str, Any], settings: dict[str, Any], history: list[dict[str, float]]
 ) -> None:
-    """Write the state of `parts` (anything with a `state_dict`) whole or not at all.
-
-    Raises:
-        OSError: the folder cannot be written, or the disk is full; the previous checkpoint
-            stays as it was.
-        CheckpointError: a state or setting that could not be read again.
-    """
+    """Write the state of `parts` (anything with a `state_dict`) whole or not at all."""
     state = {name: part.state_dict() for name, part in parts.items()}
     content = {"format": FORMAT, "settings": settings, "history": history, "state": state}
     content = plain(content, where=short_path(path))
@@ -54,17 +48,14 @@ def save(
         reason = getattr(error, "strerror", None) or error
         raise OSError(
             f"{short_path(path)} cannot be written ({reason}; {_free(path)} MB are free on its "
-            "disk); "
-            "make room, or its folder writable, and start again: the run goes on from its last "
-            "checkpoint."
+            "disk); make room, or its folder writable, and start again: the run goes on from its "
+            "last checkpoint."
         ) from error
 
 
 def plain(value: Any, *, where: str = "a checkpoint") -> Any:
-    """The value with Python's numbers in place of NumPy's, which could not be read again.
-
-    Raises:
-        CheckpointError: what is neither a tensor nor a plain value, told with its place.
+    """The value with Python's numbers in place of NumPy's, which could not be read again; what is
+    neither a tensor nor a plain value is refused, and told with its place.
     """
     if isinstance(value, np.generic):
         return value.item()
@@ -82,9 +73,9 @@ def plain(value: Any, *, where: str = "a checkpoint") -> Any:
     return value
 
 
-def _free(path: str | Path) -> str:
+def _free(path: Path) -> str:
     try:
-        return f"{shutil.disk_usage(Path(path).parent).free / 1e6:.1f}"
+        return f"{shutil.disk_usage(path.parent).free / 1e6:.1f}"
     except OSError:  # the folder is gone
         return "unknown"
 
@@ -94,17 +85,21 @@ def load(
 ) -> list[dict[str, float]]:
     """Put the saved state into `parts` and return the history so far: none if there is no file.
 
-    Only tensors and plain values are read (`weights_only`): a file that carries code is
-    refused.
-
-    Raises:
-        CheckpointError: the file may not be read, is not a checkpoint of ours, is damaged, was
-            made with other settings or other code, or holds more epochs than are asked for; the
-            parts are as they were.
+    Only tensors and plain values are read (`weights_only`): a file that carries code is refused.
+    Where anything does not fit, the parts are as they were.
     """
     told = short_path(path)
     try:
         content = _read(path)
+        remedy = "put them into the student with load_state_dict"
+        weights = f"{told} holds weights, not a run: {remedy}, and {ASIDE} for the checkpoint."
+        require(not _is_weights(content), weights, CheckpointError)
+        kept, history, state = (content[key] for key in ("settings", "history", "state"))
+        known = content["format"] == FORMAT
+        kept, state, rows = dict(kept), dict(state), [dict(row) for row in history]
+        numbers = all(is_number(v) for row in rows for v in row.values())
+        in_order = [row["epoch"] for row in rows] == [*range(1, len(rows) + 1)]
+        require(numbers and in_order and _is_plain(kept), "", TypeError)
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -112,35 +107,17 @@ def load(
             f"{told} may not be read ({error.strerror or error}), which does not make it damaged; "
             f"make it readable, or {ASIDE}."
         ) from error
+    except CheckpointError:
+        raise
     except Exception as error:
         raise CheckpointError(
             f"{told} cannot be read as a checkpoint ({type(error).__name__}); {ASIDE}, or move "
             "the file away to start afresh."
         ) from error
-    if _is_weights(content):
-        raise CheckpointError(
-            f"{told} holds weights, not a run: put them into the student with load_state_dict, "
-            f"and {ASIDE} for the checkpoint."
-        )
-    try:
-        kept, history, state = (content[key] for key in ("settings", "history", "state"))
-        known = content["format"] == FORMAT
-        kept, state, rows = dict(kept), dict(state), [dict(row) for row in history]
-        numbers = all(is_number(v) for row in rows for v in row.values())
-        in_order = [row["epoch"] for row in rows] == [*range(1, len(rows) + 1)]
-        require(numbers and in_order and _is_plain(kept), "", TypeError)
-    except Exception as error:
-        raise CheckpointError(
-            f"{told} cannot be read as a checkpoint ({type(error).__name__}); {ASIDE}, or move "
-            "the file away to start afresh."
-        ) from error
-    if not known:
-        raise CheckpointError(f"{told} was written by another version; {ASIDE}.")
+    require(known, f"{told} was written by another version; {ASIDE}.", CheckpointError)
     _compare(told, kept, plain(settings))
-    if len(rows) > epochs:
-        raise CheckpointError(
-            f"{told} holds {len(rows)} epochs, more than the {epochs} asked for; {ASIDE}."
-        )
+    more = f"{told} holds {len(rows)} epochs, more than the {epochs} asked for; {ASIDE}."
+    require(len(rows) <= epochs, more, CheckpointError)
     before = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
     try:
         complete = {name: state[name] for name in parts}  # before anything is changed
@@ -203,17 +180,13 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float)
 
 
-def _by_use(name: str) -> tuple[bool, bool, str]:
-    """What differs is told by the network first: the layout, for one, may follow from it."""
-    return name.startswith("code of "), name != "student", name
-
-
 def _compare(told: str, kept: dict[str, Any], settings: dict[str, Any]) -> None:
-    other = [n for n in settings.keys() | kept.keys() if settings.get(n) != kept.get(n)]
-    names = sorted(map(str, other), key=_by_use)
-    if not names:
+    """Tell one setting that differs: the network first, as the layout, for one, may follow from it,
+    and code last."""
+    other = {str(n) for n in settings.keys() | kept.keys() if settings.get(n) != kept.get(n)}
+    if not other:
         return
-    name = names[0]
+    name = min(other, key=lambda name: (name.startswith("code of "), name != "student", name))
     if name.startswith("code of "):
         raise CheckpointError(
             f"{told} belongs to another run: the {name}, or an attribute, has changed since (or "

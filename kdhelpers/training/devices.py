@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,19 +10,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from kdhelpers._values import check_choice, check_type, short_repr
+from kdhelpers._values import check_type, require, short_repr
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}  # and what checkpoints call them
 PRECISION_NAMES = {kept: name for name, kept in PRECISIONS.items()}
+NAMES = r"(auto|cpu|mps|cuda)|cuda:([0-9]{1,8})"
 WORTH_IT = 1e9  # multiply-accumulates of a step from which bf16 pays; see benchmarks/precision.py
 
 
 def device_for(device: str) -> torch.device:
-    """One device of this machine, by a name that has been checked.
-
-    Raises:
-        ValueError: `torchrun` started this process beside others that would train the same.
-    """
+    """One device of this machine, for a process that `torchrun` has not started beside others."""
     count = os.environ.get("WORLD_SIZE", "1")
     if "TORCHELASTIC_RUN_ID" in os.environ and count != "1":
         raise ValueError(
@@ -97,33 +95,16 @@ def _tensors_of(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [*module.named_parameters(), *module.named_buffers()]
 
 
-def check_place(device: str, precision: str) -> None:
-    """Check for a device that this machine has, and a precision.
-
-    Raises:
-        ValueError: an unknown precision, or a device that this machine does not have.
-    """
-    check_choice(precision, ["auto", *PRECISIONS], name="precision")
-    kind_and_index(device)
-
-
 def kind_and_index(device: str | torch.device) -> tuple[str, int]:
-    """A device of this machine: "cpu", "cuda" or "mps", and which of them.
-
-    Raises:
-        ValueError: what names none, or none that this machine has.
-    """
+    """A device that this machine has: "cpu", "cuda" or "mps", and which of them."""
     check_type(device, str, torch.device, name="device")
-    kind, _, number = str(device).partition(":")
-    available = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available()}
-    available["mps"] = torch.backends.mps.is_available()
-    numbered = number.isdecimal() and number.isascii() and len(number) < 9
-    index = int(number) if numbered else 0
-    told = short_repr(str(device))
-    if kind not in available or (number and (kind != "cuda" or not numbered)):
+    told, named = short_repr(str(device)), re.fullmatch(NAMES, str(device))
+    if not named:
         raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, got {told}.")
-    if not available[kind] or (kind == "cuda" and index >= torch.cuda.device_count()):
-        raise ValueError(f"this machine has no device {told}; use device='auto'.")
+    kind, index = named[1] or "cuda", int(named[2] or 0)
+    counts = {"cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0}
+    counts |= {"mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if kind == "auto":
-        kind = "cuda" if available["cuda"] else "mps" if available["mps"] else "cpu"
+        kind = next(each for each, count in counts.items() if count)
+    require(index < counts[kind], f"this machine has no device {told}; use device='auto'.")
     return kind, index

@@ -24,7 +24,7 @@ from kdhelpers._values import is_number, require, short_repr
 from kdhelpers.data.batching import Batch, batches, steps_per_epoch
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import accuracy, predict, unwrapped, uses_view
-from kdhelpers.objectives.frozen import fingerprint
+from kdhelpers.objectives.frozen import fingerprint, unsaved_buffers
 from kdhelpers.objectives.objective import Objective, Terms, describe
 from kdhelpers.training import checkpoint as checkpoints
 from kdhelpers.training.checkpoint import plain
@@ -58,19 +58,27 @@ _using = threading.Lock()
 @contextmanager
 def _own(objective: Objective) -> Iterator[None]:
     """An objective that prepares something for its run is nobody else's meanwhile."""
-    parts = {part for part in objective.modules() if isinstance(part, Objective)}
-    parts = {part for part in parts if type(part).prepare is not Objective.prepare}
+    nested = [part for part in objective.modules() if isinstance(part, Objective)]
+    parts = {part for part in nested if type(part).prepare is not Objective.prepare}
     with _using:
         told = f"{type(objective).__name__} is in use by another run that has not ended"
-        require(
-            not parts & _in_use, f"{told}; make an objective for each (a Teacher may be shared)."
-        )
+        remedy = "make an objective for each (a Teacher may be shared)"
+        require(not parts & _in_use, f"{told}; {remedy}.")
         _in_use.update(parts)
     try:
         yield
     finally:
         with _using:
             _in_use.difference_update(parts)
+
+
+def validated(student: nn.Module, split: Split) -> Row:
+    """The accuracy of a student whose logits are numbers: a finite loss does not say so."""
+    logits = predict(student, split)
+    told = "the student answers the validation images with NaN or infinite logits; lower lr, or"
+    remedy = "look for layers that behave differently in eval mode"
+    require(logits.isfinite().all(), f"{told} {remedy}.", TrainingError)
+    return {"validation_accuracy": accuracy(logits, split.labels)}
 
 
 def train_student(
@@ -85,14 +93,11 @@ def train_student(
     on_epoch: OnEpoch | None,
     progress: bool,
     stream: Callable[..., Iterator[Batch]] = batches,
-    validate: Callable[[nn.Module, Split], Row] | None = None,
+    validate: Callable[[nn.Module, Split], Row] = validated,
 ) -> History:
     """Train `student` in place; everything has been checked, and precision "auto" replaced.
 
     `stream` gives the batches of an epoch, and `validate` the figures of a student on a split.
-
-    Raises:
-        ValueError: `torchrun` started this process beside others that would train the same.
     """
     device = device_for(recipe.device)
     epochs = recipe.epochs_for(train)
@@ -129,22 +134,20 @@ def train_student(
         check_schedule(schedule, recipe)
         average = _average(student, recipe.ema) if recipe.ema else None
         result = average.module if average else student
-        kept: dict[str, Any] = dict(student=unwrapped(student))
-        kept |= dict(objective=objective, optimizer=optimizer)
-        kept |= {"schedule": schedule} if schedule else {}
-        kept |= {"average": average} if average else {}
-        unsaved = checkpoints.Unsaved(kept["student"])
-        kept |= {"unsaved": unsaved} if unsaved.state_dict() else {}
-        begun = checkpoints.load(path, kept, settings, epochs) if path else []
+        network = unwrapped(student)
+        unsaved = checkpoints.Unsaved(network) if unsaved_buffers(network) else None
+        parts: dict[str, Any] = dict(student=network, objective=objective, optimizer=optimizer)
+        parts |= dict(schedule=schedule, average=average, unsaved=unsaved)
+        parts = {name: part for name, part in parts.items() if part is not None}
+        begun = checkpoints.load(path, parts, settings, epochs) if path else []
         history = History(begun, precision=recipe.precision)
 
         ended = True in [_ends(on_epoch, row) for row in history]
         written = time.perf_counter()
-        bar = tqdm(
+        with tqdm(
             total=epochs * steps, initial=len(history) * steps, desc=type(objective).__name__,
             unit="step", leave=False, delay=10, mininterval=0.5, disable=not progress,
-        )  # fmt: skip
-        with bar:
+        ) as bar:  # fmt: skip
             for epoch in range(len(history), 0 if ended else epochs):
                 # Seeded by epoch: a resumed run draws what an uninterrupted one would have drawn.
                 seed_all(mixed_seed(seed, epoch), device)
@@ -155,7 +158,7 @@ def train_student(
                     student.get_submodule(name).training = False
                 optimizer.zero_grad()
                 torch.clear_autocast_cache()  # of copies that a check or a validation has made
-                means = _Means(device)
+                means = _Means()
                 # Looking for random numbers takes half a step: first, last, and now and then.
                 looked = epoch not in (len(begun), epochs - 1) and epoch % 10 != 0
                 for batch in stream(
@@ -181,15 +184,16 @@ def train_student(
                     means.add(terms, len(batch.labels))
                     bar.update()
 
-                row: Row = {"epoch": epoch + 1, "seconds": 0.0, **means.row(epoch, recipe.lr)}
-                row |= {"seconds": time.perf_counter() - started, **_figures(objective)}
+                figures = means.row(epoch, recipe.lr)  # waits for the device
+                row: Row = {"epoch": epoch + 1, "seconds": time.perf_counter() - started}
+                row |= figures | _figures(objective)
                 if validation is not None:
-                    row |= (validate or _validated)(result, validation)
+                    row |= validate(result, validation)
                 history.append(row)
                 ended = _ends(on_epoch, row) or epoch + 1 == epochs
                 due = time.perf_counter() - written >= recipe.checkpoint_interval
                 if path and (due or ended):
-                    checkpoints.save(path, kept, settings, history)
+                    checkpoints.save(path, parts, settings, history)
                     written = time.perf_counter()
                 if ended:
                     break
@@ -226,8 +230,7 @@ def _ends(on_epoch: OnEpoch | None, row: Row) -> bool:
 class _Means:
     """Means of the terms; they stay on the device until the epoch ends, so no step waits."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self) -> None:
         self.terms: dict[str, list[Tensor]] = {}
         self.sizes: list[int] = []
 
@@ -240,15 +243,14 @@ class _Means:
         for name, each in self.terms.items():
             told = f"the objective had the term {name!r} in {len(each)} of {len(self.sizes)} steps"
             require(len(each) == len(self.sizes), f"{told}; return the same terms in every step.")
-        weights = torch.tensor(self.sizes, dtype=torch.float32, device=self.device)
-        sums = [torch.stack(terms).float() @ weights for terms in self.terms.values()]
+        each = [torch.stack(terms).float() for terms in self.terms.values()]
+        weights = each[0].new_tensor(self.sizes)
+        sums = [terms @ weights for terms in each]
         means = (torch.stack(sums) / weights.sum()).tolist()
         loss = sum(means)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss became {loss} in epoch {epoch + 1}; lower lr={lr}, or look for NaN in "
-                "the data or in the teacher's logits."
-            )
+        told = f"the loss became {loss} in epoch {epoch + 1}; lower lr={lr}, or look for NaN in"
+        remedy = "the data or in the teacher's logits"
+        require(math.isfinite(loss), f"{told} {remedy}.", TrainingError)
         return {"loss": loss, **dict(zip(self.terms, means, strict=True))}
 
 
@@ -268,38 +270,13 @@ def _average(student: nn.Module, decay: float) -> AveragedModel:
 def _figures(objective: Objective) -> Row:
     figures = plain(objective.figures())
     for name, value in figures.items():
-        if not is_number(value):
-            kind = type(objective).__name__
-            raise ValueError(f"figures of {kind}: {name} must be a number, got {short_repr(value)}")
+        told = f"figures of {type(objective).__name__}: {name} must be a number, got"
+        require(is_number(value), f"{told} {short_repr(value)}")
     return cast(Row, figures)
 
 
-def _validated(student: nn.Module, split: Split) -> Row:
-    return {"validation_accuracy": validation_accuracy(student, split)}
-
-
-def validation_accuracy(student: nn.Module, split: Split) -> float:
-    """The accuracy of a student whose logits are numbers.
-
-    Raises:
-        TrainingError: they are not, though its loss was finite.
-    """
-    logits = predict(student, split)
-    if not bool(logits.isfinite().all()):
-        raise TrainingError(
-            "the student answers the validation images with NaN or infinite logits; lower lr, or "
-            "look for layers that behave differently in eval mode."
-        )
-    return accuracy(logits, split.labels)
-
-
 def _settings(
-    student: nn.Module,
-    objective: Objective,
-    train: Split,
-    recipe: Recipe,
-    epochs: int,
-    seed: int,
+    student: nn.Module, objective: Objective, train: Split, recipe: Recipe, epochs: int, seed: int
 ) -> dict[str, Any]:
     """What a run must share with the checkpoint that it goes on from."""
     schedule = recipe.schedule

@@ -28,7 +28,8 @@ from kdhelpers.data.batching import Batch, Origin, Views, batches
 from kdhelpers.data.split import Split
 from kdhelpers.objectives.distillation import Distillation, Faded
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
-from kdhelpers.training.loop import History, Row, train_student, validation_accuracy
+from kdhelpers.training.fit import fit, recipe_of
+from kdhelpers.training.loop import History, Row, train_student, validated
 from kdhelpers.training.recipe import Recipe, check_student, file_of_run, with_precision
 from kdhelpers.training.side_by_side import SideBySide, refusal
 from kdhelpers.training.threads import in_threads
@@ -141,8 +142,6 @@ def fit_many(
             for `fit`.
         CheckpointError, OSError, TrainingError: as for `fit`.
     """
-    from kdhelpers.training.fit import fit, recipe_of
-
     recipe = recipe_of(recipe, settings)
     _check_each(students, objectives, trains, seeds)
     check_int(workers, name="workers", least=1)
@@ -151,15 +150,12 @@ def fit_many(
     judged = validation if validation is None else validation.labelled()
     common: dict[str, Any] = dict(validation=judged, progress=progress)
     if not _can_lie_side_by_side(students, objectives, trains, recipe):
-        each = zip(students, objectives, trains, seeds, strict=True)
-        names = [f"{run}-{number}" if run else "" for number in range(len(students))]
-        return in_threads(
-            [
-                partial(fit, student, objective, train, recipe, seed=seed, run=name, **common)
-                for name, (student, objective, train, seed) in zip(names, each, strict=True)
-            ],
-            workers,
-        )
+        each = enumerate(zip(students, objectives, trains, seeds, strict=True))
+        alone = [
+            partial(fit, student, own, train, recipe, seed=s, run=run and f"{run}-{n}", **common)
+            for n, (student, own, train, s) in each
+        ]
+        return in_threads(alone, workers)
     parts = [slice(part, None, workers) for part in range(min(workers, len(students)))]
     runs = [
         partial(
@@ -183,9 +179,9 @@ def _can_lie_side_by_side(
 ) -> bool:
     recipe = with_precision(recipe, students[0], trains[0], None)
     plain = recipe.precision == "fp32" and recipe.channels_last
-    plain &= not recipe.ema and not recipe.compile
     return (
         plain
+        and not (recipe.ema or recipe.compile)
         and len(set(map(len, trains))) == 1
         and all(map(_asks_for_logits_only, objectives))
         and refusal(students, [split.normalise(split.images[:2]) for split in trains]) is None
@@ -219,8 +215,7 @@ def _fit_side_by_side(
     )  # fmt: skip
     for number, student in enumerate(students):
         student.load_state_dict(stack.state_of(number))
-    rows_of = [partial(stacked.row_of, number) for number in range(len(students))]
-    return [History(map(row_of, history)) for row_of in rows_of]
+    return [History(stacked.row_of(n, row) for row in history) for n in range(len(students))]
 
 
 @dataclass(frozen=True)
@@ -247,14 +242,11 @@ class _Each(Objective):
     """
 
     def __init__(
-        self,
-        objectives: Sequence[Objective],
-        seeds: tuple[int, ...],
-        students: Sequence[nn.Module],
+        self, objectives: Sequence[Objective], seeds: Sequence[int], students: Sequence[nn.Module]
     ) -> None:
         super().__init__()
         self.objectives = nn.ModuleList(objectives)
-        self.seeds, self._students = seeds, tuple(students)
+        self.seeds, self._all, self._students = seeds, tuple(objectives), tuple(students)
         self._trains: tuple[Split, ...] = ()
         self._views = Views()
 
@@ -262,25 +254,25 @@ class _Each(Objective):
         """The figures of one student from a row of the common history."""
         end = f".{number}"
         own = {name.removesuffix(end): row[name] for name in row if name.endswith(end)}
-        not_terms = {"validation_accuracy", *self._all()[number].figures()}
+        not_terms = {"validation_accuracy", *self._all[number].figures()}
         loss = sum(own[name] for name in own.keys() - not_terms)
         return {"epoch": row["epoch"], "seconds": row["seconds"], "loss": loss, **own}
 
     def check(self, student: nn.Module, train: Any) -> None:
-        for objective, each, split in zip(self._all(), self._students, train.each, strict=True):
+        for objective, each, split in zip(self._all, self._students, train.each, strict=True):
             objective.check(each, split)
 
     def prepare(self, train: Any, views: Views, epochs: int) -> None:
         self._trains, self._views = train.each, views
-        for objective, split in zip(self._all(), train.each, strict=True):
+        for objective, split in zip(self._all, train.each, strict=True):
             objective.prepare(split, views, epochs)
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
-        for objective in self._all():
+        for objective in self._all:
             objective.start_epoch(epoch, epochs)
 
     def figures(self) -> dict[str, float]:
-        return _numbered(objective.figures() for objective in self._all())
+        return _numbered(objective.figures() for objective in self._all)
 
     def forward(self, stack: nn.Module, batch: Batch) -> Terms:
         logits = stack(batch.inputs).unbind(1)
@@ -290,15 +282,12 @@ class _Each(Objective):
             Batch(*part)._replace(origin=Origin(part[0], split, self._views))
             for part, split in zip(parts, self._trains, strict=True)
         )
-        answers = zip(self._all(), logits, own, strict=True)
+        answers = zip(self._all, logits, own, strict=True)
         return _numbered(objective(_Answer(answer), own) for objective, answer, own in answers)
 
     def settings(self) -> dict[str, Any]:
-        each = [objective.settings() for objective in self._all()]
+        each = [objective.settings() for objective in self._all]
         return {"objective": "side by side", "objectives": each, "seeds": list(self.seeds)}
-
-    def _all(self) -> list[Objective]:
-        return cast(list[Objective], list(self.objectives))
 
 
 class _Answer(nn.Module):
@@ -337,11 +326,11 @@ def _stream(
 
 def _validated(student: nn.Module, stack: SideBySide, split: Split) -> Row:
     """The accuracy of each; the students themselves stay as they are until the end."""
-    network, figures = copy.deepcopy(student), {}
+    network, each = copy.deepcopy(student), []
     for number in range(stack.count):
         network.load_state_dict(stack.state_of(number))
-        figures[f"validation_accuracy.{number}"] = validation_accuracy(network, split)
-    return figures
+        each.append(validated(network, split))
+    return _numbered(each)
 
 
 def _check_each(*each: Sequence[Any]) -> None:

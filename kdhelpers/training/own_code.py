@@ -10,24 +10,17 @@ import array
 import dis
 import hashlib
 import sys
+import types
 from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import is_dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePath
-from types import (
-    BuiltinFunctionType,
-    CodeType,
-    FunctionType,
-    MappingProxyType,
-    MethodType,
-    ModuleType,
-    SimpleNamespace,
-)
 from typing import Any
 
 import numpy as np
@@ -40,15 +33,9 @@ PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), np.generi
 PLAIN_OF_TORCH = (torch.dtype, torch.device, torch.Size)
 TOLD_BY_REPR = (Fraction, Decimal, array.array, range, bytearray, slice, np.ufunc)
 OF_EVERY_MODULE = vars(nn.Module()).keys()
-OF_EVERY_CLASS = {
-    "__module__",
-    "__doc__",
-    "__dict__",
-    "__weakref__",
-    "__annotations__",
-    "__firstlineno__",
-}
-OF_EVERY_CLASS |= {"__static_attributes__", "__annotate_func__", "__annotations_cache__"}
+OF_EVERY_CLASS = {"__module__", "__doc__", "__dict__", "__weakref__", "__annotations__"}
+OF_EVERY_CLASS |= {"__annotate_func__", "__annotations_cache__"}
+OF_EVERY_CLASS |= {"__firstlineno__", "__static_attributes__"}
 OF_EVERY_CLASS |= {"__slotnames__"}  # put there by the first copy of an object
 CALLED_IN_TRAINING = ("forward", "__call__", "prepare", "start_epoch", "figures")
 
@@ -61,7 +48,7 @@ def own_code(*roots: Any) -> dict[str, str]:
     """
     digests: dict[str, list[str]] = {}
     for value in _own_values(roots, {}):
-        thing = value if isinstance(value, FunctionType | type) else type(value)
+        thing = value if isinstance(value, types.FunctionType | type) else type(value)
         content = _Content()
         if isinstance(value, nn.Module):
             content.add_module(value, whole=False)
@@ -94,22 +81,22 @@ def _own_values(value: Any, seen: dict[int, Any]) -> Iterator[Any]:
     if id(value) in seen:
         return
     seen[id(value)] = value
-    thing = value if isinstance(value, FunctionType | type) else type(value)
+    thing = value if isinstance(value, types.FunctionType | type) else type(value)
     if _is_own(thing):
         yield value
-    elif not isinstance(value, FunctionType | type):
+    elif not isinstance(value, types.FunctionType | type):
         for part in _parts(value):
             yield from _own_values(part, seen)
 
 
 def _parts(value: Any) -> Iterable[Any]:
-    if isinstance(value, MethodType):
+    if isinstance(value, types.MethodType):
         return value.__func__, value.__self__
     if isinstance(value, partial):
         return value.func, value.args, value.keywords
     if (inside := _wrapped(value)) is not None:
         return (inside,)
-    if isinstance(value, dict | MappingProxyType):
+    if isinstance(value, dict | types.MappingProxyType):
         return value.values()
     if isinstance(value, list | tuple | set | frozenset | deque):
         return value
@@ -132,7 +119,7 @@ def _attributes(value: Any) -> dict[str, Any]:
         slots = vars(each).get("__slots__", ())
         slots = (slots,) if isinstance(slots, str) else slots
         own |= {name: getattr(value, name) for name in slots if hasattr(value, name)}
-    told = isinstance(value, nn.Module | SimpleNamespace | Namespace) or is_dataclass(kind)
+    told = isinstance(value, nn.Module | types.SimpleNamespace | Namespace) or is_dataclass(kind)
     if not (told or _is_own(kind) or _is_ours(kind)):
         return {}
     hidden = _state_of(kind) | (OF_EVERY_MODULE if isinstance(value, nn.Module) else set())
@@ -145,11 +132,11 @@ def _attributes(value: Any) -> dict[str, Any]:
 
 def _state_of(kind: type) -> set[str]:
     """The attributes that change in training: its methods that are called there set them."""
-    codes: dict[str, list[CodeType]] = {}
+    codes: dict[str, list[types.CodeType]] = {}
     for each in kind.__mro__:
         if _is_own(each) or _is_ours(each):
             for name, method in vars(each).items():
-                if isinstance(method, FunctionType):
+                if isinstance(method, types.FunctionType):
                     codes.setdefault(name, []).extend(_nested(method.__code__))
     stored: set[str] = set()
     reached, left = set(CALLED_IN_TRAINING), list(CALLED_IN_TRAINING)
@@ -168,15 +155,11 @@ def _hooks(module: nn.Module) -> list[Any]:
     return [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
 
 
-def _nested(code: CodeType) -> Iterator[CodeType]:
+def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
     yield code
     for constant in code.co_consts:
-        if isinstance(constant, CodeType):
+        if isinstance(constant, types.CodeType):
             yield from _nested(constant)
-
-
-def _names(code: CodeType, *operations: str) -> set[str]:
-    return {step.argval for step in dis.get_instructions(code) if step.opname in operations}
 
 
 class _Content:
@@ -194,7 +177,7 @@ class _Content:
             value = value.item()
         if isinstance(value, PLAIN + PLAIN_OF_TORCH):
             return self._tell(type(value).__name__, value)
-        if isinstance(value, CodeType):
+        if isinstance(value, types.CodeType):
             return self._add_code(value)
         if isinstance(value, tuple):  # the compiler may share equal ones
             return self._add_all("tuple", value)
@@ -203,7 +186,7 @@ class _Content:
         if id(value) in self.seen:
             return self._tell("again", self.seen[id(value)][0])
         self.seen[id(value)] = len(self.seen), value
-        if not isinstance(value, FunctionType) and (inside := _wrapped(value)) is not None:
+        if not isinstance(value, types.FunctionType) and (inside := _wrapped(value)) is not None:
             self._tell("wraps")
             return self.add(inside)
         for kind, add in self._kinds():
@@ -214,15 +197,15 @@ class _Content:
         self.add(_attributes(value))
 
     def _kinds(self) -> Iterator[tuple[Any, Callable[[Any], None]]]:
-        yield FunctionType, self._add_function
-        yield BuiltinFunctionType, lambda call: self._tell("built-in", call.__name__)
+        yield types.FunctionType, self._add_function
+        yield types.BuiltinFunctionType, lambda call: self._tell("built-in", call.__name__)
         yield type, self._add_class
-        yield ModuleType, lambda module: self._tell("module", module.__name__)
+        yield types.ModuleType, lambda module: self._tell("module", module.__name__)
         yield staticmethod | classmethod, lambda method: self.add(method.__func__)
         yield property, lambda own: self._add_all("property", (own.fget, own.fset))
-        yield MethodType | partial, lambda call: self._add_all("call", tuple(_parts(call)))
+        yield types.MethodType | partial, lambda call: self._add_all("call", tuple(_parts(call)))
         yield list | deque, lambda values: self._add_all("list", values)
-        yield dict | MappingProxyType, lambda values: self._add_all("dict", values.items())
+        yield dict | types.MappingProxyType, lambda values: self._add_all("dict", values.items())
         yield TOLD_BY_REPR, lambda value: self._tell(type(value).__name__, repr(value))
         yield Tensor, self._add_tensor
         yield np.ndarray, lambda array: self._tell(str(array.dtype), array.shape, array.tobytes())
@@ -234,13 +217,13 @@ class _Content:
         for value in values:
             self.add(value)
 
-    def _add_code(self, code: CodeType, doc: str | None = None) -> None:
+    def _add_code(self, code: types.CodeType, doc: str | None = None) -> None:
         self._tell(code.co_code, code.co_exceptiontable, code.co_flags)
         self._tell(code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
         self._tell(code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
         self._add_all("constants", [c for c in code.co_consts if doc is None or c != doc])
 
-    def _add_function(self, function: FunctionType) -> None:
+    def _add_function(self, function: types.FunctionType) -> None:
         if not _is_own(function):
             return self._tell("function", function.__module__, function.__qualname__)
         for name in ("__wrapped__", "registry"):  # of a decorator, of `singledispatch`
@@ -250,15 +233,21 @@ class _Content:
         self._add_code(code, function.__doc__)
         self._add_all("defaults", (function.__defaults__, function.__kwdefaults__))
         for cell in function.__closure__ or ():
-            self._add_all("cell", [cell.cell_contents] if _is_filled(cell) else [])
+            filled: list[Any] = []
+            with suppress(ValueError):  # it is empty as yet
+                filled = [cell.cell_contents]
+            self._add_all("cell", filled)
         for each in _nested(code):
-            for name in sorted(_names(each, "LOAD_GLOBAL", "LOAD_NAME") & around.keys()):
+            steps = dis.get_instructions(each)
+            read = {step.argval for step in steps if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+            for name in sorted(read & around.keys()):
+                value = around[name]
                 self._tell("global", name)
-                self.add(around[name])
-                if isinstance(around[name], ModuleType) and _is_own_module(around[name].__name__):
-                    self._add_used(around[name], each)
+                self.add(value)
+                if isinstance(value, types.ModuleType) and _is_own_module(value.__name__):
+                    self._add_used(value, each)
 
-    def _add_used(self, module: ModuleType, code: CodeType) -> None:
+    def _add_used(self, module: types.ModuleType, code: types.CodeType) -> None:
         """Of a module what the code may read: `losses.soft` reads `soft`."""
         for name in sorted(vars(module).keys() & set(code.co_names)):
             self._tell("of module", name)
@@ -295,11 +284,3 @@ def _digest(value: Any) -> str:
     content = _Content()
     content.add(value)
     return content.digest.hexdigest()
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return False
-    return True

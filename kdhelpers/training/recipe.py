@@ -23,7 +23,7 @@ from kdhelpers.data.batching import Views, steps_per_epoch
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import ask, unwrapped, uses_view, warn_if_probabilities
 from kdhelpers.training import checkpoint as checkpoints
-from kdhelpers.training.devices import check_place, placed, precision_for
+from kdhelpers.training.devices import PRECISIONS, kind_and_index, placed, precision_for
 from kdhelpers.training.optimizers import OPTIMIZERS, SCHEDULES, adam
 
 LONGEST = 1_000_000_000  # epochs or steps
@@ -103,7 +103,8 @@ class Recipe:
         check_type(self.channels_last, bool, name="channels_last")
         check_type(self.compile, bool, name="compile")
         check_type(self.checkpoint_dir, str, Path, name="checkpoint_dir")
-        check_place(self.device, self.precision)
+        check_choice(self.precision, ["auto", *PRECISIONS], name="precision")
+        kind_and_index(self.device)
 
     def epochs_for(self, train: Split) -> int:
         """How many epochs of this split the recipe asks for."""
@@ -197,12 +198,10 @@ def check_student(
             raise ValueError(f"{told} (0 to {classes - 1}); {remedy}.")
         without = int((split.labels < 0).sum())
         if needs_labels and without and what == "train":
-            told = (
-                f"{without} of {len(split)} images have no label (−1), which this objective needs"
-            )
+            told = f"{without} of {len(split)} images have no label (−1), which this objective"
             remedy = "take Distillation(alpha=1), which needs none, or train.labelled()"
             remedy += " (an objective of yours that needs none says needs_labels = False)"
-            raise ValueError(f"{told}; {remedy}.")
+            raise ValueError(f"{told} needs; {remedy}.")
         if any(own != other for own, other in zip(split.classes, train.classes, strict=False)):
             told = f"the classes of validation are {short_repr(split.classes)}, those of train"
             raise ValueError(f"{told} {short_repr(train.classes)}; give both the same.")

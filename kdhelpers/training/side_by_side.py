@@ -7,6 +7,7 @@ than `torch.func.vmap`, which lays its images out image by image and copies them
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Self, cast
 
 import torch
@@ -110,9 +111,10 @@ class _Values:
         if function is torch.flatten:
             return values.flatten(*others, **(kwargs or {}))
         act = _FUNCTIONS.get(function)
-        if act is None or not isinstance(values, cls):
-            raise TypeError(f"several networks side by side know no '{function.__name__}'")
-        return cls(act(values.count, values.data, *others, **(kwargs or {})), values.count)
+        known = isinstance(values, cls) and (act or function in _OF_EACH_CHANNEL)
+        require(known, f"several networks side by side know no '{function.__name__}'", TypeError)
+        act = partial(act, values.count) if act else function
+        return cls(act(values.data, *others, **(kwargs or {})), values.count)
 
 
 def _convolution(
@@ -138,21 +140,10 @@ def _linear(count: int, data: Tensor, weight: Tensor, bias: Tensor | None = None
     return outputs.transpose(0, 1).flatten(1)
 
 
-def _each_channel(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A function that sees each channel alone does not care whose channel it is."""
-    return lambda count, data, *others, **options: function(data, *others, **options)
-
-
-_FUNCTIONS: dict[Callable[..., Any], Callable[..., Tensor]] = {
-    F.conv2d: _convolution,
-    F.linear: _linear,
-    **{
-        function: _each_channel(function)
-        for function in (
-            *(F.relu, torch.relu, F.leaky_relu, F.gelu, F.silu, torch.tanh, torch.sigmoid),
-            *(F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.batch_norm),
-        )
-    },
+_FUNCTIONS: dict[Any, Callable[..., Tensor]] = {F.conv2d: _convolution, F.linear: _linear}
+_OF_EACH_CHANNEL = {  # which do not care whose channel it is
+    *(F.relu, torch.relu, F.leaky_relu, F.gelu, F.silu, torch.tanh, torch.sigmoid),
+    *(F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.batch_norm),
 }
 
 

@@ -39,7 +39,9 @@ def pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(published, "meta", meta)
     planes = images.reshape(60, 3, 32, 32).transpose(0, 2, 3, 1)
     labels = np.tile(np.arange(10), 6)
-    arrays = sources._in_canonical_order(planes[:50], labels[:50], planes[50:], labels[50:])
+    train = sources._in_canonical_order(planes[:50], labels[:50])
+    test = sources._in_canonical_order(planes[50:], labels[50:])
+    arrays = Arrays(*train, *test)
     monkeypatch.setitem(sources.CONTENT_SHA256, "cifar10", sources.content_sha256(arrays))
     return folder
 
