@@ -108,6 +108,9 @@ UNREADABLE: dict[str, Any] = {
     "a bare pickle": lambda _: Path("run.pt").write_bytes(pickle.dumps(Payload())),
     "code in a zip file": in_a_zip,
     "a damaged member": damaged,
+    "a part of the file": lambda _: Path("run.pt").write_bytes(Path("run.pt").read_bytes()[:-500]),
+    "nothing": lambda _: Path("run.pt").write_bytes(b""),
+    "another file of PyTorch's": lambda _: torch.save({"epoch": 3}, "run.pt"),
 }
 STRANGE: dict[str, Any] = {
     "a tensor for a setting": {"settings": {"lr": torch.ones(3)}},

@@ -170,18 +170,6 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(options: dict[st
     assert not same(first, other)
 
 
-def test_random_numbers_inside_the_network_differ_between_epochs() -> None:
-    drawn = []
-
-    class Noisy(Supervised):
-        def forward(self, student: nn.Module, batch: Batch) -> Terms:
-            drawn.append(torch.rand(()).item())
-            return super().forward(student, batch)
-
-    fit(Small(), Noisy(), split(16), epochs=3, batch_size=16)
-    assert len(set(drawn)) == 3
-
-
 # -- what is called along -------------------------------------------------------------------------
 
 
@@ -292,7 +280,6 @@ def test_steps_are_rounded_to_whole_epochs(steps: int, epochs: int) -> None:
         ({"schedule": 3}, "schedule must be a function, called as schedule"),
         ({"checkpoint_interval": -1}, "checkpoint_interval must be a number from 0"),
         ({"device": "gpu"}, "device must be auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
-        ({"device": "cuda:99"}, "this machine has no device 'cuda:99'"),
         ({"precision": "fp16"}, "precision must be one of auto, fp32, bf16, got 'fp16'"),
     ],
 )
@@ -367,7 +354,7 @@ def test_the_average_is_the_exponential_moving_average_of_the_weights() -> None:
     options: dict[str, Any] = dict(epochs=2, batch_size=8, optimizer=following(follower, expected))
     fit(follower, Supervised(), split(24), **options)
     fit(student, Supervised(), split(24), epochs=2, batch_size=8, ema=decay)
-    assert student.norm.num_batches_tracked.dtype == torch.int64
+    assert torch.equal(student.norm.num_batches_tracked, torch.tensor(6))  # no average: a copy
     for name, tensor in student.state_dict().items():
         if tensor.is_floating_point():
             torch.testing.assert_close(tensor, expected[name])

@@ -15,7 +15,6 @@ from kdhelpers.data.split import Split
 from kdhelpers.models import initial_weights
 from kdhelpers.objectives.objective import Objective, Supervised
 from kdhelpers.training.fit import fit
-from kdhelpers.training.many import fit_many
 
 LEARN: dict[str, Any] = dict(batch_size=20, lr=0.01, device="cpu", progress=False)
 
@@ -136,51 +135,15 @@ def test_validation_of_other_classes_is_refused() -> None:
         fit(linear(), Supervised(), train, validation=other, epochs=1, **LEARN)
 
 
-class Tied(nn.Module):
-    """A weight that two layers use."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        self.first, self.again = linear(seed)[1], linear(seed + 9)[1]
-        self.last = linear(seed)[3]
-        self.again.weight = self.first.weight
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        flat = inputs.flatten(1)
-        logits: Tensor = self.last(torch.relu(self.first(flat) + self.again(flat)))
-        return logits
-
-
-def frozen_half(seed: int) -> nn.Module:
-    network = linear(seed)
-    network[1].weight.register_hook(lambda gradient: gradient * 0)
-    return network
-
-
-@pytest.mark.parametrize("make", [Tied, frozen_half])
-def test_tied_weights_and_hooks_on_weights_train_one_by_one(
-    make: Callable[[int], nn.Module],
-) -> None:
-    many, alone = [make(0), make(1)], [make(0), make(1)]
-    fit_many(
-        many, [Supervised(), Supervised()], [split(), split()], seeds=[0, 1], epochs=2, **LEARN
-    )
-    for seed, network in enumerate(alone):
-        fit(network, Supervised(), split(), seed=seed, epochs=2, **LEARN)
-    assert all(same(weights(m), weights(a)) for m, a in zip(many, alone, strict=True))
-
-
 class Remembers(Small):
-    """A buffer that is computed with, but not saved; and one of whole numbers."""
+    """A buffer that is computed with, but not saved."""
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(1), persistent=False)
-        self.register_buffer("steps", torch.tensor(0))
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.training:
-            self.steps += 1
             self.mean = 0.9 * self.mean + inputs.mean()
         return super().forward(inputs) * (1 + self.mean)
 
@@ -194,12 +157,6 @@ def test_buffers_that_are_not_saved_are_resumed(tmp_path: Path) -> None:
     assert same(weights(whole), weights(resumed))
     assert torch.equal(whole.mean, resumed.mean)
     assert whole.mean != 0  # replaced in every step
-
-
-def test_an_average_of_weights_copies_whole_numbers() -> None:
-    network = Remembers()
-    fit(network, Supervised(), split(), epochs=2, ema=0.9, **LEARN)
-    assert int(network.steps) == int(network.norm.num_batches_tracked) == 4
 
 
 def test_a_scripted_student_trains() -> None:

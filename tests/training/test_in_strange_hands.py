@@ -69,18 +69,19 @@ def test_a_regressor_that_does_not_fit_is_refused() -> None:
 
 
 class _Drawing(Supervised):
-    """Draws from the global states of Python and NumPy."""
+    """Draws from the global states of Python, NumPy and PyTorch."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.drawn: list[float] = []
+        self.drawn: list[tuple[float, ...]] = []
 
     def forward(self, student: nn.Module, batch: object) -> Terms:
-        self.drawn.append(random.random() + np.random.random())  # noqa: NPY002
+        drawn = random.random(), np.random.random(), torch.rand(()).item()  # noqa: NPY002
+        self.drawn.append(drawn)
         return super().forward(student, batch)  # type: ignore[arg-type]
 
 
-def test_random_numbers_of_python_and_numpy_are_seeded_and_put_back() -> None:
+def test_random_numbers_are_seeded_anew_in_each_epoch_and_put_back() -> None:
     drawn = []
     for start in (1, 2):
         random.seed(start)
@@ -91,7 +92,7 @@ def test_random_numbers_of_python_and_numpy_are_seeded_and_put_back() -> None:
         drawn.append(objective.drawn)
         assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # type: ignore[index] # noqa: NPY002
     assert drawn[0] == drawn[1]
-    assert len(set(drawn[0])) == 4
+    assert all(len(set(of_one)) == 4 for of_one in zip(*drawn[0], strict=True))
 
 
 @pytest.mark.parametrize("device", ["cuda:1", "mps", "xpu"])

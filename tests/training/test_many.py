@@ -242,16 +242,17 @@ def check_against_fit(
     objectives: Callable[[], Sequence[Objective]],
     make: Callable[[int], nn.Module] = student,
     *,
+    trains: Sequence[Split] = subsets(),
     workers: int = 1,
     exact: bool = False,
     **options: Any,
 ) -> None:
     settings = SETTINGS | options
     together, own = [make(seed) for seed in SEEDS], objectives()
-    histories = fit_many(together, own, subsets(), seeds=SEEDS, workers=workers, **settings)
+    histories = fit_many(together, own, trains, seeds=SEEDS, workers=workers, **settings)
     for number, objective in enumerate(objectives()):
         alone = make(SEEDS[number])
-        history = fit(alone, objective, subsets()[number], seed=SEEDS[number], **settings)
+        history = fit(alone, objective, trains[number], seed=SEEDS[number], **settings)
         assert not same(weights(alone), weights(make(SEEDS[number])))
         for one, other in ((alone, together[number]), (objective, own[number])):
             if exact:
@@ -300,18 +301,10 @@ def test_what_cannot_lie_side_by_side_is_trained_by_fit_bit_for_bit() -> None:
     exactly(distilled, several)
     exactly(hints)
     exactly(supervised, ema=0.5)
+    exactly(supervised, trains=[POOL.take(20 + seed, seed=seed) for seed in SEEDS])  # of any size
     check_against_fit(supervised, lambda seed: Small(seed=seed), exact=True)  # dropout
     with pytest.raises(ValueError, match=r"'student\.drop' draws"):
         exactly(supervised, lambda seed: Small(seed=seed))
-
-
-def test_splits_of_several_sizes_are_trained_one_by_one() -> None:
-    together, trains = students(), [POOL.take(20 + seed, seed=seed) for seed in SEEDS]
-    fit_many(together, [Supervised() for _ in SEEDS], trains, seeds=SEEDS, **SETTINGS)
-    for network, train, seed in zip(together, trains, SEEDS, strict=True):
-        alone = student(seed)
-        fit(alone, Supervised(), train, seed=seed, **SETTINGS)
-        assert same(weights(alone), weights(network))
 
 
 class Layers(nn.Module):
@@ -357,12 +350,28 @@ class Single(Head):
         self.scale = nn.Parameter(torch.ones(()))
 
 
+class Tied(nn.Sequential):
+    """A weight that two layers use."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 3))
+        self[2].weight = self[1].weight
+
+
+def hooked() -> nn.Module:
+    network = student(0)
+    next(network.parameters()).register_hook(lambda gradient: gradient * 0)
+    return network
+
+
 @pytest.mark.parametrize(
     ("network", "reason"),
     [
         (Small(), "'dropout'"),
         (nn.Conv2d(1, 3, 3), r"logits \[B, C\]"),
         (Single(), "'scale' is a single number"),
+        (Tied(), "use a weight twice"),
+        (hooked(), "hooks on parameters see one network"),
         (Head(lambda x: x.view(len(x.shape), -1)), "know no 'view'"),
         (Head(lambda x: torch.cat([x.flatten(1)[:1]] * 2)), "not subscriptable"),
         (Head(lambda x: F.relu(x.flatten(1)) + 1), "unsupported operand"),

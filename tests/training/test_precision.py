@@ -50,7 +50,7 @@ def test_a_gpu_computes_in_bf16_from_capability_8(
     assert computes_in_bf16("cuda:1") is fast
 
 
-def test_small_steps_stay_in_fp32_and_plain_hardware_does_not_even_count(fast_bf16: None) -> None:
+def test_small_steps_stay_in_fp32(fast_bf16: None) -> None:
     assert precision_for("cpu", lambda: 0.9e9) == "fp32"
     assert precision_for("cpu", lambda: 1.1e9) == "bf16"
 

@@ -282,15 +282,10 @@ def test_no_sentence_advises_to_delete_and_another_rate_has_its_way(tmp_path: Pa
     ("change", "told"),
     [
         (lambda adam, _: adam["exp_avg"].resize_(1), "exp_avg is torch.float32"),
-        (
-            lambda adam, _: adam.update(exp_avg_sq=torch.ones(2)),
-            r"exp_avg_sq is torch.float32 \[2\]",
-        ),
-        (lambda adam, _: adam.update(exp_avg=torch.tensor(0.0)), r"exp_avg is torch.float32 \[\]"),
+        (lambda adam, _: adam.update(exp_avg=torch.ones(2)), r"exp_avg is torch.float32 \[2\]"),
         (lambda adam, _: adam.update(step=torch.ones(3)), r"step is torch.float32 \[3\]"),
         (lambda adam, _: adam["exp_avg"].fill_(torch.nan), "exp_avg is not finite"),
-        (lambda adam, _: adam["exp_avg_sq"].fill_(torch.inf), "exp_avg_sq is not finite"),
-        (lambda adam, _: adam["step"].fill_(torch.nan), "step is not finite"),
+        (lambda adam, _: adam["step"].fill_(torch.inf), "step is not finite"),
         (lambda adam, _: adam.update(scale=float("nan")), "the optimizer's scale is nan"),
         (lambda _, own: own["head.bias"].fill_(torch.nan), r"student\.head\.bias is not finite"),
     ],
