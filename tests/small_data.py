@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from kdhelpers.data.split import Split
 from kdhelpers.models import initial_weights
@@ -52,21 +52,18 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
-# Nothing that a checkpoint would take for another loss: no attribute, no global of its code.
-_STOP: ContextVar[tuple[int, str] | None] = ContextVar("_STOP", default=None)
-
-
 @contextmanager
-def interrupted_at(step: int, of: str = "") -> Iterator[None]:
-    """Ends in a KeyboardInterrupt when `may_be_interrupted` is called with this number."""
-    token = _STOP.set((step, of))
+def interrupted_at(step: int) -> Iterator[None]:
+    """Ends in a KeyboardInterrupt before the optimiser's step of this number, counted from 0."""
+    left = iter(range(step))
+
+    def stop(*_: object) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    handle = register_optimizer_step_pre_hook(stop)
     try:
         with pytest.raises(KeyboardInterrupt):
             yield
     finally:
-        _STOP.reset(token)
-
-
-def may_be_interrupted(step: int, of: str = "") -> None:
-    if _STOP.get() == (step, of):
-        raise KeyboardInterrupt
+        handle.remove()

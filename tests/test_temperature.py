@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
-from small_data import Small, interrupted_at, may_be_interrupted, same, split, weights
+from small_data import Small, interrupted_at, same, split, weights
 from torch import Tensor, nn
 
 from kdhelpers.data.batching import Batch
@@ -56,14 +55,6 @@ def test_equal_logits_become_zeros() -> None:
     assert torch.autograd.grad(result[0, 0], z)[0].isfinite().all()
 
 
-def test_agrees_with_scipy() -> None:
-    """1e-7 beside a std of 3 is seen at the eighth digit only; taken into account, 1e-10 holds."""
-    z = normal(5, 7).numpy()
-    std = z.std(axis=1, ddof=1, keepdims=True)
-    ours = standardize_logits(torch.from_numpy(z)).numpy() * (1e-7 + std) / std
-    np.testing.assert_allclose(ours, stats.zscore(z, axis=1, ddof=1), 1e-10)
-
-
 def test_standardised_distillation_is_the_public_form_and_does_not_see_a_scale() -> None:
     """KD of standardised logits as the authors' code computes it, value and gradient."""
     student, teacher = normal(5, 7, seed=1).requires_grad_(), normal(5, 7, seed=2)
@@ -75,7 +66,7 @@ def test_standardised_distillation_is_the_public_form_and_does_not_see_a_scale()
     log_p_s, p_t = theirs(student).log_softmax(1), theirs(teacher).softmax(1)
     expected = 4 * F.kl_div(log_p_s, p_t, reduction="none").sum(1).mean()
     ours = standardized_kd_loss(student, teacher)  # T = 2 is the default
-    close(ours, expected)
+    close(ours, expected, relative=1e-10)  # 1e-7 beside a std of 3 is seen at the eighth digit
     close(*(torch.autograd.grad(value, student)[0] for value in (ours, expected)))
     close(standardized_kd_loss(3 * student, 0.2 * teacher + 1, temperature=2.0), expected)
 
@@ -284,15 +275,14 @@ def test_a_learned_temperature_is_never_read_on_the_way() -> None:
 # -- the same again -------------------------------------------------------------------------------
 
 
-class Stopping(Distillation):
-    """An interruption at a chosen step."""
+class Counting(Distillation):
+    """Counts its steps."""
 
     def __init__(self, temperature: float | Schedule) -> None:
         super().__init__(Small(seed=1), temperature=temperature)
         self.step = 0
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        may_be_interrupted(self.step)
         self.step += 1
         return super().forward(student, batch)
 
@@ -309,10 +299,10 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(
     tmp_path: Path, make: Callable[[], Schedule], stop_at: int
 ) -> None:
     run = partial(fit, train=split(), epochs=4, batch_size=20, seed=2, lr=1e-2)
-    straight, resumed, objective, again = Small(), Small(), Stopping(make()), Stopping(make())
+    straight, resumed, objective, again = Small(), Small(), Counting(make()), Counting(make())
     expected = run(straight, objective)
     with interrupted_at(stop_at):
-        run(Small(), Stopping(make()), checkpoint=tmp_path / "run.pt")
+        run(Small(), Counting(make()), checkpoint=tmp_path / "run.pt")
     history = run(resumed, again, checkpoint=tmp_path / "run.pt")
     assert again.step == 8 - stop_at // 2 * 2  # two steps an epoch; whole epochs are kept
     assert same(weights(straight), weights(resumed))

@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -136,14 +136,8 @@ def test_a_checkpoint_tells_teachers_apart_by_their_answers(
     end = student_of(kind(1.0), checkpoint=path)
     assert same(student_of(kind(1.0), checkpoint=path), end)
     for scale in (0.5, -1.0):
-        with pytest.raises(CheckpointError, match="belongs to another run"):
+        with pytest.raises(CheckpointError, match="another run: its teacher"):
             student_of(kind(scale), checkpoint=path)
-        identities = {Teacher(kind(each)).identity(TRAIN) for each in (1.0, 1.0, scale)}
-        assert len(identities) == 2
-        objectives = [kd.Distillation(kind(each)) for each in (1.0, scale)]
-        for objective in objectives:
-            objective.prepare(TRAIN, Views(), 1)
-        assert objectives[0].settings()["teacher"] != objectives[1].settings()["teacher"]
 
 
 def test_a_session_that_was_replaced_answers_anew() -> None:
@@ -265,9 +259,16 @@ class Answering(nn.Module):
         return self
 
 
-def trained(classes: int = 3) -> nn.Module:
+@lru_cache
+def weights_of_trained(classes: int) -> dict[str, Tensor]:
     network = Small(classes, seed=2)
     fit(network, kd.Supervised(), TRAIN, **RUN | {"epochs": 20})
+    return weights(network)
+
+
+def trained(classes: int = 3) -> nn.Module:
+    network = Small(classes)
+    network.load_state_dict(weights_of_trained(classes))
     return network
 
 

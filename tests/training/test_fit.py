@@ -327,7 +327,6 @@ class Flat(Small):
         (Small(), {"validation": split(classes=4)}, "labels run from 0 to 3, but"),
         (Small(), {"train": replace(split(), labels=split().labels + 1, classes=())}, "subtract 1"),
         (Small(), {"train": replace(split(), labels=split().labels - 1)}, "14 of 40 images have"),
-        (Small(classes=4), {"objective": Distillation(Small())}, r"logits \[3\], the student"),
         (kd.build("mnist_cnn_student"), {}, r"takes images \[B, 1, 28, 28\], got \[2, 1, 8"),
         (nn.Conv2d(1, 4, 3), {}, r"must return logits \[B, C\], got \[2, 4, 6, 6\]"),
         (Flat(), {}, r"must return logits \[B, C\], got \[\]"),

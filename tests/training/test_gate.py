@@ -70,14 +70,16 @@ class Own(Objective):
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
+        (lambda z: z.mean(), "Own must return a dict of terms by name"),
+        (lambda z: {}, "Own must return a dict of terms by name"),
+        (lambda z: {"hard": z[:, 0]}, r"the term 'hard' of Own .* shape \[20\]; take its mean"),
+        (lambda z: {"hard": 1.0}, "the term 'hard' of Own must be a tensor"),
         (lambda z: {"epoch": z.mean()}, "the term 'epoch' of Own needs another name"),
         (lambda z: {"loss": z.mean(), "other": z.mean()}, "the term 'loss' of Own needs another"),
         (lambda z: {"mean": z.detach().mean()}, "no term of Own depends on a weight"),
     ],
 )
-def test_terms_that_would_mislead_are_refused(
-    terms: Callable[[Tensor], dict[str, Tensor]], message: str
-) -> None:
+def test_what_is_no_term_or_would_mislead_is_refused(terms: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fit(linear(), Own(terms), split(), epochs=1, **LEARN)
 
