@@ -70,14 +70,11 @@ def test_parameters_and_macs_are_exact_and_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names())
-@pytest.mark.parametrize(("in_channels", "num_classes"), [(1, 10), (3, 7)])
-def test_logits_are_one_row_an_image_not_clipped_and_use_every_parameter(
-    name: str, in_channels: int, num_classes: int
-) -> None:
+def test_logits_are_one_row_an_image_not_clipped_and_use_every_parameter(name: str) -> None:
     side = image_size(name)
-    model = narrow(name, in_channels=in_channels, num_classes=num_classes, seed=0)
-    logits = model(images(32, in_channels, side, side))
-    assert logits.shape == (32, num_classes)
+    model = narrow(name, in_channels=2, num_classes=7, seed=0)  # of no network's own
+    logits = model(images(32, 2, side, side))
+    assert logits.shape == (32, 7)
     assert logits.min() < 0 < logits.max()
     logits.square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
@@ -125,10 +122,8 @@ def test_small_networks_have_a_relu_after_every_layer_but_the_last() -> None:
 @pytest.mark.parametrize(
     ("name", "shape"),
     [
-        ("mnist_cnn_student", (2, 1, 32, 32)),
         ("mnist_cnn_student", (2, 1, 28, 32)),
         ("mnist_cnn_student", (1, 28, 28)),
-        ("mnist_cnn_student", (2, 784)),
         ("lenet_student", (2, 1, 28, 28)),
         ("vgg16", (2, 1, 32, 32)),
         ("resnet18", (2, 3, 64, 64)),
@@ -162,7 +157,6 @@ def test_images_of_another_shape_are_refused_with_both_shapes(
         ("vgg16", {"width": 0}, "width must be a number from 1e-09 to 16, got 0"),
         ("resnet18", {"width": 0.1}, "width 0.1 leaves 6 channels; ResNet18 needs 8"),
         ("vgg16", {"stem": "cifar"}, "vgg16 has no option 'stem'; it takes blocks, width"),
-        ("small_cnn", {"width": -1}, "width must be a number from 1e-09 to 16, got -1"),
         ("cnn_student", {"image_size": 4}, "images of 4 pixels are too small"),
     ],
 )

@@ -141,7 +141,7 @@ WORDS = {
     "epoch is 8.",
     "soft_target_heatmap": "cat with dog (10 %), dog with cat (30 %), frog with dog (5 %)",
     "alpha_temperature_grid": "alpha 0.9: -2.00 ± 2.98 at T = 1, +1.00 ± 0.50 at T = 4; alpha "
-    "0.5: not run at T = 1 | largest is at alpha 0.9, T = 4",
+    "0.5: not run at T = 1, +0.25 at T = 4. | largest is at alpha 0.9, T = 4",
     "confusion_change": "76.7 % and 78.3 % are right | dog → frog -20, cat → frog -10, frog → cat "
     "+25.",
     "accuracy_against_cost": "VGG16 94.00 % with 15 M parameters in 4.00; distilled 80.01 % with "

@@ -12,7 +12,7 @@ from kdhelpers import plots
 from kdhelpers.plots.drawing import DISTILLED, NEUTRAL
 from kdhelpers.plots.results import verdict_colour
 from kdhelpers.stats.comparisons import compare
-from kdhelpers.stats.intervals import mean_interval, paired_difference
+from kdhelpers.stats.intervals import mean_interval
 
 
 def axes_of(name: str) -> Axes:
@@ -120,7 +120,7 @@ def test_a_transfer_curve_shows_means_and_intervals_in_percent() -> None:
 
 
 def test_the_teachers_line_is_not_hidden_by_the_frame() -> None:
-    for teacher in np.linspace(0.75, 1, 101):
+    for teacher in np.linspace(0.75, 1, 26):
         (axes,) = plots.transfer_curve(shown.SIZED, teacher=teacher).figure.axes
         low, high = axes.get_ylim()
         assert low + 0.01 * (high - low) < 100 * teacher < high - 0.01 * (high - low)
@@ -206,14 +206,6 @@ def test_one_seed_is_drawn_without_bars_and_told_without_a_verdict() -> None:
         low, high = picture.figure.axes[0].get_xlim()
         assert np.isfinite([low, high]).all()
         assert picture.png
-
-
-def test_a_grid_of_results_is_compared_with_the_baseline() -> None:
-    alone, taught = runs([0.5, 0.6]), {(0.9, 4.0): runs([0.6, 0.72]), (0.5, 1.0): runs([0.4])}
-    picture = plots.alpha_temperature_grid(taught, alone)
-    gain = paired_difference([50, 60], [60, 72])
-    assert f"+11.00 ± {gain.margin:.2f} at T = 4" in picture.alt
-    assert "alpha 0.5: -10.00 at T = 1" in picture.alt  # one seed has no interval
 
 
 def test_the_grid_writes_every_gain_and_says_which_are_sure() -> None:

@@ -32,9 +32,9 @@ def integrated(size: float, count: int, confidence: float) -> float:
     return value * math.sqrt(degrees)
 
 
-@pytest.mark.parametrize("count", [2, 3, 4, 5, 10, 40, 1_000])
-@pytest.mark.parametrize("size", [0.0, 0.2, 1.0, 3.0, 4.4375])
-@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize("count", [2, 3, 10, 1_000])
+@pytest.mark.parametrize("size", [0.0, 0.2, 1.0, 4.4375])
+@pytest.mark.parametrize("confidence", [0.8, 0.99])
 def test_power_is_that_of_the_integral(count: int, size: float, confidence: float) -> None:
     expected = integrated(size, count, confidence)
     assert power(3 * size, 3, count, confidence=confidence) == pytest.approx(expected, abs=1e-6)
