@@ -135,6 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default="mnist", choices=["mnist", "digits"])
     parser.add_argument("--root", help="data root; default KDHELPERS_DATA, else data/")
+    parser.add_argument("--images", type=int, help="default: all for training")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--repeats", type=int, default=5, help="of the pair without a teacher")
     arguments = parser.parse_args()
@@ -142,7 +143,7 @@ def main() -> None:
     loaded = data.load(arguments.dataset, root=arguments.root, validation=0)
     # ToTensor only scales to 0..1, so `fit` must do no more than that either.
     train, test = (replace(part, mean=(0.0,), std=(1.0,)) for part in (loaded.train, loaded.test))
-    epochs = arguments.epochs
+    train, epochs = train.take(arguments.images or len(train)), arguments.epochs
 
     def run(network: nn.Module, objective: object, number: int) -> nn.Module:
         fit(

@@ -16,7 +16,7 @@ SMALL = {
     "learning_rate": "--sizes 10 --rates 0.01 0.02 --seeds 2 --steps 1",
     "loss_overhead": "--repeats 2 --batch 8 --classes 4",
     "many_seeds": "--students 2 --steps 2 --samples 8 --repeats 1",
-    "mnist_loop": "--dataset digits --epochs 1 --repeats 1",
+    "mnist_loop": "--dataset digits --images 100 --epochs 1 --repeats 1",
     "peers": "--dataset photodigits --images 60 --epochs 1 --seeds 0 --out=",
     "precision": "--rounds 1 --cases 1",
     "sweep_workers": "--lesson notebooks/05_tiny.ipynb --temperatures 1 --seeds 1",

@@ -87,14 +87,16 @@ def test_the_wheel_alone_starts_a_course_and_runs_a_lesson(built: Path, tmp_path
 
     install = [sys.executable, "-m", "pip", f"--python={scripts / 'python'}", "install", "--quiet"]
     subprocess.run([*install, "--no-index", "--no-deps", str(wheel)], env=environment, check=True)
-    code, told = ran("python", "-c", "import kdhelpers; print(kdhelpers.__file__)")
-    assert Path(told.strip()).is_relative_to(site.resolve()), told
     alone = """
 import kdhelpers as kd
+print(kd.__file__)
 lesson = kd.lesson("01_mnist_kd", {"steps": 1, "__annotations__": {"steps": int}})
 print(lesson.recorded()[0]["parameters"]["dataset"])
 """
-    assert ran("python", "-c", alone) == (0, "mnist\n")
+    code, told = ran("python", "-c", alone)
+    place, *recorded = told.splitlines()
+    assert Path(place).is_relative_to(site.resolve()), told
+    assert (code, recorded) == (0, ["mnist"])
     code, told = ran("kdhelpers", "list")
     assert (code, told.count("\n")) == (2, 1)
     assert "`kdhelpers start course` brings them into the folder course" in told
@@ -105,7 +107,6 @@ print(lesson.recorded()[0]["parameters"]["dataset"])
     code, told = ran("kdhelpers", "run", "01", *options, folder=course)
     assert code == 0, told
     assert (course / "runs" / "01_mnist_kd.json").is_file()
-    assert ran("kdhelpers", "list", folder=course)[1].startswith("01  01_mnist_kd ")
     assert ran("kdhelpers", "report", "runs", folder=course)[0] == 0
     lessons = len(list((ROOT / "notebooks").glob("*.ipynb")))
     assert (
