@@ -6,7 +6,6 @@ The data are made up and small; the pinned digests are replaced by theirs.
 import errno
 import gzip
 import hashlib
-import io
 import shutil
 import struct
 import threading
@@ -15,12 +14,10 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from email.message import Message
 from functools import partial
-from http.client import BadStatusLine
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.response import addinfourl
 
 import filelock
 import numpy as np
@@ -259,50 +256,85 @@ def test_offline_with_nothing_there_says_how_to_get_it_and_leaves_nothing(
     assert left_in(tmp_path / "sets") == []
 
 
+class Server(ThreadingHTTPServer):
+    """Serves `files` on 127.0.0.1; `mode` says how well."""
+
+    files: dict[str, bytes]
+    mode = "whole"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        content, mode = self.server.files.get(self.path.strip("/")), self.server.mode
+        if content is None:
+            self.send_error(404)
+        elif mode == "nonsense":
+            self.wfile.write(b"this is no HTTP\r\n\r\n")
+        else:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content if mode == "whole" else content[: len(content) // 2])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @pytest.fixture
-def mirror(mnist: Arrays, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """The files that a mirror of the made-up MNIST gives; torchvision knows their checksums."""
-    files = {
-        f"{name}.gz": gzip.compress(content, mtime=0) for name, content in idx_files(mnist).items()
-    }
-    checksums = [
-        (name, hashlib.md5(content, usedforsecurity=False).hexdigest())
-        for name, content in files.items()
-    ]
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A mirror of the made-up MNIST on this machine; torchvision knows its checksums."""
+    with Server(("127.0.0.1", 0), Handler) as running:
+        running.files = {
+            f"{name}.gz": gzip.compress(content, mtime=0)
+            for name, content in idx_files(made_up(1, 28)).items()
+        }
+        checksums = [
+            (name, hashlib.md5(content, usedforsecurity=False).hexdigest())
+            for name, content in running.files.items()
+        ]
+        address = f"http://127.0.0.1:{running.server_port}/"
+        monkeypatch.setenv("no_proxy", "*")
+        monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [address])
+        monkeypatch.setattr(torchvision.datasets.MNIST, "resources", checksums)
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
 
-    def urlopen(request: urllib.request.Request) -> addinfourl:
-        content = files[request.full_url.rpartition("/")[2]]
-        answer = addinfourl(io.BytesIO(content), Message(), request.full_url)
-        answer.length = len(content)  # type: ignore[attr-defined]
-        return answer
 
-    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
-    monkeypatch.setattr(torchvision.datasets.MNIST, "resources", checksums)
+@pytest.fixture
+def mnist_online(server: Server, mnist: Arrays, monkeypatch: pytest.MonkeyPatch) -> Arrays:
     monkeypatch.setattr(torchvision.datasets.MNIST, "download", DOWNLOAD)
-    return files
+    return mnist
 
 
 def test_a_download_is_checked_packed_and_kept_as_one_file(
-    mnist: Arrays, mirror: dict[str, bytes], tmp_path: Path
+    mnist_online: Arrays, server: Server, tmp_path: Path
 ) -> None:
     root = tmp_path / "new" / "folder"
-    assert same(downloaded("mnist", root), mnist)
+    assert same(downloaded("mnist", root), mnist_online)
     assert left_in(root) == ["mnist.pt"]
-    mirror.clear()  # from now on, nothing can be fetched
-    assert same(downloaded("mnist", root), mnist)
+    server.files.clear()  # from now on, nothing can be fetched
+    assert same(downloaded("mnist", root), mnist_online)
 
 
+@pytest.mark.parametrize("mode", ["half", "nonsense", "other"])
 def test_a_server_that_breaks_off_leaves_nothing_and_the_next_try_succeeds(
-    mnist: Arrays, mirror: dict[str, bytes], tmp_path: Path
+    mode: str, mnist_online: Arrays, server: Server, tmp_path: Path
 ) -> None:
-    name, whole = f"{RAW[3]}.gz", mirror[f"{RAW[3]}.gz"]
-    for broken in (whole[: len(whole) // 2], gzip.compress(b"other labels", mtime=0)):
-        mirror[name] = broken
-        with pytest.raises(DataError, match=r"mnist is not in .* and could not be downloaded"):
-            downloaded("mnist", tmp_path)
-        assert left_in(tmp_path) == []
-    mirror[name] = whole
-    assert same(downloaded("mnist", tmp_path), mnist)
+    whole = dict(server.files)
+    if mode == "other":
+        server.files[f"{RAW[3]}.gz"] = gzip.compress(b"other labels", mtime=0)
+    else:
+        server.mode = mode
+    with pytest.raises(DataError, match=r"mnist is not in .* and could not be downloaded"):
+        downloaded("mnist", tmp_path)
+    assert left_in(tmp_path) == []
+    server.files, server.mode = whole, "whole"
+    assert same(downloaded("mnist", tmp_path), mnist_online)
 
 
 def fetch_with(monkeypatch: pytest.MonkeyPatch, name: str, result: Any) -> None:
@@ -335,8 +367,9 @@ OTHERS = made_up(1, 28)._replace(train_labels=np.arange(40, dtype=np.uint8) % 10
     ("result", "error", "message"),
     [
         (KeyboardInterrupt(), KeyboardInterrupt, None),
+        (SystemExit(1), SystemExit, None),
+        (MemoryError(), MemoryError, None),
         (OSError("broken"), DataError, "could not be downloaded.*broken"),
-        (BadStatusLine("this is no HTTP"), DataError, "could not be downloaded.*no HTTP"),
         (OSError(errno.ENOSPC, "No space left"), DataError, "its disk is full; make room"),
         (OTHERS, DataError, "its SHA-256 is not that of the published data set"),
     ],
