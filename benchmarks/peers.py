@@ -155,7 +155,7 @@ def main() -> None:
         peer, arms = PEERS[name], found.setdefault(name, {})
         prepared = cache(lambda peer=peer: peer.prepare(pictures, options))
         for seed in options.seeds:
-            for arm in filter(options.arms.__contains__, peer.published):
+            for arm in [each for each in peer.published if each in options.arms]:
                 if str(seed) in arms.setdefault(arm, {}):
                     continue
                 train, test, teacher = prepared()

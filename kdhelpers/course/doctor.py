@@ -81,8 +81,8 @@ def _packages() -> Checks:
     """One line for each package that does not fit, one for all that do."""
     versions = {}
     requirements = [*map(Requirement, importlib.metadata.requires("kdhelpers") or [])]
-    course = {"", *(e for r in requirements if r.name == "kdhelpers" and _of(r, "course")
-                    for e in r.extras)}  # fmt: skip
+    own = [each for each in requirements if each.name == "kdhelpers" and _of(each, "course")]
+    course = {"", *(extra for each in own for extra in each.extras)}
     for requirement in requirements:
         if requirement.name == "kdhelpers" or not any(_of(requirement, each) for each in course):
             continue

@@ -74,7 +74,11 @@ class RecordedTeacher(Teacher):
         asked, wanted = as_teacher(teacher), views or Views()
         for split in splits:
             check_type(split, Split, name="split")
-        answers = {split: asked.table(split, wanted) for split in splits}
+        numbers = range(len(wanted))  # not as a table, which a teacher that was given would keep
+        answers = {
+            split: torch.stack([asked.logits(split, views=wanted, view=v) for v in numbers])
+            for split in splits
+        }
         recorded = cls(answers, views=views)
         for split in splits:
             recorded.judge(LookUp(answers[split], recorded, split, wanted), split)

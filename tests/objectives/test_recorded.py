@@ -365,3 +365,9 @@ def test_a_picture_of_another_size_or_kind_is_another_picture() -> None:
         assert not batch._replace(inputs=inputs).is_as_made()
     assert batch.is_as_made()
     assert not Batch(*batch[:4]).is_as_made()
+
+
+def test_a_teacher_that_is_asked_for_a_record_keeps_nothing_of_it() -> None:
+    teacher = Teacher(Small(seed=4), cache=False)
+    RecordedTeacher.of(teacher, TRAIN)
+    assert not teacher._tables
