@@ -20,6 +20,7 @@ from kdhelpers.course.records import RECORD_FILE
 from kdhelpers.course.root import CourseError, unless_lost
 
 KERNEL = "python3"  # whatever name an editor stored in the notebook
+SAVED = 5.0  # seconds between two states of a notebook that is being executed, each up to 1.5 MB
 STARTS = 3  # at once two kernels may be given one port, and the second of them does not start
 # The kernel's own log would go to the terminal: a warning about TCP at every start (since
 # ipykernel 7.3), now and then an error about being stopped, which it may also log as Tornado's.
@@ -172,6 +173,7 @@ def _papermill(
                 _for_papermill(plan.lesson.path),
                 _for_papermill(notebook),
                 parameters=values,
+                engine_name=_engine(),
                 kernel_name=KERNEL,
                 progress_bar={"desc": plan.lesson.name} if progress else False,
                 start_timeout=math.ceil(plan.start_timeout),
@@ -182,6 +184,29 @@ def _papermill(
         except RuntimeError as error:
             if attempt == STARTS or LATE in str(error) or _started_cells(notebook):
                 raise
+
+
+def _engine() -> str:
+    """Papermill's engine, less its writing of the whole notebook before and after every cell."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Engine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, *args: Any, **kwargs: Any) -> Any:
+            save = nb_man.save
+
+            def when_due() -> None:
+                if (nb_man.now() - nb_man.last_save_time).total_seconds() >= SAVED:
+                    save()
+
+            nb_man.save = when_due
+            try:
+                return super().execute_managed_notebook(nb_man, *args, **kwargs)
+            finally:  # the last state is always written
+                nb_man.save = save
+
+    papermill_engines.register("kdhelpers", Engine)
+    return "kdhelpers"
 
 
 def _noting(ends: list[int | None]) -> type:

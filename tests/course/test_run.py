@@ -264,6 +264,23 @@ def test_a_good_run_takes_away_what_an_unfinished_one_left(root: Path) -> None:
         assert Path("runs/03_mended.unfinished.ipynb").exists() != good
 
 
+def test_a_notebook_is_written_when_that_is_due_and_not_for_every_cell(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    write = papermill.engines.write_ipynb
+    count = "write_ipynb", lambda *to: (written.append(1), write(*to))
+    monkeypatch.setattr(papermill.engines, *count)
+    write_lesson(root, "03_many", *["1"] * 9)
+    for seconds, least, most in ((0, 2 * 9, 99), (1e9, 2, 2)):  # 2: at the start and at the end
+        written.clear()
+        monkeypatch.setattr(run, "SAVED", seconds)
+        (outcome,) = run_lessons("3")
+        executed = nbformat.read(outcome.notebook, as_version=4)
+        assert sum(cell.get("outputs", []) != [] for cell in executed.cells) >= 9
+        assert least <= len(written) <= most
+
+
 def test_a_cell_may_have_a_limit(root: Path) -> None:
     write_lesson(root, "03_endless", "import time", "x = 1\ntime.sleep(60)")
     (outcome,) = run_lessons("3", cell_timeout=1.0)
