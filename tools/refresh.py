@@ -27,7 +27,8 @@ def refreshed(path: Path) -> NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
         notebook, timeout=None, config=QUIET, record_timing=False, coalesce_streams=True,
-        store_widget_state=False, resources={"metadata": {"path": str(path.parent)}},
+        store_widget_state=False, shutdown_kernel="immediate",
+        resources={"metadata": {"path": str(path.parent)}},
     ).execute()  # fmt: skip
     for cell in notebook.cells:
         if cell.cell_type == "code":

@@ -179,6 +179,7 @@ def _papermill(
                 start_timeout=math.ceil(plan.start_timeout),
                 execution_timeout=plan.cell_timeout,
                 kernel_manager_class=_noting(ends),
+                shutdown_kernel="immediate",  # else it takes PyTorch apart, for seconds
                 extra_arguments=[*QUIET],
             )
         except RuntimeError as error:
