@@ -218,11 +218,11 @@ def main() -> None:
 
     whole = data.load(arguments.dataset, root=arguments.root).train
     split = whole.take(arguments.images or (len(whole) if device == "cuda" else 10_000))
-    if len(split) < BATCH_SIZE:
-        parser.error(f"--images {arguments.images} do not fill one batch of {BATCH_SIZE}")
+    if len(split) < 2 * BATCH_SIZE:  # the tutorial loop's first step is not measured
+        parser.error(f"--images {arguments.images} do not fill two batches of {BATCH_SIZE}")
     used = len(split) // BATCH_SIZE * BATCH_SIZE  # whole batches only: all loops do the same steps
     split = split.select(range(used))
-    teacher = Teacher(models.build("small_cnn", seed=1), cache=True)  # answers are only looked up
+    teacher = Teacher(models.build("small_cnn", width=0.1), cache=True)  # only looked up
     loops: dict[str, Callable[[], float]] = {
         "tutorial": lambda: tutorial(name, split, device, arguments.workers),
         "bare": lambda: bare(name, split, device),

@@ -246,7 +246,8 @@ SMALL = {
     "02_temperature": "temperatures = [4.0, 8.0]; seeds = [0]; teacher_epochs = 1; steps = 2",
     "03_cifar10_vgg": "student_width = 0.05; transfer_size = 64; epochs = 1; seeds = [7]; "
     "control_seeds = [0]; learning_rates = [1e-3, 1e-2]; grid_temperatures = [2.0]; "
-    "grid_alphas = [0.9]; few_sizes = [32]; few_steps = 2; others = {'norm_cnn': 1}; curves = True",
+    "grid_alphas = [0.9]; few_sizes = [32]; few_steps = 2; curves = True; "
+    "others = {'small_cnn': 1}",
     "05_dynamic_temperature": "temperatures = [5.0]; standardised_temperatures = [2.0]; "
     "seeds = [0]; tuning_seeds = [2]; teacher_epochs = 1; steps = 2",
     "04_fitnets_hints": "transfer_size = 20; seeds = [0]; few_seeds = [0]; "

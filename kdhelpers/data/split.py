@@ -206,7 +206,7 @@ class Split:
             torch.tensor(numbers, dtype=torch.float32, device=images.device).view(1, -1, 1, 1)
             for numbers in (offset, scale)
         )
-        return torch.addcmul(shift, images.float(), factor)
+        return images.to(torch.float32, copy=True).mul_(factor).add_(shift)
 
     @property
     def fingerprint(self) -> str:
