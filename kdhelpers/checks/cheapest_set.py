@@ -70,11 +70,15 @@ MISTAKES: Mistakes = {
         good=lambda labelled, accuracies, margin: True
     ),
     "You take a set with no clear difference from labels. Not to see a loss is not to exclude one: "
-    "with few seeds the interval is wide, and its lower end tells what may be lost.": dict(
-        good=lambda a, b, margin: stats.paired_difference(a, b).high >= 0
-    ),
+    "with few seeds the interval is wide, and its lower end tells what may be lost.": [
+        dict(good=lambda a, b, margin: stats.paired_difference(a, b).high >= 0),
+        dict(good=lambda a, b, margin: abs((d := stats.paired_difference(a, b)).mean) <= d.margin),
+    ],
     "You compare the mean loss with the margin. The mean may be right by luck: the whole interval "
-    "has to lie above −margin.": dict(good=lambda a, b, margin: fmean(b) - fmean(a) > -margin),
+    "has to lie above −margin.": [
+        dict(good=lambda a, b, margin: fmean(b) - fmean(a) > -margin),
+        dict(good=lambda a, b, margin: abs(fmean(b) - fmean(a)) < margin),
+    ],
     "You ask that the upper end of the interval lies above −margin. The lower end tells the worst "
     "that the seeds allow.": dict(
         good=lambda a, b, margin: stats.paired_difference(a, b).high > -margin

@@ -169,7 +169,7 @@ def _judged(answer: Answer, baseline: str, treatment: str, claim: float) -> tupl
         raise Misuse(
             f"After {taken} pairs you say what the interval says, {_ends(fitting[0])}: no "
             f"clear difference, and a gain of {claim:g} is possible. That decides nothing, and "
-            f"{PAIRS - taken} pairs are left: go on."
+            f"{PAIRS - taken} pairs are left: plan to take them, too, at once."
         )
     test = stats.mean_interval((arm(treatment)["test"] - arm(baseline)["test"]).numpy())
     seen = Misread(said, samples[0].numpy(), claim, bool(fitting))

@@ -108,14 +108,15 @@ def _is_control(control: Tensor, logits: Tensor) -> None:
             f"The control needs logits for the same pictures, {[*logits.shape]}; yours have the "
             f"shape {[*control.shape]}."
         )
-    if torch.equal(control, logits):
+    control, logits = (z - z.mean(1, keepdim=True) for z in (control, logits))  # as a softmax sees
+    if torch.allclose(control, logits, atol=1e-4):
         raise Misuse("Your control is the teacher itself: nothing has been taken away.")
     means, own = class_means(logits), class_means(control)
     if (own - means).norm() > 0.3 * means.norm():
-        scaled = torch.softmax(logits, 1)
+        probabilities = torch.softmax(logits, 1) - 1 / logits.shape[1]
         reason = (
             "These are the teacher's probabilities; the control needs logits."
-            if torch.allclose(control, scaled, atol=1e-4)
+            if torch.allclose(control, probabilities, atol=1e-4)
             else "With logits of any other picture, label smoothing or labels, what the teacher "
             "says of the class as a whole goes, too: if the students get worse, it may be that."
         )

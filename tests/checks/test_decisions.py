@@ -105,6 +105,9 @@ def pilot_then_new(trial, claim):
         (checks.missing_control, control(within), "takes away the picture"),
         (checks.missing_control, control(means), "One step further"),
         (checks.missing_control, paired, "takes away the picture"),
+        # what a softmax cannot see changes nothing
+        (checks.missing_control, control(lambda z, y: within(z, y) + 5), "takes away"),
+        (checks.missing_control, control(lambda z, y: means(z, y).log_softmax(1)), "One step"),
         (checks.stop_or_go_on, patience(5), "in time"),
         (checks.stop_or_go_on, patience(8, 0.5), "in time"),
         (checks.judge_claim, read(), "T = 4 against T = 2 helps, possible"),
@@ -172,6 +175,7 @@ CHOICES = [
 ]
 CONTROLS = [
     (control(lambda logits, labels: logits), "the teacher itself"),
+    (control(lambda logits, labels: logits.log_softmax(1)), "the teacher itself"),
     (control(lambda logits, labels: logits[torch.randperm(len(logits))]), "changes two things"),
     (control(one_hot), "changes two things"),
     (control(lambda logits, labels: logits.softmax(1)), "the teacher's probabilities"),
@@ -203,10 +207,10 @@ READINGS = [
     (read(verdict=lowest), "the sign of the mean is the verdict"),
     (read(fate=lambda mean, low, high: mean), "is compared with the mean"),
     (read(fate=lambda mean, low, high: low), "is compared with the lower end"),
-    (read((5,)), "go on"),
+    (read((5,)), "take them, too"),
     (read((2,)), "2 pairs"),
     (read((41,)), "40 pairs in all, and you asked for 41"),
-    (read([1] * 5), "go on"),
+    (read([1] * 5), "take them, too"),
     (peeking(3, 1), "You looked "),
     (peeking(5, 5), "You looked "),
     (helps_alone, "It looks as if only what helps makes the claim possible; without"),
