@@ -70,9 +70,9 @@ return min(fit, key=lambda name: sets[name]["cost"], default=None)
 ✓ → return ⇒ return None if not fit else
 however much it loses → if paired(labelled, seen).low > -margin ⇒ if True
 not to exclude one → .low > -margin ⇒ .high > 0
-not to exclude one → if paired(labelled, seen).low > -margin ⇒ if abs((d := paired(labelled, seen)).mean) < d.margin
+not to exclude one → .low > -margin ⇒ .low < 0 < paired(labelled, seen).high
 may be right by luck → paired(labelled, seen).low ⇒ mean(seen) - mean(labelled)
-may be right by luck → paired(labelled, seen).low > -margin ⇒ abs(mean(seen) - mean(labelled)) < margin
+by luck → paired(labelled, seen).low > -margin ⇒ abs(mean(seen) - mean(labelled)) < margin
 worst that the seeds allow → .low ⇒ .high
 no points=True → -margin ⇒ 0
 no points=True → -margin ⇒ -margin / 100
