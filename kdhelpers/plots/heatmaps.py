@@ -206,7 +206,7 @@ def _largest_changes(
     axes.axvline(0, color="k", linewidth=1)
     axes.set_ylim(max(len(cells), 4) - 0.4, -0.6)  # from the top, and two bars are not beams
     axes.tick_params(labelsize=8)
-    axes.set_title("largest changes, true → predicted", fontsize=10)
+    axes.set_title("errors that change most, true → predicted", fontsize=10)
     axes.set_xlabel("← fewer      points of the class      more →")
     return dict(zip(names, map(float, values), strict=True))
 

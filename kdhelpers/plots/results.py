@@ -47,7 +47,7 @@ def arms(
         level = float(points[baseline].mean())
         axes.axvline(level, color=NEUTRAL, linestyle=":", label=f"mean of {of}")
     for number, (name, values) in enumerate(points.items()):
-        colour = DISTILLED
+        colour = NEUTRAL
         if compared:
             gain = paired_difference(results[baseline], results[name], key=key)
             colour = verdict_colour(gain, key)
