@@ -98,7 +98,7 @@ def stages(
     Args:
         stage1: the hint loss of every epoch of stage 1.
         stage2: run → the accuracy in 0..1 of every epoch of stage 2, or of all its epochs if it
-            had no stage 1.
+            had no stage 1. All end together: a shorter one had its stage 1 before.
         ylabel: what the accuracies are of.
 
     Raises:
@@ -110,7 +110,11 @@ def stages(
     first.lines[0].set_color(PALETTE[4])  # no run on the right has it, up to four
     first.set(title="stage 1: the hint", ylabel="hint loss")
     first.set_ylim(bottom=0)
-    runs = from_one({name: percent(values) for name, values in stage2.items()})
+    last = max(map(len, stage2.values()), default=0)
+    runs = {
+        name: (range(last - len(values) + 1, last + 1), percent(values))
+        for name, values in stage2.items()
+    }
     draw_lines(second, runs)
     second.set(title="stage 2, or training without a hint", ylabel=ylabel)
     for axes in (first, second):

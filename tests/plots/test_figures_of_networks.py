@@ -215,7 +215,7 @@ def test_the_stages_stand_side_by_side() -> None:
     assert lines_of(first) == [([1, 2], [1.0, 0.5])]
     assert first.get_ylim()[0] == 0
     for (x, y), values in zip(lines_of(second), shown.STAGE2.values(), strict=True):
-        assert x == [1, 2, 3]
+        assert x == [1, 2, 3][-len(values) :]  # the shorter one had its stage 1 before
         assert np.allclose(y, [100 * value for value in values])
     assert shown.STAGE2.keys() <= set(texts(first.figure).splitlines())
 
