@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import BaseTorchFunctionMode
 
 from kdhelpers import _tensors
 from kdhelpers._values import (
@@ -196,6 +197,7 @@ def predict(
 MOST_PIXELS = 2**28  # in what a network is measured with: a gibibyte
 LONGEST = 60.0  # seconds of a measurement
 BINS = 15
+UNCOUNTED = ("torch.jit.", "torch.ao.nn.quantized.", "torch.ao.nn.intrinsic.quantized.")
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -260,23 +262,41 @@ class Size(NamedTuple):
 
 
 def size(model: nn.Module, input_shape: tuple[int, int, int]) -> Size:
-    """The size of `model` for one image of `input_shape` (C, H, W), counted by torchinfo.
+    """The size of `model` for one image of `input_shape` (C, H, W).
+
+    Multiply-accumulates are those that torchinfo counts layer by layer, or `products_of` if more:
+    a `forward` may compute without layers, and torchinfo leaves out what is pruned.
 
     Raises:
-        ValueError: no network, TorchScript, or a shape that it does not take.
+        ValueError: no network, TorchScript, quantised layers, or a shape that it does not take.
     """
     from torchinfo import summary
 
     input_shape = _shape(model, input_shape)
-    told = "TorchScript has no layers to count; give the network it was made from."
-    require(not isinstance(model, torch.jit.ScriptModule), told)
+    told = "TorchScript has no layers to count, and quantised ones hide their weights"
+    hidden = any(type(layer).__module__.startswith(UNCOUNTED) for layer in model.modules())
+    require(not hidden, f"{told}; give the network it was made from.")
     model = unwrapped(model)
     device = _device(model)
-    ask(model, torch.zeros(1, *input_shape, device=device))
+    products = products_of(model, torch.zeros(1, *input_shape, device=device))
     with evaluating(model):
         counted = summary(model, input_data=torch.zeros(1, *input_shape), verbose=0, device=device)
     parameters = sum(each.numel() for each in model.parameters())  # tied ones once
-    return Size(parameters, counted.total_mult_adds, parameters * 4 / 2**20)
+    return Size(parameters, max(counted.total_mult_adds, products), parameters * 4 / 2**20)
+
+
+def products_of(model: nn.Module, images: Tensor) -> int:
+    """Multiply-accumulates of a forward pass: convolutions, linear maps, attention; no biases.
+
+    Raises:
+        ValueError: images that the network does not take.
+    """
+    from torch.utils.flop_counter import FlopCounterMode  # imports much, for few callers
+
+    # In any mode for functions attention takes no fast path, whose inside cannot be counted.
+    with FlopCounterMode(display=False) as counter, BaseTorchFunctionMode():
+        ask(unwrapped(model), images)
+    return int(counter.get_total_flops()) // 2
 
 
 def latency(

@@ -21,7 +21,7 @@ from kdhelpers._values import (
 )
 from kdhelpers.data.batching import Views, steps_per_epoch
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import ask, unwrapped, uses_view, warn_if_probabilities
+from kdhelpers.evaluation import ask, products_of, uses_view, warn_if_probabilities
 from kdhelpers.training import checkpoint as checkpoints
 from kdhelpers.training.devices import PRECISIONS, kind_and_index, placed, precision_for
 from kdhelpers.training.optimizers import OPTIMIZERS, SCHEDULES, adam
@@ -162,14 +162,10 @@ def with_precision(recipe: Recipe, student: nn.Module, train: Split, path: Path 
     return replace(recipe, precision=begun or precision_for(str(recipe.device), macs))
 
 
-def _macs_of_a_step(student: nn.Module, train: Split, batch_size: int) -> float:
+def _macs_of_a_step(student: nn.Module, train: Split, batch_size: int) -> int:
     """Forward and backward, which costs twice as much as forward."""
-    from torch.utils.flop_counter import FlopCounterMode  # imports much, for few machines
-
     images = train.normalise(train.images[:1].to(next(student.parameters()).device))
-    with FlopCounterMode(display=False) as counter:
-        ask(unwrapped(student), images)
-    return 3 * batch_size * float(counter.get_total_flops()) / 2
+    return 3 * batch_size * products_of(student, images)
 
 
 def check_student(

@@ -1,6 +1,7 @@
 """Predicting whole splits, and measuring networks."""
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from sklearn.calibration import calibration_curve
 from torch import Tensor, nn
+from torch.nn.utils import prune
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -261,6 +263,38 @@ def test_weights_that_layers_share_are_counted_once() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 12), nn.Linear(12, 12))
     model[2].weight = model[1].weight
     assert size(model, (3, 2, 2)).parameters == 12 * 12 + 2 * 12
+
+
+class Attending(nn.Module):
+    """Linear maps of 8 tokens of 8 numbers, in attention and without a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.weight = nn.Parameter(torch.ones(5, 64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[:, 0]
+        return nn.functional.linear(self.attention(x, x, x)[0].flatten(1), self.weight)
+
+
+def test_what_is_computed_without_layers_or_with_pruned_weights_is_counted() -> None:
+    # Queries, keys, values and the result; each of 8 tokens with each, twice; the last map.
+    assert size(Attending(), (3, 8, 8)).macs == 8 * 4 * 8 * 8 + 2 * 8 * 8 * 8 + 5 * 64
+    pruned = nn.Sequential(nn.Flatten(), nn.Linear(12, 5, bias=False))
+    prune.random_unstructured(pruned[1], "weight", 0.5)
+    assert size(pruned, (3, 2, 2))[:2] == (60, 60)
+    recurrent = nn.Sequential(nn.Flatten(2), nn.LSTM(4, 5))  # counted by its layer alone
+    assert size(recurrent, (3, 2, 2)).macs > 0
+
+
+def test_quantised_layers_are_not_counted_as_nothing() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of another way to quantise
+        quantised = torch.ao.quantization.quantize_dynamic(network, {nn.Linear})
+    with pytest.raises(ValueError, match="quantised ones hide their weights; give the network"):
+        size(quantised, (3, 2, 2))
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
