@@ -11,7 +11,7 @@ from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, drawing, listed, percent
 from kdhelpers.plots.results import in_words, name_rows, name_sides, verdict_colour
 from kdhelpers.stats.arms import Results, label
 from kdhelpers.stats.comparisons import compare
-from kdhelpers.stats.tables import LESS_IS_BETTER, verdict
+from kdhelpers.stats.tables import less_is_better, verdict
 from kdhelpers.stats.tables import percent as told
 
 
@@ -44,7 +44,7 @@ def forest(
     if claim is not None and not claim[0] < claim[1]:
         raise ValueError(f"a claim is (least, most) with least < most, got {claim}.")
     # The sign of a claim says which it is; one across zero is for the better.
-    falls = claim is not None and claim[0] < 0 and (claim[1] <= 0 or key in LESS_IS_BETTER)
+    falls = claim is not None and claim[0] < 0 and (claim[1] <= 0 or less_is_better(key))
     figure = Figure(figsize=(7.2, 1.5 + 0.42 * len(compared)), layout="constrained")
     axes = figure.subplots()
     said, refuted = [], []

@@ -11,7 +11,7 @@ from kdhelpers.plots.drawing import ALONE, TEACHER, drawing
 from kdhelpers.plots.results import best, in_words, sides
 from kdhelpers.stats.arms import Arm, Results
 from kdhelpers.stats.intervals import paired_difference
-from kdhelpers.stats.tables import LESS_IS_BETTER
+from kdhelpers.stats.tables import less_is_better
 from kdhelpers.stats.tables import percent as told
 
 BLANK = "#DDDDDD"  # cells that colour says nothing of
@@ -74,7 +74,7 @@ def alpha_temperature_grid(
         figsize=(2.0 + 0.95 * len(temperatures), 1.3 + 0.6 * len(alphas)), layout="constrained"
     )
     axes = figure.subplots()
-    (less, more), falls = sides(key), key in LESS_IS_BETTER
+    (less, more), falls = sides(key), less_is_better(key)
     colours = DIVERGING + "_r" * falls  # what is better is blue
     image = axes.imshow(gains, cmap=colours, vmin=-reach, vmax=reach, aspect="auto")
     axes.set_facecolor(BLANK)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, drawing, percent
 from kdhelpers.stats.arms import Results, against, label, named, row
 from kdhelpers.stats.intervals import Interval, differences, mean_interval, paired_difference
-from kdhelpers.stats.tables import FIGURES, LESS_IS_BETTER, verdict
+from kdhelpers.stats.tables import FIGURES, less_is_better, verdict
 from kdhelpers.stats.tables import percent as told
 
 SEEDS_KEY = "dots: seeds; diamond: mean with 95 % interval"
@@ -132,12 +132,12 @@ def verdict_colour(interval: Interval, key: str = "accuracy") -> str:
 
 def sides(key: str) -> tuple[str, str]:
     """What less of a figure is and what more of it is."""
-    return ("better", "worse") if key in LESS_IS_BETTER else ("worse", "better")
+    return ("better", "worse") if less_is_better(key) else ("worse", "better")
 
 
 def best(means: Mapping[Any, Interval], key: str) -> Any:
     """The name of the best mean of a figure."""
-    choose = min if key in LESS_IS_BETTER else max
+    choose = min if less_is_better(key) else max
     return choose(means, key=lambda name: means[name].mean)
 
 

@@ -147,6 +147,8 @@ def by_size(results: Results) -> dict[int, tuple[Arm, Arm]]:
 
 def _by_seed(arm: Any, key: str) -> dict[Any, Any]:
     """The arm's values by their seeds, or by their places in a row of so many."""
+    if hasattr(arm, "index") and hasattr(arm, "items"):  # a Series of pandas
+        arm = [{"seed": seed, key: figure} for seed, figure in arm.items()]
     # Arrays and tensors alike, on any device, whether or not they are part of a graph.
     try:
         plain = arm.tolist() if hasattr(arm, "tolist") else arm

@@ -115,7 +115,11 @@ FIGURES = {
     "calibration_error": "calibration error, %",
     "validation": "validation accuracy, %",
 }
-LESS_IS_BETTER = {"calibration_error"}
+
+
+def less_is_better(key: str) -> bool:
+    """Whether a figure is an error or a loss, by its name."""
+    return key.endswith(("error", "loss"))
 
 
 @made_of("results by arm")
@@ -285,7 +289,7 @@ def verdict(difference: Interval, key: str = "accuracy") -> str:
     if difference.degenerate and difference.mean:
         return "no spread to judge by"
     more, less = "helps", "hurts"
-    if key in LESS_IS_BETTER:
+    if less_is_better(key):
         more, less = less, more
     if difference.low > 0:
         return more

@@ -75,6 +75,13 @@ def test_points_are_made_of_shares_alone(value: float) -> None:
         row([0.5, value], points=True)
 
 
+class Series:
+    """What is seen here of one of pandas."""
+
+    def __init__(self, by_seed: dict[int, float]) -> None:
+        self.index, self.items, self.tolist = [*by_seed], by_seed.items, [*by_seed.values()].copy
+
+
 @given(st.permutations(range(8)), st.integers(2, 8))
 @settings(max_examples=30)
 def test_seeds_pair_the_numbers_whatever_their_order_and_number(order: list[int], n: int) -> None:
@@ -85,6 +92,7 @@ def test_seeds_pair_the_numbers_whatever_their_order_and_number(order: list[int]
         assert (second - first).tolist() == [0.5 * sign] * n
         by_seed = [{run["seed"]: run["accuracy"] for run in arm} for arm in arms]
         np.testing.assert_array_equal(pairs(*by_seed), (first, second))
+        np.testing.assert_array_equal(pairs(*map(Series, by_seed)), (first, second))
         np.testing.assert_array_equal(pairs(*arms, points=True), (100 * first, 100 * second))
 
 

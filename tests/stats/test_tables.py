@@ -226,8 +226,8 @@ def test_a_verdict_on_several_arms_is_that_of_the_wider_interval() -> None:
     assert corrected_table(many, baseline="base").rows[1][-1] == "no clear difference"
 
 
-def test_every_column_of_a_table_of_arms_is_of_the_figure_asked_for() -> None:
-    key = "calibration_error"
+@pytest.mark.parametrize("key", ["calibration_error", "error", "test_loss"])
+def test_every_column_of_a_table_of_arms_is_of_the_figure_asked_for(key: str) -> None:
     as_errors = {
         name: [{key: 1 - value, "accuracy": 0.5, "seed": seed} for seed, value in enumerate(arm)]
         for name, arm in FAMILIES.items()
