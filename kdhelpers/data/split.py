@@ -39,17 +39,25 @@ class _Source:
 
     def __init__(self, images: Tensor) -> None:
         self.images: Tensor | None = images
+        self._known = -1, ""
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        assert self.images is not None
-        return _sha256(f"{self.images.dtype} {tuple(self.images.shape)}", self.images)
+        if self.images is not None and self._known[0] != (now := version(self.images)):
+            told = f"{self.images.dtype} {tuple(self.images.shape)}"
+            self._known = now, _sha256(told, self.images)
+        return self._known[1]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Source":
+        """Of a whole split its copy's; the copy of a subset is held against the same images."""
+        copied = memo.get(id(self.images))
+        return self if copied is None else _Source(copied)
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels to another process with a few of many images: not the many."""
         if self.images is None or self.images.is_meta:
             return self.__dict__ | {"images": None}
-        return {"images": None, "fingerprint": self.fingerprint}
+        return {"images": None, "_known": (0, self.fingerprint)}
 
 
 class _Rows(NamedTuple):
@@ -221,7 +229,7 @@ class Split:
     def _digests(self) -> dict[tuple[int, int], str]:
         return {}
 
-    @cached_property
+    @property
     def source_fingerprint(self) -> str:
         """SHA-256 of all images that `indices` count in: the same for a split and its subsets.
 

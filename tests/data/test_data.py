@@ -1,5 +1,6 @@
 """Data sets in memory: splits, statistics, enlarging, views and batches."""
 
+import copy
 import pickle
 from collections import Counter
 from collections.abc import Callable
@@ -206,6 +207,15 @@ def test_other_images_are_a_data_set_of_their_own() -> None:
     part.images[0] ^= 1
     with pytest.raises(ValueError, match="changed in place"):
         _ = part.to("cpu").source_fingerprint
+    copied = copy.deepcopy(whole.take(5))
+    copied.images[0] ^= 1
+    with pytest.raises(ValueError, match="changed in place"):
+        _ = copied.source_fingerprint
+    for changed in (whole, copy.deepcopy(whole)):
+        before = changed.source_fingerprint
+        changed.images[0] ^= 1
+        assert changed.source_fingerprint != before
+        assert changed.take(5).source_fingerprint == changed.source_fingerprint
     assert len(whole.select([])) == 0
     counted = replace(whole, indices=torch.arange(12) + 7)
     assert counted.select([3]).indices.tolist() == [10]
