@@ -145,7 +145,9 @@ def _in_text(value: Any) -> str:
 
 def is_opaque(model: nn.Module) -> bool:
     """Whether `fingerprint` cannot tell all that the answers depend on."""
-    return not model.state_dict() or not all(map(_is_told, _attributes(model).values()))
+    hooked = any(each._forward_hooks or each._forward_pre_hooks for each in model.modules())
+    told = all(map(_is_told, _attributes(model).values()))
+    return hooked or not told or not model.state_dict()
 
 
 def _is_told(value: Any) -> bool:

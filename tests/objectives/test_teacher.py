@@ -94,6 +94,16 @@ def test_further_training_other_data_and_other_views_are_noticed(cache: bool) ->
             torch.testing.assert_close(logits(batch), network(batch.inputs), atol=1e-5, rtol=1e-5)
 
 
+def test_a_hook_put_on_the_network_later_is_noticed() -> None:
+    network, train = Small(seed=4), split()
+    teacher = Teacher(network)
+    asked = [lambda: teacher.logits(train), lambda: teacher.table(train, Views())[0]]
+    before = [ask() for ask in asked]
+    network.register_forward_hook(lambda model, inputs, answer: 3 * answer)
+    for ask, own in zip(asked, before, strict=True):
+        torch.testing.assert_close(ask(), 3 * own)
+
+
 def test_runs_that_share_a_teacher_keep_their_own_logits() -> None:
     network = Small(seed=4)
     teacher = Teacher(network, cache=True)
