@@ -100,8 +100,8 @@ def load_folder(
 def _parts(folder: Path) -> dict[str, Classes]:
     """The training pictures, and those for validation and test that have folders of their own."""
     _need(folder.is_dir(), folder, "is a file; unpack it" if folder.exists() else "is not there")
-    below = {each.name.lower(): each for each in _folders(folder)}
-    named = {part: [below[n] for n in names if n in below] for part, names in PARTS.items()}
+    below = _folders(folder)
+    named = {part: [f for f in below if f.name.lower() in names] for part, names in PARTS.items()}
     apart = bool(named["train"]) and bool(_folders(named["train"][0]))
     if not apart:  # a class may be called "train"
         flat = named["train"] and len(below) == sum(map(len, named.values()))
@@ -125,12 +125,14 @@ def _classes(folder: Path) -> Classes:
     remedy = "without labels: data.from_arrays([Image.open(path), …], None)"
     _need(names, folder, f"has no folder for each class; {remedy}")
     told = f"has one class only, {short_repr(names[0])}; give the folder that holds all classes"
-    _need(len(names) > 1, folder, told)
+    _need(len({*names}) > 1, folder, told)
     inner = [[each.name for each in _folders(each)] for each in folders]
     told = f"holds {short_repr(inner[0])} in each of {short_repr(names)}"
     told = f"{told}; name these train, val and test, or give the folder that holds the classes"
     _need(len(inner[0]) < 2 or any(each != inner[0] for each in inner), folder, told)
-    found = {n: sorted(_files(f), key=_place) for n, f in zip(names, folders, strict=True)}
+    found: Classes = {}
+    for name, each in zip(names, folders, strict=True):  # an accent may be written in two ways
+        found[name] = sorted([*found.get(name, []), *_files(each)], key=_place)
     for name, files in found.items():
         endings = f"by their names ({' '.join(ENDINGS)})"
         _need(files, folder, f"has no picture of the class {short_repr(name)}, {endings}")

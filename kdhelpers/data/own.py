@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from kdhelpers._values import check_int, check_type, require, short_repr
 from kdhelpers.data.images import LARGEST_IMAGE, mean_std
@@ -135,7 +135,7 @@ def _picture(picture: Any, size: int | None = None) -> Array:
 
 def _classes_of(dataset: Any) -> tuple[str, ...] | None:
     """What torchvision's data sets call their classes, also below `Subset`."""
-    while not hasattr(dataset, "classes") and hasattr(dataset, "dataset"):
+    while isinstance(dataset, Subset):  # another wrapper may number them anew
         dataset = dataset.dataset
     names = getattr(dataset, "classes", None)
     known = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)

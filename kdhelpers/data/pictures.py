@@ -46,13 +46,14 @@ def stacked(pictures: Iterable[tuple[str, Array]], remedy: str) -> Array:
     found: list[Array] = []
     for name, picture in pictures:
         first, own = (each.shape for each in (found[0] if found else picture, picture))
-        mixed = {len(first), len(own)} == {2, 3} and first[:2] == own[:2]
+        mixed = {first, own} <= {first[:2], (*first[:2], 1), (*first[:2], 3)}
         sizes = f"the first is {list(first)}, {name} is {list(own)}"
         require(own == first or mixed, f"images must be of one size, but {sizes}; {remedy}.")
         found.append(picture)
     require(found, "images must be at least one, got none.")
-    if len({picture.ndim for picture in found}) > 1:
-        found = [np.stack([p] * 3, -1) if p.ndim == 2 else p for p in found]
+    if len({picture.shape for picture in found}) > 1:
+        shape = max(picture.shape for picture in found)
+        found = [np.broadcast_to(p.reshape(*p.shape[:2], -1), shape) for p in found]
     return np.stack(found)
 
 

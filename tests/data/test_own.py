@@ -192,6 +192,14 @@ def test_any_data_set_of_pytorch_gives_its_pictures_and_labels(answer: Any) -> N
     assert torch.equal(part.images, split.images[[5, 1]])
 
 
+def test_a_wrapper_that_numbers_classes_anew_does_not_get_the_names_of_what_it_wraps() -> None:
+    class Anew(list[Any]):
+        dataset = Pictures(lambda x, y: (x, y))
+
+    wrapper = Anew((x, 2 - y) for x, y in (Anew.dataset[number] for number in range(12)))
+    assert data.from_dataset(wrapper).classes == ("0", "1", "2")
+
+
 def test_data_sets_without_labels_and_of_tensors() -> None:
     for bare in (list(RGB), Pictures(lambda x, y: (x,)), TensorDataset(torch.from_numpy(RGB))):
         split = data.from_dataset(bare)
@@ -274,6 +282,11 @@ def test_what_is_transparent_is_white_and_turned_pictures_stand_upright(tmp_path
 def test_grey_pictures_among_coloured_ones_get_three_channels() -> None:
     split = data.from_arrays([Image.fromarray(RGB[0]), Image.fromarray(RGB[1, :, :, 0])], [0, 1])
     assert np.array_equal(split.images[1].numpy(), np.stack([RGB[1, :, :, 0]] * 3))
+    grey = RGB[0, :, :, 0]
+    assert data.from_arrays([grey, grey[..., None]], [0, 1]).images.shape == (2, 1, 8, 8)
+    assert data.from_arrays([RGB[0], grey[..., None], grey], None).images.shape == (3, 3, 8, 8)
+    with pytest.raises(ValueError, match=r"the first is \[8, 8\], number 1 is \[8, 8, 4\]"):
+        data.from_arrays([grey, np.zeros((8, 8, 4), np.uint8), RGB[0]], None)
 
 
 # -- folders --------------------------------------------------------------------------------------
@@ -369,6 +382,14 @@ def test_what_systems_leave_in_folders_is_no_picture_and_names_may_be_anything(
     assert [numbers(split) for split in kd.load_folder(tmp_path)[1:]] == expected
 
 
+def test_a_class_whose_accent_is_written_in_two_ways_is_one(tmp_path: Path) -> None:
+    fill(tmp_path, 4, names=("caf\u00e9", "tea"))
+    fill(tmp_path, 3, names=("cafe\u0301",))
+    cups = kd.load_folder(tmp_path, validation=0, test=0).train
+    assert cups.classes == ("caf\u00e9", "tea")
+    assert cups.labels.bincount().tolist() == [7, 4]
+
+
 def test_pictures_of_several_sizes_are_cut_to_one(tmp_path: Path) -> None:
     fill(tmp_path)
     wide = np.zeros((40, 120), np.uint8)
@@ -425,6 +446,7 @@ def flat(folder: Path) -> None:
         (lambda f: fill(f / "train") and fill(f / "test", names=("cat", "emu")), "",
          r"test' has other classes than that for training: \['dog', 'emu'\]"),
         (lambda f: [fill(f / n) for n in ("train", "val", "valid")], "", "has val and valid; put"),
+        (lambda f: [fill(f / n) for n in ("train", "Train")], "", "has Train and train; put them"),
         (lambda f: flat(f) or [shutil.rmtree(f / n) for n in ("cat", "dog")], "",
          "train' has pictures, but no folder for each class"),
     ],
