@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from kdhelpers._values import short_repr
+from kdhelpers._values import check_type, require, short_path, short_repr
 
 try:
     import fcntl
 except ImportError:  # Windows, where what is open cannot be removed, nor renamed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["atomic", "read_text", "write_bytes", "write_text"]
+__all__ = ["atomic", "file_at", "read_text", "write_bytes", "write_text"]
 
 
 @contextmanager
@@ -76,6 +76,19 @@ def _sweep(folder: Path) -> None:
                 with left.open("rb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     left.unlink()
+
+
+def file_at(path: str | Path, example: str) -> Path:
+    """Where a file lies, or will: below the home folder after ``~``, or what a link leads to.
+
+    Raises:
+        ValueError: ``path`` is neither text nor a path, or leads to a folder or a pipe.
+    """
+    check_type(path, str, Path, name="path")
+    found = Path(os.path.expanduser(path)).resolve()  # noqa: PTH111 (Path's refuses "~somebody")
+    told = f"{short_path(path)} is no file; name one, such as {example!r}."
+    require(found.is_file() or not found.exists(), told)
+    return found
 
 
 def read_text(path: Path) -> str:

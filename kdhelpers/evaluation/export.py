@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdhelpers._files import write_bytes
+from kdhelpers._files import file_at, write_bytes
 from kdhelpers._tensors import check_network
 from kdhelpers._values import check_type, require
 from kdhelpers.data.split import Split
@@ -48,18 +48,19 @@ def export_onnx(model: nn.Module, path: str | Path, split: Split) -> Path:
 
     Raises:
         ValueError: an answer is another one, or a logit differs by more than 1e-4 of the largest:
-            no file is written. Also a network that cannot be exported, or an empty split.
+            no file is written. Also a network that cannot be exported, an empty split, or a folder.
         ImportError: the extra `deploy` is not installed.
     """
     check_network(model)
     check_type(split, Split, name="split")
+    path = file_at(path, "student.onnx")
     require(len(split), "the split is empty: there is nothing to compare the exported network by.")
     some = split.select(range(min(len(split), COMPARED)))
     wanted = predict(model, some).cpu()
     content = _exported(_FromPixels(model, split), some)
     check_parity(wanted, answers(content, some.images.cpu()))
-    write_bytes(Path(path), content)
-    return Path(path)
+    write_bytes(path, content)
+    return path
 
 
 def check_parity(wanted: Tensor, got: Tensor) -> None:

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kdhelpers._files import atomic
+from kdhelpers._files import atomic, file_at
 from kdhelpers._values import check_type, require, short_path, short_repr
 from kdhelpers.data.batching import Views
 from kdhelpers.data.split import Split
 from kdhelpers.objectives.teacher import LookUp, Teacher, as_teacher
 
 FORMAT = 1
+LOWEST = torch.finfo(torch.half).min
 REMEDY = "record them with RecordedTeacher.of(network, split, views=…)"
 
 
@@ -95,13 +96,10 @@ class RecordedTeacher(Teacher):
             ValueError: no file, logits that half precision rounds away, or provenance not JSON.
             OSError: the file cannot be written.
         """
-        check_type(path, str, Path, name="path")
-        told = f"{short_path(path)} is no file; name one, such as 'teacher.npz'."
-        path = Path(path).resolve()  # what a link leads to is written, the link stays
-        require(path.is_file() or not path.exists(), told)
+        path = file_at(path, "teacher.npz")
         arrays: dict[str, np.ndarray] = {}
         for number, (indices, logits) in enumerate(self._rows.values()):
-            half = logits.half()
+            half = logits.clamp(min=LOWEST).half()  # a class that is masked stays a number
             kept = (half.float().softmax(-1) - logits.softmax(-1)).abs() <= 0.01  # no NaN is
             told = "half precision rounds these logits away; subtract each row's mean."
             require(kept.all(), told)
@@ -127,12 +125,11 @@ class RecordedTeacher(Teacher):
             ValueError: the file is damaged, was not written by `save`, or holds other answers.
             OSError: it is missing or may not be read.
         """
-        check_type(path, str, Path, name="path")
+        path = file_at(path, "teacher.npz")
         told = short_path(path)
-        require(not Path(path).exists() or Path(path).is_file(), f"{told} is no file.")
         loaded = cls.__new__(cls)
         try:
-            loaded._read(Path(path))
+            loaded._read(path)
         except OSError:
             raise
         except Exception as error:

@@ -95,6 +95,9 @@ def test_what_cannot_be_exported_is_one_sentence(
     with pytest.raises(ValueError, match=words) as raised:
         kd.export_onnx(model, tmp_path / "small.onnx", images)
     assert "\n" not in str(raised.value)
+    for path in ("", tmp_path):
+        with pytest.raises(ValueError, match="is no file; name one, such as"):
+            kd.export_onnx(model, path, split(4))
 
 
 def test_a_missing_package_is_named_with_its_extra(

@@ -77,6 +77,18 @@ def test_a_saved_table_holds_the_logits_to_half_precision_and_what_they_come_fro
         RecordedTeacher.load(path, sha256="0" * 64)
 
 
+def test_a_class_that_is_masked_is_saved_and_a_path_may_begin_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    logits = predict(Small(seed=4), TRAIN)
+    logits[:, 1] = -1e9
+    RecordedTeacher.from_logits(logits, TRAIN).save("~/masked.npz")
+    loaded = RecordedTeacher.load("~/masked.npz").logits(TRAIN)
+    torch.testing.assert_close(loaded.softmax(1), logits.softmax(1), atol=1e-3, rtol=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["masked.npz"]
+
+
 def test_a_table_that_cannot_be_written_leaves_the_older_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
