@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from kdhelpers._values import (
+    MOST,
     check_callable,
     check_int,
     check_list,
@@ -66,7 +67,8 @@ def run_arms(
     """
     check_type(arms, Mapping, name="arms")
     check_int(workers, name="workers", least=1)
-    check_list(seeds, int, name="seeds")
+    check_list(seeds, object, name="seeds")
+    seeds = [check_int(seed, name="each of seeds", least=-MOST) for seed in seeds]
     told = f"seeds must differ, got {short_repr(seeds)}: a pair of runs is known by its seed."
     require(len({*seeds}) == len(seeds), told)
     for arm, run in arms.items():
@@ -334,9 +336,11 @@ def _validated(student: nn.Module, stack: SideBySide, split: Split) -> Row:
 
 
 def _check_each(*each: Sequence[Any]) -> None:
-    kinds = {"students": nn.Module, "objectives": Objective, "trains": Split, "seeds": int}
+    kinds = {"students": nn.Module, "objectives": Objective, "trains": Split, "seeds": object}
     for (name, kind), values in zip(kinds.items(), each, strict=True):
         check_list(values, kind, name=name)
+    for seed in each[-1]:
+        check_int(seed, name="seed")
     counts = [len(values) for values in each]
     if not all(counts) or len(set(counts)) > 1:
         raise ValueError(f"give every student one objective, one split and one seed, not {counts}.")

@@ -1,5 +1,6 @@
 """Runs at the same time, and students side by side, end as each would have ended alone."""
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -7,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -159,6 +161,7 @@ def test_what_is_no_dict_is_handed_back_and_lists_of_runs_need_no_seeds() -> Non
     assert run_arms({"a": lambda seed: -seed}, [1, 2], workers=2) == {"a": [-1, -2]}
     assert run_arms({}, [1], workers=2) == {}
     assert run_arms({"a": lambda seed: {"seed": -1}}, [5]) == {"a": [{"seed": 5}]}
+    assert run_arms({"a": json.dumps}, list(np.arange(2))) == {"a": ["0", "1"]}
 
 
 def test_how_long_the_others_may_take_is_told_once_after_a_run_that_takes_time(
@@ -221,7 +224,7 @@ def test_the_first_error_is_raised_and_what_has_not_started_is_given_up() -> Non
     [
         ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"seeds": 3}, "seeds must be a list, got 3"),
-        ({"seeds": [0.5]}, r"seeds\[0\] must be a int, got 0.5"),
+        ({"seeds": [0.5]}, "each of seeds must be a whole number, got 0.5"),
         ({"seeds": [0, 0]}, r"seeds must differ, got \[0, 0\]"),
         ({"arms": {"a": 1}}, r"the arm 'a' must be a function, called as run\(seed\), got 1"),
     ],
@@ -248,7 +251,8 @@ def check_against_fit(
 ) -> None:
     settings = SETTINGS | options
     together, own = [make(seed) for seed in SEEDS], objectives()
-    histories = fit_many(together, own, trains, seeds=SEEDS, workers=workers, **settings)
+    seeds = list(np.array(SEEDS))
+    histories = fit_many(together, own, trains, seeds=seeds, workers=workers, **settings)
     for number, objective in enumerate(objectives()):
         alone = make(SEEDS[number])
         history = fit(alone, objective, trains[number], seed=SEEDS[number], **settings)
@@ -469,7 +473,7 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
             "a learned temperature of its own",
         ),
         ({"trains": [split(29, classes=4, seed=seed) for seed in SEEDS]}, "has 3 classes"),
-        ({"seeds": (0, 1, -1)}, "seed must be 0 or more, got -1|seed must be at least 0, got -1"),
+        ({"seeds": (0, 1, -1)}, "seed must be at least 0, got -1"),
         ({"workers": 0}, "workers must be at least 1"),
     ],
 )
