@@ -39,6 +39,7 @@ def save(
 ) -> None:
     """Write the state of `parts` (anything with a `state_dict`) whole or not at all."""
     state = {name: part.state_dict() for name, part in parts.items()}
+    "seeds": "give the workers that it began with, or ",
     content = {"format": FORMAT, "settings": settings, "history": history, "state": state}
     content = plain(content, where=short_path(path))
     try:
@@ -181,12 +182,13 @@ def _is_plain(value: Any) -> bool:
 
 
 def _compare(told: str, kept: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Tell one setting that differs: the network first, as the layout, for one, may follow from it,
-    and code last."""
+    """Tell one setting that differs: what others may follow from first, the seeds of several
+    networks and then a network, and code last."""
     other = {str(n) for n in settings.keys() | kept.keys() if settings.get(n) != kept.get(n)}
     if not other:
         return
-    name = min(other, key=lambda name: (name.startswith("code of "), name != "student", name))
+    first = {"seeds": 0, "student": 1}
+    name = min(other, key=lambda name: (name.startswith("code of "), first.get(name, 2), name))
     if name.startswith("code of "):
         raise CheckpointError(
             f"{told} belongs to another run: the {name}, or an attribute, has changed since (or "

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -159,6 +160,12 @@ def fit_many(
         ]
         return in_threads(alone, workers)
     parts = [slice(part, None, workers) for part in range(min(workers, len(students)))]
+    if run and recipe.checkpoint_dir:
+        folder, files = Path(recipe.checkpoint_dir).expanduser(), [f"{run}.pt", f"{run}-0.pt"]
+        mine, other = files if len(parts) == 1 else files[::-1]
+        told = f"{other} holds a run of this name that began with another number of workers"
+        begun = (folder / other).exists() and not (folder / mine).exists()
+        require(not begun, f"{told} than {workers}; give that number, or another name.")
     runs = [
         partial(
             _fit_side_by_side, students[part], objectives[part], trains[part], recipe,
@@ -345,9 +352,11 @@ def _check_each(*each: Sequence[Any]) -> None:
     if not all(counts) or len(set(counts)) > 1:
         raise ValueError(f"give every student one objective, one split and one seed, not {counts}.")
     students, objectives, *_ = each
-    own = [*students, *objectives, *(p for each in objectives for p in each.parameters())]
+    own = [*students, *objectives]
+    own += [p for each in own for p in each.parameters() if p.requires_grad]
     if len({id(one) for one in own}) < len(own):
         raise ValueError(
-            "each student needs to be a network of its own with an objective of its own, also "
-            "with a learned temperature of its own; build them anew for every seed."
+            "each student needs to be a network of its own, with weights of its own, and an "
+            "objective of its own, also with a learned temperature of its own; build them anew for "
+            "every seed."
         )

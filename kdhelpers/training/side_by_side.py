@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdhelpers._values import require
-from kdhelpers.evaluation import evaluating
-from kdhelpers.objectives.frozen import settings_of
+from kdhelpers.objectives.frozen import is_opaque, settings_of, unsaved_buffers
 
 
 class SideBySide(nn.Module):
@@ -37,12 +36,12 @@ class SideBySide(nn.Module):
         self.count = len(networks)
         if len({repr(_architecture(network)) for network in networks}) != 1:
             raise ValueError("networks side by side need one architecture; train them with fit.")
-        own = [parameter for _, parameter in networks[0].named_parameters(remove_duplicate=False)]
-        if len(set(map(id, own))) < len(own):
-            raise ValueError("networks that use a weight twice cannot lie side by side.")
-        if any(p._backward_hooks or p._post_accumulate_grad_hooks
-               for network in networks for p in network.parameters()):  # fmt: skip
-            raise ValueError("hooks on parameters see one network, not several side by side.")
+        for network in networks:
+            hooks = [v for m in network.modules() for n, v in vars(m).items() if "_hooks" in n]
+            for p in network.parameters():
+                hooks += [p._backward_hooks, p._post_accumulate_grad_hooks]
+            if any(hooks) or is_opaque(network) or unsaved_buffers(network):
+                raise ValueError("networks side by side hold weights and plain values, no hooks.")
         self.network = copy.deepcopy(networks[0])
         self.training = networks[0].training
         modules = [dict(network.named_modules()) for network in networks]
@@ -157,9 +156,18 @@ def _joined(modules: Sequence[nn.Module], name: str) -> Tensor:
 def refusal(networks: Sequence[nn.Module], images: Sequence[Tensor]) -> str | None:
     """Why networks cannot lie side by side, or None: they are asked about some images each."""
     try:
-        stack = SideBySide(networks)
-        with evaluating(stack):
-            stack(torch.cat(list(images), 1).to(next(stack.parameters()).device))
+        stack = SideBySide(networks).cpu()
+        with torch.no_grad():
+            for step, weights in enumerate(stack.parameters(), 1):  # others, where any are alike
+                each = torch.arange(weights.numel())
+                weights.add_(((step * each).sin() * each / len(each) / 4).view_as(weights))
+            together = stack(torch.cat(list(images), 1).cpu()).unbind(1)
+            for number, network in enumerate(networks):
+                alone = copy.deepcopy(network).cpu()
+                alone.load_state_dict(stack.state_of(number))
+                answer = alone(images[number].cpu())
+                differ = (answer - together[number]).abs() > 1e-3 * answer.abs().max()
+                require(not differ.any(), "networks side by side answer otherwise than alone.")
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         return str(error)
     return None
@@ -167,6 +175,7 @@ def refusal(networks: Sequence[nn.Module], images: Sequence[Tensor]) -> str | No
 
 def _architecture(network: nn.Module) -> tuple[Any, ...]:
     trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
-    shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
+    state = network.state_dict().items()  # the number of batches seen counts by its value
+    shapes = [(name, tuple(tensor.shape) or tensor.item()) for name, tensor in state]
     modes = [part.training for part in network.modules()]
     return type(network), repr(network), settings_of(network), shapes, trained, modes

@@ -4,6 +4,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -373,8 +374,8 @@ def hooked() -> nn.Module:
         (Small(), "'dropout'"),
         (nn.Conv2d(1, 3, 3), r"logits \[B, C\]"),
         (Single(), "'scale' is a single number"),
-        (Tied(), "use a weight twice"),
-        (hooked(), "hooks on parameters see one network"),
+        (Tied(), "answer otherwise than alone"),
+        (hooked(), "no hooks"),
         (Head(lambda x: x.view(len(x.shape), -1)), "know no 'view'"),
         (Head(lambda x: torch.cat([x.flatten(1)[:1]] * 2)), "not subscriptable"),
         (Head(lambda x: F.relu(x.flatten(1)) + 1), "unsupported operand"),
@@ -383,7 +384,7 @@ def hooked() -> nn.Module:
     ],
 )
 def test_networks_that_cannot_lie_side_by_side(network: nn.Module, reason: str) -> None:
-    images = [torch.zeros(2, 1, 8, 8)] * 2
+    images = [torch.ones(2, 1, 8, 8)] * 2
     assert reason.replace("\\", "") in str(refusal([network, network], images))
 
 
@@ -394,6 +395,52 @@ def test_networks_of_several_architectures_cannot() -> None:
     scaled.scale = 2.0  # which its repr does not tell
     for other in (student(0, (4, 4)), frozen, scaled):
         assert "one architecture" in str(refusal([student(0), other], images))
+
+
+def bent(inputs: Any, slope: float) -> Any:
+    return F.leaky_relu(inputs.flatten(1), slope)
+
+
+class WholeWeight(Head):
+    """Its weights are scaled by the largest of them all."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        weight = self.fc.weight
+        return F.linear(self.before(inputs), weight / weight.abs().max())
+
+
+def with_hook(kind: str) -> nn.Module:
+    network = student(0)
+    getattr(network.conv1, f"register_{kind}")(lambda *_: None)
+    return network
+
+
+def counting(batches: int) -> nn.Module:
+    network = nn.Sequential(nn.BatchNorm2d(1, momentum=None), nn.Flatten(), nn.Linear(64, 3))
+    network[0].num_batches_tracked.fill_(batches)
+    return network
+
+
+def unsaved() -> nn.Module:
+    network = student(0)
+    network.register_buffer("scale", torch.ones(3), persistent=False)
+    return network
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        [Head(partial(bent, slope=slope)) for slope in (0.0, 0.9)],
+        [Head(lambda x, slope=slope: bent(x, slope)) for slope in (0.0, 0.9)],
+        [seeded(lambda: WholeWeight(lambda x: x.flatten(1)), 0) for _ in range(2)],
+        [student(0), with_hook("forward_hook")],
+        [student(0), with_hook("full_backward_hook")],
+        [counting(0), counting(9)],
+        [unsaved(), unsaved()],
+    ],
+)
+def test_networks_that_only_look_alike_cannot(networks: list[nn.Module]) -> None:
+    assert refusal(networks, [POOL.normalise(POOL.images[:2])] * 2)
 
 
 # -- interrupted ----------------------------------------------------------------------------------
@@ -436,6 +483,25 @@ def test_a_killed_run_goes_on_bit_for_bit(
     assert all(same(weights(a), weights(b)) for a, b in zip(resumed, done, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "told"),
+    [
+        (2, 1, "many-0.pt holds a run .* another number of workers than 1; give that number"),
+        (1, 2, "many.pt holds a run .* another number of workers than 2"),
+        (2, 3, r"its seeds is \[3, 7\], this run has \[3\]; give the workers that it began with"),
+    ],
+)
+def test_another_number_of_workers_is_told(
+    tmp_path: Path, first: int, then: int, told: str
+) -> None:
+    for workers, refused in ((first, nullcontext()), (then, pytest.raises(Exception, match=told))):
+        with refused:
+            fit_many(
+                students(), supervised(), subsets(), seeds=SEEDS, workers=workers, run="many",
+                checkpoint_dir=tmp_path, **SETTINGS,
+            )  # fmt: skip
+
+
 @pytest.mark.parametrize("changed", ["seeds", "data", "student"])
 def test_the_checkpoint_of_another_run_is_refused(changed: str, tmp_path: Path) -> None:
     run = partial(fit_many, objectives=supervised(), run="r", checkpoint_dir=tmp_path, **SETTINGS)
@@ -448,6 +514,11 @@ def test_the_checkpoint_of_another_run_is_refused(changed: str, tmp_path: Path) 
     seeds = (3, 0, 8) if changed == "seeds" else SEEDS
     with pytest.raises(CheckpointError, match=f"its {changed} is"):
         run(networks, trains=trains, seeds=seeds)
+
+
+def on_one_trunk() -> list[nn.Module]:
+    trunk = nn.Linear(64, 3)
+    return [nn.Sequential(nn.Flatten(), trunk, nn.Linear(3, 3)) for _ in SEEDS]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run() -> None:
@@ -467,6 +538,7 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
         ),
         (dict(students=[], objectives=[], trains=[], seeds=[]), r"not \[0, 0, 0, 0\]"),
         ({"students": [student(0)] * 3}, "a network of its own"),
+        ({"students": on_one_trunk()}, "with weights of its own"),
         ({"objectives": [Supervised()] * 3}, "an objective of its own"),
         (
             {"objectives": distilled(temperature=LearnedTemperature())},
