@@ -2,9 +2,10 @@
 
 import copy
 import math
+import random
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,28 @@ from kdhelpers._files import atomic
 from kdhelpers._values import is_number, require, short_path, short_repr
 from kdhelpers.objectives.frozen import unsaved_buffers
 from kdhelpers.training.devices import PRECISION_NAMES
+from kdhelpers.training.own_code import CALLED_IN_A_STEP, is_own, set_in_training
 
 FORMAT = 1
 READABLE: tuple[type, ...] = (type(None), bool, int, float, complex, str, bytes, set)
 READABLE += (Tensor, torch.Size, torch.dtype, torch.device)
+PLAIN = (type(None), bool, int, float, complex, str, np.generic)
+# How the state of a random generator is read and set.
+GENERATORS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
+    random.Random: (random.Random.getstate, random.Random.setstate),
+    torch.Generator: (torch.Generator.get_state, torch.Generator.set_state),
+    np.random.Generator: (
+        lambda own: own.bit_generator.state,
+        lambda own, state: setattr(own.bit_generator, "state", state),
+    ),
+}
 OF_ALL_WEIGHTS = {"step", "eta", "mu", "mu_product"}  # what optimisers keep as one number
 OTHER_SHAPES = {"LBFGS", "Adafactor"}  # optimisers that do not keep a value for each weight
 ASIDE = "give another path"
 ANEW = {
     "student": "build the student anew, with the same seed, or ",
     "regressor": "make the regressor anew, or ",
+    "seeds": "give the workers that it began with, or ",
 }
 
 
@@ -39,7 +52,6 @@ def save(
 ) -> None:
     """Write the state of `parts` (anything with a `state_dict`) whole or not at all."""
     state = {name: part.state_dict() for name, part in parts.items()}
-    "seeds": "give the workers that it began with, or ",
     content = {"format": FORMAT, "settings": settings, "history": history, "state": state}
     content = plain(content, where=short_path(path))
     try:
@@ -90,14 +102,16 @@ def load(
     Where anything does not fit, the parts are as they were.
     """
     told = short_path(path)
+    plain({name: part.state_dict() for name, part in parts.items()}, where=told)  # can be saved
     try:
         content = _read(path)
         remedy = "put them into the student with load_state_dict"
         weights = f"{told} holds weights, not a run: {remedy}, and {ASIDE} for the checkpoint."
         require(not _is_weights(content), weights, CheckpointError)
         kept, history, state = (content[key] for key in ("settings", "history", "state"))
-        known = content["format"] == FORMAT
-        kept, state, rows = dict(kept), dict(state), [dict(row) for row in history]
+        lacks = "besides" not in state and parts["besides"].state_dict()
+        known = content["format"] == FORMAT and not lacks
+        kept, state, rows = dict(kept), {"besides": {}} | state, [dict(row) for row in history]
         numbers = all(is_number(v) for row in rows for v in row.values())
         in_order = [row["epoch"] for row in rows] == [*range(1, len(rows) + 1)]
         require(numbers and in_order and _is_plain(kept), "", TypeError)
@@ -144,18 +158,46 @@ def precision_of(path: Path) -> str | None:
     return PRECISION_NAMES.get(kept)
 
 
-class Unsaved:
-    """The buffers of a network that its `state_dict` leaves out, which a run goes on with, too."""
+class Besides:
+    """What a run goes on with besides: what its parts leave out of their `state_dict`.
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
+    These are buffers, random generators, and the attributes that the steps of own code set, if they
+    are plain or tensors; not tensors of a student, which are features of its last images.
+    """
 
-    def state_dict(self) -> dict[str, Tensor]:
-        return unsaved_buffers(self.network)
+    def __init__(self, parts: dict[str, Any]) -> None:
+        self.modules = nn.ModuleDict({n: p for n, p in parts.items() if isinstance(p, nn.Module)})
+        found = parts | dict(self.modules.named_modules())
+        for path, part in [*found.items()]:  # losses and schedules, for instance
+            found |= {f"{path}.{n}": own for n, own in getattr(part, "__dict__", {}).items()}
+        self.generators = {p: part for p, part in found.items() if type(part) in GENERATORS}
+        self.attributes = {
+            f"{path}.{name}": (part, name)
+            for path, part in found.items()
+            if is_own(type(part))
+            for name in set_in_training(type(part), CALLED_IN_A_STEP)
+        }
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        for name, buffer in self.state_dict().items():
-            buffer.copy_(state[name])
+    def state_dict(self) -> dict[str, Any]:
+        state = {path: GENERATORS[type(own)][0](own) for path, own in self.generators.items()}
+        for path, (part, name) in self.attributes.items():
+            value = getattr(part, name, ...)
+            if isinstance(value, Tensor) and not path.startswith("student"):
+                state[path] = value.detach()
+            elif isinstance(value, PLAIN):
+                state[path] = value
+        return state | unsaved_buffers(self.modules)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for path, buffer in unsaved_buffers(self.modules).items():
+            buffer.copy_(state[path])
+        for path, own in self.generators.items():
+            GENERATORS[type(own)][1](own, state[path])
+        device = next(self.modules.parameters()).device
+        for path in self.attributes.keys() & state.keys():
+            value = state[path]
+            value = value.to(device) if isinstance(value, Tensor) else value
+            setattr(*self.attributes[path], value)
 
 
 def _read(path: Path) -> Any:

@@ -55,10 +55,12 @@ def fit(
             if it has one.
         checkpoint: the checkpoint's own path, in place of `run`. The file is written after every
             epoch, whole or not at all. Where it exists, training goes on after its last epoch,
-            and ends with the weights of an uninterrupted run (bit for bit on a CPU).
-        on_epoch: called with the figures of each epoch; when it returns True (nothing else
-            counts), training ends there. A run that goes on from a checkpoint calls it for the
-            epochs of the past, too.
+            and ends with the weights of an uninterrupted run (bit for bit on a CPU). Of classes of
+            your own it keeps buffers, too, random generators in attributes, and the numbers, texts
+            and (but of the student) tensors that a step sets as attributes; no lists, no globals.
+        on_epoch: called with the figures of each epoch, after the checkpoint is written; when it
+            returns True (nothing else counts), training ends there. A run that goes on from a
+            checkpoint calls it for the epochs of the past, too.
         progress: show a bar for runs of more than a few seconds.
 
     Returns:

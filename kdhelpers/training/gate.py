@@ -32,7 +32,7 @@ def check_schedule(schedule: Any, recipe: Recipe) -> None:
         raise ValueError(f"{told}; take cosine or one_cycle.")
 
 
-def check_terms(terms: Any, objective: Objective) -> None:
+def check_terms(terms: Any, objective: Objective, figures: dict[str, float]) -> None:
     """Scalars by name, and no name twice in the history; seen in the first step of an epoch."""
     name = type(objective).__name__
     if not isinstance(terms, dict) or not terms:  # no `require`: writing tensors takes long
@@ -46,7 +46,7 @@ def check_terms(terms: Any, objective: Objective) -> None:
         taken = term in OF_THE_HISTORY or (term == "loss" and len(terms) > 1)
         require(not taken, f"{what} needs another name: the history has {term!r} already.")
     taken_by = {*OF_THE_HISTORY, "loss", *terms} - {"teacher_accuracy"}  # which is a figure
-    for figure in taken_by & objective.figures().keys():
+    for figure in taken_by & figures.keys():
         raise ValueError(f"the figure {figure!r} of {name} has a name that is taken; rename it.")
     if not any(value.requires_grad for value in terms.values()):
         raise ValueError(

@@ -134,11 +134,10 @@ def train_student(
         check_schedule(schedule, recipe)
         average = _average(student, recipe.ema) if recipe.ema else None
         result = average.module if average else student
-        network = unwrapped(student)
-        unsaved = checkpoints.Unsaved(network) if unsaved_buffers(network) else None
-        parts: dict[str, Any] = dict(student=network, objective=objective, optimizer=optimizer)
-        parts |= dict(schedule=schedule, average=average, unsaved=unsaved)
+        parts: dict[str, Any] = dict(student=unwrapped(student), objective=objective)
+        parts |= dict(optimizer=optimizer, schedule=schedule, average=average)
         parts = {name: part for name, part in parts.items() if part is not None}
+        parts["besides"] = checkpoints.Besides(parts)
         begun = checkpoints.load(path, parts, settings, epochs) if path else []
         history = History(begun, precision=recipe.precision)
 
@@ -159,8 +158,9 @@ def train_student(
                 optimizer.zero_grad()
                 torch.clear_autocast_cache()  # of copies that a check or a validation has made
                 means = _Means()
-                # Looking for random numbers takes half a step: first, last, and now and then.
-                looked = epoch not in (len(begun), epochs - 1) and epoch % 10 != 0
+                # Looking for random numbers takes half a step: it is done every 20 steps or so.
+                now_and_then = epoch % max(1, min(10, 20 // steps)) == 0
+                looked = not now_and_then and epoch not in (len(begun), epochs - 1)
                 for batch in stream(
                     train, recipe.batch_size, seed=seed, epoch=epoch, views=recipe.views,
                     channels_last=recipe.channels_last,
@@ -170,7 +170,7 @@ def train_student(
                         terms: Terms = step(batch)
                     looked = True
                     if not means.sizes:
-                        check_terms(terms, objective)
+                        check_terms(terms, objective, _figures(objective))
                     loss = reduce(add, terms.values())
                     loss.backward()
                     optimizer.step()
@@ -190,15 +190,19 @@ def train_student(
                 if validation is not None:
                     row |= validate(result, validation)
                 history.append(row)
-                ended = _ends(on_epoch, row) or epoch + 1 == epochs
                 due = time.perf_counter() - written >= recipe.checkpoint_interval
-                if path and (due or ended):
+                due = due or epoch + 1 == epochs
+                if path and due:  # before the hook, which may fail
                     checkpoints.save(path, parts, settings, history)
                     written = time.perf_counter()
-                if ended:
+                if _ends(on_epoch, row):
+                    if path and not due:
+                        checkpoints.save(path, parts, settings, history)
                     break
         if average:
             student.load_state_dict(average.module.state_dict())
+            for name, buffer in unsaved_buffers(average.module).items():
+                student.get_buffer(name).copy_(buffer)
     return history
 
 
@@ -235,14 +239,14 @@ class _Means:
         self.sizes: list[int] = []
 
     def add(self, terms: Terms, size: int) -> None:
+        if self.sizes and terms.keys() != self.terms.keys():
+            told = f"the objective had the terms {[*self.terms]}, and in a later step {[*terms]}"
+            raise ValueError(f"{told}; return the same terms in every step.")
         for name, term in terms.items():
             self.terms.setdefault(name, []).append(term.detach().clone())  # it may be a buffer
         self.sizes.append(size)
 
     def row(self, epoch: int, lr: float) -> Row:
-        for name, each in self.terms.items():
-            told = f"the objective had the term {name!r} in {len(each)} of {len(self.sizes)} steps"
-            require(len(each) == len(self.sizes), f"{told}; return the same terms in every step.")
         each = [torch.stack(terms).float() for terms in self.terms.values()]
         weights = each[0].new_tensor(self.sizes)
         sums = [terms @ weights for terms in each]

@@ -38,6 +38,7 @@ OF_EVERY_CLASS |= {"__annotate_func__", "__annotations_cache__"}
 OF_EVERY_CLASS |= {"__firstlineno__", "__static_attributes__"}
 OF_EVERY_CLASS |= {"__slotnames__"}  # put there by the first copy of an object
 CALLED_IN_TRAINING = ("forward", "__call__", "prepare", "start_epoch", "figures")
+CALLED_IN_A_STEP = ("forward", "__call__", "step", "figures")
 
 
 def own_code(*roots: Any) -> dict[str, str]:
@@ -60,7 +61,7 @@ def own_code(*roots: Any) -> dict[str, str]:
     return {name: f"{version} {' '.join(found)}" for name, found in digests.items()}
 
 
-def _is_own(thing: Any) -> bool:
+def is_own(thing: Any) -> bool:
     return _is_own_module(module_of(thing))
 
 
@@ -82,7 +83,7 @@ def _own_values(value: Any, seen: dict[int, Any]) -> Iterator[Any]:
         return
     seen[id(value)] = value
     thing = value if isinstance(value, types.FunctionType | type) else type(value)
-    if _is_own(thing):
+    if is_own(thing):
         yield value
     elif not isinstance(value, types.FunctionType | type):
         for part in _parts(value):
@@ -120,26 +121,26 @@ def _attributes(value: Any) -> dict[str, Any]:
         slots = (slots,) if isinstance(slots, str) else slots
         own |= {name: getattr(value, name) for name in slots if hasattr(value, name)}
     told = isinstance(value, nn.Module | types.SimpleNamespace | Namespace) or is_dataclass(kind)
-    if not (told or _is_own(kind) or _is_ours(kind)):
+    if not (told or is_own(kind) or _is_ours(kind)):
         return {}
-    hidden = _state_of(kind) | (OF_EVERY_MODULE if isinstance(value, nn.Module) else set())
+    hidden = set_in_training(kind) | (OF_EVERY_MODULE if isinstance(value, nn.Module) else set())
     return {
         name: own[name]
         for name in own
-        if name not in hidden and (_is_own(kind) or not name.startswith("_"))
+        if name not in hidden and (is_own(kind) or not name.startswith("_"))
     }
 
 
-def _state_of(kind: type) -> set[str]:
+def set_in_training(kind: type, called: Iterable[str] = CALLED_IN_TRAINING) -> set[str]:
     """The attributes that change in training: its methods that are called there set them."""
     codes: dict[str, list[types.CodeType]] = {}
     for each in kind.__mro__:
-        if _is_own(each) or _is_ours(each):
+        if is_own(each) or _is_ours(each):
             for name, method in vars(each).items():
                 if isinstance(method, types.FunctionType):
                     codes.setdefault(name, []).extend(_nested(method.__code__))
     stored: set[str] = set()
-    reached, left = set(CALLED_IN_TRAINING), list(CALLED_IN_TRAINING)
+    reached, left = set(called), list(called)
     while left:
         for code in codes.get(left.pop(), []):
             steps = list(dis.get_instructions(code))
@@ -224,7 +225,7 @@ class _Content:
         self._add_all("constants", [c for c in code.co_consts if doc is None or c != doc])
 
     def _add_function(self, function: types.FunctionType) -> None:
-        if not _is_own(function):
+        if not is_own(function):
             return self._tell("function", function.__module__, function.__qualname__)
         for name in ("__wrapped__", "registry"):  # of a decorator, of `singledispatch`
             if name in vars(function):
@@ -255,7 +256,7 @@ class _Content:
 
     def _add_class(self, kind: type) -> None:
         self._tell("class", module_of(kind), kind.__qualname__)
-        if _is_own(kind):
+        if is_own(kind):
             content = vars(kind)
             for name in sorted(content.keys() - OF_EVERY_CLASS):
                 self._tell("of class", name)

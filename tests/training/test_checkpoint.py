@@ -35,10 +35,10 @@ class Scaled(Objective):
     def __init__(self) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
-        self.step = 0
+        self.steps: list[int] = []  # a list is not kept
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        self.step += 1
+        self.steps.append(len(batch.labels))
         return {"hard": F.cross_entropy(student(batch.inputs) * self.scale, batch.labels)}
 
 
@@ -64,7 +64,7 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(
     for steps in (9 - stop_at // 3 * 3, 0):  # three an epoch, whole ones are kept; then none
         resumed, again = Small(), Scaled()
         history = fit(resumed, again, split(), **arguments)
-        assert again.step == steps
+        assert len(again.steps) == steps
         assert same(weights(straight), weights(resumed))
         assert same(objective.state_dict(), again.state_dict())
         assert [h["loss"] for h in history] == [h["loss"] for h in expected]
@@ -140,14 +140,24 @@ def test_checkpoints_are_written_no_more_often_than_asked(
     assert written == [1, 2, 3, 3]
 
     written.clear()
-    ended: list[Any] = []  # each epoch takes a second
+    ended: list[Any] = []  # each hook takes a second
     clock = SimpleNamespace(perf_counter=lambda: float(len(ended)))
     monkeypatch.setattr("kdhelpers.training.loop.time", clock)
     fit(
         Small(), Supervised(), split(), epochs=7, checkpoint=tmp_path / "second",
         checkpoint_interval=2.0, on_epoch=ended.append,
     )  # fmt: skip
-    assert written == [2, 4, 6, 7]
+    assert written == [3, 5, 7]
+
+
+def test_a_hook_that_fails_costs_no_epoch(tmp_path: Path) -> None:
+    def failing(row: dict[str, float]) -> None:
+        assert row["epoch"] < 2, "on purpose"
+
+    path = tmp_path / "run.pt"
+    with pytest.raises(AssertionError, match="on purpose"):
+        fit(Small(), Supervised(), split(), epochs=3, checkpoint=path, on_epoch=failing)
+    assert len(torch.load(path, weights_only=True)["history"]) == 2
 
 
 # -- what cannot be written or gone on from -------------------------------------------------------
@@ -174,7 +184,7 @@ def test_a_checkpoint_that_cannot_be_written_is_refused_first(
     objective = Scaled()
     with pytest.raises(ValueError, match=message):
         fit(Small(), objective, split(), epochs=1, checkpoint=place)
-    assert objective.step == 0
+    assert not objective.steps
 
 
 def frozen_in_part() -> nn.Module:

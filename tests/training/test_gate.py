@@ -1,7 +1,9 @@
 """What a caller's optimiser, schedule, objective and hook return is looked at before it matters."""
 
+import random
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from kdhelpers.data.split import Split
 from kdhelpers.models import initial_weights
 from kdhelpers.objectives.objective import Objective, Supervised
+from kdhelpers.training.checkpoint import CheckpointError
 from kdhelpers.training.fit import fit
 
 LEARN: dict[str, Any] = dict(batch_size=20, lr=0.01, device="cpu", progress=False)
@@ -106,8 +109,10 @@ def test_the_terms_are_the_same_in_every_step_and_may_be_buffers() -> None:
         steps.append(buffer)
         return {"mean": logits.mean()} | ({"first": buffer} if len(steps) == 4 else {})
 
-    with pytest.raises(ValueError, match="the term 'first' in 1 of 3 steps; return the same"):
+    told = r"the terms \['mean', 'first'\], and in a later step \['mean'\]; return the same"
+    with pytest.raises(ValueError, match=told):
         fit(linear(), Own(once), split(60), epochs=1, **LEARN)
+    assert len(steps) == 5  # in the first step that differs
 
 
 def test_no_tensor_is_written_out_for_an_error_that_does_not_happen(
@@ -150,15 +155,87 @@ class Remembers(Small):
         return super().forward(inputs) * (1 + self.mean)
 
 
-def test_buffers_that_are_not_saved_are_resumed(tmp_path: Path) -> None:
-    whole, stopped, resumed = Remembers(), Remembers(), Remembers()
-    fit(whole, Supervised(), split(), epochs=3, **LEARN)
-    options = LEARN | {"checkpoint": tmp_path / "run.pt"}
-    fit(stopped, Supervised(), split(), epochs=1, **options)
-    fit(resumed, Supervised(), split(), epochs=3, **options)
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_buffers_that_are_not_saved_are_resumed(tmp_path: Path, ema: float) -> None:
+    plain, whole, stopped, resumed = (Remembers() for _ in range(4))
+    run = partial(fit, objective=Supervised(), train=split(), **LEARN)
+    run(plain, epochs=3)
+    run(whole, epochs=3, ema=ema)
+    run(stopped, epochs=1, ema=ema, checkpoint=tmp_path / "run.pt")
+    run(resumed, epochs=3, ema=ema, checkpoint=tmp_path / "run.pt")
     assert same(weights(whole), weights(resumed))
     assert torch.equal(whole.mean, resumed.mean)
     assert whole.mean != 0  # replaced in every step
+    assert torch.equal(whole.mean, plain.mean) == (ema == 0)  # else it is averaged
+
+
+class Keeping(Supervised):
+    """Keeps something of its own, from which a factor of the loss follows."""
+
+    def __init__(self, kept: Any, factor: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.kept, self.factor = kept, factor
+        self.register_buffer("buffer", torch.zeros(1), persistent=False)
+        self.calls, self.centre, self.text = 0, None, ""
+
+    def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
+        (hard,) = super().forward(student, batch).values()
+        self.calls += 1
+        self.text += "a"
+        self.centre = (0 if self.centre is None else self.centre) + 0.1 * hard.detach()
+        self.buffer += 0.1
+        return {"hard": hard * self.factor(self)}
+
+
+class CountingLoss:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self) -> int:
+        self.calls += 1
+        return self.calls
+
+
+@pytest.mark.parametrize(
+    ("made", "factor"),
+    [
+        (lambda: None, lambda own: own.calls),
+        (lambda: None, lambda own: len(own.text)),
+        (lambda: None, lambda own: own.centre),
+        (lambda: None, lambda own: own.buffer.sum()),
+        (CountingLoss, lambda own: own.kept()),
+        (lambda: np.random.default_rng(0), lambda own: own.kept.random()),
+        (lambda: random.Random(0), lambda own: own.kept.random()),
+        (
+            lambda: torch.Generator().manual_seed(0),
+            lambda own: torch.rand(1, generator=own.kept).sum(),
+        ),
+    ],
+)
+def test_what_own_code_keeps_is_resumed(
+    tmp_path: Path, made: Callable[[], Any], factor: Callable[[Any], Any]
+) -> None:
+    whole, resumed, file = linear(), linear(), tmp_path / "run.pt"
+    fit(whole, Keeping(made(), factor), split(), epochs=3, **LEARN)
+    fit(linear(), Keeping(made(), factor), split(), epochs=1, checkpoint=file, **LEARN)
+    fit(resumed, Keeping(made(), factor), split(), epochs=3, checkpoint=file, **LEARN)
+    assert same(weights(whole), weights(resumed))
+    content = torch.load(file, weights_only=True)
+    del content["state"]["besides"]  # as the first versions wrote it
+    torch.save(content, file)
+    with pytest.raises(CheckpointError, match="was written by another version"):
+        fit(linear(), Keeping(made(), factor), split(), epochs=3, checkpoint=file, **LEARN)
+
+
+def test_a_checkpoint_of_the_first_versions_is_gone_on_from(tmp_path: Path) -> None:
+    whole, resumed, file = linear(), linear(), tmp_path / "run.pt"
+    fit(whole, Supervised(), split(), epochs=2, **LEARN)
+    fit(linear(), Supervised(), split(), epochs=1, checkpoint=file, **LEARN)
+    content = torch.load(file, weights_only=True)
+    assert content["state"].pop("besides") == {}
+    torch.save(content, file)
+    fit(resumed, Supervised(), split(), epochs=2, checkpoint=file, **LEARN)
+    assert same(weights(whole), weights(resumed))
 
 
 def test_a_scripted_student_trains() -> None:

@@ -125,12 +125,12 @@ class Own(nn.Module):
 
 
 class Noisy(kd.Supervised):
-    """Adds noise, after some epochs that pass without."""
+    """Adds noise, in some of the epochs."""
 
-    quiet = 0
+    quiet, until = 0, 99
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
-        self.noisy = epoch >= self.quiet
+        self.noisy = self.quiet <= epoch < self.until
 
     def forward(self, student: nn.Module, batch: Any) -> Any:
         if not self.noisy:
@@ -170,14 +170,18 @@ def test_what_draws_random_numbers_trains_alone_only(
             assert all(torch.equal(one[k], other[k]) for k in one if k != "seed")
 
 
-@pytest.mark.parametrize("epochs", [5, 40])
-def test_what_begins_to_draw_later_is_seen_too(epochs: int) -> None:
+@pytest.mark.parametrize(
+    ("epochs", "until", "batch_size", "passed"), [(5, 99, 40, 4), (40, 99, 40, 10), (6, 4, 2, 3)]
+)
+def test_what_begins_to_draw_later_is_seen_too(
+    epochs: int, until: int, batch_size: int, passed: int
+) -> None:
     later, seen = Noisy(), []
-    later.quiet = 3
-    run = partial(fit, plain(), later, split(), epochs=epochs, on_epoch=seen.append)
+    later.quiet, later.until = 3, until
+    options: dict[str, Any] = dict(epochs=epochs, batch_size=batch_size, on_epoch=seen.append)
     with pytest.raises(ValueError, match="'objective' draws"):
-        in_threads([run], workers=2)
-    assert len(seen) == min(epochs - 1, 10)
+        in_threads([partial(fit, plain(), later, split(), **options)], workers=2)
+    assert len(seen) == passed
 
 
 @pytest.mark.parametrize("draw", [np.random.rand, random.random])
@@ -222,11 +226,13 @@ def test_numpys_numbers_are_gone_on_from_bit_for_bit(tmp_path: Path, optimizer: 
     assert [row["figure"] for row in told] == [row["figure"] for row in expected] == [0.5] * 6
 
 
-def test_a_figure_that_is_no_number_is_told_in_the_first_epoch(tmp_path: Path) -> None:
-    objective = Telling()
-    objective.figure = "high"
-    with pytest.raises(ValueError, match="figures of Telling: figure must be a number, got 'high'"):
-        fit(Small(), objective, split(), epochs=1, checkpoint=tmp_path / "run.pt")
+@pytest.mark.parametrize("figure", ["high", torch.ones(())])
+def test_a_figure_that_is_no_number_is_told_in_the_first_step(tmp_path: Path, figure: Any) -> None:
+    objective, student = Telling(), Small()
+    objective.figure = figure
+    with pytest.raises(ValueError, match="figures of Telling: figure must be a number, got"):
+        fit(student, objective, split(), epochs=1, checkpoint=tmp_path / "run.pt")
+    assert same(dict(student.named_parameters()), dict(Small().named_parameters()))
 
 
 def test_a_state_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
@@ -234,8 +240,10 @@ def test_a_state_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> 
         def get_extra_state(self) -> object:
             return SimpleNamespace(a=1)
 
+    student = Small()
     with pytest.raises(CheckpointError, match=r"objective, _extra_state: only tensors and plain"):
-        fit(Small(), Keeping(), split(), epochs=1, checkpoint=tmp_path / "run.pt")
+        fit(student, Keeping(), split(), epochs=1, checkpoint=tmp_path / "run.pt")
+    assert same(weights(student), weights(Small()))  # told before the first step
     assert list(tmp_path.iterdir()) == []
 
 
