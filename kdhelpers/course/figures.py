@@ -54,9 +54,12 @@ def _per_seed(metric: Any) -> tuple[float, ...]:
 def series(points: Sequence[Row], metric: str) -> tuple[str, Lines]:
     """The name of x (the first parameter that is no seed, or "") and the lines over it.
 
-    Each combination of the other parameters is a line. Points without the metric are left out.
+    Each combination of the other parameters is a line. A parameter with one value at all points
+    is told only where there is no other. Points without the metric are left out.
     """
-    names = [name for name in points[0].values if name not in SEEDS] if points else []
+    first = points[0].values if points else {}
+    names = [name for name in first if name not in SEEDS]
+    names = [n for n in names if any(row.values[n] != first[n] for row in points)] or names[:1]
     x, others = (names[0], names[1:]) if names else ("", [])
     lines: Lines = {}
     for row in points:

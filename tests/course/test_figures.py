@@ -1,6 +1,7 @@
 """The figure of a sweep: what is drawn, and the same in words."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ def test_seeds_are_repetitions_the_first_parameter_is_x_and_the_others_are_lines
     x, lines = figures.series([row({"y": 1}, seed=0), row({"y": 3}, seed=1)], "y")
     assert (x, lines) == ("", {"": {"all points": [1, 3]}})
     assert figures.series([], "y") == ("", {})
+    constant = [replace(each, values={"families": [], **each.values}) for each in ROWS]
+    assert figures.series(constant, "y") == figures.series(ROWS, "y")
+    assert figures.series(constant[:1], "y") == ("families", {"": {"[]": [1]}})
     rows = [row({"y": value}, t=t) for t, value in enumerate([1, None, "2", True])]
     assert figures.series([*rows, row({}, t=9)], "y") == ("t", {"": {0: [1]}})
 
