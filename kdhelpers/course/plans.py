@@ -37,6 +37,7 @@ class Plan:
     """A lesson with checked parameters: `values` are those that differ from the notebook's own.
 
     `cell_timeout` and `start_timeout` are seconds that a cell and the kernel's start may take.
+    `moved` names the parameters of `KEPT` that the caller has not set.
     """
 
     lesson: Notebook
@@ -44,6 +45,7 @@ class Plan:
     values: dict[str, Any]
     cell_timeout: float | None = None
     start_timeout: float = START
+    moved: tuple[str, ...] = KEPT
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -54,7 +56,7 @@ class Plan:
     def values_in(self, folder: Path) -> dict[str, Any]:
         """The values for runs into the folder: what the profiles keep in `runs/` is kept there."""
         own = self.parameters
-        kept = {name: Path(own[name]).parts for name in KEPT if own.get(name)}
+        kept = {name: Path(own[name]).parts for name in self.moved if own.get(name)}
         moved = {name: str(folder.joinpath(*parts[1:])) for name, parts in kept.items()
                  if parts[0] == "runs"}  # fmt: skip
         return self.values | moved
@@ -112,7 +114,8 @@ def plan(
             raise CourseError(f"{lesson.name} has no profile {short_repr(profile)}{hint}")
         one = Plan(lesson, profile, {}, cell_timeout, start_timeout)
         if profile != "quick":
-            one = refine(one, *_from_file(lesson.profile(profile)))
+            own = refine(one, *_from_file(lesson.profile(profile)))
+            one = replace(one, values=own.values)
         for values, source in layers:
             one = refine(one, values, source, known)
         planned.append(one)
@@ -154,7 +157,8 @@ def refine(
         except ValueError as error:
             where = f"{source}parameter {name!r} of {plan.lesson.name}"
             raise CourseError(f"{where} {error}") from error
-    return replace(plan, values=plan.values | _checkpoints_apart(plan.parameters, values))
+    values = plan.values | _checkpoints_apart(plan.parameters, values)
+    return replace(plan, values=values, moved=tuple(n for n in plan.moved if n not in given))
 
 
 def _checkpoints_apart(before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

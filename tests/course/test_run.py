@@ -152,11 +152,14 @@ def test_checkpoints_lie_where_the_results_do_unless_another_folder_is_asked_for
     write_lesson(root, "03_keeps", parameters=KEEPS, full="checkpoint_dir: runs/kept\n")
     seen: list[dict[str, Any]] = []
     monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **o: seen.append(o["parameters"]))
-    for given in ({}, {"checkpoint_dir": "mine"}):
+    for given in ({}, {"checkpoint_dir": "runs/mine"}, {"seeds": [5]}, {"temperature": 8}):
         run_lessons("3", profile="full", parameters=given, out_dir="out")
     (plan,) = plans.plan("3", profile="full")
     sweep.run_point(plan, "swept/points/one", plan.lesson.digest)
-    assert [each["checkpoint_dir"] for each in seen] == ["out/kept", "mine", "swept/kept"]
+    *folders, hot, swept = (each["checkpoint_dir"] for each in seen)
+    assert folders == ["out/kept", "runs/mine", "out/kept"]
+    assert hot.startswith("out/kept/temperature=8")
+    assert swept == "swept/kept"
     assert plan.identity["parameters"]["checkpoint_dir"] == "runs/kept"  # the same run anywhere
 
 
