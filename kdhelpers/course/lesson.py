@@ -106,12 +106,13 @@ class Lesson:
     def _joined(self) -> dict[str, Any]:
         """What a record tells of its parts: how many, their seconds, where they were made."""
         made = [part.get("environment", {}) for part in self._parts]
+        figures = [part["figures"] for part in self._parts]
         return {
             "count": len(self._parts),
             "seconds": sum(float(part.get("seconds", 0)) for part in self._parts),
             "processors": sorted({str(each.get("processor")) for each in made}),
             "commits": sorted({str(each.get("commit")) for each in made}),
-            "precisions": sorted({str(p["figures"].get("precision", "fp32")) for p in self._parts}),
+            "precisions": sorted({str(f["precision"]) for f in figures if "precision" in f}),
         }
 
     def record(

@@ -14,26 +14,37 @@ def provenance(record: Mapping[str, Any]) -> str:
     """One sentence on where a record comes from: data, seeds, device, versions, date, commit.
 
     It leaves out data and seeds where the record's parameters do not name them. Of a record that
-    is joined from parts it tells the time of all parts.
+    is joined from parts it tells the precision and the time of all parts, and their commits.
     """
     parameters, environment = record["parameters"], record["environment"]
     versions = environment.get("versions")
     torch = versions.get("torch") if isinstance(versions, Mapping) else None
-    parts, seeds = record["metrics"].get("parts"), parameters.get("seeds")
+    parts, seeds = record["metrics"].get("parts") or {}, parameters.get("seeds")
     seconds = parts["seconds"] if parts else record["seconds"]
     took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
-    threads, commit = environment.get("threads", "unknown"), str(environment.get("commit") or "")
+    threads, commits = environment.get("threads", "unknown"), [str(environment.get("commit"))]
+    made = parts.get("commits") or commits
     told = [
         str(parameters.get("dataset", "")),
         f"{len(seeds)} seeds" if isinstance(seeds, list) else "",
         str(environment.get("device", "unknown device")),
         f"{threads} thread{'s' * (threads != 1)}",
         f"PyTorch {torch or 'unknown'}",
+        " and ".join(parts.get("precisions", [])),
         f"{parts['count']} trainings of {took} together" if parts else took,
         str(environment.get("date", "no date"))[:10],
-        f"commit {commit[:12] or 'unknown'}{' with changes' * commit.endswith('-dirty')}",
+        _at(commits) if made == commits else f"joined at {_at(commits)}, trained at {_at(made)}",
     ]
     return ", ".join(filter(None, told))
+
+
+def _at(commits: Sequence[str]) -> str:
+    """One commit by its name, several by their number."""
+    changed = any(commit.endswith("-dirty") for commit in commits)
+    if len(commits) > 1:
+        return f"{len(commits)} commits{', some with changes' * changed}"
+    known = commits[0][:12] if commits[0] != "None" else "unknown"
+    return f"commit {known}{' with changes' * changed}"
 
 
 def expected(notebook: str, profile: str) -> str:

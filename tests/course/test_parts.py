@@ -129,9 +129,11 @@ def test_a_part_that_cannot_be_written_whole_is_not_there(
 def test_the_record_tells_what_it_was_joined_from(tmp_path: Path) -> None:
     kept = lesson(tmp_path).kept(student)
     kept(0, "alone"), kept(0, "distilled")
-    for path, commit, seconds in zip(tmp_path.glob("*.json"), ("a", "b"), (7.0, 5.0), strict=True):
+    told = ("a", 7.0, {"precision": "bf16"}), ("b", 5.0, {})  # the second in whatever precision
+    for path, (commit, seconds, figures) in zip(tmp_path.glob("*.json"), told, strict=True):
         part = json.loads(path.read_text())
         part["environment"]["commit"], part["seconds"] = commit, seconds
+        part["figures"] = figures
         path.write_text(json.dumps(part))
     second = lesson(tmp_path)
     for name in ("alone", "distilled"):

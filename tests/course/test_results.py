@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from kdhelpers.course.results import markdown, provenance, tables
 from kdhelpers.stats.tables import Table
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 RECORD: dict[str, Any] = {
     "parameters": {"dataset": "mnist", "seeds": [0, 1, 2]},
     "environment": {
@@ -12,7 +15,7 @@ RECORD: dict[str, Any] = {
         "threads": 2,
         "versions": {"torch": "2.11.0"},
         "date": "2026-01-31T10:11:12+00:00",
-        "commit": "0123456789abcdef0123456789abcdef01234567",
+        "commit": COMMIT,
     },
     "seconds": 1234.0,
     "metrics": {},
@@ -26,11 +29,30 @@ def test_provenance_says_what_a_record_knows_and_what_it_does_not() -> None:
     )
     sparse = provenance(RECORD | {"environment": {"device": "cpu"}})
     assert sparse.endswith("PyTorch unknown, 21 minutes, no date, commit unknown")
-    environment = RECORD["environment"] | {"commit": f"{RECORD['environment']['commit']}-dirty"}
+    environment = RECORD["environment"] | {"commit": f"{COMMIT}-dirty"}
     short = provenance(RECORD | {"seconds": 52.4, "environment": environment})
     assert short.endswith(", 52 seconds, 2026-01-31, commit 0123456789ab with changes")
-    joined = provenance(RECORD | {"metrics": {"parts": {"count": 49, "seconds": 6000.0}}})
-    assert ", 49 trainings of 100 minutes together, 2026-01-31" in joined
+
+
+@pytest.mark.parametrize(
+    ("commits", "told"),
+    [
+        ([], "commit 0123456789ab"),
+        ([COMMIT], "commit 0123456789ab"),
+        (["None"], "joined at commit 0123456789ab, trained at commit unknown"),
+        (
+            [f"{COMMIT[::-1]}-dirty"],
+            "joined at commit 0123456789ab, trained at commit 76543210fedc with changes",
+        ),
+        ([COMMIT, "b"], "joined at commit 0123456789ab, trained at 2 commits"),
+        (["a-dirty", "b"], "trained at 2 commits, some with changes"),
+    ],
+)
+def test_provenance_of_a_joined_record_tells_of_its_parts(commits: list[str], told: str) -> None:
+    parts = {"count": 49, "seconds": 6000.0, "commits": commits, "precisions": ["bf16", "fp32"]}
+    joined = provenance(RECORD | {"metrics": {"parts": parts}})
+    assert ", bf16 and fp32, 49 trainings of 100 minutes together, 2026-01-31, " in joined
+    assert joined.endswith(f", {told}")
 
 
 def test_a_record_brings_its_tables() -> None:
