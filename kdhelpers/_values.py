@@ -109,10 +109,13 @@ def check_choice(value: object, allowed: Collection[str], *, name: str) -> str:
 
 
 def check_type(value: object, *kinds: type, name: str) -> None:
-    """Check for an object of one of the classes."""
+    """Check for an object of one of the classes; of a named tuple it says which parts are one."""
     if not isinstance(value, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"{name} must be a {wanted}, got {short_repr(value)}.")
+        fields = getattr(value, "_fields", ())
+        parts = [f".{each}" for each in fields if isinstance(getattr(value, each, None), kinds)]
+        remedy = f"; give its {' or '.join(parts)}" if parts else ""
+        raise ValueError(f"{name} must be a {wanted}, got {short_repr(value)}{remedy}.")
 
 
 def check_list(values: object, *kinds: type, name: str) -> None:

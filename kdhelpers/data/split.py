@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -91,7 +91,7 @@ class Split:
     std: tuple[float, ...]
     classes: tuple[str, ...]
     indices: Tensor = None  # type: ignore[assignment]  # always a tensor once it is made
-    _rows: _Rows = field(default=None, repr=False)  # type: ignore[assignment]  # as indices
+    _rows: _Rows = None  # type: ignore[assignment]  # as indices
 
     def __post_init__(self) -> None:
         told = f"images must be uint8 [N, C, H, W], got {_shown(self.images)}"
@@ -146,6 +146,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.images.shape[1:]))
+        return f"Split({len(self):,} images of {shape}, {len(self.classes)} classes)"
 
     def to(self, device: torch.device | str) -> "Split":
         """The same split with its tensors on `device`."""

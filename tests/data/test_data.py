@@ -278,6 +278,16 @@ def test_the_fingerprint_changes_with_any_pixel_label_or_statistic_and_nothing_e
     assert split.fingerprint != before
 
 
+def test_a_data_set_in_the_place_of_a_split_is_told_in_one_line(
+    loaded: dict[str, data.DataSet],
+) -> None:
+    digits, images = loaded["digits"], np.zeros((1, 28, 28), np.uint8)
+    assert repr(digits.train) == "Split(1,000 images of 1×28×28, 10 classes)"
+    message = r"^like must be a Split .*, got DataSet\(.{9,80}; give its \.train or \.vali"
+    with pytest.raises(ValueError, match=message):
+        data.from_arrays(images, [0], like=digits)  # type: ignore[arg-type]
+
+
 def test_a_split_moves_to_a_device_with_all_its_tensors() -> None:
     moved = random_split(5).to("meta")
     tensors = (moved.images, moved.labels, moved.indices)
