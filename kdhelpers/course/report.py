@@ -72,7 +72,7 @@ def report(
         raise CourseError(next(iter(left_out.values()), nothing))
     target = Path(out) if out else folder / "report.html"
     page = _render(f"Records in {folder.resolve().name}", sections, list(left_out))
-    with unless_lost(f"cannot write {short_path(target)}"):
+    with unless_lost(f"cannot write {short_path(target)}", "; choose another --out"):
         write_text(target, page)
     return target, list(left_out)
 
@@ -80,6 +80,8 @@ def report(
 def _json_files(folder: Path) -> list[Path]:
     """All that may be records, after the lists of the sweeps."""
     with unless_lost(f"{short_path(folder)} cannot be read"):
+        if folder.is_file():
+            raise CourseError(f"{short_path(folder)} is a file; give its folder")
         found = [path for path in folder.rglob("*.json") if not path.name.startswith(".")]
         files = [path for path in found if path.is_file()]  # a pipe would be waited for
     return sorted(files, key=lambda path: (path.name != LIST, path))

@@ -164,10 +164,12 @@ def test_where_the_file_goes_and_what_is_told_without_records_or_metric(
     runs: Path, tmp_path: Path
 ) -> None:
     assert report.report(runs, tmp_path / "new" / "page.html")[0].exists()
-    with pytest.raises(CourseError, match=r"cannot write '.*mine': Is a directory"):
+    with pytest.raises(CourseError, match=r"write '.*mine': Is a directory; choose another --out"):
         report.report(runs, runs / "mine")
     with pytest.raises(CourseError, match="no point has the number 'acuracy'; did you mean 'acc"):
         report.report(runs, metric="acuracy")
+    with pytest.raises(CourseError, match=r"01_x\.json' is a file; give its folder"):
+        report.report(runs / "01_x.json")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "x.json").write_text("[]")
     with pytest.raises(CourseError, match="has no records; `kdhelpers run` and `sweep` write them"):
