@@ -213,7 +213,7 @@ def expand(
 ) -> list[Point]:
     """Every combination of the grid's values, the last parameter running fastest.
 
-    Values are converted to the declared type as `kdhelpers run -p` does. For a whole number the
+    Values are converted to the declared type as `kdhelpers run -p` does. For a number the
     text "0:10" stands for 0, 1 … 9, and "0:10:2" for every second of them. Where a lesson
     declares `seeds: list[int]` and no `seed`, the name `seed` runs each value n as `seeds = [n]`.
 
@@ -270,11 +270,11 @@ def _items(plan: Plan, name: str, target: str, values: Iterable[Any]) -> list[An
     if isinstance(values, Mapping) or not isinstance(values, Iterable):
         raise CourseError(f"the grid's {name!r} wants a list of values, not {short_repr(values)}")
     declared = plan.lesson.parameters.get(target)
-    whole = target != name or (declared is not None and declared.type == "int")
+    number = target != name or (declared is not None and declared.type in ("int", "float"))
     items: list[Any] = []
     for value in [values] if isinstance(values, str) else values:
         found = RANGE.fullmatch(value) if isinstance(value, str) else None
-        if found and whole:
+        if found and number:
             items += _range(name, value, found)
         elif found and target == "seeds":
             raise CourseError(

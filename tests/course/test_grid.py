@@ -52,22 +52,22 @@ def test_the_last_parameter_runs_fastest_and_text_is_converted() -> None:
     ],
 )
 def test_ranges_of_whole_numbers(given: Any, expected: list[int]) -> None:
-    for name in ("shift", "seed"):
+    for name in ("shift", "seed", "temperature"):
         assert [point.values[name] for point in expand(**{name: given})] == expected
     assert all(type(point.values["shift"]) is int for point in expand(shift=given))
+    assert all(type(point.values["temperature"]) is float for point in expand(temperature=given))
 
 
 def test_seed_is_one_value_of_seeds_unless_the_lesson_has_a_seed() -> None:
     assert [point.plan.values for point in expand(seed=[3])] == [{"seeds": [3]}]
     assert [point.plan.values for point in expand("06", seed=[3])] == [{"seed": 3}]
     assert values(expand(seeds=["[0, 1]", [2]])) == [([0, 1],), ([2],)]
-    assert values(expand(mode=["0:3"])) == [("0:3",)]  # only whole numbers have ranges
+    assert values(expand(mode=["0:3"])) == [("0:3",)]  # only numbers have ranges
 
 
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
-        ({"temperature": ["0:3"]}, "'temperature' of 05_tiny wants a finite number"),
         ({"seeds": ["0:3"]}, "for a point per seed write seed 0:3"),
         ({}, "the grid is empty; give at least one parameter"),
         ({"temperature": []}, "the grid has no value for 'temperature'"),
