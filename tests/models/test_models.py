@@ -8,6 +8,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
+from kdhelpers import models
 from kdhelpers.evaluation import size
 from kdhelpers.models.build import MNISTCNN, build, image_size, names
 from kdhelpers.models.features import capture
@@ -60,6 +61,7 @@ def test_every_documented_network_can_be_built() -> None:
 @pytest.mark.parametrize("name", names())
 def test_parameters_and_macs_are_exact_and_documented(name: str) -> None:
     model = build(name)
+    assert type(model).__name__ in models.__all__
     counted = size(model, model.input_shape)
     assert (counted.parameters, counted.macs) == SIZES[name]
     row = next(line for line in str(build.__doc__).splitlines() if f"`{name}`" in line)
