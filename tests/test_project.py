@@ -54,7 +54,7 @@ def test_a_room_imports_from_the_floors_below_it() -> None:
     assert floors <= 7
 
 
-def test_the_conda_environment_has_what_pyproject_asks_for() -> None:
+def test_the_conda_environment_and_the_example_have_what_pyproject_asks_for() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     *conda, pip = environment["dependencies"]
     assert conda == [f"python{PROJECT['requires-python']}", "pip"]
@@ -65,6 +65,8 @@ def test_the_conda_environment_has_what_pyproject_asks_for() -> None:
         each for extra in ("lab", "run", "deploy", "sweep", "test") for each in extras[extra]
     ]
     assert packages == [each for each in asked if not each.startswith("kdhelpers[")]
+    served = (ROOT / "examples/serve/requirements.txt").read_text().split()
+    assert set(served) <= set(packages)
 
 
 def test_the_core_needs_none_of_the_extras(tmp_path: Path) -> None:
