@@ -59,7 +59,8 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks_of_page(p)], ids=lambda p: p.name)
 def test_the_code_of_a_page_runs(page: Path) -> None:
-    exec(compile(blocks_of_page(page), page.name, "exec"), {})
+    before = blocks_of_page(ROOT / "README.md") if page.name == "package.md" else ""
+    exec(compile(before + blocks_of_page(page), page.name, "exec"), {})
 
 
 # Made anew for every example, the pictures would take most of the time.
