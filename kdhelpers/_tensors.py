@@ -129,6 +129,13 @@ def widened(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype in HOTTEST else tensor.float()
 
 
+def all_equal(values: Tensor, *, dim: int) -> Tensor:
+    """Whether the numbers along a dimension, which stays, differ by no more than rounding."""
+    low, high = torch.aminmax(values, dim=dim, keepdim=True)
+    rounding = 4 * torch.finfo(values.dtype).eps
+    return high - low <= rounding * torch.maximum(high.abs(), low.abs())
+
+
 def _is_read(tensor: Tensor) -> bool:
     """Whether reading a value costs nothing."""
     return tensor.is_cpu

@@ -21,6 +21,7 @@ from kdhelpers._tensors import (
     COLDEST,
     HOTTEST,
     ROWS,
+    all_equal,
     check_result,
     check_samples,
     check_temperature,
@@ -167,11 +168,14 @@ def standardize_logits(logits: Tensor) -> Tensor:
     Raises ValueError: logits not floating point, not (B, C), not finite, or of one class only
     (values are checked on the CPU only, see `kdhelpers._tensors`).
     Source: Sun et al. 2024, arXiv 2403.01427. As in the authors' code, the std is the unbiased one
-    and 1e-7 keeps a sample of equal logits finite; the paper fixes neither.
+    and 1e-7 is added to it; the paper fixes neither. Equal logits, as of a head of zeros, are
+    divided by 1 here.
     """
     logits = check_samples(logits, name="logits", dims=ROWS)
     centred = logits - logits.mean(dim=1, keepdim=True)
-    result = centred / (1e-7 + logits.std(dim=1, keepdim=True))
+    scale = 1e-7 + logits.std(dim=1, keepdim=True)
+    # Equal logits have no scale of their own, and 1e-7 would make their gradient one of millions.
+    result = centred / scale.masked_fill(all_equal(logits, dim=1), 1.0)
     return check_result(result, logits)
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from kdhelpers._tensors import (
     ROWS,
     SAME_CLASSES,
+    all_equal,
     check_labels,
     check_logits,
     check_pair,
@@ -32,6 +33,8 @@ from kdhelpers._tensors import (
     widened,
 )  # fmt: skip
 from kdhelpers._values import check_number, check_weights
+
+SHORTEST = 1e-8  # what a shorter vector is divided by
 
 
 def soft_targets(logits: Tensor, *, temperature: float | Tensor) -> Tensor:
@@ -211,6 +214,12 @@ def _split_target(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def _decorrelation(student: Tensor, teacher: Tensor, *, dim: int) -> Tensor:
     """1 − the mean Pearson correlation along a dimension: the cosine of centred vectors."""
-    student = student - student.mean(dim=dim, keepdim=True)
-    teacher = teacher - teacher.mean(dim=dim, keepdim=True)
-    return 1.0 - F.cosine_similarity(student, teacher, dim=dim).mean()
+    pair = _centred(student, dim=dim), _centred(teacher, dim=dim)
+    return 1.0 - F.cosine_similarity(*pair, dim=dim, eps=SHORTEST).mean()
+
+
+def _centred(values: Tensor, *, dim: int) -> Tensor:
+    """Values without their mean. Equal ones have no direction; they are scaled so that they end up
+    divided by 1, since `SHORTEST` would make their gradient one of millions."""
+    centred = values - values.mean(dim=dim, keepdim=True)
+    return torch.where(all_equal(values, dim=dim), SHORTEST * centred, centred)

@@ -30,6 +30,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kdhelpers import _tensors, losses
+from kdhelpers.temperature import standardized_kd_loss
 
 NUMPY_LABELS = LABELS.numpy()
 
@@ -263,6 +264,18 @@ def test_similarity_and_relations_of_coinciding_samples() -> None:
             assert value.isfinite()
             assert gradient(value, features).abs().max() < 1e3
             assert loss(teacher, features).isfinite()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("loss", [losses.dist_loss, standardized_kd_loss])
+def test_a_head_of_zeros_learns_by_moderate_steps(loss: Loss, dtype: torch.dtype) -> None:
+    teacher = normal(4, 6, seed=1)
+    for bias in (0.0, 3.7):  # the mean of equal numbers may be off by rounding
+        student = torch.full((4, 6), bias, dtype=dtype, requires_grad=True)
+        value = loss(student, teacher, temperature=1.0)
+        assert value.isfinite()
+        assert 1e-3 < gradient(value, student).abs().max() < 1
+        assert loss(teacher, student, temperature=1.0).isfinite()
 
 
 @settings(deadline=None, derandomize=True, max_examples=20)
