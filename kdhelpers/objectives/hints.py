@@ -181,7 +181,8 @@ class WithFeatures(Objective):
 
     The terms are those of `objective` and one by the name of each pair. The student runs once in a
     step, the teacher as far as the deepest of its layers that is needed: besides the run for its
-    logits, if these are not kept (see `Teacher`).
+    logits, if these are not kept (see `Teacher`). Its layers are shown what `objective` shows the
+    student, mixed pictures, for one; where that is several times in a step, the last counts.
 
     Args:
         objective: what gives the other terms, `Distillation` or `Supervised`.
@@ -225,8 +226,15 @@ class WithFeatures(Objective):
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
         pairs, student, device = self.pairs, unwrapped(student), batch.inputs.device
         ask = self._guides or guides_of(self.teacher, pairs.values(), device)
-        guides = ask(batch.inputs)
-        with capture(student, *(pair.student_layer for pair in pairs.values())) as own:
+        guides: dict[str, Tensor] = {}
+
+        def show(_student: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+            guides.update(ask((*inputs, *named.values())[0]))  # before it is changed in place
+
+        with (
+            student.register_forward_pre_hook(show, with_kwargs=True),
+            capture(student, *(pair.student_layer for pair in pairs.values())) as own,
+        ):
             terms: Terms = self.objective(student, batch)
         if taken := terms.keys() & pairs.keys():
             raise ValueError(f"the objective already has a term {min(taken)!r}; rename the pair.")

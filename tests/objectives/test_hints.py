@@ -292,6 +292,18 @@ def test_one_forward_pass_of_the_student_gives_logits_and_features() -> None:
                if name.startswith(AFTER))  # fmt: skip
 
 
+def test_both_networks_are_shown_the_pictures_that_the_objective_mixes() -> None:
+    class Mixup(Supervised):
+        def forward(self, student: nn.Module, batch: Batch) -> Any:
+            mixed = batch.inputs.lerp(batch.inputs.flip(0), 0.4)
+            return super().forward(student, batch._replace(inputs=mixed))
+
+    taught = teacher().eval()  # who is also the teacher
+    objective = WithFeatures(Mixup(), taught, hint=LayerPair(GUIDE, GUIDE))
+    assert objective(taught, batch())["hint"] < 1e-12  # features of unit size, up to rounding
+    assert not taught._forward_pre_hooks
+
+
 def test_joint_training_learns_every_term_and_trains_every_parameter() -> None:
     guide, taught, guided = teacher(), student(), pair()
     fit(guide, Supervised(), split(200), epochs=3, batch_size=16, lr=1e-2)
