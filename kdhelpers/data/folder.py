@@ -41,13 +41,13 @@ def load_folder(
     """Pictures in folders named by their classes, as a data set in memory.
 
     Either `folder` has `train/` with a folder for each class, and maybe `val/` and `test/` with the
-    same; or it holds the classes' folders itself. What has no folder of its own is set aside from
-    the training pictures, class by class: the same files on every machine. Mean and deviation
-    are those of the training pictures. Grey pictures get one channel, unless some are in colour;
-    they are turned as the camera noted down, and what is transparent becomes white. Files that are
-    no pictures by their names, or hidden, are left out. Classes are numbered in the order of their
-    names, as text: 1, 10, 2. Pictures for training that lie among those for validation or test,
-    too, are warned of.
+    same or some of them; or it holds the classes' folders itself. What has no folder of its own is
+    set aside from the training pictures, class by class: the same files on every machine. Mean and
+    deviation are those of the training pictures. Grey pictures get one channel, unless some are in
+    colour; they are turned as the camera noted down, and what is transparent becomes white. Files
+    that are no pictures by their names, or hidden, are left out. Classes are numbered in the order
+    of their names, as text: 1, 10, 2. Pictures for training that lie among those for validation or
+    test, too, are warned of.
 
     Args:
         size: cut to squares and scale to so many pixels a side, up to 512; needed unless all
@@ -79,7 +79,8 @@ def load_folder(
     names = tuple(found["train"])
     files: dict[str, list[tuple[Path, int]]] = {part: [] for part in PARTS}
     for part, classes in found.items():
-        for label, (name, paths) in enumerate(classes.items()):
+        for name, paths in classes.items():
+            label = names.index(name)
             dealt = _dealt(name, paths, shares, seed, label) if part == "train" else {part: paths}
             for whose, own in dealt.items():
                 files[whose] += [(path, label) for path in own]
@@ -113,9 +114,9 @@ def _parts(folder: Path) -> dict[str, Classes]:
         _need(len(each) < 2, folder, told)
     found = {part: _classes(each[0]) for part, each in named.items() if each}
     for part, classes in found.items():
-        differ = sorted(classes.keys() ^ found["train"].keys())
-        told = f"has other classes than that for training: {short_repr(differ)}; give both the same"
-        _need(not differ, named[part][0], told)
+        strange = sorted(classes.keys() - found["train"].keys())
+        told = f"has classes that are not among those for training: {short_repr(strange)}"
+        _need(not strange, named[part][0], f"{told}; rename or move them")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,8 @@ def from_dataset(dataset: Any, *, size: int | None = None, **named: Any) -> Spli
 
     Each answer is a picture (PIL, array or tensor), a pair (picture, label), or a dict with
     `image` (or `img`) and `label`; without a label it is −1. The classes' names are the data set's
-    `classes`, if it has them.
+    `classes`, if it has them and no `target_transform`. By them `like` numbers the labels: an
+    `ImageFolder` may lack some of its classes, and would number the others anew.
 
     Args:
         size: cut PIL pictures to squares and scale them to so many pixels a side, up to 512;
@@ -79,8 +81,8 @@ def from_dataset(dataset: Any, *, size: int | None = None, **named: Any) -> Spli
         **named: classes, mean, std, like: as for `from_arrays`.
 
     Raises:
-        ValueError: a loader or a stream, pictures of several sizes, other answers, or a random
-            transform (one random view of each picture would stay for good).
+        ValueError: a loader or a stream, pictures of several sizes, other answers, classes that
+            `like` has not, or a random transform (one random view of each picture would stay).
     """
     if isinstance(dataset, DataLoader):
         raise ValueError("dataset is a DataLoader; give loader.dataset, which has an order.")
@@ -99,9 +101,11 @@ def from_dataset(dataset: Any, *, size: int | None = None, **named: Any) -> Spli
             yield f"sample {number}", picture
 
     remedy = "give size=… for PIL pictures, else resize in the data set's transform"
-    if named.get("classes") is None and named.get("like") is None:
-        named["classes"] = _classes_of(dataset)
+    own = _classes_of(dataset) if named.get("classes") is None else None
+    named |= {"classes": own} if own else {}
     split = from_arrays(stacked(pictures(), remedy), labels, **named)
+    if own and (like := named.get("like")) and like.classes:
+        split = _renumbered(split, like.classes)
     told = f"size is for PIL pictures, but the samples are arrays of {list(split.images.shape[2:])}"
     fits = size is None or split.images.shape[2:] == (size, size)
     require(fits, f"{told}; resize in the data set's transform: v2.Resize(({size}, {size})).")
@@ -139,7 +143,17 @@ def _classes_of(dataset: Any) -> tuple[str, ...] | None:
         dataset = dataset.dataset
     names = getattr(dataset, "classes", None)
     known = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-    return tuple(names) if known and names else None
+    own = known and getattr(dataset, "target_transform", None) is None
+    return tuple(names) if own and names else None
+
+
+def _renumbered(split: Split, classes: tuple[str, ...]) -> Split:
+    """Labels by the names of other classes: `ImageFolder` numbers the folders that it finds."""
+    strange = sorted({*split.classes} - {*classes})
+    told = f"dataset has the classes {short_repr(strange)}, which like has not"
+    require(not strange, f"{told}; give classes=like.classes if its numbers are those of like.")
+    number = torch.tensor([*map(classes.index, split.classes), -1])  # and −1 stays −1
+    return replace(split, labels=number[split.labels], classes=classes)
 
 
 def _class_indices(labels: Any, count: int, classes: Any) -> tuple[NDArray[np.int64], Any]:

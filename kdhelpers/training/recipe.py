@@ -200,6 +200,7 @@ def check_student(
             raise ValueError(f"{told} needs; {remedy}.")
         if any(own != other for own, other in zip(split.classes, train.classes, strict=False)):
             told = f"the classes of validation are {short_repr(split.classes)}, those of train"
-            raise ValueError(f"{told} {short_repr(train.classes)}; give both the same.")
+            remedy = "give both the same: data.from_dataset(…, like=train)"
+            raise ValueError(f"{told} {short_repr(train.classes)}; {remedy}.")
         if without == len(split) and what == "validation":
             raise ValueError("no image of validation has a label: there is nothing to judge by.")

@@ -357,6 +357,33 @@ def test_folders_for_train_validation_and_test_are_kept_apart(
         kd.load_folder(tmp_path, validation=0.1)
 
 
+def test_a_part_may_lack_classes_and_numbers_the_others_like_the_training_pictures(
+    tmp_path: Path,
+) -> None:
+    for part, names in (("train", "abcd"), ("val", "bd")):
+        for number in range(len(names)):
+            fill(tmp_path / part, 2 + number, names=names[number])
+    pets = kd.load_folder(tmp_path)
+    train, val = (ImageFolder(str(tmp_path / part)) for part in ("train", "val"))
+    like = data.from_dataset(train)
+    for part in (pets.validation, data.from_dataset(Subset(val, range(5)), like=like)):
+        assert part.classes == like.classes == ("a", "b", "c", "d")
+        assert part.labels.tolist() == [1, 1, 3, 3, 3]
+    with pytest.raises(
+        ValueError, match=r"classes \['a', 'c'\], which like has not; give classes="
+    ):
+        data.from_dataset(train, like=data.from_dataset(val))
+    assert data.from_dataset(val, like=like, classes=like.classes).labels.tolist() == [
+        0,
+        0,
+        1,
+        1,
+        1,
+    ]
+    val.target_transform = [1, 3].__getitem__  # somebody has numbered them already
+    assert data.from_dataset(val, like=like).labels.tolist() == [1, 1, 3, 3, 3]
+
+
 def test_what_systems_leave_in_folders_is_no_picture_and_names_may_be_anything(
     tmp_path: Path,
 ) -> None:
@@ -444,7 +471,7 @@ def flat(folder: Path) -> None:
             shutil.rmtree(f / n) for n in ("cat", "dog")], "", "in each of .*name these tr"),
         (lambda f: [fill(f / n, names=n.split("-")) for n in ("train", "test")], "", "one class"),
         (lambda f: fill(f / "train") and fill(f / "test", names=("cat", "emu")), "",
-         r"test' has other classes than that for training: \['dog', 'emu'\]"),
+         r"test' has classes that are not among those for training: \['emu'\]; rename"),
         (lambda f: [fill(f / n) for n in ("train", "val", "valid")], "", "has val and valid; put"),
         (lambda f: [fill(f / n) for n in ("train", "Train")], "", "has Train and train; put them"),
         (lambda f: flat(f) or [shutil.rmtree(f / n) for n in ("cat", "dog")], "",
