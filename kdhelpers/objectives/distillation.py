@@ -16,7 +16,7 @@ from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import logits_of
 from kdhelpers.losses.logits import kd_loss
-from kdhelpers.objectives.objective import Objective, Terms, describe
+from kdhelpers.objectives.objective import Objective, Terms, describe, settings_around
 from kdhelpers.objectives.teacher import AskTeacher, Teacher, as_teacher
 from kdhelpers.temperature import Schedule, at
 from kdhelpers.temperature import check as check_temperature
@@ -208,8 +208,5 @@ class Faded(Objective):
         return self.objective.figures() | {f"{self.term}_factor": self.factor}
 
     def settings(self) -> dict[str, Any]:
-        inner = self.objective.settings()
-        return inner | {
-            "objective": f"{inner['objective']}, faded",
-            "faded": f"{self.term} from {self.first} to {self.last} in {self.epochs} epochs",
-        }
+        faded = f"{self.term} from {self.first} to {self.last} in {self.epochs} epochs"
+        return settings_around(self.objective, ", faded", {"faded": faded})

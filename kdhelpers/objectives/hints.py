@@ -28,7 +28,7 @@ from kdhelpers.evaluation import evaluating, taking, unwrapped
 from kdhelpers.losses.features import hint_loss
 from kdhelpers.models.features import Regressor, capture, check_runs_once
 from kdhelpers.objectives.frozen import fingerprint
-from kdhelpers.objectives.objective import Objective, Terms, describe
+from kdhelpers.objectives.objective import Objective, Terms, describe, settings_around
 from kdhelpers.objectives.teacher import Teacher, as_teacher
 
 FeatureLoss = Callable[[Tensor, Tensor], Tensor]
@@ -250,12 +250,10 @@ class WithFeatures(Objective):
         return told
 
     def settings(self) -> dict[str, Any]:
-        inner = self.objective.settings()
-        mine = {"objective": f"{inner['objective']} with features"}
-        mine["features_of"] = self.teacher.identity()
+        mine = {"features_of": self.teacher.identity()}
         for name, pair in self.pairs.items():
             mine |= {f"{name} {key}": value for key, value in pair.settings().items()}
-        return inner | mine
+        return settings_around(self.objective, " with features", mine)
 
 
 def regressor_between(

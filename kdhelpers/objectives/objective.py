@@ -76,6 +76,17 @@ class Supervised(Objective):
         return super().settings() | {"label_smoothing": float(self.label_smoothing)}
 
 
+def settings_around(objective: Objective, how: str, own: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an objective and of another around it, also where both use a name."""
+    told = dict(objective.settings())
+    told["objective"] += how
+    for name, value in own.items():
+        while name in told:
+            name = f"outer {name}"
+        told[name] = value
+    return told
+
+
 def describe(factory: Callable[..., Any]) -> str:
     """A name for a function that is the same in the next process; of a lambda only that."""
     if isinstance(factory, partial):

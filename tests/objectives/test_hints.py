@@ -542,6 +542,26 @@ def test_a_checkpoint_of_another_run_is_refused(
         fit(student(), objective(), split(), epochs=1, checkpoint=path)
 
 
+def nested(depth: int, *, seed: int = 2, last: float = 0.0) -> Any:
+    """An objective within others of its kind, the innermost of which differs."""
+    joint = Faded(WithFeatures(Supervised(), teacher(seed), n0=pair()), term="n0", last=last)
+    for number in range(1, depth):
+        inner = WithFeatures(joint, teacher(), **{f"n{number}": pair()})
+        joint = Faded(inner, term=f"n{number}")
+    return joint
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize(("other", "named"), [({"seed": 5}, "features_of"), ({"last": 1}, "faded")])
+def test_what_lies_inside_others_of_its_kind_is_still_told(
+    tmp_path: Path, depth: int, other: dict[str, Any], named: str
+) -> None:
+    path = tmp_path / "run.pt"
+    fit(student(), nested(depth), split(), epochs=1, checkpoint=path)
+    with pytest.raises(CheckpointError, match=f"belongs to another run: its {named}"):
+        fit(student(), nested(depth, **other), split(), epochs=1, checkpoint=path)
+
+
 def test_a_faded_run_cannot_be_made_longer(tmp_path: Path) -> None:
     path = tmp_path / "run.pt"
     fit(student(), Faded(Distillation(teacher())), split(), epochs=2, checkpoint=path)
