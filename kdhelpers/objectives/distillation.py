@@ -16,7 +16,7 @@ from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import logits_of
 from kdhelpers.losses.logits import kd_loss
-from kdhelpers.objectives.objective import Objective, Terms, describe, settings_around
+from kdhelpers.objectives.objective import Objective, Terms, describe, settings_around, shown
 from kdhelpers.objectives.teacher import AskTeacher, Teacher, as_teacher
 from kdhelpers.temperature import Schedule, at
 from kdhelpers.temperature import check as check_temperature
@@ -116,7 +116,7 @@ class Distillation(Objective):
         told: dict[str, Any]
         if callable(schedule := self.temperature):
             shows_values = is_dataclass(schedule) or isinstance(schedule, nn.Module)
-            name = repr(schedule) if shows_values else describe(schedule)
+            name = shown(schedule) if shows_values else describe(schedule)
             told = {"temperature": name, "temperature_epochs": self._epochs}
         else:
             told = {"temperature": float(schedule)}

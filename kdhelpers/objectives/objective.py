@@ -5,10 +5,13 @@ terms. Its own parameters (a regressor, a learned temperature) are trained along
 its teacher is not among them.
 """
 
+import hashlib
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -92,12 +95,19 @@ def describe(factory: Callable[..., Any]) -> str:
     if isinstance(factory, partial):
         values = tuple(map(_told, factory.args))
         named = [(name, _told(value)) for name, value in sorted(factory.keywords.items())]
-        return f"{describe(factory.func)} {values} {named}"
+        return f"{describe(factory.func)} {shown(values)} {shown(named)}"
     return f"{module_of(factory)}.{getattr(factory, '__qualname__', type(factory).__name__)}"
 
 
 def _told(value: Any) -> Any:
+    if isinstance(value, Tensor | np.ndarray):  # a long one is not shown in full
+        return hashlib.sha256(repr(value.tolist()).encode()).hexdigest()
     return describe(value) if callable(value) else value
+
+
+def shown(value: Any) -> str:
+    """A value as text without addresses: what objects of own classes hold, `own_code` tells."""
+    return re.sub(" at 0x[0-9A-Fa-f]+", "", repr(value))
 
 
 def module_of(thing: Any) -> str:

@@ -1,6 +1,9 @@
 """Objectives on logits: their terms are the losses, weighted."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,8 @@ from kdhelpers import losses
 from kdhelpers.data.batching import batches
 from kdhelpers.objectives.distillation import Distillation
 from kdhelpers.objectives.objective import Supervised
+from kdhelpers.training.checkpoint import CheckpointError
+from kdhelpers.training.fit import fit
 
 BATCH = next(batches(split(), 16))
 
@@ -68,6 +73,59 @@ def test_the_soft_loss_can_be_exchanged_and_is_among_the_settings() -> None:
     assert len(set(named)) == 3
     bound = Distillation(Small(), temperature=3.0, soft_loss=partial(constant, temperature=1.0))
     assert bound(Small(), BATCH)["soft"].item() == pytest.approx(0.9 * 2)
+
+
+class Config:
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+
+def with_config(student: Tensor, *_: Tensor, config: Any, temperature: float = 1.0) -> Tensor:
+    return student.square().mean() * temperature
+
+
+@dataclass
+class Scaled:
+    inner: Callable[[], float]
+
+    def __call__(self, epoch: int, epochs: int) -> float:
+        return self.inner()
+
+
+def made(parameters: Any, lr: float, *, config: Config) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=lr * config.scale)
+
+
+def long(middle: float) -> Tensor:
+    values = torch.zeros(2000)
+    values[1000] = middle
+    return values
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        lambda x: {"soft_loss": partial(with_config, config=Config(x))},
+        lambda x: {"soft_loss": partial(with_config, config=[lambda: x])},
+        lambda x: {"soft_loss": partial(with_config, config=long(x))},
+        lambda x: {"soft_loss": partial(with_config, config=long(x).numpy())},
+        lambda x: {"temperature": Scaled(lambda: x)},
+        lambda x: {"optimizer": partial(made, config=Config(x))},
+    ],
+)
+def test_objects_in_a_setting_are_told_by_what_they_hold_not_by_where_they_lie(
+    settings: Callable[[float], dict[str, Any]], tmp_path: Path
+) -> None:
+    def run(x: float) -> None:
+        own = settings(x)
+        common = {"optimizer": own.pop("optimizer", "adam"), "checkpoint": tmp_path / "run.pt"}
+        objective = Distillation(Small(), **own)
+        fit(Small(), objective, split(), epochs=1, device="cpu", progress=False, **common)
+
+    run(1.0)
+    run(1.0)  # built anew, at other addresses
+    with pytest.raises(CheckpointError, match="belongs to another run"):
+        run(2.0)
 
 
 @pytest.mark.parametrize(
