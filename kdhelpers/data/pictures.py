@@ -24,13 +24,15 @@ def drawn(picture: Image.Image, size: int | None = None) -> Array:
     Turned as its camera noted down, what is transparent on white, 16 bits as 8; with `size`, its
     middle square, scaled to so many pixels a side.
     """
+    # Of 16 bits, also where it is dark; older PIL reads PNG so, too. A copy has no format.
+    deep = picture.mode == "I" and picture.format in ("PPM", "PNG")
     picture = ImageOps.exif_transpose(picture)
     grey = picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith(("I", "F"))
     if picture.mode.startswith(("I", "F")):
         wide = np.asarray(picture).astype(np.float64)
         whole = (wide >= 0).all() and (wide == np.rint(wide)).all()
         require(whole, "images of 32 bits must have whole numbers from 0; scale them to 0..255.")
-        deep = picture.mode.startswith("I;") or wide.max() > 255
+        deep = deep or picture.mode.startswith("I;") or wide.max() > 255
         picture = Image.fromarray((np.rint(wide / 257) if deep else wide).astype(np.uint8))
     if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         paper = Image.new("RGBA", picture.size, "white")

@@ -265,6 +265,16 @@ def test_a_picture_of_any_mode_looks_as_a_viewer_shows_it(mode: str, tmp_path: P
     assert np.array_equal(split.images[0, 0].numpy(), grey)
 
 
+@pytest.mark.parametrize("ending", ["pgm", "png"])
+def test_a_dark_picture_of_16_bits_stays_dark(ending: str, tmp_path: Path) -> None:
+    pictures = []
+    for name, brightest in (("dark", 255), ("light", 65535)):
+        Image.fromarray(np.array([[0, brightest]], np.uint16)).save(tmp_path / f"{name}.{ending}")
+        pictures.append(Image.open(tmp_path / f"{name}.{ending}"))
+    split = data.from_arrays(pictures, [0, 0])
+    assert split.images.flatten().tolist() == [0, 1, 0, 255]
+
+
 def test_what_is_transparent_is_white_and_turned_pictures_stand_upright(tmp_path: Path) -> None:
     see_through = np.zeros((4, 4, 4), np.uint8)
     see_through[0, 0] = [10, 20, 30, 255]
