@@ -71,16 +71,16 @@ def relational_loss(
     """RKD: distance_weight · h(ψ_s, ψ_t) + angle_weight · h(φ_s, φ_t), h the mean smooth L1.
 
     ψ_ij = ‖F_i − F_j‖ / the mean of those above 0; φ_ijk = the cosine of the angle at sample i
-    between j and k. F flattened to (B, D), D may differ; B ≥ 3, as two samples are always one
-    unit apart and make no angle. Memory grows with B³ + B²·D. Pairs that coincide get no gradient
-    (the usual code gives them one of up to 1e12).
+    between j and k. F flattened to (B, D), D may differ; B ≥ 2, and a batch of two teaches nothing:
+    its samples are always one unit apart and make no angle. Memory grows with B³ + B²·D. Pairs that
+    coincide get no gradient (the usual code gives them one of up to 1e12).
 
-    Raises ValueError: wrong features (see the module); B < 3; a weight below 0.
+    Raises ValueError: wrong features (see the module); B = 1; a weight below 0.
     Source: Park et al. 2019, arXiv 1904.05068, who sum over distinct samples. As in their code and
     RepDistiller's, h averages over all B² pairs and B³ triples, repeated indices included.
     """
     check_weights(distance_weight=distance_weight, angle_weight=angle_weight)
-    student, teacher = check_pair(student, teacher, least=3)
+    student, teacher = check_pair(student, teacher, least=2)
     distance_s, angle_s = _relations(student.reshape(len(student), -1))
     distance_t, angle_t = _relations(teacher.reshape(len(teacher), -1))
     distance = F.smooth_l1_loss(distance_s, distance_t)

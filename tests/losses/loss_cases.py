@@ -220,6 +220,6 @@ CASES = {
         (*AT_TEACHER, compares_a_triangle_with_a_line),
         shapes=((6,), (9,)),
         weights=("distance_weight", "angle_weight"),
-        smallest=3,
+        smallest=2,
     ),
 }

@@ -266,6 +266,14 @@ def test_similarity_and_relations_of_coinciding_samples() -> None:
             assert loss(teacher, features).isfinite()
 
 
+def test_two_samples_have_no_relations_to_learn() -> None:
+    """So an epoch may end with a batch of two."""
+    student, teacher = normal(2, 6, seed=1).float().requires_grad_(), normal(2, 4, seed=2).float()
+    value = losses.relational_loss(student, teacher)
+    assert value < 1e-9
+    assert gradient(value, student).abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("loss", [losses.dist_loss, standardized_kd_loss])
 def test_a_head_of_zeros_learns_by_moderate_steps(loss: Loss, dtype: torch.dtype) -> None:
