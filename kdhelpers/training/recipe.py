@@ -1,6 +1,7 @@
 """How students are trained, apart from what they learn: `Recipe`, the settings that runs share."""
 
 import tempfile
+import warnings
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -200,7 +201,9 @@ def check_student(
             raise ValueError(f"{told} needs; {remedy}.")
         if any(own != other for own, other in zip(split.classes, train.classes, strict=False)):
             told = f"the classes of validation are {short_repr(split.classes)}, those of train"
-            remedy = "give both the same: data.from_dataset(…, like=train)"
-            raise ValueError(f"{told} {short_repr(train.classes)}; {remedy}.")
+            raise ValueError(f"{told} {short_repr(train.classes)}; give both the same: like=train.")
+        if (*split.mean, *split.std) != (*train.mean, *train.std):
+            told = "validation has another mean and deviation than train; make it with like=train"
+            warnings.warn(f"{told}, unless it is meant so.", stacklevel=3)
         if without == len(split) and what == "validation":
             raise ValueError("no image of validation has a label: there is nothing to judge by.")

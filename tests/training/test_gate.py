@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,12 @@ def test_validation_of_other_classes_is_refused() -> None:
     train, other = split(), split(classes=3)
     other = Split(other.images, other.labels, other.mean, other.std, ("c", "a", "b"))
     with pytest.raises(ValueError, match=r"classes of validation are .*give both the same"):
+        fit(linear(), Supervised(), train, validation=other, epochs=1, **LEARN)
+
+
+def test_validation_that_is_normalised_in_another_way_is_told() -> None:
+    train, other = split(), replace(split(), mean=(0.5,))
+    with pytest.warns(UserWarning, match="another mean and deviation than train; .*like=train"):
         fit(linear(), Supervised(), train, validation=other, epochs=1, **LEARN)
 
 
