@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -160,19 +159,18 @@ def fit_many(
         ]
         return in_threads(alone, workers)
     parts = [slice(part, None, workers) for part in range(min(workers, len(students)))]
-    if run and recipe.checkpoint_dir:
-        folder, files = Path(recipe.checkpoint_dir).expanduser(), [f"{run}.pt", f"{run}-0.pt"]
-        mine, other = files if len(parts) == 1 else files[::-1]
-        told = f"{other} holds a run of this name that began with another number of workers"
-        begun = (folder / other).exists() and not (folder / mine).exists()
-        require(not begun, f"{told} than {workers}; give that number, or another name.")
+    names = [f"{run}-{part.start}" if run and len(parts) > 1 else run for part in parts]
+    otherwise = run if len(parts) > 1 else run and f"{run}-0"
+    mine, other = (file_of_run(recipe, name, None) for name in (names[0], otherwise))
+    if mine and other and other.exists() and not mine.exists():
+        told = f"{other.name} holds a run of this name that began with another number of workers"
+        raise ValueError(f"{told} than {workers}; give that number, or another name.")
     runs = [
         partial(
             _fit_side_by_side, students[part], objectives[part], trains[part], recipe,
-            seeds=tuple(map(int, seeds[part])), **common,
-            run=f"{run}-{part.start}" if run and len(parts) > 1 else run,
+            seeds=tuple(map(int, seeds[part])), **common, run=name,
         )
-        for part in parts
+        for part, name in zip(parts, names, strict=True)
     ]  # fmt: skip
     histories = [History() for _ in students]
     for part, own in zip(parts, in_threads(runs, len(parts)), strict=True):
