@@ -4,13 +4,15 @@ Every refusal is a `ValueError` of one sentence that names the value, in a few w
 long. A wrong type is a `ValueError` too.
 """
 
+import ast
+import inspect
 import os
 import reprlib
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from fractions import Fraction
 from numbers import Integral, Real
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 MOST = 2**63 - 1  # what PyTorch and NumPy can count to
 HEAVIEST = 1e9  # of weights
@@ -127,6 +129,16 @@ def check_list(values: object, *kinds: type, name: str) -> None:
 
 
 def check_callable(value: object, *, name: str, called: str) -> None:
-    """Check for something to be called; `called` says how."""
-    told = f"{name} must be a function, called as {called}, got {short_repr(value)}."
-    require(callable(value), told)
+    """Check for something that can be called as `called` says: `loss(student, teacher)`."""
+    told = f"{name} must be a function, called as {called}, got {short_repr(value)}"
+    if not callable(value):
+        raise ValueError(f"{told}.")
+    try:
+        signature = inspect.signature(value)
+    except (ValueError, TypeError):  # built into Python or PyTorch
+        return
+    call = cast(ast.Call, ast.parse(called, mode="eval").body)
+    try:
+        signature.bind(*call.args, **{str(each.arg): None for each in call.keywords})
+    except TypeError as error:
+        raise ValueError(f"{told}: {error}.") from error

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdhelpers._tensors import widened
-from kdhelpers._values import check_callable, check_number, check_type, check_weights, short_repr
+from kdhelpers._values import check_number, check_type, check_weights, require, short_repr
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
 from kdhelpers.evaluation import logits_of
@@ -131,7 +131,8 @@ class Distillation(Objective):
 def _taken_by(soft_loss: SoftLoss) -> list[str]:
     """Which of temperature and labels a loss takes besides the logits of both."""
     called = "loss(student, teacher, temperature=T), with labels=… if it takes them"
-    check_callable(soft_loss, name="soft_loss", called=called)
+    told = f"soft_loss must be a function, called as {called}, got {short_repr(soft_loss)}"
+    require(callable(soft_loss), f"{told}.")
     if isinstance(soft_loss, type):
         name = soft_loss.__name__
         raise ValueError(f"soft_loss is the class {name}; give one that is made: {name}().")
@@ -149,7 +150,6 @@ def _taken_by(soft_loss: SoftLoss) -> list[str]:
     try:
         signature.bind(None, None, **dict.fromkeys(taken))
     except TypeError as error:
-        told = f"soft_loss must be a function, called as {called}, got {short_repr(soft_loss)}"
         raise ValueError(f"{told}: {error}.") from error
     return taken
 

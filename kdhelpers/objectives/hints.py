@@ -67,7 +67,7 @@ class LayerPair(nn.Module):
         check_weights(weight=weight)
         check_type(student_layer, str, name="student_layer")
         check_type(teacher_layer, str, name="teacher_layer")
-        check_callable(loss, name="loss", called="(student_features, teacher_features)")
+        check_callable(loss, name="loss", called="loss(student_features, teacher_features)")
         if regressor is not None:
             _tensors.check_network(regressor, name="regressor")
         self.student_layer = student_layer

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from kdhelpers._values import check_callable, check_type, is_number, short_repr
+from kdhelpers._values import check_callable, check_type, is_number, require, short_repr
 from kdhelpers.plots.drawing import Picture
 
 
@@ -34,7 +34,7 @@ class Sliders:
         draw: Callable[..., Picture],
         **controls: tuple[Sequence[float | str], float | str],
     ) -> None:
-        check_callable(draw, name="draw", called="draw(value)")
+        require(callable(draw), f"draw must be a function, got {short_repr(draw)}.")
         self.draw = draw
         self.controls = {
             name: _offered(*given, which=f" of {name}") for name, given in controls.items()

@@ -206,8 +206,9 @@ def test_on_epoch_sees_every_row_and_may_end_the_run(tmp_path: Path) -> None:
     assert fit(again, Supervised(), split(), on_epoch=watch, **run) == history == seen
     assert same(weights(student), weights(again))
     assert len(fit(Small(), Supervised(), split(), on_epoch=lambda row: None, **run)) == 5
-    with pytest.raises(ValueError, match=r"on_epoch must be a function, called as on_epoch\(row\)"):
-        fit(Small(), Supervised(), split(), epochs=1, on_epoch=3)
+    for wrong in (3, lambda epoch, row: None):
+        with pytest.raises(ValueError, match=r"must be a function, called as on_epoch\(row\)"):
+            fit(Small(), Supervised(), split(), epochs=1, on_epoch=wrong)
 
 
 def test_seeding_leaves_no_notes_for_gpus_that_are_not_there() -> None:
@@ -276,8 +277,10 @@ def test_steps_are_rounded_to_whole_epochs(steps: int, epochs: int) -> None:
         ({"lr": 0}, "lr must be a number from 1e-30 to"),
         ({"ema": 1}, "ema must be a number from 0 to 0.99"),
         ({"optimizer": 3}, "optimizer must be a function, called as optimizer"),
+        ({"optimizer": lambda parameters: None}, "optimizer.* got an unexpected .*'lr'"),
         ({"optimizer": "adamw"}, "optimizer must be one of adam, sgd, nesterov, got 'adamw'"),
         ({"schedule": 3}, "schedule must be a function, called as schedule"),
+        ({"schedule": lambda optimizer: None}, "called as schedule.*: too many positional"),
         ({"checkpoint_interval": -1}, "checkpoint_interval must be a number from 0"),
         ({"device": "gpu"}, "device must be auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
         ({"precision": "fp16"}, "precision must be one of auto, fp32, bf16, got 'fp16'"),

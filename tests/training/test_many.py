@@ -228,6 +228,7 @@ def test_the_first_error_is_raised_and_what_has_not_started_is_given_up() -> Non
         ({"seeds": [0.5]}, "each of seeds must be a whole number, got 0.5"),
         ({"seeds": [0, 0]}, r"seeds must differ, got \[0, 0\]"),
         ({"arms": {"a": 1}}, r"the arm 'a' must be a function, called as run\(seed\), got 1"),
+        ({"arms": {"a": list, "b": lambda: 1}}, "the arm 'b' must be .*too many positional"),
     ],
 )
 def test_what_cannot_be_run_is_one_sentence(change: dict[str, Any], message: str) -> None:
