@@ -25,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 LESSONS = {path.name[:2]: path for path in NOTEBOOKS}
+FOLDERS = ("kdhelpers", "tools", "benchmarks", "docs", "notebooks", "results")
 
 
 @cache
@@ -75,6 +76,22 @@ def test_every_link_inside_the_course_leads_somewhere(page: Path) -> None:
         if place:
             assert target.suffix == ".md", f"{link}: only Markdown pages have stable anchors"
             assert place in [anchor(heading) for heading in headings(target)], link
+
+
+def test_every_file_that_is_named_is_there() -> None:
+    sources = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+    profiles = sorted((ROOT / "notebooks").glob("profiles/*/*.yaml"))
+    named = re.compile(
+        rf"(?<![\w./])(?:{'|'.join(FOLDERS)})/[\w./-]+\.(?:py|md|ipynb|json|yaml|js)\b"
+    )
+    found = [
+        (page.name, name)
+        for page in [*PAGES, *NOTEBOOKS, *profiles, *sources]
+        for name in named.findall(text_of(page, "markdown", "code"))
+        if not re.search(r"NN_|NAME|_name\.|my_|\.gpu\.", name)  # of a lesson to be
+    ]
+    assert len(found) > 60
+    assert not [(page, name) for page, name in found if not (ROOT / name).exists()]
 
 
 def test_the_readme_leads_to_every_page() -> None:

@@ -14,7 +14,7 @@ SHA256 = "360ff11ffb515cc492d51d35ff05594dec67d386c21dc8bbdbeab9f1c75d56b1"
 def shipped_teacher(dataset: str) -> Teacher:
     """The teacher of a data set.
 
-    - "photodigits": VGG16 at an eighth of its width, a network (`tools/ship_teacher.py`);
+    - "photodigits": VGG16 at an eighth of its width, a network (`tools/ship_weights.py teacher`);
     - "cifar10": what VGG16 at full width answers for every picture of `data.load("cifar10")`, as it
       is and mirrored; 92.69 % of the test pictures as they are, 93.60 % with both averaged
       (`tools/record_teacher.py`; its `provenance` says more).
