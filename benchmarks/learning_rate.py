@@ -6,8 +6,8 @@ not win against a handicapped baseline.
     python benchmarks/learning_rate.py                          # the quick profile, under a minute
     python benchmarks/learning_rate.py --dataset mnist --sizes 100 55000 --steps 2580 \
         --batch-size 128
-    python benchmarks/learning_rate.py --dataset photodigits --model small_cnn --width 0.25 \
-        --one-cycle --sizes 1000 --steps 256 --batch-size 64 --rates 2e-3 5e-3 1e-2    # lesson 03
+    python benchmarks/learning_rate.py --dataset photodigits --model norm_cnn --width 0.25 \
+        --one-cycle --sizes 1000 --steps 128 --batch-size 64 --rates 5e-3 1e-2 2e-2    # lesson 03
 
 The last line is one JSON object: mean validation accuracy by size and rate, and each one's ratio
 to the best rate of that size.

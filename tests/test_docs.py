@@ -275,7 +275,7 @@ def test_what_the_readme_says_of_the_figure_is_so() -> None:
     assert "a VGG16, right on 92.7 % of the test pictures" in told
     for claim in (
         "and the last one gains two points",
-        "(label smoothing) give a third of that, a second student as teacher nothing",
+        "(label smoothing) give a third of that, a second student as teacher no clear gain",
         "with 1,000 of these pictures two points, with 5,000 three, with 100 handwritten digits "
         "nearly nine",
         "with 55,000, by the networks, between nothing that can be told from chance and one",

@@ -21,7 +21,7 @@ import yaml
 from kdhelpers._files import read_text
 from kdhelpers._values import check_type, did_you_mean, is_number, short_path, short_repr
 from kdhelpers.course.notebook import Notebook, convert, find_lessons
-from kdhelpers.course.records import RECORD_FILE, WHERE
+from kdhelpers.course.records import RECORD_FILE, WHERE, without_folders
 from kdhelpers.course.root import CourseError
 
 CHECKPOINTS = "checkpoint_dir"
@@ -179,11 +179,14 @@ def _checkpoints_apart(before: dict[str, Any], values: dict[str, Any]) -> dict[s
 
 
 def folder_name(values: Mapping[str, Any], identity: object) -> str:
-    """A folder's name that tells some values, made unique by a hash of what it stands for."""
+    """A folder's name that tells some values, made unique by a hash of what it stands for.
+
+    Of a path it tells the last part: a record names its folder of checkpoints.
+    """
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     words = ",".join(
         f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in values.items()
+        for name, value in without_folders(dict(values)).items()
     )
     return f"{re.sub(r'[^A-Za-z0-9._=,+-]+', '_', words)[:60]}-{digest[:12]}"
 

@@ -129,7 +129,7 @@ def arms_table(
     """A row per arm: figures in %, and the first one's paired difference from the baseline.
 
     Args:
-        results: the arms; one may have fewer seeds than the baseline.
+        results: the arms; one may have fewer seeds than the baseline (then a column counts them).
         baseline: the arm to compare the others with.
         keys: which of their figures to show, shares in 0..1 as `evaluate` gives them.
 
@@ -144,8 +144,16 @@ def arms_table(
         with naming(name):
             gain = "" if name == baseline else difference(results[baseline], arm, key=keys[0])
             rows.append([label(name), *(_mean(arm, key) for key in keys), gain])
-    heads = [FIGURES.get(key, key) for key in keys]
-    return Table(["arm", *heads, f"against {label(baseline)}, points"], rows)
+    heads = ["arm", *(FIGURES.get(key, key) for key in keys), f"against {label(baseline)}, points"]
+    return _with_seeds(heads, rows, [len(arm) for arm in results.values()])
+
+
+def _with_seeds(headers: list[str], rows: list[list[str]], counts: Sequence[int]) -> Table:
+    """The table, and a column with the seeds of each row where they are not the same for all."""
+    if len(set(counts)) > 1:
+        headers = [*headers, "seeds"]
+        rows = [[*row, str(count)] for row, count in zip(rows, counts, strict=True)]
+    return Table(headers, rows)
 
 
 @made_of("results by arm")
@@ -158,6 +166,8 @@ def paired_table(
 ) -> Table:
     """The paired differences in points with their verdicts, a row each: `plots.paired_points`.
 
+    A column counts the seeds of each row where they differ.
+
     Args:
         results: the arms, or those of several sizes by (size, arm).
         baseline: the arm to compare all others with.
@@ -167,11 +177,11 @@ def paired_table(
     Raises:
         ValueError: an arm that is not there, or as for `kdhelpers.stats.paired_difference`.
     """
-    rows = []
-    for name, arms in against(results, baseline, comparisons).items():
-        gain = paired_difference(*arms, key=key, points=True)
-        rows.append([name, percent(gain, sign=True), verdict(gain, key)])
-    return Table(["paired over the same seeds", "points, mean ± 95 %", "verdict"], rows)
+    pairs = against(results, baseline, comparisons)
+    gains = {name: paired_difference(*arms, key=key, points=True) for name, arms in pairs.items()}
+    rows = [[n, percent(gain, sign=True), verdict(gain, key)] for n, gain in gains.items()]
+    headers = ["paired over the same seeds", "points, mean ± 95 %", "verdict"]
+    return _with_seeds(headers, rows, [gain.count for gain in gains.values()])
 
 
 @made_of("costs by network")

@@ -116,6 +116,7 @@ temperature: float = 4.0
 seeds: list[int] = [0, 1]
 few_seeds: list[int] = [0]
 device: str = "auto"
+weights: str = ""
 checkpoint_dir: str = ""
 """
 
@@ -133,6 +134,7 @@ def test_checkpoints_of_other_values_go_to_a_folder_of_their_own(root: Path) -> 
     assert re.fullmatch(r"runs/kept/temperature=8\.0-[0-9a-f]{12}", hot)
     assert hot == kept(temperature=8, device="cpu") == kept(file="mine.yaml")
     assert hot != kept(temperature=9)
+    assert kept(weights=str(root / "a.pt")).startswith("runs/kept/weights=a.pt-")  # in a record
     # what the profile says; files are named after the seed; the device changes no network
     for same in ({}, {"temperature": 3.0}, {"seeds": [5, 6], "few_seeds": []}, {"device": "cpu"}):
         assert kept(**same) == "runs/kept"

@@ -127,7 +127,11 @@ def test_arms_are_compared_seed_by_seed_with_the_baseline_or_any_of_them() -> No
 def test_an_arm_with_fewer_seeds_is_paired_by_seed() -> None:
     alone = [{"seed": s, "accuracy": a} for s, a in ((0, 0.1), (1, 0.2), (2, 0.3), (3, 0.9))]
     few = [{"seed": s, "accuracy": a} for s, a in ((2, 0.4), (1, 0.3))]
-    assert arms_table({"alone": alone, "few": few}).rows[1][-1].startswith("+10.00 ± 0.00")
+    table = arms_table({"alone": alone, "few": few})
+    assert table.headers[-1] == "seeds"
+    assert [row[-1] for row in table.rows] == ["4", "2"]
+    assert table.rows[1][-2].startswith("+10.00 ± 0.00")
+    assert paired_table({"alone": alone, "few": few, "all": alone}).rows[0][-1] == "2"
     with pytest.raises(ValueError, match=r"arm 'few': paired arms need the same seeds"):
         arms_table({"alone": alone, "few": [{"seed": 7, "accuracy": 0.4}]})
 
