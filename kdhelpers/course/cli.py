@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from kdhelpers import __version__
 from kdhelpers.course.notebook import find_lessons
-from kdhelpers.course.records import RECORD_FILE
+from kdhelpers.course.records import RECORD_FILE, read_or_made
 from kdhelpers.course.root import CourseError, installing
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def _run(options: argparse.Namespace) -> bool:
                 print(told, file=sys.stderr, flush=True)
             outcome = run.execute(each, options.out)
             outcomes.append(outcome)
+            if outcome.record and (told := read_or_made(outcome.record)):
+                print(f"{outcome.lesson}: {told}", file=sys.stderr, flush=True)
             if outcome.failure:
                 failed = f"\n{outcome.lesson} failed: {outcome.failure}\n"
                 print(failed, file=sys.stderr, flush=True)

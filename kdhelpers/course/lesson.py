@@ -40,6 +40,7 @@ class Lesson:
         self._record_file, self._started = record_file, time.perf_counter()
         self._device = _device(parameters.get("device"))
         self._parts: list[dict[str, Any]] = []  # the finished runs that it has used
+        self._made = 0  # of them not read, but made now
 
     def kept(self, run: Run) -> Run:
         """Keep what a function returns in `parts_dir`, a file for each set of its arguments.
@@ -47,7 +48,8 @@ class Lesson:
         Written above one that trains a student and returns its figures: `@lesson.kept`. What is
         there already is read, not computed again. With no such parameter, or "", nothing is kept.
         So a record of many hours survives a change of machine, and several machines can share it
-        out: each makes some arms or seeds, and the files are put together in one folder.
+        out: each makes some arms or seeds, and the files are put together in one folder. After a
+        change of the function give another folder, or move its files away.
 
         Args:
             run: its arguments are plain values, it returns figures by name: numbers, text, lists.
@@ -72,15 +74,15 @@ class Lesson:
         """The finished run of a function and its arguments: read from its file, else made.
 
         The file is that of the lesson's parameters, too, but for those that say *which* runs there
-        are (seeds, every list and mapping: what a run takes of them is among its arguments) or
-        where they are made.
+        are (the seed, lists and mappings with a name in the plural: what a run takes of them is
+        among its arguments) or where they are made. It is not that of the code.
         """
         parameters = {
             name: without_folders(value)  # the same file lies elsewhere on another machine
             for name, value in self.parameters.items()
-            if name not in HOW
-            and not name.endswith(("seed", "_dir"))
-            and not isinstance(value, list | dict)
+            if name not in (*HOW, "seed")
+            and not name.endswith("_dir")
+            and not (isinstance(value, list | dict) and name.endswith("s"))
         }
         text = json.dumps([known, parameters], sort_keys=True)
         words = "-".join(map(_key, known["run"].values()))
@@ -93,6 +95,7 @@ class Lesson:
             if not right or not isinstance(part.get("figures"), dict):
                 raise CourseError(f"{path} is not the part of {known['run']}; move it away")
             return dict(part)
+        self._made += 1
         started = time.perf_counter()
         part = known | {
             "parameters": parameters,
@@ -104,11 +107,14 @@ class Lesson:
         return part
 
     def _joined(self) -> dict[str, Any]:
-        """What a record tells of its parts: how many, their seconds, where they were made."""
+        """What a record tells of its parts: how many, how many of them were `made` by this run and
+        not read, their seconds, where they were made.
+        """
         made = [part.get("environment", {}) for part in self._parts]
         figures = [part["figures"] for part in self._parts]
         return {
             "count": len(self._parts),
+            "made": self._made,
             "seconds": sum(float(part.get("seconds", 0)) for part in self._parts),
             "processors": sorted({str(each.get("processor")) for each in made}),
             "commits": sorted({str(each.get("commit")) for each in made}),
@@ -145,7 +151,8 @@ class Lesson:
             started=self._started,
             tables=_named(tables),
         )
-        print(f"{headline} ({record['seconds']:.0f} s)")
+        told = records.read_or_made(record)
+        print(f"{headline} ({record['seconds']:.0f} s)" + f"\n{told}" * bool(told))
         return record
 
     def recorded(self) -> "Recorded":

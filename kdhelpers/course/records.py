@@ -107,6 +107,16 @@ def belongs_to(record: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
     return bool(found == without_folders(dict(run)))
 
 
+def read_or_made(record: Mapping[str, Any]) -> str:
+    """Of a record that is joined from parts how many runs were read; "" if none was."""
+    parts, folder = record["metrics"].get("parts", {}), record["parameters"].get("parts_dir")
+    count, made = parts.get("count", 0), parts.get("made", 0)
+    if made == count:
+        return ""
+    told = f"{made} of {count} runs made now, the others were read from {folder}"
+    return f"{told}; for runs of your own: -p parts_dir runs/parts"
+
+
 def plain(value: Any, name: str) -> Any:
     """`value` as JSON can hold it: scalars of numpy become numbers, tuples become lists.
 

@@ -145,7 +145,8 @@ def arms_table(
             gain = "" if name == baseline else difference(results[baseline], arm, key=keys[0])
             rows.append([label(name), *(_mean(arm, key) for key in keys), gain])
     heads = ["arm", *(FIGURES.get(key, key) for key in keys), f"against {label(baseline)}, points"]
-    return _with_seeds(heads, rows, [len(arm) for arm in results.values()])
+    counts = [mean_interval(arm, key=keys[0]).count for arm in results.values()]
+    return _with_seeds(heads, rows, counts)
 
 
 def _with_seeds(headers: list[str], rows: list[list[str]], counts: Sequence[int]) -> Table:

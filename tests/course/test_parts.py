@@ -52,8 +52,22 @@ def test_other_parameters_make_other_parts_and_other_lists_do_not(tmp_path: Path
     for parameters in ({}, {"epochs": 4}, {"students": ["vgg_small", "small_cnn"]}):
         lesson(tmp_path, **parameters).kept(student)(0, "alone")
     assert len(made) == 2
-    lesson(tmp_path, data_seed=7, precision="bf16").kept(student)(0, "alone")
+    lesson(tmp_path, seed=7, precision="bf16").kept(student)(0, "alone")
     assert len(made) == 2  # nor do what says which runs there are, and what each part tells
+    for recipe in ({"epochs": 4}, {"epochs": 40}):  # one thing, of which no run takes a part
+        lesson(tmp_path, teacher_recipe=recipe).kept(student)(0, "alone")
+    lesson(tmp_path, data_seed=7).kept(student)(0, "alone")
+    assert len(made) == 5
+
+
+def test_every_part_of_the_records_is_found_by_its_name() -> None:
+    found = list((Path(__file__).parents[2] / "results/parts").glob("*/*.json"))
+    assert found
+    for path in found:
+        part = json.loads(path.read_text())
+        known = {key: part[key] for key in ("lesson", "function", "run")}
+        kept = Lesson(part["lesson"], part["parameters"] | {"parts_dir": str(path.parent)}, "")
+        assert kept._part(known, lambda path=path: pytest.fail(str(path))) == part  # type: ignore[misc]
 
 
 def test_a_part_knows_a_file_by_its_name_wherever_it_lies(tmp_path: Path) -> None:
@@ -126,9 +140,14 @@ def test_a_part_that_cannot_be_written_whole_is_not_there(
     assert not any(tmp_path.iterdir())
 
 
-def test_the_record_tells_what_it_was_joined_from(tmp_path: Path) -> None:
-    kept = lesson(tmp_path).kept(student)
-    kept(0, "alone"), kept(0, "distilled")
+def test_the_record_tells_what_it_was_joined_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = lesson(tmp_path)
+    for name in ("alone", "distilled"):
+        first.kept(student)(0, name)
+    assert first.record("done")["metrics"]["parts"]["made"] == 2
+    assert "read from" not in capsys.readouterr().out
     told = ("a", 7.0, {"precision": "bf16"}), ("b", 5.0, {})  # the second in whatever precision
     for path, (commit, seconds, figures) in zip(tmp_path.glob("*.json"), told, strict=True):
         part = json.loads(path.read_text())
@@ -139,7 +158,8 @@ def test_the_record_tells_what_it_was_joined_from(tmp_path: Path) -> None:
     for name in ("alone", "distilled"):
         second.kept(student)(0, name)
     parts = second.record("done")["metrics"]["parts"]
-    assert parts["count"] == 2
+    assert (parts["count"], parts["made"]) == (2, 0)
     assert parts["seconds"] == 12.0
     assert parts["commits"] == ["a", "b"]
     assert parts["precisions"] == ["bf16"]
+    assert "0 of 2 runs made now, the others were read from" in capsys.readouterr().out
