@@ -220,16 +220,15 @@ def _kind(annotation: object) -> str:
 def _given(lesson: str, name: str, value: Any, kind: str) -> Any:
     """The value, which has its type already: the lesson goes on with what stands in its cell."""
     where = f"parameter {name!r} of {lesson}"
+    remedy = f"; with plain papermill write -y '{name}: {value}'" * (not kind.startswith("str"))
     try:
         converted = convert(value, kind)
         if converted == plain(value, name):
             return converted
     except ValueError as error:
-        raise CourseError(f"{where} {error}") from error
-    raise CourseError(
-        f"{where} wants {TYPES[kind]}, not the text {short_repr(value)}"
-        + f"; with plain papermill write -y '{name}: {value}'" * (not kind.startswith("str"))
-    )
+        several = isinstance(value, str) and kind.startswith(("list", "dict"))
+        raise CourseError(f"{where} {error}{remedy * several}") from error
+    raise CourseError(f"{where} wants {TYPES[kind]}, not the text {short_repr(value)}{remedy}")
 
 
 def _device(asked: object) -> object:
