@@ -133,6 +133,7 @@ def test_formulas_survive_markdown(page: Path) -> None:
 ENTRIES = dict(re.findall(r"^## (.+)\n\n([^#]+)", text_of(ROOT / "docs" / "glossary.md"), re.M))
 # A word of the lesson where it is not a word of the heading.
 SAID = {
+    "Bonferroni correction": "Bonferroni", "One cycle and cosine": "one cycle",
     "Cached logits": "looked up", "Capacity gap": "teacher's accuracy", "Fading": "fade",
     "Calibration of ranges": "calibration", "Consistent teaching": "consistent",
     "Confidence interval": "interval", "Gradient reversal": "reverse_gradient",

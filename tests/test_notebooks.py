@@ -48,6 +48,12 @@ def prose(notebook: NotebookNode) -> str:
     return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
 
 
+def words(notebook: NotebookNode) -> int:
+    """Those of the prose, without code and formulas that stand alone."""
+    text = re.sub(r"```.*?```|\$\$.*?\$\$", "", prose(notebook), flags=re.S)
+    return len(re.findall(r"\w+", text))
+
+
 def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
     return [cell for cell in code_cells(notebook) if tag in cell.metadata.get("tags", [])]
 
@@ -66,12 +72,11 @@ def test_there_are_lessons() -> None:
 
 
 def test_prose_and_code_keep_to_their_budgets(lesson: NotebookNode) -> None:
-    words = len(re.findall(r"\w+", re.sub(r"```.*?```|\$\$.*?\$\$", "", prose(lesson), flags=re.S)))
     lengths = [
         len([line for line in cell.source.splitlines() if line.strip()])
         for cell in code_cells(lesson)
     ]
-    assert 1500 <= words <= 3500
+    assert 1500 <= words(lesson) <= 3500
     assert len(lengths) <= 38
     assert statistics.median(lengths) <= 8
     assert max(lengths) <= 30
@@ -233,6 +238,15 @@ def test_exercises_tell_their_minutes_and_difficulty(lesson: NotebookNode) -> No
     assert len(headings) == len(tagged(lesson, "exercise"))
     for heading in headings:
         assert re.search(r"\(\d+ minutes, (easy|medium|harder)\)", heading)
+
+
+def test_the_card_tells_the_minutes_of_all_parts_together(lesson: NotebookNode) -> None:
+    """200 words a minute, 2 minutes for each prediction, 1 for the run, and the exercises' own."""
+    text = prose(lesson)
+    exercises = re.findall(r"^### Exercise \d · .*\((\d+) minutes", text, flags=re.M)
+    parts = words(lesson) / 200 + 2 * text.count("**Predict.**") + 1 + sum(map(int, exercises))
+    (found,) = course.find_lessons(lesson.path.stem)
+    assert abs(found.minutes - parts) <= 5
 
 
 # -- offline --------------------------------------------------------------------------------------
