@@ -56,7 +56,8 @@ def forest(
         axes.plot(alone.mean, row, "D", color=style["color"], markersize=6, markeredgecolor="white")
         wide = f", ± {together.margin:.2f} with all arms together" if together.count > 1 else ""
         said.append(f"{label(name)} {told(alone, sign=True)}{wide} ({verdict(together, key)})")
-        if claim and (together.low > claim[1] if falls else together.high < claim[0]):
+        beyond = claim and (together.low > claim[1] if falls else together.high < claim[0])
+        if beyond and not together.degenerate:  # without spread there is no interval
             refuted.append(label(name))
     axes.axvline(0, color="k", linewidth=1)
     if claim is not None:

@@ -11,7 +11,7 @@ from kdhelpers.plots.drawing import ALONE, TEACHER, drawing
 from kdhelpers.plots.results import best, in_words, sides
 from kdhelpers.stats.arms import Arm, Results
 from kdhelpers.stats.intervals import paired_difference
-from kdhelpers.stats.tables import less_is_better
+from kdhelpers.stats.tables import less_is_better, verdict
 from kdhelpers.stats.tables import percent as told
 
 BLANK = "#DDDDDD"  # cells that colour says nothing of
@@ -49,7 +49,7 @@ def alpha_temperature_grid(
     """The mean gain over the student alone, in points, for every pair (alpha, T).
 
     A gain is written with its margin, which one seed has not, and in bold where the 95 % interval
-    leaves out zero. A pair that was not run stays grey.
+    leaves out zero; without spread there is none. A pair that was not run stays grey.
 
     Args:
         results: by (alpha, T) (see `kdhelpers.stats`).
@@ -80,8 +80,8 @@ def alpha_temperature_grid(
     axes.set_facecolor(BLANK)
     texts = [[told(cell, sign=True) if cell else "not run" for cell in row] for row in cells]
     stacked = [[text.replace(" ±", "\n±") for text in row] for row in texts]
-    sure = [[cell is not None and not cell.low <= 0 <= cell.high for cell in row] for row in cells]
-    _write(axes, stacked, light=np.abs(gains) > 0.6 * reach, bold=np.array(sure))
+    sure = [[cell and verdict(cell) in ("helps", "hurts") for cell in row] for row in cells]
+    _write(axes, stacked, light=np.abs(gains) > 0.6 * reach, bold=np.array(sure, dtype=bool))
     _name_ticks(axes, [f"{t:g}" for t in temperatures], [f"{alpha:g}" for alpha in alphas])
     axes.set(xlabel="temperature T", ylabel="alpha, the weight of the soft term")
     what, over, end = "gain", "over", "largest"

@@ -42,7 +42,7 @@ def image_grid(split: Split, *, columns: int = 10, rows: int = 2) -> tuple[Figur
 def _draw(axes: Axes, image: np.ndarray) -> None:
     """One uint8 image [C, H, W]: grey values or colours."""
     if image.shape[0] == 1:
-        axes.imshow(image[0], cmap="gray_r", vmin=0, vmax=255)
+        axes.imshow(image[0], cmap="gray", vmin=0, vmax=255)
     else:
         axes.imshow(image.transpose(1, 2, 0))
     axes.axis("off")

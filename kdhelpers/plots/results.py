@@ -76,7 +76,7 @@ def _levels(what: str, points: Mapping[Any, Any], baseline: str, teacher: float 
 def paired_points(
     results: Results,
     *,
-    baseline: str = "alone",
+    baseline: str | None = None,
     comparisons: Sequence[tuple[Any, Any]] | None = None,
     unit: str = "points",
     key: str = "accuracy",
@@ -85,8 +85,9 @@ def paired_points(
 
     Args:
         results: the arms, or those of several sizes by (size, arm) (see `kdhelpers.stats`); or
-            rows of differences in `unit`, each by its name, where none is named as the baseline.
-        baseline: the arm that is subtracted from all others.
+            differences in `unit`, arrays by their names as `kdhelpers.stats.differences` gives
+            them, without a baseline.
+        baseline: the arm that is subtracted from all others, default "alone".
         comparisons: the pairs (baseline, arm) to show instead.
         unit: of rows of differences.
         key: the figure of the runs that is compared.
@@ -94,14 +95,13 @@ def paired_points(
     Raises:
         ValueError: an arm that is not there, or as for `kdhelpers.stats.paired_difference`.
     """
-    rows: Mapping[Any, Any] = results
-    of_runs = any(isinstance(run, Mapping) for arm in rows.values() for run in arm)
     names = {name[-1] if isinstance(name, tuple) else name for name in results}
-    if of_runs or comparisons is not None or baseline in names:
-        compared = against(results, baseline, comparisons)
-        rows = {name: differences(*pair, key, points=True) for name, pair in compared.items()}
-    else:
+    arrays = all(isinstance(arm, np.ndarray) for arm in results.values())
+    if baseline is None and comparisons is None and "alone" not in names and arrays:
         rows = {label(name): row(arm) for name, arm in results.items()}
+    else:
+        compared = against(results, "alone" if baseline is None else baseline, comparisons)
+        rows = {name: differences(*pair, key, points=True) for name, pair in compared.items()}
     means = {name: mean_interval(values) for name, values in rows.items()}
     figure = Figure(figsize=(6.6, 0.9 + 0.5 * len(rows)), layout="constrained")
     axes = figure.subplots()

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kdhelpers._values import check_number, check_type, is_int, is_number, require, short_repr
+from kdhelpers._values import check_number, check_type, is_int, require, short_repr
 
 __all__ = ["Arm", "Results", "against", "by_size", "is_name", "label", "named", "naming", "pairs"]
 __all__ += ["row"]
@@ -88,9 +88,8 @@ def naming(arm: Any) -> Iterator[None]:
 
 
 def label(name: Any) -> str:
-    """The name of an arm in words: "50 images, alone" for (50, "alone")."""
-    parts = name if isinstance(name, tuple) else (name,)
-    return ", ".join(f"{part:,} images" if is_int(part) else str(part) for part in parts)
+    """The name of an arm in words: "small, alone" for ("small", "alone")."""
+    return ", ".join(map(str, name)) if isinstance(name, tuple) else str(name)
 
 
 def against(
@@ -100,8 +99,9 @@ def against(
 ) -> dict[str, tuple[Arm, Arm]]:
     """What is compared with what: the name of each comparison → the two arms, baseline first.
 
-    Every other arm with `baseline`; of results by (size, arm) those of each size among themselves;
-    or the pairs (baseline, arm) in `comparisons`, named "arm − baseline".
+    Every other arm with `baseline`; of results by (size, arm) those of each size among themselves,
+    named "50 images" where the arms are those of `by_size`; or the pairs (baseline, arm) in
+    `comparisons`, named "arm − baseline".
 
     Raises:
         ValueError: no mapping, or a baseline that is not among the arms.
@@ -112,14 +112,18 @@ def against(
             f"{label(arm)} − {label(of)}": (results[of], results[arm]) for of, arm in comparisons
         }
     named(results)
-    two = len({name[-1] for name in results if isinstance(name, tuple)}) == 2
+    arms = {name[-1] for name in results if isinstance(name, tuple)}
+    sized = arms == {"alone", "distilled"}  # any other whole number may be a temperature
     found = {}
     for name, arm in results.items():
         of = (*name[:-1], baseline) if isinstance(name, tuple) else baseline
         named(results, of)
-        if name != of:  # where there are two arms the size says enough
-            told = name[:-1] if two and isinstance(name, tuple) else name
-            found[label(told)] = results[of], arm
+        if name != of:
+            told = label(name)
+            if isinstance(name, tuple) and len(arms) == 2:  # the size says enough
+                told = label(name[:-1])
+                told = f"{int(told):,} images" if sized and told.isdecimal() else told
+            found[told] = results[of], arm
     return found
 
 
@@ -147,15 +151,13 @@ def by_size(results: Results) -> dict[int, tuple[Arm, Arm]]:
 
 def _by_seed(arm: Any, key: str) -> dict[Any, Any]:
     """The arm's values by their seeds, or by their places in a row of so many."""
-    if hasattr(arm, "index") and hasattr(arm, "items"):  # a Series of pandas
+    if hasattr(arm, "items"):  # a mapping from seeds, or a Series of pandas
         arm = [{"seed": seed, key: figure} for seed, figure in arm.items()]
     # Arrays and tensors alike, on any device, whether or not they are part of a graph.
     try:
         plain = arm.tolist() if hasattr(arm, "tolist") else arm
     except RuntimeError as error:  # of tensors without values, or not in rows
         raise ValueError(f"an arm is a row of numbers, got {short_repr(arm)}.") from error
-    if isinstance(plain, Mapping):
-        return dict(plain)
     row = isinstance(plain, Sequence) and not isinstance(plain, str | bytes)
     require(row, f"an arm is a row of numbers, one per seed, got {short_repr(plain)}.")
     found = {}
@@ -164,8 +166,9 @@ def _by_seed(arm: Any, key: str) -> dict[Any, Any]:
         known = ", ".join(map(str, figures)) or "none"
         require(key in figures, f"a run has no figure {short_repr(key)}; it has {known}.")
         seed = figures.get("seed", f"place {place} of {len(plain)}")
-        counted = is_number(seed) or isinstance(seed, str)
-        require(counted, f"the seed of a run must be a whole number, got {short_repr(seed)}.")
+        counted = "seed" not in figures or is_int(seed) or str(seed).isdecimal()
+        told = "an arm is one number per seed, and the seed of a run must be a whole number"
+        require(counted, f"{told}, got {short_repr(seed)}.")
         require(seed not in found, f"seed {seed} occurs twice; an arm has one run for each seed.")
         found[seed] = figures[key]
     return found

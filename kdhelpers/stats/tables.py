@@ -116,10 +116,14 @@ FIGURES = {
     "validation": "validation accuracy, %",
 }
 
+LESS_IS_BETTER = {"error", "errors", "loss", "losses", "ece", "nll", "brier", "kl", "mse", "rmse"}
+LESS_IS_BETTER |= {"mae", "perplexity", "latency", "ms", "seconds", "time"}
+
 
 def less_is_better(key: str) -> bool:
-    """Whether a figure is an error or a loss, by its name."""
-    return key.endswith(("error", "loss"))
+    """Whether a figure is an error, a loss or a time, by a part of its name."""
+    parts = set(re.split("[^a-z]+", key.lower()))
+    return not parts.isdisjoint(LESS_IS_BETTER) or key.endswith(("error", "loss"))
 
 
 @made_of("results by arm")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from kdhelpers import plots
@@ -24,10 +25,10 @@ SIZED = {
     for size, arm in sizes.items()
 }
 DIFFERENCES = {
-    "better": [1.0, 1.2, 1.1],
-    "worse": [-1.0, -1.2, -1.1],
-    "seems better": [-1.0, 1.0, 0.1],
-    "seems worse": [-1.0, 1.0, -0.1],
+    "better": np.array([1.0, 1.2, 1.1]),
+    "worse": np.array([-1.0, -1.2, -1.1]),
+    "seems better": np.array([-1.0, 1.0, 0.1]),
+    "seems worse": np.array([-1.0, 1.0, -0.1]),
 }
 ARMS = {"alone": [0.70, 0.71, 0.72], "distilled": [0.73, 0.74, 0.76], "shuffled": [0.6, 0.5, 0.4]}
 SWEEP = {

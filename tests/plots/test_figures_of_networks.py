@@ -13,6 +13,7 @@ from matplotlib.path import Path
 from shown import CLASSES, CURVES, DRAW, GRID, maps, split
 
 from kdhelpers import plots
+from kdhelpers.data.split import Split
 
 
 def figure_of(name: str) -> Figure:
@@ -94,6 +95,18 @@ def test_an_image_grid_shows_the_first_images_with_their_classes(
         expected = image[0] if channels == 1 else image.permute(1, 2, 0)
         assert np.array_equal(axes.images[0].get_array(), expected.numpy())
         assert axes.get_title() == CLASSES[int(label)]
+
+
+def test_a_grey_image_is_no_negative() -> None:
+    pixels = torch.tensor([[[[0, 255]]]], dtype=torch.uint8)
+    pair = Split(pixels, torch.tensor([0]), (0.5,), (0.5,), ("cat",))
+    for picture in (
+        plots.image_grid(pair, columns=1, rows=1),
+        plots.soft_target_bars(pair, 0, {"teacher": [1.0]}),
+        plots.feature_maps(shown.MAPS, image=pair.images[0]),
+    ):
+        (drawn,) = picture.figure.axes[0].images
+        assert drawn.to_rgba(drawn.get_array())[0, :, 0].tolist() == [0, 1]  # black, white
 
 
 def test_soft_target_bars_are_as_high_as_the_probabilities() -> None:

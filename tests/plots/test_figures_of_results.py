@@ -71,7 +71,7 @@ def test_arms_are_compared_with_the_teacher_and_the_baseline() -> None:
 def test_paired_points_show_every_seed_and_a_verdict_in_colour() -> None:
     axes = axes_of("paired_points")
     assert tick_names(axes)[1] == list(shown.DIFFERENCES)
-    assert dots(axes) == list(shown.DIFFERENCES.values())
+    assert dots(axes) == [row.tolist() for row in shown.DIFFERENCES.values()]
     diamonds = [drawn.lines[0] for drawn in errorbars(axes)]
     colours = [plots.DISTILLED, plots.ALONE, plots.NEUTRAL, plots.NEUTRAL]
     assert list(map(colour, diamonds)) == colours
@@ -103,8 +103,15 @@ def test_numbers_are_differences_only_where_nothing_is_compared() -> None:
     pair = {"baseline": "none", "comparisons": [tuple(rows)]}
     for arms, options in ((rows, {}), (by_seed, {}), (sized, {}), (rows, pair), (by_seed, pair)):
         assert "+3.33 ± 1.43 (helps)" in plots.paired_points(arms, **options).alt
-    told = plots.paired_points({(50, "KD"): {0: 1.0, 1: 1.2}, 0.5: {0: 1.0, 1: 1.2}})
-    assert "50 images, KD +1.10 ± 1.27 (no clear difference); 0.5 +1.10" in told.alt
+    gains = {(4, "KD"): np.array([1.0, 1.2]), 0.5: np.array([1.0, 1.2])}
+    told = plots.paired_points(gains)
+    assert "4, KD +1.10 ± 1.27 (no clear difference); 0.5 +1.10" in told.alt
+    lists = {"labels": [0.9, 0.91], "KD": [0.92, 0.93]}
+    arrays = {name: np.array(arm) for name, arm in lists.items()}
+    missing = ((lists, {}), (lists, {"baseline": "label"}), (arrays, {"baseline": "label"}))
+    for arms, options in missing:
+        with pytest.raises(ValueError, match="is none of the arms: labels, KD"):
+            plots.paired_points(arms, **options)
 
 
 def test_a_transfer_curve_shows_means_and_intervals_in_percent() -> None:
@@ -223,6 +230,16 @@ def test_the_grid_writes_every_gain_and_says_which_are_sure() -> None:
     assert image.get_clim() == pytest.approx((-2, 2))  # white is zero
 
 
+def test_without_spread_nothing_is_bold_and_no_claim_is_ruled_out() -> None:
+    rows = {"alone": [0.5, 0.6, 0.7], "KD": [0.52, 0.62, 0.72]}
+    grid = plots.alpha_temperature_grid({(0.9, 4.0): rows["KD"]}, rows["alone"])
+    (cell,) = grid.figure.axes[0].texts
+    assert (cell.get_text(), cell.get_fontweight()) == ("+2.00\n± 0.00", "normal")
+    told = plots.forest(rows, baseline="alone", claim=(3, 4)).alt
+    assert "(no spread to judge by)" in told
+    assert told.endswith("it is ruled out for no arm.")
+
+
 def test_a_forest_has_a_row_for_each_arm_with_its_mean_and_both_intervals() -> None:
     axes = axes_of("forest")
     compared = compare("alone", shown.FAMILY, points=True)
@@ -279,10 +296,10 @@ def test_a_claim_is_ruled_out_by_less_of_it(key: str, claim: tuple, words: str) 
 
 
 def test_names_that_are_no_text_are_drawn_in_words() -> None:
-    arms = {0.0: shown.ARMS["alone"], (50, "KD"): shown.ARMS["distilled"]}
+    arms = {0.0: shown.ARMS["alone"], (4, "KD"): shown.ARMS["distilled"]}
     forest, levels = plots.forest(arms, baseline=0.0), plots.arms(arms, baseline=0.0)
-    assert tick_names(forest.figure.axes[0])[1] == ["50 images, KD"]
-    assert "accuracy from 0.0, in points: 50 images, KD +3.33" in forest.alt
+    assert tick_names(forest.figure.axes[0])[1] == ["4, KD"]
+    assert "accuracy from 0.0, in points: 4, KD +3.33" in forest.alt
     assert levels.alt.endswith("A dotted line marks the mean of 0.0.")
 
 

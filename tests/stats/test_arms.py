@@ -68,6 +68,16 @@ def test_runs_need_the_figure_and_a_seed_of_their_own() -> None:
         row([{"accuracy": 1.0, "seed": [0]}])
 
 
+@pytest.mark.parametrize(
+    "arm", [{"accuracy": 0.9, "calibration_error": 0.1}, {"alone": 0.9, "kd": 0.95}, {0.5: 0.9}]
+)
+def test_a_mapping_is_an_arm_only_from_seeds(arm: dict[Any, float]) -> None:
+    assert row({"0": 0.5, "10": 0.25}).tolist() == [0.5, 0.25]  # as JSON has them
+    for each in (arm, Series(arm)):
+        with pytest.raises(ValueError, match="one number per seed, and the seed of a run must be"):
+            row(each)
+
+
 @pytest.mark.parametrize("value", [-0.01, 1.01, 93.4])
 def test_points_are_made_of_shares_alone(value: float) -> None:
     assert row([0.5, value]).tolist() == [0.5, value]
@@ -135,10 +145,22 @@ def test_every_arm_is_compared_with_the_baseline_or_with_the_one_named() -> None
 
 def test_arms_of_a_size_are_compared_among_themselves() -> None:
     assert against(SIZED) == {"200 images": ([1], [2]), "50 images": ([4], [3])}
+    assert list(against(SIZED, "distilled")) == ["200 images", "50 images"]
+    assert list(against({("2000", arm): [1] for arm in ("alone", "distilled")})) == ["2,000 images"]
     more = list(against(SIZED | {(50, "own"): [5]}))
-    assert more[1:] == ["50 images, distilled", "50 images, own"]
+    assert more[1:] == ["50, distilled", "50, own"]
     with pytest.raises(ValueError, match=r"\(1000, 'alone'\) is none of the arms"):
         against(SIZED | {(1000, "distilled"): [5]})
+
+
+def test_a_whole_number_in_a_name_is_no_number_of_images() -> None:
+    """It may be a temperature."""
+    assert list(against({"alone": [1], 4: [2], 8: [3]})) == ["4", "8"]
+    assert list(against({("small", "alone"): [1], ("small", 4): [2]})) == ["small"]
+    both = {"alone": [1], (4, "distilled"): [2]}
+    assert list(against(both, comparisons=[tuple(both)])) == ["4, distilled − alone"]
+    by_T = {(T, arm): [T] for T in (4, 8) for arm in ("labels", "KD")}
+    assert list(against(by_T, "labels")) == ["4", "8"]
 
 
 def test_results_by_size_are_sorted_by_size() -> None:

@@ -148,12 +148,12 @@ def test_a_difference_is_told_in_points_with_its_verdict() -> None:
     assert difference(*errors, key="calibration_error") == "+10.01 ± 0.13 (hurts)"
     both = dict(zip(("alone", "KD"), errors, strict=True))
     assert paired_table(both, key="calibration_error").rows == [["KD", "+10.01 ± 0.13", "hurts"]]
-    (row,) = paired_table({(50, name): arm for name, arm in arms.items()}).rows
-    assert row[0] == "50 images"
+    sized = {(50, "alone"): arms["alone"], (50, "distilled"): arms["KD"]}
+    assert paired_table(sized).rows[0][0] == "50 images"
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [(0.0, "0.0"), ((50, "alone"), "50 images, alone"), (None, "None")]
+    ("name", "told"), [(0.0, "0.0"), ((4, "alone"), "4, alone"), (4, "4"), (None, "None")]
 )
 def test_names_that_are_no_text_are_shown_in_words(name: Any, told: str) -> None:
     arms = {name: [0.5, 0.54], (0.5, 0.54): [0.6, 0.64]}
@@ -228,6 +228,19 @@ def test_a_verdict_on_several_arms_is_that_of_the_wider_interval() -> None:
     assert corrected_table(arms, baseline="base").rows[1][-1] == "helps"
     many = arms | {f"none {k}": [0.5 + 0.01 * (-1) ** n for n in range(6)] for k in range(9)}
     assert corrected_table(many, baseline="base").rows[1][-1] == "no clear difference"
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["ece", "ECE", "nll", "brier", "error_rate", "latency_ms", "seconds", "top1error", "loss"],
+)
+def test_less_of_an_error_a_loss_or_a_time_is_better(key: str) -> None:
+    assert verdict(mean_interval([-2, -2.1]), key) == "helps"
+
+
+@pytest.mark.parametrize("key", ["accuracy", "agreement", "validation", "missing", "terms"])
+def test_more_of_anything_else_is_better(key: str) -> None:
+    assert verdict(mean_interval([-2, -2.1]), key) == "hurts"
 
 
 @pytest.mark.parametrize("key", ["calibration_error", "error", "test_loss"])
