@@ -229,30 +229,47 @@ def test_the_timetable_adds_up_to_three_hours() -> None:
 
 def test_the_timetable_names_sections_of_one_lesson_after_the_other() -> None:
     numbers = []
-    for *_, minutes, number, section, _ in ROWS:
+    for *_, minutes, number, sections, _ in ROWS:
         if number == "–":
             continue
-        title, path = section.strip("*"), LESSONS[number]
+        path, named = LESSONS[number], re.findall(r"\*([^*]+)\*", sections)
+        assert ", ".join(f"*{title}*" for title in named) == sections
         titles = [re.sub(r" \(.*\)$|\$", "", heading) for heading in headings(path)]
-        assert title in titles
+        assert set(named) <= set(titles)
         numbers.append(number)
-        if title.startswith("Exercise"):
-            (time,) = re.findall(rf"{re.escape(title)} \((\d+) minutes", text_of(path))
-            assert int(time) <= int(minutes)
+        for title in named:
+            if title.startswith("Exercise"):
+                (time,) = re.findall(rf"{re.escape(title)} \((\d+) minutes", text_of(path))
+                assert int(time) <= int(minutes)
     assert numbers == sorted(numbers), "one lesson after the other"
     assert set(numbers) == {"01", "02", "05"}
 
 
 def test_questions_and_cuts_belong_to_rows_of_the_timetable() -> None:
-    sections = {section: int(minutes) for *_, minutes, _, section, _ in ROWS}
+    sections = {
+        section: int(minutes)
+        for *_, minutes, _, named, _ in ROWS
+        for section in re.findall(r"\*[^*]+\*", named)
+    }
     questions = WORKSHOP.partition("## Questions")[2].partition("## What")[0]
     asked = re.findall(r"^- (\*[^*]+\*):", questions, flags=re.M)
     assert len(asked) == len(re.findall(r"^- ", questions, flags=re.M)) > 5
     assert set(asked) <= sections.keys()
-    cuts = re.findall(r"^\d\. (\*.+?\*) \((\d+)\)", WORKSHOP.partition("## When it gets")[2], re.M)
+    late = WORKSHOP.partition("## When it gets")[2].partition("\n## ")[0]
+    cuts = re.findall(r"^\d\. (\*.+?\*) \((\d+)\)", late, re.M)
     assert len(cuts) == 3
     for section, minutes in cuts:
         assert sections[section] == int(minutes)
+    assert set(re.findall(r"\*[^*\n]+\*", late)) <= sections.keys()
+
+
+def test_the_whole_day_adds_up_to_six_hours() -> None:
+    day = WORKSHOP.partition("## A whole day")[2].partition("\n## ")[0]
+    at = 0
+    for hour, minute, length in re.findall(r"^\| (\d):(\d\d) \| (\d+) \|", day, re.M):
+        assert 60 * int(hour) + int(minute) == at
+        at += int(length)
+    assert at == 6 * 60
 
 
 # -- README, figure, citation ---------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Slides: what the room sees of a lesson, and what the speaker reads."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -44,6 +45,30 @@ def test_prose_is_cut_into_what_is_seen_and_what_is_said(tmp_path: Path) -> None
     assert "Solve." in "".join(drawn.notes)  # a hint has no slide of its own
 
 
+def test_words_alone_and_plumbing_have_no_slide(tmp_path: Path) -> None:
+    new = nbformat.v4
+    output = [new.new_output("stream", text="a verdict")]
+    cells = [
+        new.new_markdown_cell("# A lesson\n\nIn short.\n\n$$x$$"),
+        new.new_code_cell('lesson = kd.lesson("01")'),
+        new.new_code_cell("# Long runs only: one by one\n@lesson.kept\ndef student(): ..."),
+        new.new_markdown_cell("Say this.\n\nAnd this."),
+        new.new_markdown_cell("> **Predict.** How?"),
+        new.new_code_cell("lesson.record(x)\nchecks.progress(1)", outputs=output),
+    ]
+    nbformat.write(new.new_notebook(cells=cells), tmp_path / "01.ipynb")
+    ((first, prediction, printed),) = (
+        each.slides for each in slides.sections(tmp_path / "01.ipynb")
+    )
+    assert "In short." in "".join(first.shown)
+    assert [re.sub("<[^>]+>", "", each).strip() for each in first.notes] == [
+        "Say this.",
+        "And this.",
+    ]
+    assert "Predict" in "".join(prediction.shown)
+    assert printed.shown == ["<pre>a verdict</pre>"]
+
+
 @pytest.mark.parametrize("number", LESSONS)
 def test_a_deck_shows_every_heading_and_figure_and_no_solution(number: str) -> None:
     deck = slides.with_plan(number, slides.sections(LESSONS[number]))
@@ -54,6 +79,7 @@ def test_a_deck_shows_every_heading_and_figure_and_no_solution(number: str) -> N
     shown = "".join(part for section in deck for slide in section.slides for part in slide.shown)
     notes = "".join(part for section in deck for slide in section.slides for part in slide.notes)
     assert "<summary>" not in shown
+    assert "<table" not in notes
     assert notes.count("Solution") >= prose.count("<summary>Solution</summary>") > 0
     assert shown.count("<img alt=") == str(cells).count("image/png")
     for slide in (slide for section in deck for slide in section.slides):
@@ -67,16 +93,50 @@ def test_the_half_day_is_the_timetable_with_its_words_in_the_notes() -> None:
     lessons = {
         number: slides.with_plan(number, slides.sections(path)) for number, path in LESSONS.items()
     }
-    deck, left = slides.half_day(lessons), [row[3] for row in slides.plan() if row[2] != "–"]
-    for section in deck:
-        if left and section.title == left[0]:
+    _, *deck = slides.half_day(lessons)
+    rows = [(number, title) for _, _, number, title, _ in slides.plan()]
+    taken = [row for row in rows if row[0] in lessons]
+    assert len(taken) == len(set(taken)), "a section twice"
+    for section, (number, title) in zip(deck, rows, strict=True):
+        if number in lessons:
+            assert section.title == title
             assert "Half day, " in section.slides[0].notes[0]
-            left.pop(0)
-    assert not left, "a row of the timetable without slides"
     asked = "".join(note for section in deck for slide in section.slides for note in slide.notes)
     text = (ROOT / "docs" / "workshop.md").read_text(encoding="utf-8")
     questions = text.partition("## Questions")[2].partition("\n## ")[0]
     assert asked.count("Ask:") >= len(re.findall(r"^- ", questions, re.M))
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("Exercise 1 · Soft targets", "KL by hand"),
+        ("The training loop, written out", "Now train the teacher"),
+        ("What T does to a real teacher", "<em>entropy</em>"),
+        ("The recorded full run", "student, from T = "),
+        ("The networks, and the claim as it stands", "exponential decay falls from 5"),
+        ("The verdict on the claim", "Paired differences in test accuracy from fixed"),
+    ],
+)
+def test_what_a_row_speaks_of_is_in_the_deck_by_then(section: str, words: str) -> None:
+    deck = slides.half_day({number: slides.sections(path) for number, path in LESSONS.items()})
+    (last,) = (place for place, each in enumerate(deck) if each.title == section)
+    seen = [slide for each in deck[: last + 1] for slide in each.slides]
+    text = "".join("".join(slide.shown + slide.notes) for slide in seen)
+    assert words in re.sub(r"</?span[^>]*>", "", text)
+
+
+def test_without_its_extra_nothing_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "build" / "slides" / "01.html"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    monkeypatch.setattr(slides, "ROOT", tmp_path)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="the extra `site`: "):
+        slides.main([])
+    assert old.exists()
 
 
 def test_a_page_loads_nothing_from_elsewhere_and_keeps_what_it_is_given() -> None:

@@ -37,6 +37,8 @@ def test_the_sheet_asks_what_the_lessons_of_the_timetable_ask() -> None:
     assert page.count("<div class='line'>") == asked
     assert re.findall(r"<h2>(.+?)</h2>", page)[1].startswith("01 · ")
     assert not re.search(r"https?://|<script", page)
+    assert "<th>KL(p ‖ q)</th>" in page
+    assert teaching.worded(r"What are $\bar d$ and $\bar{x}$?") == "What are d\u0304 and x\u0304?"
     line = teaching.worded(r"At which $T^2\,\mathrm{KL} < \infty$, *now*, `a < b`?")
     assert line == "At which T² KL &lt; ∞, <em>now</em>, <code>a &lt; b</code>?"
 

@@ -6,8 +6,8 @@
 A slide keeps what is to be seen: headings, lists, tables, formulas, the first paragraph, code, and
 of a cell that draws a figure the figure alone. A prediction has a slide of its own before the one
 that answers it. What is left of the prose, hints and solutions become notes (press S), with the
-minutes and the questions of docs/workshop.md. reveal.js and MathJax lie beside the decks, so that
-no network is needed.
+minutes and the questions of docs/workshop.md. The deck of the half day holds the sections that its
+rows name. reveal.js and MathJax lie beside the decks, so that no network is needed.
 """
 
 import html
@@ -23,11 +23,15 @@ import nbformat
 from nbconvert.filters import Highlight2HTML, markdown2html
 from pygments.formatters import HtmlFormatter
 
+from kdhelpers.course.root import installing
+
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(
     r"(?s:```.*?```)|(?s:\$\$.*?\$\$)|(?s:<details>.*?</details>)|#+ .*|(?:[^#\n].*\n?)+"
 )
 SHOWN = re.compile(r"[-*|>]|\d+\.|\$\$|```")  # how a block begins that is no paragraph
+SAID = re.compile(r"<p>(?!\$\$|<img)(?:(?!</p>).)*</p>\s*", re.S)  # a paragraph of words
+PLUMBING = re.compile(r"^# Long runs only|\bkd\.lesson\(|\blesson\.record", re.M)
 BOLD = re.compile(r"<p><strong>[^<]*</strong></p>\s*")
 WAY = ("← ", "map of the course")  # how the links to other lessons begin
 FULL = 640  # how many of a slide's 720 pixels its blocks may take
@@ -94,6 +98,14 @@ def sections(path: Path) -> list[Section]:
             _read(cell.source, made)
         elif shown := list(_code(cell)):
             _place(shown, made[-1])
+    for section in made:
+        first, *others = section.slides
+        section.slides = [first]
+        for slide in others:
+            if all(map(SAID.fullmatch, slide.shown)):  # nothing to see: for the speaker
+                section.slides[-1].notes += slide.shown + slide.notes
+            else:
+                section.slides.append(slide)
     return made
 
 
@@ -157,7 +169,8 @@ def _read(source: str, made: list[Section]) -> None:
 def _code(cell: nbformat.NotebookNode) -> Iterator[str]:
     """The code of a cell and what it put out; of one with a figure, the figure."""
     tags, figure = cell.metadata.get("tags", []), "image/png" in str(cell.outputs)
-    if not figure and not {"parameters", "install"} & set(tags):
+    plumbing = {"parameters", "install"} & set(tags) or PLUMBING.search(cell.source)
+    if not figure and not plumbing:
         source = cell.source.replace("# NBVAL_CHECK_OUTPUT\n", "")
         yield Highlight2HTML(pygments_lexer="ipython3")(source)
     for output in cell.outputs:
@@ -174,15 +187,15 @@ def _code(cell: nbformat.NotebookNode) -> Iterator[str]:
 
 
 def plan() -> list[tuple[str, str, str, str, str]]:
-    """The rows of the timetable: start, minutes, lesson, section, what happens and what to ask."""
+    """Every section of the timetable: start, minutes, lesson, title, what happens and to ask."""
     text = (ROOT / "docs" / "workshop.md").read_text(encoding="utf-8")
     asked = text.partition("## Questions")[2].partition("\n## ")[0]
     rows = []
-    for start, minutes, lesson, section, happens in ROW.findall(text):
-        title = section.strip("*")
-        questions = re.findall(rf"^- \*{re.escape(title)}\*: ((?:.+\n)(?:  .+\n)*)", asked, re.M)
-        said = "".join(f"\n\n**Ask:** {' '.join(each.split())}" for each in questions)
-        rows.append((start, minutes, lesson, title, happens + said))
+    for start, minutes, lesson, named, happens in ROW.findall(text):
+        for title in re.findall(r"\*(.+?)\*", named) or [named]:
+            found = re.findall(rf"^- \*{re.escape(title)}\*: ((?:.+\n)(?:  .+\n)*)", asked, re.M)
+            said = "".join(f"\n\n**Ask:** {' '.join(each.split())}" for each in found)
+            rows.append((start, minutes, lesson, title, happens + said))
     return rows
 
 
@@ -197,19 +210,14 @@ def with_plan(lesson: str, cut: list[Section]) -> list[Section]:
 
 
 def half_day(lessons: dict[str, list[Section]]) -> list[Section]:
-    """The timetable as a deck: what it takes of each lesson, in its order."""
+    """The timetable as a deck: the sections that it names, in its order."""
     made = [Section("A half day", 1, [Slide(["<h1>Knowledge distillation, hands on</h1>"])])]
     for start, minutes, number, title, said in plan():
         if number not in lessons:
             words = f"## {said.partition('.')[0]}\n\n{start}, {minutes} minutes"
             made.append(Section(said, 2, [Slide([markdown2html(words)], [markdown2html(said)])]))
             continue
-        cut = lessons[number]
-        first = next(place for place, each in enumerate(cut) if each.title == title)
-        last = first + 1
-        while last < len(cut) and cut[last].level > cut[first].level:
-            last += 1
-        made += cut[first:last]
+        made.append(next(each for each in lessons[number] if each.title == title))
     return made
 
 
@@ -238,16 +246,14 @@ def page(title: str, deck: list[Section]) -> str:
 
 
 def main(arguments: list[str]) -> None:
+    found = list(map(importlib.util.find_spec, ("sphinx_revealjs", "sphinx-mathjax-offline")))
+    if None in found:
+        raise SystemExit(f"The decks need the extra `site`: {installing('site')}")
+    reveal, mathjax = (Path(each.submodule_search_locations[0]) for each in found)
     folder = ROOT / "build" / "slides"
     shutil.rmtree(folder, ignore_errors=True)
-    for package, inside, target in (
-        ("sphinx_revealjs", "_static/revealjs", folder / "reveal"),
-        ("sphinx-mathjax-offline", "static/mathjax/tex-svg.js", folder / "tex-svg.js"),
-    ):
-        (found,) = importlib.util.find_spec(package).submodule_search_locations
-        copy = shutil.copytree if "." not in target.name else shutil.copy
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy(Path(found) / inside, target)
+    shutil.copytree(reveal / "_static" / "revealjs", folder / "reveal")
+    shutil.copy(mathjax / "static" / "mathjax" / "tex-svg.js", folder)
     paths = {path.name[:2]: path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
     lessons = {number: with_plan(number, sections(path)) for number, path in paths.items()}
     decks = {**lessons, "workshop": half_day(lessons)}

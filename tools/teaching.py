@@ -54,8 +54,9 @@ def sheet() -> str:
     ))  # fmt: skip
     parts = [
         "<p>Names: <span style='display:inline-block;width:70%' class='line'></span></p>",
-        "<h2>By hand</h2><p>Three logits: ln 16, ln 4, ln 1. Fill in the probabilities.</p>",
-        "<table><tr><th></th><th>ln 16</th><th>ln 4</th><th>ln 1</th><th>entropy</th></tr>",
+        "<h2>By hand</h2><p>Three logits: ln 16, ln 4, ln 1. Fill in the probabilities p, and "
+        "KL(p ‖ q) for a student that says q = (1, 1, 1)/3.</p>",
+        "<table><tr><th></th><th>ln 16</th><th>ln 4</th><th>ln 1</th><th>KL(p ‖ q)</th></tr>",
         *(f"<tr><th>T = {T}</th>{'<td>&nbsp;</td>' * 4}</tr>" for T in (1, 2)),
         "</table>",
     ]
@@ -75,7 +76,8 @@ def worded(text: str) -> str:
     letters |= {r"\ln": "ln ", r"\alpha": "α", r"\theta": "θ"}
     for tex, plain in letters.items():
         text = text.replace(tex, plain)
-    text = html.escape(re.sub(r"\\(?:mathrm|text|bar)[ {](\w+)\}?", r"\1", text))
+    text = re.sub(r"\\bar[ {](\w)\}?", "\\1\u0304", text)
+    text = html.escape(re.sub(r"\\(?:mathrm|text)[ {](\w+)\}?", r"\1", text))
     text = re.sub(r"`(.+?)`", r"<code>\1</code>", text)
     return re.sub(r"\*+(.+?)\*+", r"<em>\1</em>", text)
 
