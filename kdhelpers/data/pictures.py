@@ -21,18 +21,21 @@ SLACK = 1e-4  # beyond 0..1: what rounding leaves
 def drawn(picture: Image.Image, size: int | None = None) -> Array:
     """A PIL picture as a viewer shows it: uint8 [H, W] if it is grey, else [H, W, 3].
 
-    Turned as its camera noted down, what is transparent on white, 16 bits as 8; with `size`, its
-    middle square, scaled to so many pixels a side.
+    Turned as its camera noted down, what is transparent on white, 16 bits as 8, a palette of greys
+    grey; with `size`, its middle square, scaled to so many pixels a side.
     """
-    # Of 16 bits, also where it is dark; older PIL reads PNG so, too. A copy has no format.
+    # Of 16 bits, also where it is dark; older PIL reads PNG so, too.
     deep = picture.mode == "I" and picture.format in ("PPM", "PNG")
+    deep = deep or picture.mode.startswith("I;")
     picture = ImageOps.exif_transpose(picture)
     grey = picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith(("I", "F"))
+    if palette := picture.getpalette():
+        grey = palette[::3] == palette[1::3] == palette[2::3]
     if picture.mode.startswith(("I", "F")):
         wide = np.asarray(picture).astype(np.float64)
-        whole = (wide >= 0).all() and (wide == np.rint(wide)).all()
-        require(whole, "images of 32 bits must have whole numbers from 0; scale them to 0..255.")
-        deep = deep or picture.mode.startswith("I;") or wide.max() > 255
+        known = (wide >= 0) & (wide <= (65535 if deep else 255)) & (wide == np.rint(wide))
+        told = "images of 32 bits must have whole numbers from 0 to 255"  # no file says their white
+        require(known.all(), f"{told}; convert them to 8 bits, or to 16 (mode 'I;16').")
         picture = Image.fromarray((np.rint(wide / 257) if deep else wide).astype(np.uint8))
     if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         paper = Image.new("RGBA", picture.size, "white")

@@ -27,6 +27,7 @@ from kdhelpers.data.split import Split
 
 # Measured on the MNIST teacher: on a CPU larger batches fall out of the cache and are slower.
 CPU_BATCH, ACCELERATOR_BATCH = 128, 1024
+ASKED = 8  # images that tell networks apart whose weights cannot be seen
 
 
 @contextmanager
@@ -98,6 +99,16 @@ def warn_if_probabilities(answers: Tensor, who: str) -> None:
     if bool((answers >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
         told = f"the {who} answers with probabilities (each row sums to 1) where logits are needed"
         warnings.warn(f"{told}; leave out its last softmax, or take .log().", stacklevel=2)
+
+
+def warn_if_odd(answers: Tensor, again: Tensor, who: str) -> None:
+    """Of answers [n, C] to images, and to every other of them, what only a mistake explains."""
+    largest = float(answers.abs().max())
+    if not torch.allclose(answers[::2], again, rtol=1e-2, atol=1e-2 * largest):
+        told = f"the {who} answers the same images differently each time, in eval mode"
+        remedy = "look for dropout that is always on, noise, or batch normalisation that has no "
+        remedy += "running statistics (its answers depend on the batch)"
+        warnings.warn(f"{told}; {remedy}.", stacklevel=2)
 
 
 @contextmanager
@@ -363,6 +374,9 @@ def evaluate(
     require(judged.any(), nothing)
     own, labels = logits[judged.to(logits.device)], split.labels[judged]
     _check_rows(own, labels)
+    with suppress(ValueError):  # of a network that does not take a few
+        few = range(0, min(ASKED, len(split)), 2)
+        warn_if_odd(logits[:ASKED], predict(model, split.select(few)), "network")
     figures = {
         "accuracy": _accuracy(own, labels),
         "calibration_error": _calibration_error(own, labels, BINS),

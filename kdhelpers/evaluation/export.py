@@ -48,12 +48,16 @@ def export_onnx(model: nn.Module, path: str | Path, split: Split) -> Path:
 
     Raises:
         ValueError: an answer is another one, or a logit differs by more than 1e-4 of the largest:
-            no file is written. Also a network that cannot be exported, an empty split, or a folder.
+            no file is written. Also a network that cannot be exported or is not in float32, an
+            empty split, or a folder.
         ImportError: the extra `deploy` is not installed.
     """
     check_network(model)
     check_type(split, Split, name="split")
     path = file_at(path, "student.onnx")
+    remedy = "give a copy in float32: copy.deepcopy(network).float()"
+    told = f"the network is in {precision_of(model)}; {remedy}."
+    require(precision_of(model) is torch.float32, told)
     require(len(split), "the split is empty: there is nothing to compare the exported network by.")
     some = split.select(range(min(len(split), COMPARED)))
     wanted = predict(model, some).cpu()

@@ -42,11 +42,11 @@ class Distillation(Objective):
         alpha: the weight of the soft term, in [0, 1], default 0.9.
         soft_loss: called as `soft_loss(student_logits, teacher_logits, temperature=T)`, a
             scalar; default `kd_loss`. A loss that takes `labels` gets those of the batch, and
-            one without `temperature` none.
+            one without `temperature` none: the settings then tell none.
 
     Raises:
-        ValueError: `temperature` or `alpha` is outside of its range, `teacher` is no network, or
-            `soft_loss` cannot be called.
+        ValueError: `temperature` or `alpha` is outside of its range, `teacher` is no network,
+            `soft_loss` cannot be called, or takes no T where it would change over time.
     """
 
     def __init__(
@@ -65,6 +65,8 @@ class Distillation(Objective):
         self.alpha = alpha
         self.soft_loss = soft_loss
         self._takes = _taken_by(soft_loss)
+        told = "soft_loss takes no temperature, so one that changes would do nothing; give a number"
+        require("temperature" in self._takes or not callable(temperature), f"{told}.")
         self._teacher_logits: AskTeacher | None = None
         self._teacher_accuracy: dict[str, float] = {}
         self._teacher_id = ""
@@ -113,12 +115,12 @@ class Distillation(Objective):
         return {"soft": self.alpha * soft, "hard": (1 - self.alpha) * hard}
 
     def settings(self) -> dict[str, Any]:
-        told: dict[str, Any]
+        told: dict[str, Any] = {}
         if callable(schedule := self.temperature):
             shows_values = is_dataclass(schedule) or isinstance(schedule, nn.Module)
             name = shown(schedule) if shows_values else describe(schedule)
             told = {"temperature": name, "temperature_epochs": self._epochs}
-        else:
+        elif "temperature" in self._takes:
             told = {"temperature": float(schedule)}
         return super().settings() | {
             **told,

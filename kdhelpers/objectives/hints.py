@@ -294,8 +294,8 @@ def regressor_between(
 def with_layers(teacher: nn.Module | Teacher) -> Teacher:
     """A teacher that has hidden layers."""
     found = as_teacher(teacher)
-    told = "recorded answers have no hidden layers to learn from; give the teacher's network"
-    require(found.model is not None, f"{told}.")
+    told = "recorded or shuffled answers have no hidden layers to learn from"
+    require(found.model is not None, f"{told}; give the teacher's network.")
     return found
 
 

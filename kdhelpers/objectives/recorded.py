@@ -42,11 +42,13 @@ class RecordedTeacher(Teacher):
 
     Args:
         logits: for each split its logits, [N, C] or [views, N, C], as a tensor, a NumPy array or
-            lists; all of the same classes. Log-probabilities are logits, too.
+            lists; all of the same classes. Log-probabilities are logits, too. They are kept to half
+            precision, as in a file.
         views: those that the answers are for (see `Views`); default the pictures as they are.
 
     Raises:
-        ValueError: logits of another shape or that are not finite numbers, or no split.
+        ValueError: logits of another shape, that are not finite numbers or that half precision
+            rounds away, two answers for one picture, or no split.
     """
 
     def __init__(self, logits: Mapping[Split, Any], *, views: Views | None = None) -> None:
@@ -86,25 +88,21 @@ class RecordedTeacher(Teacher):
         return recorded
 
     def save(self, path: str | Path, /, **provenance: Any) -> None:
-        """Write all answers, rounded to half precision, as one compressed file of NumPy's (.npz).
+        """Write all answers as one compressed file of NumPy's (.npz), in half precision.
 
         Args:
             provenance: what a reader should know of the teacher, kept as JSON; a loaded teacher
                 has it as its attribute `provenance`.
 
         Raises:
-            ValueError: no file, logits that half precision rounds away, or provenance not JSON.
+            ValueError: no file, or provenance that is not JSON.
             OSError: the file cannot be written.
         """
         path = file_at(path, "teacher.npz")
         arrays: dict[str, np.ndarray] = {}
         for number, (indices, logits) in enumerate(self._rows.values()):
-            half = logits.clamp(min=LOWEST).half()  # a class that is masked stays a number
-            kept = (half.float().softmax(-1) - logits.softmax(-1)).abs() <= 0.01  # no NaN is
-            told = "half precision rounds these logits away; subtract each row's mean."
-            require(kept.all(), told)
             arrays[f"indices_{number}"] = np.diff(indices.numpy(), prepend=0)  # packs to nothing
-            arrays[f"logits_{number}"] = half.numpy()
+            arrays[f"logits_{number}"] = logits.half().numpy()
         views = {"flip": self.views.flip, "shift": self.views.shift}
         about = {"format": FORMAT, "views": views, "splits": list(self._rows)}
         try:
@@ -165,7 +163,9 @@ class RecordedTeacher(Teacher):
         classes = {logits.shape[2], *(rows.logits.shape[2] for rows in self._rows.values())}
         told = f"the answers must be for the same classes, got {sorted(classes)} of them"
         require(len(classes) == 1, f"{told}; give all splits the columns of all classes.")
-        distinct, first = np.unique(indices.numpy(), return_index=True)
+        distinct, first, at = np.unique(indices.numpy(), return_index=True, return_inverse=True)
+        same = torch.allclose(logits[:, first[at]], logits, rtol=0.01, atol=0.01)  # but for batches
+        require(same, "the answers for a picture differ; give each picture one.")
         self._rows[source] = _Rows(torch.from_numpy(distinct), logits[:, first].contiguous())
 
     @cached_property
@@ -235,7 +235,11 @@ def _logits(values: Any, *, views: int, count: int) -> Tensor:
     fits = logits.ndim == 3 and logits.shape[:2] == (views, count) and logits.shape[2] > 1
     told = f"logits must be floating point {shape}, got {logits.dtype} {list(logits.shape)}"
     require(fits and logits.is_floating_point(), f"{told}.")
-    logits = logits.float().clone(memory_format=torch.contiguous_format)
+    logits = logits.float()
     remedy = "for a probability of 0 give a logit such as -100"
     require(logits.isfinite().all(), f"logits must be finite numbers; {remedy}.")
-    return logits
+    # As in a file, so that both teach the same; a class that is masked stays a number.
+    half = logits.clamp(min=LOWEST).half().float().contiguous()
+    kept = (half.softmax(-1) - logits.softmax(-1)).abs() <= 0.01  # no NaN is
+    require(kept.all(), "half precision rounds these logits away; subtract each row's mean.")
+    return half

@@ -14,11 +14,18 @@ from kdhelpers._random import generator, mixed_seed
 from kdhelpers._values import check_type, require, short_repr
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
-from kdhelpers.evaluation import accuracy, ask, logits_of, predict, warn_if_probabilities
+from kdhelpers.evaluation import (
+    ASKED,
+    accuracy,
+    ask,
+    logits_of,
+    predict,
+    warn_if_odd,
+    warn_if_probabilities,
+)
 from kdhelpers.objectives.frozen import fingerprint, frozen, is_opaque
 
 AskTeacher = Callable[[Batch], Tensor]
-ASKED = 8  # images that tell teachers apart whose weights cannot be seen
 
 
 class Teacher:
@@ -97,7 +104,8 @@ class Teacher:
             require(answers.isfinite().all(), f"{told}.")
             found = list(answers.shape[1:])
             if found == wanted:
-                _warn_if_odd(answers, self.logits(few.select(range(0, len(few), 2))))
+                warn_if_odd(answers, self.logits(few.select(range(0, len(few), 2))), "teacher")
+                warn_if_probabilities(answers, "teacher")
                 self._classes[key] = found
         remedy = "give both the same classes, or keep the columns that the student has"
         told = f"the teacher answers an image with logits {found}, the student with {wanted}"
@@ -176,7 +184,7 @@ class Teacher:
 
     def _network(self) -> nn.Module:
         if self.model is None:
-            told = "recorded answers have no network to ask or to look into"
+            told = "recorded or shuffled answers have no network to ask or to look into"
             remedy = "call prepare with their split before a step of your own, or give the network"
             raise ValueError(f"{told}; {remedy}.")
         return self.model
@@ -243,22 +251,13 @@ def _warn_if_shared(student: nn.Module, teacher: nn.Module) -> None:
         warnings.warn(f"{told}: {remedy}.", stacklevel=2)
 
 
-def _warn_if_odd(answers: Tensor, again: Tensor) -> None:
-    """Of answers [n, C] to images, and to every other of them, what only a mistake explains."""
-    largest = float(answers.abs().max())
-    if not torch.allclose(answers[::2], again, rtol=1e-3, atol=1e-3 * largest):
-        told = "the teacher answers the same images differently each time, in eval mode"
-        remedy = "look for dropout that is always on, noise, or batch normalisation that has no "
-        remedy += "running statistics (its answers depend on the batch)"
-        warnings.warn(f"{told}; {remedy}.", stacklevel=2)
-    warn_if_probabilities(answers, "teacher")
-
-
 class ShuffledTeacher(Teacher):
-    """A teacher that answers each image with its logits for another, always the same, image.
+    """A teacher that answers each image with its logits for another image of the split.
 
-    The targets keep their softness and the classes' shares, but say nothing about the image. It
-    is also what a cache gives that is addressed by position in a shuffled batch.
+    Always the same one; in a subset, or another order, it is another. The targets keep their
+    softness and the classes' shares, but say nothing about the image. It is also what a cache gives
+    that is addressed by position in a shuffled batch. It has no hidden layers, which would not be
+    shuffled.
 
     Args:
         teacher: the network, logits [B, C], or a `Teacher`, with which it then shares what that
@@ -272,7 +271,7 @@ class ShuffledTeacher(Teacher):
     def __init__(self, teacher: nn.Module | Teacher, *, seed: int = 0) -> None:
         mixed_seed(seed)  # refuses what is none
         self.teacher, self.seed = as_teacher(teacher), seed
-        self.model, self.cache = self.teacher.model, True
+        self.model, self.cache = None, True  # the network itself would say what is true
 
     def check(self, student: nn.Module, train: Split) -> None:
         self.teacher.check(student, train)
@@ -287,15 +286,9 @@ class ShuffledTeacher(Teacher):
         table = self.teacher.table(train, views)
         return table[:, self._other(train).to(table.device)]
 
-    def remembered(self, train: Split, what: Views | str, compute: Callable[[], Tensor]) -> Tensor:
-        return self.teacher.remembered(train, what, compute)
-
     def logits(self, split: Split, *, views: Views | None = None, view: int = 0) -> Tensor:
         logits = self.teacher.logits(split, views=views, view=view)
         return logits[self._other(split).to(logits.device)]
-
-    def frozen(self, device: torch.device) -> nn.Module:
-        return self.teacher.frozen(device)
 
     def _other(self, split: Split) -> Tensor:
         order = torch.randperm(len(split), generator=generator(self.seed, len(split)))

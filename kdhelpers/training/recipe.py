@@ -17,6 +17,7 @@ from kdhelpers._values import (
     check_int,
     check_number,
     check_type,
+    require,
     short_path,
     short_repr,
 )
@@ -92,10 +93,10 @@ class Recipe:
                 object.__setattr__(self, name, known[check_choice(value, known, name=name)])
             elif value is not None or name == "optimizer":
                 check_callable(value, name=name, called=called)
-        check_int(self.epochs, name="epochs", least=1 if self.steps == 0 else 0, most=LONGEST)
+        check_int(self.epochs, name="epochs", most=LONGEST)
         check_int(self.steps, name="steps", most=LONGEST)
-        if self.epochs and self.steps:
-            raise ValueError(f"give epochs or steps, not both: {self.epochs} and {self.steps}.")
+        told = f"give epochs or steps, at least 1 and not both, got {self.epochs} and {self.steps}"
+        require(bool(self.epochs) != bool(self.steps), f"{told}.")
         check_int(self.batch_size, name="batch_size", least=1)
         check_number(self.lr, 1e-30, 1e30, name="lr")
         check_number(self.ema, 0.0, 0.999999, name="ema")

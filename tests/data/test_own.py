@@ -255,14 +255,24 @@ def test_a_picture_of_any_mode_looks_as_a_viewer_shows_it(mode: str, tmp_path: P
     grey = np.repeat(np.repeat(np.array([[0, 255], [255, 0]], np.uint8), 4, 0), 4, 1)
     picture = Image.fromarray(grey)
     if mode.startswith("I"):
-        picture = Image.fromarray(grey.astype(np.uint16 if ";" in mode else np.int32) * 257)
+        deep = grey.astype(np.uint16) * 257 if ";" in mode else grey.astype(np.int32)
+        picture = Image.fromarray(deep)
     else:
         picture = picture.convert("RGB" if mode == "PA" else mode)
         picture = picture.convert(mode) if mode != "PA" else picture.convert("P").convert("PA")
     assert picture.mode == mode
     split = data.from_arrays([picture], [0])
-    assert split.images.shape[1] == (3 if mode in ("P", "RGB", "RGBA", "CMYK", "PA") else 1)
+    assert split.images.shape[1] == (3 if mode in ("RGB", "RGBA", "CMYK", "PA") else 1)
     assert np.array_equal(split.images[0, 0].numpy(), grey)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_pictures_of_32_bits_whose_white_nobody_knows_are_refused(kind: type) -> None:
+    """Each scaled by itself, a dark one could come out brighter than a light one."""
+    dark, light = (Image.fromarray(np.full((8, 8), value, kind)) for value in (200, 1000))
+    assert data.from_arrays([dark], [0]).images.unique().item() == 200
+    with pytest.raises(ValueError, match=r"from 0 to 255; convert them to 8 bits, or to 16"):
+        data.from_arrays([dark, light], [0, 0])
 
 
 @pytest.mark.parametrize("ending", ["pgm", "png"])

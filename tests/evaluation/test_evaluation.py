@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from sklearn.calibration import calibration_curve
 from torch import Tensor, nn
 from torch.nn.utils import prune
@@ -334,6 +335,25 @@ def test_evaluating_gives_accuracy_and_calibration_and_agreement_if_asked() -> N
     opposite = evaluate(model, data, teacher_logits=-logits)
     assert opposite["agreement"] == 0.0
     assert all(isinstance(value, float) for value in opposite.values())
+
+
+class Odd(Watched):
+    """Random in eval mode, or of a fixed batch."""
+
+    def __init__(self, noise: float, batch: int = 0) -> None:
+        super().__init__()
+        self.noise, self.batch = noise, batch
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert self.batch in (0, len(images))
+        return F.dropout(super().forward(images), self.noise)
+
+
+def test_who_evaluates_a_network_that_is_random_in_eval_mode_is_told() -> None:
+    with pytest.warns(UserWarning, match="network answers the same images differently each time"):
+        evaluate(Odd(0.5), split(40))
+    with warnings.catch_warnings(action="error"):
+        evaluate(Odd(0.0, batch=40), split(40))
 
 
 class NoDoubles(TorchDispatchMode):

@@ -87,6 +87,8 @@ class Branches(nn.Module):
         (Branches(), split(4), "Branches cannot be exported to ONNX: "),
         (Small(), split(4).select([]), "the split is empty"),
         (Small(), "images", "split must be"),
+        (Small().double(), split(4), r"in torch.float64; give a copy in float32: .*\.float\(\)"),
+        (Small().half(), split(4), "in torch.float16; give a copy in float32"),
     ],
 )
 def test_what_cannot_be_exported_is_one_sentence(

@@ -16,10 +16,12 @@ from kdhelpers import losses
 from kdhelpers.data.batching import batches
 from kdhelpers.objectives.distillation import Distillation
 from kdhelpers.objectives.objective import Supervised
+from kdhelpers.temperature import LearnedTemperature, Linear
 from kdhelpers.training.checkpoint import CheckpointError
 from kdhelpers.training.fit import fit
 
 BATCH = next(batches(split(), 16))
+WITHOUT_T = {"soft_loss": partial(losses.kd_loss, temperature=2.0)}
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -73,6 +75,7 @@ def test_the_soft_loss_can_be_exchanged_and_is_among_the_settings() -> None:
     assert len(set(named)) == 3
     bound = Distillation(Small(), temperature=3.0, soft_loss=partial(constant, temperature=1.0))
     assert bound(Small(), BATCH)["soft"].item() == pytest.approx(0.9 * 2)
+    assert "temperature" not in bound.settings()  # which the loss does not see
 
 
 class Config:
@@ -135,6 +138,8 @@ def test_objects_in_a_setting_are_told_by_what_they_hold_not_by_where_they_lie(
         (Distillation, {"soft_loss": 3}, "soft_loss must be a function"),
         (Distillation, {"soft_loss": lambda s: s.sum()}, "must be a function, called as loss"),
         (Distillation, {"soft_loss": nn.MSELoss}, r"is the class MSELoss; give one.*MSELoss\(\)"),
+        (Distillation, WITHOUT_T | {"temperature": Linear(start=4, end=1)}, "takes no temperature"),
+        (Distillation, WITHOUT_T | {"temperature": LearnedTemperature()}, "one that changes would"),
         (Distillation, {"teacher": 3}, "the teacher must be a Module, got 3"),
         (Distillation, {"teacher": [Small(), Small()]}, "several networks in one that averages"),
         (Distillation, {"teacher": lambda images: images}, "wrap a function or a session in one"),

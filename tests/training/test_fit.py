@@ -270,9 +270,9 @@ def test_steps_are_rounded_to_whole_epochs(steps: int, epochs: int) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"steps": 3}, "give epochs or steps, not both: 1 and 3"),
-        ({"epochs": 0, "steps": -3}, "steps must be at least 0, got -3|epochs must be at least 1"),
+        ({"epochs": 0}, "give epochs or steps, at least 1 and not both, got 0 and 0"),
+        ({"steps": 3}, "give epochs or steps, at least 1 and not both, got 1 and 3"),
+        ({"epochs": 0, "steps": -3}, "steps must be at least 0, got -3"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"lr": 0}, "lr must be a number from 1e-30 to"),
         ({"ema": 1}, "ema must be a number from 0 to 0.99"),
