@@ -6,6 +6,8 @@ images; of several equally good ones the first.
 """
 
 from collections.abc import Callable
+from itertools import pairwise, takewhile
+from operator import le, lt
 from typing import Any
 
 import torch
@@ -39,9 +41,12 @@ def solution(
     score: Callable[[Tensor, Tensor, int], float] = lambda z, y, missing: _accuracy(z, y),
     last: bool = False,
     worst: bool = False,
+    patient: Callable[[float, float], bool] = lambda before, now: True,  # or it stops
     hand_on: Callable[[float, int, float], float] = lambda shift, place, best: shift,
 ) -> float:
     scores = [score(raised(logits, missing, shift), labels, missing) for shift in shifts]
+    further = takewhile(lambda pair: patient(*pair), pairwise(scores))
+    scores = scores[: 1 + len(list(further))]
     best = min(scores) if worst else max(scores)
     places = [place for place, each in enumerate(scores) if each == best]
     place = places[-1 if last else 0]
@@ -93,6 +98,8 @@ MISTAKES: Mistakes = {
     ),
     "Of several equally good shifts you return the last. Return the first, the smallest change "
     "that does it.": dict(last=True),
+    "You stop where the accuracy first falls, or no longer rises. It may rise again: try all "
+    "shifts.": [dict(patient=le), dict(patient=lt)],
     "You return the shift with the lowest accuracy.": dict(worst=True),
     "You return the position of the best shift. Return the shift itself, `shifts[…]`.": dict(
         hand_on=lambda shift, place, best: float(place)
@@ -109,7 +116,9 @@ bias_shift = Exercise(
         "shift", wanted="one number, the best of the shifts", instead="one of the shifts"
     ),
     solution=solution,
-    cases=Case.each_of(_student, (71, 3, 5.0), (72, 0, 3.0), (73, 5, 7.0), (74, 2, 4.0)),
+    cases=Case.each_of(
+        _student, (71, 3, 5.0), (72, 0, 3.0), (73, 5, 7.0), (74, 2, 4.0), (128, 3, 5.0)
+    ),
     mistakes=MISTAKES,
     praise=(
         "one number, learned without a single image of the class to train on. It was chosen on "

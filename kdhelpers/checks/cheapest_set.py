@@ -7,7 +7,8 @@ validation images excludes a loss of `margin` or more; None if there is none.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
+from functools import partial
+from statistics import fmean, stdev
 from typing import Any
 
 from kdhelpers import stats
@@ -42,6 +43,7 @@ GAINS = {  # what each set changes on validation and on test images, seed by see
     "other camera": ((-0.009, -0.011, -0.010, -0.012, -0.008), -0.01, 20),  # a small, sure loss
     "few": ((0.020, -0.055, 0.025, -0.050, 0.030), -0.03, 5),  # nobody can tell
     "found": ((-0.019, -0.019, 0.0, -0.018, -0.019), 0.01, 8),  # each seed, not the interval
+    "borrowed": ((-0.019, -0.001, -0.010, -0.019, -0.001), -0.01, 10),  # a 90 % interval would do
     "noise": ((-0.080, -0.090, -0.085, -0.070, -0.075), -0.08, 1),
     "bought": ((0.014, 0.016, 0.015, 0.015, 0.015), 0.015, 90),
 }
@@ -57,6 +59,12 @@ def _experiment(margin: float, *names: str) -> dict[str, Any]:
         for name, (gains, of_test, cost) in ((name, GAINS[name]) for name in names)
     }
     return {"labelled": list(LABELLED), "sets": sets, "margin": margin}
+
+
+def _reaches(factor: float, labelled: Row, accuracies: Row, margin: float) -> bool:
+    """Whether so many standard errors below the mean lie above −margin."""
+    losses = [y - x for x, y in zip(labelled, accuracies, strict=True)]
+    return bool(fmean(losses) - factor * stdev(losses) / len(losses) ** 0.5 > -margin)
 
 
 def _told(name: str, inputs: dict[str, Any]) -> str:
@@ -100,6 +108,10 @@ MISTAKES: Mistakes = {
     "seeds may do.": dict(
         good=lambda a, b, margin: min(y - x for x, y in zip(a, b, strict=True)) > -margin
     ),
+    "Your interval is too narrow: 1.96 or 2 standard errors are for many seeds, and 95 % leave out "
+    "2.5 % on each side. With five seeds Student's t reaches 2.78 standard errors.": [
+        dict(good=partial(_reaches, factor)) for factor in (1.96, 2.0, 2.132)
+    ],
     "You compare the accuracies without their pairs. The seeds are paired: take the interval of "
     "the paired difference.": dict(
         good=lambda a, b, margin: stats.mean_interval(b).low > stats.mean_interval(a).high - margin
@@ -131,6 +143,7 @@ cheapest_set = Exercise(
         (0.02, "few", "noise"),
         (0.02, "few", "found", "unlabelled"),
         (0.10, "unlabelled", "found", "noise"),
+        (0.02, "unlabelled", "borrowed"),
         (0.02, "noise", "found"),
     ),
     mistakes=MISTAKES,

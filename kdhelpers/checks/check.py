@@ -46,14 +46,15 @@ class Check:
         raise NotImplementedError
 
 
-def progress(lesson: int) -> None:
+def progress(lesson: int | str) -> None:
     """Print which exercises of a lesson were solved since the kernel started, and which are open.
 
     Args:
-        lesson: its number, 1 for lesson 01.
+        lesson: its number, 1 or "01" for lesson 01.
     """
     from kdhelpers import checks
 
+    lesson = int(lesson)
     names = {each: name for name, each in vars(checks).items() if isinstance(each, Check)}
     of = [each for each in {**_solved, **names} if each in names]
     of = [each for each in of if re.match(f"Lesson {lesson:02d}:", each.task)]

@@ -9,7 +9,7 @@ themselves.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -42,10 +42,15 @@ from kdhelpers.checks.running import (
 from kdhelpers.checks.verdict import Verdict
 
 SLACK = 3.0  # a mistaken answer carries its own rounding: it may be this much less exact
+NEAR = 10.0  # below so many tolerances two mistakes that fit are two that cancel each other
 # How many known mistakes together, and whether something happens to their result; in this order.
 SEARCH = (1, False), (0, True), (2, False), (1, True), (3, False), (4, False)
 SINGLE = SEARCH[:1]  # for a choice: a name is too little to tell two mistakes by
 UNKNOWN = "Your result differs, and it fits no mistake that this check knows."
+NEARLY = (
+    "Your result is nearly right: something small is added, as inside a logarithm, or it is "
+    "rounded or computed in half precision."
+)
 
 
 def numbers(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -58,7 +63,7 @@ def numbers(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tenso
 class Case:
     """Fixed inputs. `inputs` makes them anew at each call, as name → value in the order of the
     function's arguments; `tolerance` is relative to the largest expected value. In an `edge` case a
-    mistake that gives no finite number explains whatever was seen."""
+    mistake that gives no finite number explains whatever was seen, if it explains more."""
 
     inputs: Callable[[], dict[str, Any]]
     tolerance: float = 1e-4
@@ -259,19 +264,23 @@ class Exercise(Check):
             return self._explain_values(answer, before, expected)
         return Verdict("wrong", f"{diagnosis}\n{message}" if diagnosis else message)
 
-    def _differ(self, observed: list[Observation], expected: list[Observation]) -> bool:
+    def _differ(
+        self, observed: list[Observation], expected: list[Observation], slack: float = 1.0
+    ) -> bool:
         triples = zip(observed, expected, self.cases, strict=False)
-        return not all(_same_values(o, e, case.tolerance) for o, e, case in triples)
+        return not all(_same_values(o, e, case.tolerance * slack) for o, e, case in triples)
 
     def _explain_values(
         self, answer: Answer, observed: list[Observation], expected: list[Observation]
     ) -> Verdict:
         number, name = self._first_wrong(observed, expected)
-        if found := self._recognise(observed, name):
+        near = not self._differ(observed, expected, NEAR)
+        strict = near or self.cases[number].edge
+        if found := self._recognise(observed, name, strict=strict, near=near):
             sentences, same = found
             symptoms = self._symptoms(observed, same) if same else []
             return Verdict("wrong", _listed([*sentences, *symptoms]))
-        known = self._symptoms(observed, expected)
+        known = [NEARLY] * near + self._symptoms(observed, expected)
         if not known:
             pairs = self._pairs(observed, expected, name)
             of_all = handed_back(pairs) or factor(pairs)
@@ -282,19 +291,26 @@ class Exercise(Check):
         return Verdict("wrong", "\n".join([*([_listed(known)] if known else []), numbers]))
 
     def _recognise(
-        self, seen: Sequence[Outcome], name: str = ""
+        self, seen: Sequence[Outcome], name: str = "", *, strict: bool = False, near: bool = False
     ) -> tuple[list[str], list[Observation]] | None:
         """The fewest mistakes that together do what was seen in every case, and their doing.
 
         An exception hides what comes after it, so for that single mistakes are enough. Single
         mistakes that do the same are told together. `name` is that of the first wrong value.
+        Where it is `strict` no case is an edge; what is `near` to right has to agree more closely,
+        as everything small is alike there.
         """
-        for size, related in self.search[: None if name else 1]:
+        closer, depth = (SLACK, 2) if near else (1.0, len(self.search) if name else 1)
+        cases = [
+            replace(case, tolerance=case.tolerance / closer, edge=case.edge and not strict)
+            for case in self.cases
+        ]
+        for size, related in self.search[:depth]:
             found: dict[str, list[Outcome]] = {}
             for group, changes in self.groups(size):
                 made = (self._outcome(group, changes, number) for number in range(len(seen)))
                 known, more = [], ""
-                for outcome, other, case in zip(seen, made, self.cases, strict=False):
+                for outcome, other, case in zip(seen, made, cases, strict=False):
                     if not (related or _alike(outcome, other, case)):
                         break
                     known.append(other)

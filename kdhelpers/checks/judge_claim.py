@@ -72,6 +72,7 @@ def _ways(differences: Any, claim: float) -> dict[str, Reading]:
             2 * spread
         ),
         "one standard error each side stands for the interval (68 %)": wide(error),
+        "the interval is narrower than one of 95 % (90 %, for instance)": wide(1.685 * error),
         "the interval is wider than one of 95 % (99 %, for instance)": wide(2.7 * error),
         "helps and hurts are exchanged": (
             {VERDICTS[0]: VERDICTS[1], VERDICTS[1]: VERDICTS[0]}.get(verdict, verdict), fate
@@ -178,8 +179,8 @@ def _judged(answer: Answer, baseline: str, treatment: str, claim: float) -> tupl
     )
 
 
-WORLDS = (  # baseline, treatment, and the gain in points that it claims
-    ("T = 2", "T = 4", 3.0), ("labels", "T = 1", 1.15), ("T = 16", "T = 32", 1.0),
+WORLDS = (  # baseline, treatment, and the claimed gain: 3.5 is out of reach at 90 %, not at 95 %
+    ("T = 2", "T = 4", 3.5), ("labels", "T = 1", 1.15), ("T = 16", "T = 32", 1.0),
     ("T = 4", "class means", 2.0), ("T = 32", "T = 16", 0.3),
 )  # fmt: skip
 

@@ -49,6 +49,11 @@ def _over_batches(size: int, statistic: Callable[..., Tensor], x: Tensor) -> Ten
     return torch.stack([statistic(part, dim=CHANNELS) for part in x.split(size)]).mean(dim=0)
 
 
+def _from_squares(size: int, x: Tensor) -> Tensor:
+    squares = _over_batches(size, torch.mean, x.square())
+    return (squares - _over_batches(size, torch.mean, x).square()).sqrt()
+
+
 def _squares_in_uint8(least: float, x: Tensor) -> Tensor:
     """The square of 200 is 64 in uint8: it is kept modulo 256."""
     whole = (255 * x).round().to(torch.uint8)
@@ -146,6 +151,12 @@ MISTAKES: Mistakes = {
         for size in BATCH_SIZES
         for mean in ({}, {"mean": partial(_over_batches, size, torch.mean)})
     ],
+    "You average over batches as if all were of one size. The last one is smaller and counts too "
+    "much: add up the pixels and their squares, and divide by the number of pixels.": [
+        dict(depth=1, mean=partial(_over_batches, size, torch.mean), **std)
+        for size in BATCH_SIZES
+        for std in ({}, {"std": partial(_from_squares, size)})
+    ],
     "You use the first images only. Take all of them: `dim=(0, 2, 3)`.":
         [dict(pixels=lambda images, count=count: images[:count].float() / 255)
          for count in (1, *BATCH_SIZES)],
@@ -176,17 +187,17 @@ mean_std = Exercise(
     task=__doc__,
     observe=_observe,
     solution=solution,
-    cases=(
-        Case(lambda: _images(91, 150, 3, 8, 6), 1e-3),
+    cases=(  # numbers of images that no size of a batch divides
+        Case(lambda: _images(91, 153, 3, 8, 6), 1e-3),
         Case(
-            lambda: _images(92, 140, 1, 10, 10, brightest=200),
+            lambda: _images(92, 141, 1, 10, 10, brightest=200),
             1e-3,
             if_it_raises=(
                 "Your function runs with three channels and fails with one. Take their number from "
                 "the images, `images.shape[1]`, or give `dim=(0, 2, 3)` to `mean` and `std`."
             ),
         ),
-        Case(lambda: _images(93, 160, 4, 5, 9), 1e-3),
+        Case(lambda: _images(93, 167, 4, 5, 9), 1e-3),
     ),
     mistakes=MISTAKES,
     praise=(

@@ -139,6 +139,8 @@ def factor(pairs: Sequence[Pair]) -> str:
         rest = [ratio / each.get(name, np.nan) for ratio, each in zip(ratios, known, strict=True)]
         if np.isfinite(rest).all() and np.ptp(rest) < 1e-3 * abs(rest[0]):
             number = f"{rest[0]:.4g}".removesuffix(".0")
+            if number == name == "1":
+                return ""
             factor = number if name == "1" else name if number == "1" else f"{number} · {name}"
             return f"Yours is what is asked for times {factor}, in every case. Undo that factor."
     return ""

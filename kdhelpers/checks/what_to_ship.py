@@ -66,6 +66,7 @@ MORE = (
     ("once quick", (0.99, 0.99, 0.98), (0.90, 0.90, 0.90), 115, [0.3] + [3.6] * 19),
     ("just late", (0.92, 0.93, 0.92), (0.90, 0.90, 0.90), 150, [0.2] * 19 + [1.6]),
     ("huge", (1.0, 1.0, 0.99), (0.99, 0.99, 0.99), 950_000, [0.5] * 20),
+    ("one seed failed", (0.99, 0.40, 0.98), (0.90, 0.40, 0.90), 135, [0.5] * 20),
     ("hung", (1.0, 0.99, 1.0), (0.99, 0.99, 0.99), 130, [9_000.0] * 20),
 )
 
@@ -111,6 +112,8 @@ MISTAKES: Mistakes = {
     "You choose by the worst seed. The exercise asks for the mean.": dict(
         score=lambda each: min(each["validation"])
     ),
+    "You choose by the median over the seeds, which hides that one of them failed. The exercise "
+    "asks for the mean.": dict(score=lambda each: median(each["validation"])),
     "You compare the mean time with the limit. A mean hides that one call in five may be slow, "
     "and a user waits for each: count the calls.": dict(quick=lambda t, limit: fmean(t) <= limit),
     "You compare the median time with the limit. Up to half of the calls may then be slow: count "

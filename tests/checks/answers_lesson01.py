@@ -130,6 +130,9 @@ has no effect → torch.softmax(z / 1.0, dim=1)
 is subtracted from the logits, where it cancels → torch.softmax(z - t, dim=1)
 or added to them → (z - t).exp() / z.exp().sum(1, keepdim=True)
 2 things | or added to them | do not add up to 1 → (z - t).exp()
+nearly right | not: twice → F.softmax(z / t, dim=1).round(decimals=4)
+nearly right → F.softmax((z / t).half(), dim=1)
+You round → F.softmax(z / t, dim=1).round(decimals=3)
 one number is left → (z / t).softmax(1).sum()
 Keep the whole row → (z / t).softmax(1).sum(1)
 yours is one number. Leave out → (z / t).softmax(1).norm()
@@ -274,6 +277,8 @@ student's plain logits → - log_q ⇒ - s / T
 teacher's plain logits stand in the brackets → (log_p - ⇒ (t.detach() / T -
 Plain logits are subtracted → log_p - log_q ⇒ (t.detach() - s) / T
 never reaches 0 → p * (log_p - log_q) ⇒ -p * log_q
+nearly right | not: Undo → log_p - log_q ⇒ (p + 1e-6).log() - (q + 1e-6).log()
+nearly right → log_p - log_q ⇒ (p + 3e-6).log() - (q + 3e-6).log()
 squared difference → p * (log_p - log_q) ⇒ (q - p) ** 2
 squared difference → p * (log_p - log_q) ⇒ (log_q - log_p) ** 2
 sign of the soft term → log_p - log_q ⇒ log_q - log_p

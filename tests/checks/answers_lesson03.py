@@ -16,6 +16,14 @@ def from_sums(images):
     return first / 255, (second - first**2).sqrt() / 255
 
 
+def over_batches(x):
+    return mean([batch.mean(C) for batch in x.split(10)])
+
+
+def from_batches(x):
+    return over_batches(x), (over_batches(x**2) - over_batches(x) ** 2).sqrt()
+
+
 def by_gather(table, sample, view):
     index = view[None, :, None].expand(1, -1, table.shape[2])
     return table[:, sample].gather(0, index)[0]
@@ -148,6 +156,8 @@ average the standard deviations of batches →
 x.mean(C) ⇒ mean([y.mean(C) for y in x.split(100)]) ;
 x.std(C) ⇒ mean([y.std(C) for y in x.split(100)])
 average the standard deviations of batches → x.std(C) ⇒ mean([y.std(C) for y in x.split(32)])
+as if all were of one size → x.mean(C) ⇒ over_batches(x)
+as if all were of one size → x.mean(C), x.std(C) ⇒ from_batches(x)
 first images only → x = images. ⇒ x = images[:1].
 mixes all channels → (C) ⇒ (1) ; x = images. ⇒ x = images.reshape(images.shape[1], -1).
 overflow → x.std(C) ⇒ ((images**2).float().mean(C) / 255**2 - x.mean(C) ** 2).sqrt()

@@ -46,6 +46,8 @@ interval above zero → each.simultaneous.low > 0 ⇒ each.difference.mean > 0
 zero or some other number → each.simultaneous.low > 0 ⇒ each.difference.mean > 0.015
 You never adopt → each.simultaneous.low > 0 ⇒ each.difference.mean > 5
 better for every seed → each.simultaneous.low > 0 ⇒ all(b < x for b, x in zip(baseline, tips[name]))
+better for every seed →
+each.simultaneous.low > 0 ⇒ min(x - b for b, x in zip(baseline, tips[name])) > 0.005
 too wide → compare(baseline, tips) ⇒ compare(baseline, tips, confidence=1 - 0.05 / 15)
 any clear change → each.simultaneous.low > 0 ⇒ each.simultaneous.low * each.simultaneous.high > 0
 fits no mistake | wide, with a mean gain of +0.0580 → default=None ⇒ default=list(tips)[-1]

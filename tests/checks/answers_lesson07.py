@@ -30,6 +30,16 @@ def by_loop(z, y, m, shifts):
     return chosen
 
 
+def by_climbing(z, y, m, shifts, stop):
+    best = shifts[0]
+    for s in shifts[1:]:
+        if stop(accuracy(z, y, m, best), accuracy(z, y, m, s)):
+            break
+        if accuracy(z, y, m, s) > accuracy(z, y, m, best):
+            best = s
+    return best
+
+
 def without_clone(z, y, m, shifts):
     column = torch.nn.functional.one_hot(torch.tensor(m), z.shape[1])
     right = [((z + s * column).argmax(1) == y).sum().item() for s in shifts]
@@ -47,6 +57,8 @@ missing class alone → max(s)
 leave out the images → by_loop(z[y != m], y[y != m], m, s)
 The shift is subtracted → max(s, key=lambda each: accuracy(z, y, m, -each))
 added to every class → max(s, key=lambda each: accuracy(z, y, slice(None), each))
+may rise again → by_climbing(z, y, m, s, stop=lambda before, now: now < before)
+may rise again → by_climbing(z, y, m, s, stop=lambda before, now: now <= before)
 you return the last → max(reversed(s), key=lambda each: accuracy(z, y, m, each))
 lowest accuracy → min(s, key=lambda each: accuracy(z, y, m, each))
 the position of the best → s.index(by_loop(z, y, m, s))
@@ -79,6 +91,8 @@ no points=True → -margin ⇒ -margin / 100
 sign of the margin → -margin ⇒ margin
 the other way round → labelled, seen ⇒ seen, labelled
 of every seed → paired(labelled, seen).low ⇒ min(gains(labelled, seen))
+interval is too narrow → .low ⇒ .mean - 1.96 * np.std(gains(labelled, seen), ddof=1) / 5**0.5
+interval is too narrow → paired(labelled, seen) ⇒ paired(labelled, seen, confidence=0.9)
 seeds are paired → paired(labelled, seen).low > ⇒ interval(seen).low > interval(labelled).high
 judge what was decided → "validation" ⇒ "test"
 the most accurate → sets[name]["cost"] ⇒ -mean(sets[name]["validation"])

@@ -149,6 +149,7 @@ return max(fitting, key=fitting.get) if fitting else None
 test accuracy → x["validation"] ⇒ x["test"]
 one seed, the best → mean(x ⇒ max(x
 worst seed → mean(x ⇒ min(x
+median over the seeds → mean(x ⇒ np.median(x
 mean time → early(x["milliseconds"], ms) ⇒ mean(x["milliseconds"]) <= ms
 mean time and some standard deviations →
 early(x["milliseconds"], ms) ⇒ np.mean(x["milliseconds"]) + 2 * np.std(x["milliseconds"]) <= ms

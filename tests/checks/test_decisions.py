@@ -50,6 +50,12 @@ def within(logits, labels):
     return other
 
 
+def now_and_then(logits, labels):
+    other = within(logits, labels)
+    other[::7] = logits[::7]
+    return other
+
+
 def means(logits, labels):
     return torch.stack([logits[labels == c].mean(0) for c in range(10)])[labels]
 
@@ -180,6 +186,7 @@ CONTROLS = [
     (control(one_hot), "changes two things"),
     (control(lambda logits, labels: logits.softmax(1)), "the teacher's probabilities"),
     (control(lambda logits, labels: logits + torch.randn(logits.shape)), "still tells much"),
+    (control(now_and_then), "still tells much"),
     (control(within, limit=-99), "says the same for both teachers"),
     (control(within, limit=99), "says the same for both teachers"),
     (lambda t, y, trial: (within(t, y), True), "without a trial of the teacher's"),
@@ -218,6 +225,7 @@ READINGS = [
     (read(fate=lambda mean, low, high: 100 * high), "It looks as if the claim is divided by 100"),
     (read(confidence=0.999), "It looks as if the interval is wider than one of 95 %"),
     (read(confidence=0.68), "68 %"),
+    (read(confidence=0.9), "narrower than one of 95 %"),
     (lambda trial, claim: read()(lambda n: -trial(n), claim), "if the difference has the wrong"),
     (lambda trial, claim: (trial(40), "helps")[1], "Return two texts"),
     (lambda trial, claim: ("helps", "possible"), "judge by 0 pairs"),
@@ -262,7 +270,7 @@ def test_progress_tells_what_is_solved_and_what_is_open(capsys: Any, monkeypatch
     checks.entropy(lambda p: torch.special.entr(p).sum(1))
     checks.distillation_step(...)
     checks.soft_targets(...)  # once solved remains solved
-    checks.progress(1)
+    checks.progress("01")
     left = "distillation_step, baseline_rate, distillation_loss"
     assert capsys.readouterr().out == f"1 of 4 exercises of lesson 01 solved; open: {left}\n"
     every = [each for each in vars(checks).values() if isinstance(each, checks.Check)]

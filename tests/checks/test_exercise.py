@@ -313,3 +313,8 @@ def test_an_input_of_0_in_one_case_stops_no_diagnosis() -> None:
     one = torch.ones(1)
     pairs = [Pair(one * k, one, 1e-6, lambda k=k: {"missing": k - 1}) for k in (2, 1, 4)]
     assert factor(pairs) == ""
+
+
+def test_a_factor_of_about_1_is_none() -> None:
+    pairs = [Pair(torch.ones(1) * k * 1.0001, torch.ones(1) * k, 1e-6, dict) for k in (1, 2, 4)]
+    assert factor(pairs) == ""
