@@ -91,9 +91,8 @@ def record(model: nn.Module, pictures: DataSet, path: Path, **provenance: object
         for kind, logits in zip(("", ", mirrored", ", both"), [*views, sum(views)], strict=True):
             figures[name + kind] = accuracy(logits, split.labels)
     answers.save(path, accuracy=figures, **provenance)
-    rounded = RecordedTeacher.load(path)
     told = "  ".join(f"{name} {figure:.4f}" for name, figure in figures.items())
-    return f"{rounded.identity()}  {path.stat().st_size / 1e6:.2f} MB  {told}"
+    return f"{answers.identity()}  {path.stat().st_size / 1e6:.2f} MB  {told}"
 
 
 def main() -> None:

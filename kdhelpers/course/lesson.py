@@ -40,7 +40,7 @@ class Lesson:
         self._record_file, self._started = record_file, time.perf_counter()
         self._device = _device(parameters.get("device"))
         self._parts: list[dict[str, Any]] = []  # the finished runs that it has used
-        self._made = 0  # of them not read, but made now
+        self._made: list[Path] = []  # the files of those that were not read, but made
 
     def kept(self, run: Run) -> Run:
         """Keep what a function returns in `parts_dir`, a file for each set of its arguments.
@@ -95,7 +95,7 @@ class Lesson:
             if not right or not isinstance(part.get("figures"), dict):
                 raise CourseError(f"{path} is not the part of {known['run']}; move it away")
             return dict(part)
-        self._made += 1
+        self._made.append(path)  # threads may append at once, not count
         started = time.perf_counter()
         part = known | {
             "parameters": parameters,
@@ -114,7 +114,7 @@ class Lesson:
         figures = [part["figures"] for part in self._parts]
         return {
             "count": len(self._parts),
-            "made": self._made,
+            "made": len(self._made),
             "seconds": sum(float(part.get("seconds", 0)) for part in self._parts),
             "processors": sorted({str(each.get("processor")) for each in made}),
             "commits": sorted({str(each.get("commit")) for each in made}),

@@ -109,10 +109,11 @@ def belongs_to(record: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
 
 def read_or_made(record: Mapping[str, Any]) -> str:
     """Of a record that is joined from parts how many runs were read; "" if none was."""
-    parts, folder = record["metrics"].get("parts", {}), record["parameters"].get("parts_dir")
-    count, made = parts.get("count", 0), parts.get("made", 0)
-    if made == count:
+    folder = record["parameters"].get("parts_dir")
+    parts = record["metrics"].get("parts") if folder else None
+    if not parts or parts["made"] == parts["count"]:
         return ""
+    count, made = parts["count"], parts["made"]
     told = f"{made} of {count} runs made now, the others were read from {folder}"
     return f"{told}; for runs of your own: -p parts_dir runs/parts"
 

@@ -97,6 +97,7 @@ def test_names_of_any_kind_make_files_in_the_folder(tmp_path: Path) -> None:
 def test_without_a_folder_nothing_is_kept() -> None:
     assert lesson("").kept(student) is student
     assert "parts" not in lesson("").record("done")["metrics"]
+    assert lesson("").record("done", parts=[1, 2])["metrics"]["parts"] == [1, 2]  # a lesson's own
 
 
 def test_arguments_and_figures_that_no_file_holds_are_named(tmp_path: Path) -> None:
