@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from kdhelpers import __version__
+from kdhelpers._files import read_text
 from kdhelpers.course.notebook import find_lessons
 from kdhelpers.course.root import CourseError, find_root, installing
 
@@ -155,7 +156,7 @@ def _of_groups() -> Iterator[tuple[int, int]]:
     """Free and whole memory of each control group with a limit around us: a container, a job."""
     if not (SELF / "cgroup").exists():  # no Linux
         return
-    for line in _read(SELF / "cgroup").splitlines():
+    for line in read_text(SELF / "cgroup").splitlines():
         _, kind, path = line.split(":", 2)
         if kind not in ("", "memory"):
             continue
@@ -163,13 +164,9 @@ def _of_groups() -> Iterator[tuple[int, int]]:
         inner = CGROUPS / kind / path.lstrip("/")
         for place in (inner, *inner.parents):
             with suppress(OSError, ValueError):  # there is none, or it is "max"
-                limit, use = int(_read(place / most)), int(_read(place / used))
-                found = re.search(rf"^{cache} (\d+)$", _read(place / "memory.stat"), flags=re.M)
+                limit, use = int(read_text(place / most)), int(read_text(place / used))
+                found = re.search(rf"^{cache} (\d+)$", read_text(place / "memory.stat"), flags=re.M)
                 yield limit - use + int(found.group(1) if found else 0), limit
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
 
 
 def _disk() -> Checks:

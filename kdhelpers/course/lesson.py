@@ -122,11 +122,7 @@ class Lesson:
         }
 
     def record(
-        self,
-        headline: str,
-        *,
-        tables: "Mapping[str, Table] | None" = None,
-        **metrics: Any,
+        self, headline: str, *, tables: "Mapping[str, Table] | None" = None, **metrics: Any
     ) -> dict[str, Any]:
         """Keep what was measured where `record_file` says, print the headline, return the record.
 

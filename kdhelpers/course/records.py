@@ -319,11 +319,9 @@ def _checked(record: Any) -> dict[str, Any]:
 
 
 def _is_table(table: Any) -> bool:
-    if not isinstance(table, dict) or table.keys() != {"headers", "rows"}:
-        return False
-    if not all(isinstance(part, list) for part in (*table.values(), *table["rows"])):
-        return False
-    lines = [table["headers"], *table["rows"]]
-    return bool(lines[0]) and all(
-        len(line) == len(lines[0]) and all(isinstance(cell, str) for cell in line) for line in lines
-    )
+    match table:
+        case {"headers": [_, *_] as headers, "rows": [*rows], **more} if not more:
+            lines = [headers, *rows]
+            right = (isinstance(line, list) and len(line) == len(headers) for line in lines)
+            return all(right) and all(isinstance(cell, str) for line in lines for cell in line)
+    return False

@@ -1,6 +1,7 @@
 """Execute the lessons with papermill, and tell in a few lines why one failed."""
 
 import glob
+import itertools
 import math
 import re
 import shutil
@@ -165,9 +166,7 @@ def _papermill(
     """The executed notebook; a kernel that dies as it starts gets another attempt."""
     import papermill  # slow to import, and a lesson's kernel imports this module without need
 
-    attempt = 0
-    while True:
-        attempt += 1
+    for attempt in itertools.count(1):
         try:
             return papermill.execute_notebook(
                 _for_papermill(plan.lesson.path),
