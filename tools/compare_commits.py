@@ -39,7 +39,7 @@ def run(commit: str, lessons: list[str], folder: Path) -> dict[str, Any]:
 def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
     """Where two values are not the same, each in a line."""
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(key for key in new if key not in old)]:
+        for key in old | new:
             if not TIMES.search(str(key)):
                 missing = "(not there)"
                 yield from differences(

@@ -12,14 +12,13 @@ import copy
 import json
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 import nbformat
 
 import kdhelpers
 from kdhelpers._files import write_text
-from kdhelpers.course import find_root
+from kdhelpers.course import find_lessons
 from kdhelpers.course.notebook import INSTALL
 from kdhelpers.course.root import ADDRESS
 
@@ -57,21 +56,16 @@ def renewed(notebook: dict[str, Any], name: str, address: str = ADDRESS) -> dict
     cells = [each for each in notebook["cells"] if INSTALL not in tags(each)]
     old: dict[str, Any] = next((each for each in notebook["cells"] if INSTALL in tags(each)), {})
     first = next(at for at, each in enumerate(cells) if each["cell_type"] == "code")
-    made: dict[str, Any] = {
-        "cell_type": "code",
-        "execution_count": None,
-        "id": "install",
-        "outputs": [],
-    }
-    cells.insert(first, made | {"metadata": {"tags": [INSTALL]}} | old | {"source": cell(address)})
+    made = nbformat.v4.new_code_cell(id="install", metadata={"tags": [INSTALL]})
+    cells.insert(first, made | old | {"source": cell(address)})
     row = f"| **Open in** | {badge(name, address)} |\n"
     card = ROW.sub("", cells[0]["source"])
     cells[0]["source"] = re.sub(r"(?=^\| \*\*Words\*\* )", lambda _: row, card, flags=re.M)
-    count = 0
+    executed, count = any(each.get("execution_count") for each in cells), 0
     for each in cells:
         if each["cell_type"] == "markdown":
             each["source"] = linked(each["source"], address)
-        elif any(code.get("execution_count") for code in cells if code["cell_type"] == "code"):
+        elif executed:
             count += 1
             each["execution_count"] = count
             for output in each["outputs"]:
@@ -93,8 +87,7 @@ def linked(text: str, address: str = ADDRESS) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    lessons = sorted((find_root() / "notebooks").glob("[0-9]*.ipynb"))
-    for path in [Path(argument) for argument in arguments] or lessons:
+    for path in (lesson.path for lesson in find_lessons(arguments)):
         before = nbformat.read(path, as_version=4)
         if (after := renewed(copy.deepcopy(before), path.stem)) != before:
             text = json.dumps(after, indent=1, ensure_ascii=False, sort_keys=True)

@@ -6,7 +6,6 @@ python tools/readme.py     rewrites what stands between markers, and draws the f
 import hashlib
 import io
 import json
-import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -44,11 +43,11 @@ def updated(text: str, page: str = "README.md") -> str:
     render = {each.__name__: each for each in parts}
     for part in PAGES[page]:
         start, end = START.format(part=part), END.format(part=part)
-        pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", flags=re.S)
-        if not pattern.search(text):
+        before, starts, rest = text.partition(start)
+        _, ends, after = rest.partition(end)
+        if not (starts and ends):
             raise course.CourseError(f"{page} needs the markers {start} and {end}")
-        content = f"{start}\n\n{render[part]()}\n\n{end}"
-        text = pattern.sub(lambda _, content=content: content, text)  # type: ignore[misc]
+        text = f"{before}{start}\n\n{render[part]()}\n\n{end}{after}"
     return text
 
 

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from kdhelpers._files import write_text
-from kdhelpers.course import find_root
+from kdhelpers.course import find_lessons
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 QUIET = Config({"KernelManager": {"transport_encryption": "auto"}})  # no warning about TCP
@@ -48,8 +48,7 @@ def worth_keeping(output: NotebookNode) -> bool:
 
 
 def main(arguments: list[str]) -> None:
-    lessons = sorted((find_root() / "notebooks").glob("[0-9]*.ipynb"))
-    for path in [Path(argument) for argument in arguments] or lessons:
+    for path in (lesson.path for lesson in find_lessons(arguments)):
         print(f"{path.name} …", flush=True)
         text = json.dumps(refreshed(path), indent=1, ensure_ascii=False, sort_keys=True)
         write_text(path, text + "\n")

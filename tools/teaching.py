@@ -49,9 +49,8 @@ def prose(notebook: NotebookNode) -> str:
 
 def sheet() -> str:
     """HTML: the sum by hand of lesson 01, and a line to write on for each prediction."""
-    used = dict.fromkeys(re.findall(
-        r"^\| \d:\d\d \| \d+ \| (\d\d) \|", (ROOT / "docs/workshop.md").read_text("utf-8"), re.M
-    ))  # fmt: skip
+    timetable = (ROOT / "docs" / "workshop.md").read_text(encoding="utf-8")
+    used = re.findall(r"^\| \d:\d\d \| \d+ \| (\d\d) \|", timetable, re.M)
     parts = [
         "<p>Names: <span style='display:inline-block;width:70%' class='line'></span></p>",
         "<h2>By hand</h2><p>Three logits: ln 16, ln 4, ln 1. Fill in the probabilities p, and "

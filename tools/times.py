@@ -28,7 +28,7 @@ def times(folder: Path) -> dict[str, Any]:
         CourseError: no record at all, one of another profile, of other parameters or of another
             state of its lesson, or records from different machines, versions or commits.
     """
-    seconds, machines = {}, {}
+    seconds, machines, dates = {}, set[tuple[str, str, str]](), []
     for plan in plans.plan():
         name, path = plan.lesson.name, folder / f"{plan.lesson.name}.json"
         if not path.is_file():
@@ -36,21 +36,20 @@ def times(folder: Path) -> dict[str, Any]:
         record = read_record(path)
         if not belongs_to(record, plan.identity):
             raise CourseError(f"{path} is not a quick run of the lesson as it is; run it again")
-        seconds[name], machines[name] = record["seconds"], _machine(record["environment"])
+        seconds[name] = record["seconds"]
+        machines.add(_machine(record["environment"]))
+        dates.append(record["environment"]["date"])
     if not seconds:
         raise CourseError(f"{str(folder)!r} has no records; `kdhelpers run --out` writes them")
-    if any(machine[:-1] != next(iter(machines.values()))[:-1] for machine in machines.values()):
+    if len(machines) > 1:
         raise CourseError(f"the records in {str(folder)!r} differ in machine, version or commit")
-    device, torch, commit, _ = next(iter(machines.values()))
-    date = max(machine[-1] for machine in machines.values())
-    return dict(device=device, torch=torch, commit=commit, date=date, seconds=seconds)
+    ((device, torch, commit),) = machines
+    return dict(device=device, torch=torch, commit=commit, date=max(dates), seconds=seconds)
 
 
-def _machine(environment: dict[str, Any]) -> tuple[str, str, str, str]:
-    device = (
-        f"{environment['processor']}, {environment['device']}, {environment['threads']} threads"
-    )
-    return device, environment["versions"]["torch"], environment["commit"], environment["date"]
+def _machine(of: dict[str, Any]) -> tuple[str, str, str]:
+    device = f"{of['processor']}, {of['device']}, {of['threads']} threads"
+    return device, of["versions"]["torch"], of["commit"]
 
 
 def main(arguments: list[str]) -> None:
