@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -246,12 +247,10 @@ def find_lessons(
     if not names:
         return _all(root)
     chosen = list(dict.fromkeys(_find_one(str(name), root) for name in names))
-    seen: dict[str, Path] = {}
-    for notebook in chosen:
-        first = seen.setdefault(notebook.name, notebook.path)
-        if first is not notebook.path:
+    for one, other in itertools.combinations(chosen, 2):
+        if one.name == other.name:
             raise CourseError(
-                f"{first} and {notebook.path} have the same name and would overwrite each other's "
+                f"{one.path} and {other.path} have the same name and would overwrite each other's "
                 "results; run them one by one with different --out"
             )
     return chosen

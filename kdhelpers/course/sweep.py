@@ -101,7 +101,12 @@ def sweep(
     workers = _worker_count(workers, executor)
     folder = Path(out_dir) if out_dir else Path("runs") / "sweeps" / lesson.name
     run.prepare_folder(folder, [shared])
-    with _alone_in(folder):
+    try:
+        alone = FileLock(folder / ".sweep.lock", timeout=0).acquire()
+    except Timeout:
+        told = f"another sweep is writing to {str(folder)!r}; choose another --out (out_dir)"
+        raise CourseError(told) from None
+    with alone:
         table.write_list(folder, points)
         todo = [point for point in points if not table.finished(folder, point)]
         bar = tqdm(total=len(points), initial=len(points) - len(todo), desc=lesson.name,
@@ -129,17 +134,6 @@ def _worker_count(workers: int | None, executor: Executor | None) -> int:
         told = f"the number of workers must be at least 1 and at most {MOST_WORKERS}"
         raise CourseError(f"{told}, got {short_repr(workers)}")
     return workers
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    try:
-        with FileLock(folder / ".sweep.lock", timeout=0):
-            yield
-    except Timeout:
-        raise CourseError(
-            f"another sweep is writing to {str(folder)!r}; choose another --out (out_dir)"
-        ) from None
 
 
 @contextmanager
