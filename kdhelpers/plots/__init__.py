@@ -31,39 +31,10 @@ from kdhelpers.plots.temperature import (
 )
 from kdhelpers.plots.transfer import transfer_curve
 
-__all__ = [
-    "ALONE",
-    "DISTILLED",
-    "NEUTRAL",
-    "PALETTE",
-    "TEACHER",
-    "Picture",
-    "Slider",
-    "Sliders",
-    "accuracy_against_cost",
-    "alpha_temperature_grid",
-    "arms",
-    "compression_diagram",
-    "confusion_change",
-    "copied_layers",
-    "deployment_diagram",
-    "distillation_diagram",
-    "entropy_curve",
-    "feature_maps",
-    "forest",
-    "hint_diagram",
-    "image_grid",
-    "log_curves",
-    "log_series",
-    "misleading_bars",
-    "paired_points",
-    "pixel_deviation",
-    "power_curve",
-    "soft_target_bars",
-    "soft_target_heatmap",
-    "stages",
-    "temperature_bars",
-    "temperature_sweep",
-    "temperature_trajectories",
-    "transfer_curve",
-]
+__all__ = ["ALONE", "DISTILLED", "NEUTRAL", "PALETTE", "TEACHER", "Picture", "Slider", "Sliders"]
+__all__ += ["accuracy_against_cost", "alpha_temperature_grid", "arms", "compression_diagram"]
+__all__ += ["confusion_change", "copied_layers", "deployment_diagram", "distillation_diagram"]
+__all__ += ["entropy_curve", "feature_maps", "forest", "hint_diagram", "image_grid", "log_curves"]
+__all__ += ["log_series", "misleading_bars", "paired_points", "pixel_deviation", "power_curve"]
+__all__ += ["soft_target_bars", "soft_target_heatmap", "stages", "temperature_bars"]
+__all__ += ["temperature_sweep", "temperature_trajectories", "transfer_curve"]

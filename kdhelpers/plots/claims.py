@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from kdhelpers._values import require
 from kdhelpers.plots.curves import draw_lines
-from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, drawing, listed, percent
+from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, Drawn, drawing, listed, percent, subplots
 from kdhelpers.plots.results import in_words, name_rows, name_sides, verdict_colour
 from kdhelpers.stats.arms import Results, label
 from kdhelpers.stats.comparisons import compare
@@ -22,7 +22,7 @@ def forest(
     baseline: str,
     claim: tuple[float, float] | None = None,
     key: str = "accuracy",
-) -> tuple[Figure, str]:
+) -> Drawn:
     """The paired difference of every arm from one baseline, in points, a row each.
 
     The thick line holds for the arm alone and the thin one, which colour and verdict go by, for
@@ -39,14 +39,12 @@ def forest(
         ValueError: no arm, a claim whose least effect is not below its most, or as for `compare`.
     """
     compared = compare(baseline, results, key=key, points=True)
-    if not compared:
-        raise ValueError("there is nothing to draw; give at least one arm beside the baseline.")
-    if claim is not None and not claim[0] < claim[1]:
-        raise ValueError(f"a claim is (least, most) with least < most, got {claim}.")
+    require(compared, "there is nothing to draw; give at least one arm beside the baseline.")
+    ordered = claim is None or claim[0] < claim[1]
+    require(ordered, f"a claim is (least, most) with least < most, got {claim}.")
     # The sign of a claim says which it is; one across zero is for the better.
     falls = claim is not None and claim[0] < 0 and (claim[1] <= 0 or less_is_better(key))
-    figure = Figure(figsize=(7.2, 1.5 + 0.42 * len(compared)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = subplots(7.2, 1.5 + 0.42 * len(compared))
     said, refuted = [], []
     for row, (name, each) in enumerate(compared.items()):
         alone, together = each.difference, each.simultaneous
@@ -77,7 +75,7 @@ def forest(
 
 
 @drawing
-def power_curve(counts: Sequence[int], powers: Mapping[str, Sequence[float]]) -> tuple[Figure, str]:
+def power_curve(counts: Sequence[int], powers: Mapping[str, Sequence[float]]) -> Drawn:
     """The chance of finding an effect against the number of seed pairs; a line at 80 %.
 
     Args:
@@ -87,8 +85,7 @@ def power_curve(counts: Sequence[int], powers: Mapping[str, Sequence[float]]) ->
     Raises:
         ValueError: no effect, a power outside 0..1, or not one for each count.
     """
-    figure = Figure(figsize=(7.0, 3.9), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = subplots(7.0, 3.9)
     lines = {effect: (counts, percent(each)) for effect, each in powers.items()}
     draw_lines(axes, lines)
     axes.axhline(80, color="k", linestyle="--", linewidth=1, label="80 %, usually asked for")
@@ -109,7 +106,7 @@ def power_curve(counts: Sequence[int], powers: Mapping[str, Sequence[float]]) ->
 
 
 @drawing
-def misleading_bars(values: Mapping[str, float], *, title: str = "") -> tuple[Figure, str]:
+def misleading_bars(values: Mapping[str, float], *, title: str = "") -> Drawn:
     """A chart that misleads on purpose, for an exercise; `arms` shows the same honestly.
 
     One number an arm, such as its best run, without seeds or intervals, and bars that start just
@@ -122,13 +119,11 @@ def misleading_bars(values: Mapping[str, float], *, title: str = "") -> tuple[Fi
     Raises:
         ValueError: fewer than two arms, or an accuracy outside 0..1.
     """
-    if len(values) < 2:
-        raise ValueError(f"a comparison needs at least two arms, got {len(values)}.")
+    require(len(values) > 1, f"a comparison needs at least two arms, got {len(values)}.")
     heights = percent(list(values.values()))
     low, high = min(heights), max(heights)
     span = (high - low) or 1.0
-    figure = Figure(figsize=(max(4.0, 1.2 + 1.0 * len(values)), 3.6), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = subplots(max(4.0, 1.2 + 1.0 * len(values)), 3.6)
     colours = [DISTILLED if height == high else NEUTRAL for height in heights]
     axes.bar(list(values), heights, color=colours, width=0.65)
     bottom, top = low - 0.1 * span, high + 0.08 * span

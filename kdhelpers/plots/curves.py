@@ -5,28 +5,34 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kdhelpers.plots.drawing import PALETTE, course, drawing, percent, plain_decades
+from kdhelpers._values import require
+from kdhelpers.plots.drawing import (
+    PALETTE,
+    Drawn,
+    course,
+    drawing,
+    percent,
+    plain_decades,
+    subplots,
+)
+
+Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # name → (x, y)
 
 
-def draw_lines(axes: Axes, series: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> None:
+def draw_lines(axes: Axes, series: Lines) -> None:
     """A line per entry of `series`, each (x, y), with a few markers on it.
 
     Raises:
         ValueError: no line, one without points, or one with more x than y or the reverse.
     """
-    if not series:
-        raise ValueError("there is nothing to draw; give at least one named series.")
+    require(series, "there is nothing to draw; give at least one named series.")
     for (label, (x, y)), colour, marker, style in zip(
         series.items(), cycle(PALETTE), cycle("osD^vP*"), cycle(("-", "--", "-.", ":"))
     ):
-        if not len(x) or len(x) != len(y):
-            raise ValueError(
-                f"a line needs one value for each place, but {label!r} has {len(y)} values for "
-                f"{len(x)} places."
-            )
+        told = f"{label!r} has {len(y)} values for {len(x)} places"
+        require(0 < len(x) == len(y), f"a line needs one value for each place, but {told}.")
         axes.plot(
             x, y, label=label, color=colour, linestyle=style, marker=marker,
             markevery=max(1, len(x) // 8), markersize=5, linewidth=1.8,
@@ -34,14 +40,12 @@ def draw_lines(axes: Axes, series: Mapping[str, tuple[Sequence[float], Sequence[
     axes.grid(alpha=0.3)
 
 
-def from_one(
-    series: Mapping[str, Sequence[float]],
-) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
+def from_one(series: Mapping[str, Sequence[float]]) -> Lines:
     """Values at the places 1, 2, 3, …: epochs count from 1."""
     return {name: (range(1, len(values) + 1), values) for name, values in series.items()}
 
 
-def lines_text(series: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> str:
+def lines_text(series: Lines) -> str:
     """Where every line begins and ends, in words."""
     return "; ".join(f"{name} {course(x, y)}" for name, (x, y) in series.items())
 
@@ -53,7 +57,7 @@ def log_series(
     ylabel: str,
     xlabel: str = "step",
     places: Sequence[float] | None = None,
-) -> tuple[Figure, str]:
+) -> Drawn:
     """Values over many powers of ten, on a logarithmic axis: a norm that collapses.
 
     Args:
@@ -68,12 +72,9 @@ def log_series(
     """
     for name, values in series.items():
         for value in values:
-            if not 0 <= value < math.inf:
-                raise ValueError(
-                    f"a logarithmic axis shows finite values from 0, but {name!r} has {value}."
-                )
-    figure = Figure(figsize=(7.0, 3.6), layout="constrained")
-    axes = figure.subplots()
+            told = f"a logarithmic axis shows finite values from 0, but {name!r} has {value}."
+            require(0 <= value < math.inf, told)
+    figure, axes = subplots(7.0, 3.6)
     axes.set_yscale("log", nonpositive="mask")
     lines = from_one(series) if places is None else {n: (places, y) for n, y in series.items()}
     draw_lines(axes, lines)
@@ -92,7 +93,7 @@ def stages(
     stage2: Mapping[str, Sequence[float]],
     *,
     ylabel: str = "validation accuracy (%)",
-) -> tuple[Figure, str]:
+) -> Drawn:
     """The two stages of FitNets beside each other: the hint loss, then the accuracies (%).
 
     Args:
@@ -104,8 +105,7 @@ def stages(
     Raises:
         ValueError: no epoch, no run, or an accuracy outside 0..1.
     """
-    figure = Figure(figsize=(7.4, 3.6), layout="constrained")
-    first, second = figure.subplots(1, 2, width_ratios=[1.0, 1.5])
+    figure, (first, second) = subplots(7.4, 3.6, 1, 2, width_ratios=[1.0, 1.5])
     draw_lines(first, from_one({"hint loss": stage1}))
     first.lines[0].set_color(PALETTE[4])  # no run on the right has it, up to four
     first.set(title="stage 1: the hint", ylabel="hint loss")
@@ -120,10 +120,8 @@ def stages(
     for axes in (first, second):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(
-        *second.get_legend_handles_labels(), frameon=False, loc="outside lower right", ncols=2,
-        fontsize=9,
-    )  # fmt: skip
+    named = second.get_legend_handles_labels()
+    figure.legend(*named, frameon=False, loc="outside lower right", ncols=2, fontsize=9)
     return figure, (
         f"Left, stage 1: the hint loss {course(range(1, len(stage1) + 1), stage1)}, by epoch. "
         f"Right, stage 2 or training without a hint: {ylabel} by epoch: {lines_text(runs)}."

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 
 from kdhelpers.models.vgg import VGG16
-from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, TEACHER, count_text, drawing
+from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, TEACHER, Drawn, count_text, drawing
 
 Point: TypeAlias = tuple[float, float]
 
@@ -16,7 +16,7 @@ SMALL_CNN = ((32,), (64,))  # channels of its convolutions, as of VGG16's
 
 
 @drawing
-def distillation_diagram() -> tuple[Figure, str]:
+def distillation_diagram() -> Drawn:
     """One image goes through both networks; the student answers to the teacher and the label."""
     figure, axes = _sheet(8.6, 3.6)
     _box(axes, 0.15, 1.5, 1.1, 0.7, "image", NEUTRAL)
@@ -49,7 +49,7 @@ def distillation_diagram() -> tuple[Figure, str]:
 @drawing
 def compression_diagram(
     teacher: str, student: str, *, teacher_size: Sequence[float], student_size: Sequence[float]
-) -> tuple[Figure, str]:
+) -> Drawn:
     """VGG16 and a small network see the same views; logits pass between them in a table.
 
     Args:
@@ -86,7 +86,7 @@ def compression_diagram(
 
 
 @drawing
-def hint_diagram() -> tuple[Figure, str]:
+def hint_diagram() -> Drawn:
     """A thin, deep student learns a hidden layer of a wide, shallow teacher, then the rest."""
     figure, axes = _sheet(7.8, 5.1)
     stage1 = [(1.45, 0.75), (3.8, 0.75), (3.8, 1.75), (4.3, 1.75), (4.3, 2.52), (1.45, 2.52)]
@@ -126,7 +126,7 @@ def hint_diagram() -> tuple[Figure, str]:
 
 
 @drawing
-def copied_layers() -> tuple[Figure, str]:
+def copied_layers() -> Drawn:
     """Which convolutions of VGG16 a student with the first one of each block can begin with."""
     figure, axes = _sheet(7.8, 3.5)
     x = 1.7
@@ -152,7 +152,7 @@ def copied_layers() -> tuple[Figure, str]:
 
 
 @drawing
-def deployment_diagram() -> tuple[Figure, str]:
+def deployment_diagram() -> Drawn:
     """A student leaves PyTorch with its normalisation, in one file that is held against it."""
     figure, axes = _sheet(7.8, 3.5)
     axes.add_patch(
@@ -237,15 +237,8 @@ def _arrows(axes: Axes, *ends: tuple[Point, Point]) -> None:
 def _box(
     axes: Axes, x: float, y: float, width: float, height: float, text: str, colour: str
 ) -> None:
-    axes.add_patch(
-        FancyBboxPatch(
-            (x, y),
-            width,
-            height,
-            boxstyle="round,pad=0.03,rounding_size=0.08",
-            edgecolor=colour,
-            facecolor=colour + "18",
-            linewidth=1.8,
-        )
-    )
+    style = "round,pad=0.03,rounding_size=0.08"
+    box = FancyBboxPatch((x, y), width, height, style, edgecolor=colour, linewidth=1.8)
+    box.set_facecolor(colour + "18")
+    axes.add_patch(box)
     axes.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=11)

@@ -5,7 +5,7 @@ import html
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import numpy as np
 from matplotlib.axis import Axis
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from PIL import Image
 
-from kdhelpers._values import check_int, check_type, short_repr
+from kdhelpers._values import check_int, check_type, require, short_repr
 from kdhelpers.stats.arms import row
 
 # The palette of Okabe and Ito.
@@ -23,6 +23,7 @@ PALETTE = (TEACHER, ALONE, DISTILLED, NEUTRAL, "#CC79A7", "#56B4E9", "#E69F00")
 LONGEST = 500  # letters of a name or label
 
 P = ParamSpec("P")
+Drawn = tuple[Figure, str]  # a figure and what it shows, in words
 
 
 class Picture:
@@ -41,10 +42,9 @@ class Picture:
 
     def __init__(self, figure: Figure, alt: str, *, dpi: int = 100) -> None:
         check_type(figure, Figure, name="figure")
-        if not isinstance(alt, str) or not alt.strip():
-            raise ValueError(f"alt must describe the figure in words, got {short_repr(alt)}.")
-        self.figure = figure
-        self.alt = alt
+        fits = isinstance(alt, str) and alt.strip()
+        require(fits, f"alt must describe the figure in words, got {short_repr(alt)}.")
+        self.figure, self.alt = figure, alt
         self.dpi = check_int(dpi, name="dpi", least=1, most=1000)
 
     @cached_property
@@ -76,7 +76,7 @@ class Picture:
         return self.alt
 
 
-def drawing(make: Callable[P, tuple[Figure, str]]) -> Callable[P, Picture]:
+def drawing(make: Callable[P, Drawn]) -> Callable[P, Picture]:
     """`make` draws a figure and describes it; what it cannot draw it refuses with one sentence.
 
     A wrong type is often noticed deep inside matplotlib, which has other names for it.
@@ -104,6 +104,14 @@ def drawing(make: Callable[P, tuple[Figure, str]]) -> Callable[P, Picture]:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:400]
+
+
+def subplots(
+    width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
+) -> tuple[Figure, Any]:
+    """A figure of so many inches, and its axes as `Figure.subplots` gives them."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def percent(shares: Iterable[float]) -> list[float]:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from kdhelpers.plots.drawing import ALONE, TEACHER, drawing
+from kdhelpers._values import require
+from kdhelpers.plots.drawing import ALONE, TEACHER, Drawn, drawing, subplots
 from kdhelpers.plots.results import best, in_words, sides
 from kdhelpers.stats.arms import Arm, Results
 from kdhelpers.stats.intervals import paired_difference
@@ -19,12 +19,11 @@ DIVERGING = "RdBu"  # red to blue over white, also for colour-blind readers
 
 
 @drawing
-def soft_target_heatmap(targets: ArrayLike, classes: Sequence[str]) -> tuple[Figure, str]:
+def soft_target_heatmap(targets: ArrayLike, classes: Sequence[str]) -> Drawn:
     """The mean soft target [C, C] of the images of each class, in %; the diagonal is left blank."""
     shown = 100 * np.array(targets, dtype=np.float64)
     np.fill_diagonal(shown, np.nan)
-    figure = Figure(figsize=(5.4, 4.5), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = subplots(5.4, 4.5)
     image = axes.imshow(shown, cmap="cividis")
     texts = [["" if np.isnan(value) else f"{value:.0f}" for value in row] for row in shown]
     _write(axes, texts, light=shown < 0.6 * np.nanmax(shown), size=8)
@@ -43,9 +42,7 @@ def soft_target_heatmap(targets: ArrayLike, classes: Sequence[str]) -> tuple[Fig
 
 
 @drawing
-def alpha_temperature_grid(
-    results: Results, baseline: Arm, *, key: str = "accuracy"
-) -> tuple[Figure, str]:
+def alpha_temperature_grid(results: Results, baseline: Arm, *, key: str = "accuracy") -> Drawn:
     """The mean gain over the student alone, in points, for every pair (alpha, T).
 
     A gain is written with its margin, which one seed has not, and in bold where the 95 % interval
@@ -59,8 +56,7 @@ def alpha_temperature_grid(
     Raises:
         ValueError: no pair, or as for `kdhelpers.stats.paired_difference`.
     """
-    if not results:
-        raise ValueError("there is nothing to draw; give the runs of at least one (alpha, T).")
+    require(results, "there is nothing to draw; give the runs of at least one (alpha, T).")
     means = {
         point: paired_difference(baseline, arm, key=key, points=True)
         for point, arm in results.items()
@@ -70,10 +66,7 @@ def alpha_temperature_grid(
     cells = [[means.get((alpha, t)) for t in temperatures] for alpha in alphas]
     gains = np.array([[cell.mean if cell else np.nan for cell in row] for row in cells])
     reach = float(np.nanmax(np.abs(gains))) or 1.0
-    figure = Figure(
-        figsize=(2.0 + 0.95 * len(temperatures), 1.3 + 0.6 * len(alphas)), layout="constrained"
-    )
-    axes = figure.subplots()
+    figure, axes = subplots(2.0 + 0.95 * len(temperatures), 1.3 + 0.6 * len(alphas))
     (less, more), falls = sides(key), less_is_better(key)
     colours = DIVERGING + "_r" * falls  # what is better is blue
     image = axes.imshow(gains, cmap=colours, vmin=-reach, vmax=reach, aspect="auto")
@@ -106,7 +99,7 @@ def confusion_change(
     classes: Sequence[str],
     *,
     names: tuple[str, str] = ("before", "after"),
-) -> tuple[Figure, str]:
+) -> Drawn:
     """Two confusion matrices in % of each true class, and what changed between them.
 
     Colour shows the confusions alone: right answers, on the diagonal, are numbers on grey.
@@ -120,8 +113,7 @@ def confusion_change(
         ValueError: another shape, a negative or infinite count, or a class without images.
     """
     first, second = _percent(before, classes), _percent(after, classes)
-    figure = Figure(figsize=(7.4, 7.0), layout="constrained")
-    (left, right), (change, largest) = figure.subplots(2, 2)
+    figure, ((left, right), (change, largest)) = subplots(7.4, 7.0, 2, 2)
     reach = float(np.max(_off_diagonal([first, second]))) or 1.0
     for axes, shown, name in ((left, first, names[0]), (right, second, names[1])):
         _confusions(axes, shown, classes, "Blues", (0, reach), _two_digits)
@@ -143,17 +135,14 @@ def confusion_change(
 def _percent(matrix: ArrayLike, classes: Sequence[str]) -> NDArray[np.float64]:
     """A confusion matrix in percent of its rows."""
     counts = np.asarray(matrix, dtype=np.float64)
-    if counts.shape != (len(classes), len(classes)):
-        raise ValueError(
-            f"a confusion matrix of {len(classes)} classes has a row and a column for each, got "
-            f"the shape {counts.shape}."
-        )
-    if not np.isfinite(counts).all() or counts.min() < 0:
-        raise ValueError("a confusion matrix holds counts or shares, which are finite and not < 0.")
+    told = f"a confusion matrix of {len(classes)} classes has a row and a column for each"
+    fits = counts.shape == (len(classes), len(classes))
+    require(fits, f"{told}, got the shape {counts.shape}.")
+    counted = np.isfinite(counts).all() and counts.min() >= 0
+    require(counted, "a confusion matrix holds counts or shares, which are finite and not < 0.")
     images = counts.sum(axis=1, keepdims=True)
-    if not images.all():
-        empty = classes[int(np.argmin(images))]
-        raise ValueError(f"class {empty!r} has no images; rows are true classes.")
+    empty = classes[int(np.argmin(images))]
+    require(images.all(), f"class {empty!r} has no images; rows are true classes.")
     result: NDArray[np.float64] = 100 * counts / images
     return result
 
@@ -190,11 +179,11 @@ def _confusions(
 
 
 def _largest_changes(
-    axes: Axes, difference: NDArray[np.float64], classes: Sequence[str], count: int = 8
+    axes: Axes, difference: NDArray[np.float64], classes: Sequence[str]
 ) -> dict[str, float]:
     """The confusions that changed most, as bars in the order of their change."""
     change = np.where(np.eye(len(classes), dtype=bool), 0.0, difference)
-    largest = np.argsort(-np.abs(change), axis=None, kind="stable")[:count]
+    largest = np.argsort(-np.abs(change), axis=None, kind="stable")[:8]
     cells = sorted(
         (change.flat[index], *divmod(int(index), len(classes)))
         for index in largest

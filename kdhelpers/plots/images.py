@@ -5,37 +5,32 @@ from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from kdhelpers._values import check_int, check_type
+from kdhelpers._values import check_int, check_type, require
 from kdhelpers.data.split import Split
-from kdhelpers.plots.drawing import ALONE, DISTILLED, TEACHER, drawing, listed
+from kdhelpers.plots.drawing import ALONE, DISTILLED, TEACHER, Drawn, drawing, listed, subplots
 
 
 @drawing
-def image_grid(split: Split, *, columns: int = 10, rows: int = 2) -> tuple[Figure, str]:
+def image_grid(split: Split, *, columns: int = 10, rows: int = 2) -> Drawn:
     """The first images of a split with their class names.
 
     Raises:
         ValueError: no split, or not 1 to 100 columns and rows.
     """
     check_type(split, Split, name="split")
-    columns, rows = (
-        check_int(count, name=name, least=1, most=100)
-        for count, name in ((columns, "columns"), (rows, "rows"))
-    )
+    columns = check_int(columns, name="columns", least=1, most=100)
+    rows = check_int(rows, name="rows", least=1, most=100)
     shown = min(columns * rows, len(split))
-    figure = Figure(figsize=(columns * 0.8, rows * 1.0), layout="constrained")
-    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    figure, panels = subplots(columns * 0.8, rows * 1.0, rows, columns, squeeze=False)
+    grid = panels.ravel()
     for axes in grid:
         axes.axis("off")
-    for axes, image, label in zip(
-        grid, split.images[:shown].cpu(), split.labels[:shown], strict=False
-    ):
-        _draw(axes, image.numpy())
-        axes.set_title(split.class_name(int(label)), fontsize=9)
     named = [split.class_name(int(label)) for label in split.labels[:shown]]
+    for axes, image, name in zip(grid, split.images[:shown].cpu(), named, strict=False):
+        _draw(axes, image.numpy())
+        axes.set_title(name, fontsize=9)
     return figure, f"{shown} images, each below its class: {listed(named)}."
 
 
@@ -51,36 +46,33 @@ def _draw(axes: Axes, image: np.ndarray) -> None:
 @drawing
 def soft_target_bars(
     split: Split, index: int, targets: Mapping[str, Sequence[float] | Tensor]
-) -> tuple[Figure, str]:
+) -> Drawn:
     """Image number `index` of a split and, for each title in `targets`, its probabilities."""
     shares = {
         name: np.asarray(row.tolist() if isinstance(row, Tensor) else row)
         for name, row in targets.items()
     }
-    figure = Figure(figsize=(2.2 + 3.1 * len(targets), 2.5), layout="constrained")
-    panels = figure.subplots(
-        1, len(targets) + 1, width_ratios=[1.0, *[1.6] * len(targets)], squeeze=False
-    )[0]
+    count, label = len(targets), split.class_name(int(split.labels[index]))
+    ratios = [1.0, *[1.6] * count]
+    figure, (panels,) = subplots(
+        2.2 + 3.1 * count, 2.5, 1, count + 1, width_ratios=ratios, squeeze=False
+    )
     _draw(panels[0], split.images[index].cpu().numpy())
-    panels[0].set_title(f"labelled {split.class_name(int(split.labels[index]))}", fontsize=10)
+    panels[0].set_title(f"labelled {label}", fontsize=10)
     said = []
     for axes, (title, values) in zip(panels[1:], shares.items(), strict=True):
         most = np.argsort(-values, kind="stable")[:3]
         named = listed(f"{split.class_name(which)} {values[which]:.2f}" for which in most)
         said.append(f"{title}: most to {named}")
         names = list(split.classes) or [split.class_name(n) for n in range(len(values))]
-        bars = axes.bar(names, values, color=TEACHER)
-        for bar, value in zip(bars, values, strict=True):
+        axes.bar(names, values, color=TEACHER)
+        above = dict(xytext=(0, 1), textcoords="offset points", ha="center", va="bottom")
+        for place, value in enumerate(values):
             if value >= 0.01:
-                place = (bar.get_x() + bar.get_width() / 2, value)
-                axes.annotate(
-                    f"{value:.2f}", place, ha="center", va="bottom", fontsize=7, xytext=(0, 1),
-                    textcoords="offset points",
-                )  # fmt: skip
+                axes.annotate(f"{value:.2f}", (place, value), fontsize=7, **above)
         axes.set(ylim=(0, 1.1), xlabel="class")
         axes.set_title(title, fontsize=10)
     panels[1].set_ylabel("probability")
-    label = split.class_name(int(split.labels[index]))
     return figure, (
         f"An image labelled {label} beside the probabilities of its {len(values)} classes: "
         f"{'; '.join(said)}."
@@ -92,7 +84,7 @@ def pixel_deviation(
     per_image: Sequence[Sequence[float]] | Tensor,
     dataset_std: Sequence[float],
     channels: Sequence[str] = ("red", "green", "blue"),
-) -> tuple[Figure, str]:
+) -> Drawn:
     """How far the standard deviations of single images fall short of the data set's.
 
     The mean over images leaves out how the images' own means differ; so it is the smaller one.
@@ -107,17 +99,14 @@ def pixel_deviation(
     """
     listed = per_image.cpu() if isinstance(per_image, Tensor) else per_image
     values = np.asarray(listed, dtype=np.float64)
-    if (
-        values.ndim != 2
-        or not len(values)
-        or not (values.shape[1] == len(dataset_std) == len(channels))
-    ):
-        raise ValueError(
-            "every image needs a deviation for each channel and so does the data set, got "
-            f"{values.shape}, {len(dataset_std)} of the data set and {len(channels)} names."
-        )
-    figure = Figure(figsize=(max(3.4, 2.5 * len(channels)), 3.0), layout="constrained")
-    panels = figure.subplots(1, len(channels), sharex=True, sharey=True, squeeze=False)[0]
+    count = len(channels)
+    told = "every image needs a deviation for each channel and so does the data set"
+    got = f"{values.shape}, {len(dataset_std)} of the data set and {count} names"
+    fits = values.shape[1:] == (len(dataset_std),) == (count,) and len(values) > 0
+    require(fits, f"{told}, got {got}.")
+    figure, (panels,) = subplots(
+        max(3.4, 2.5 * count), 3.0, 1, count, sharex=True, sharey=True, squeeze=False
+    )
     for axes, channel, column, true, colour in zip(
         panels, channels, values.T, dataset_std, cycle((ALONE, DISTILLED, TEACHER))
     ):
@@ -128,9 +117,8 @@ def pixel_deviation(
         axes.set_title(f"{channel}: mean {mean:.3f}, true {true:.3f}", fontsize=10)
         axes.set_xlabel("standard deviation")
     panels[0].set_ylabel("images")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
-    )
+    named = panels[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside lower center", ncols=2, frameon=False)
     said = [
         f"{channel} {mean:.3f} against {true:.3f}"
         for channel, mean, true in zip(channels, values.mean(0), dataset_std, strict=True)
@@ -144,7 +132,7 @@ def pixel_deviation(
 @drawing
 def feature_maps(
     rows: Mapping[str, Tensor], *, columns: int = 8, image: Tensor | None = None
-) -> tuple[Figure, str]:
+) -> Drawn:
     """What a hidden layer makes of one image: a row for each network or time, a channel a map.
 
     Args:
@@ -156,21 +144,20 @@ def feature_maps(
     Raises:
         ValueError: nothing to show, or maps that are not [k, H, W] or not finite.
     """
-    if not rows or columns < 1:
-        raise ValueError(f"feature maps need a row and a column, got {len(rows)} and {columns}.")
+    some = rows and columns >= 1
+    require(some, f"feature maps need a row and a column, got {len(rows)} and {columns}.")
     shown = {name: maps.detach().float().cpu() for name, maps in rows.items()}
     for name, maps in shown.items():
-        if maps.dim() != 3 or not maps.numel() or not maps.isfinite().all():
-            raise ValueError(
-                f"feature maps of one image are finite and have the shape (channels, height, "
-                f"width), but {name!r} has {tuple(maps.shape)}; select one image of the batch."
-            )
+        told = "feature maps of one image are finite and have the shape (channels, height, width)"
+        got = f"{name!r} has {tuple(maps.shape)}; select one image of the batch"
+        fits = maps.dim() == 3 and maps.numel() and maps.isfinite().all()
+        require(fits, f"{told}, but {got}.")
     columns = min(columns, max(map(len, shown.values())))
     extra = int(image is not None)
-    figure = Figure(
-        figsize=(1.4 + 0.75 * columns, 0.2 + 0.8 * (len(rows) + extra)), layout="constrained"
+    height = len(rows) + extra
+    figure, grid = subplots(
+        1.4 + 0.75 * columns, 0.2 + 0.8 * height, height, columns, squeeze=False
     )
-    grid = figure.subplots(len(rows) + extra, columns, squeeze=False)
     for axes in grid.ravel():
         axes.set(xticks=[], yticks=[], frame_on=False)
     if image is not None:

@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from itertools import cycle
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from kdhelpers._values import is_number
-from kdhelpers.plots.drawing import PALETTE, count_text, drawing, plain_decades
+from kdhelpers._values import is_number, require
+from kdhelpers.plots.drawing import PALETTE, Drawn, count_text, drawing, plain_decades, subplots
 from kdhelpers.stats.tables import measured_costs
 
 
 @drawing
 def accuracy_against_cost(
     costs: Mapping[str, Any], *, latency: str = "milliseconds for one image"
-) -> tuple[Figure, str]:
+) -> Drawn:
     """Accuracy (%) against the number of parameters and against the latency, a point a model.
 
     Args:
@@ -30,12 +28,10 @@ def accuracy_against_cost(
         plain = not isinstance(cost, Mapping) and is_number(cost[0])
         measured = measured_costs({name: ((cost[0], 0), *cost[1:]) if plain else cost})[name]
         rows[name] = [measured[key] for key in ("parameters", "latency_ms", "accuracy")]
-        if not min(rows[name][:2]) > 0:
-            raise ValueError(f"both costs must be above 0, but {name!r} has {rows[name][:2]}.")
-    if not rows:
-        raise ValueError("there is nothing to draw; give at least one model.")
-    figure = Figure(figsize=(7.4, 4.0), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
+        told = f"both costs must be above 0, but {name!r} has {rows[name][:2]}."
+        require(min(rows[name][:2]) > 0, told)
+    require(rows, "there is nothing to draw; give at least one model.")
+    figure, panels = subplots(7.4, 4.0, 1, 2, sharey=True)
     for column, (axes, xlabel) in enumerate(zip(panels, ("parameters", latency), strict=True)):
         for (name, row), colour, marker in zip(rows.items(), cycle(PALETTE), cycle("osD^vP*")):
             # Hollow, so that what lies on one point can be told apart.
@@ -47,8 +43,8 @@ def accuracy_against_cost(
         axes.margins(0.12)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("test accuracy (%)")
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=3, fontsize=9)
+    named = panels[0].get_legend_handles_labels()
+    figure.legend(*named, frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     said = [
         f"{name} {100 * accuracy:.2f} % with {count_text(parameters)} parameters in {ms:.2f}"
         for name, (parameters, ms, accuracy) in sorted(rows.items(), key=lambda row: -row[1][2])

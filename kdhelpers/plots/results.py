@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, drawing, percent
+from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, Drawn, drawing, subplots
 from kdhelpers.stats.arms import Results, against, label, named, row
 from kdhelpers.stats.intervals import Interval, differences, mean_interval, paired_difference
 from kdhelpers.stats.tables import FIGURES, less_is_better, verdict
@@ -21,7 +20,7 @@ SEEDS_KEY = "dots: seeds; diamond: mean with 95 % interval"
 def arms(
     results: Results, *, teacher: float | None = None, baseline: str = "", key: str = "accuracy",
     what: str = "",
-) -> tuple[Figure, str]:  # fmt: skip
+) -> Drawn:  # fmt: skip
     """The accuracy (%) of every arm of an experiment, an arm a row, from the top.
 
     Args:
@@ -39,10 +38,9 @@ def arms(
     compared, of, what = baseline != "", label(baseline), what or in_words(key)
     named(results, *[baseline] * (compared or not results))
     points = {name: row(arm, key, points=True) for name, arm in results.items()}
-    figure = Figure(figsize=(7.2, 1.3 + 0.42 * len(points)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = subplots(7.2, 1.3 + 0.42 * len(points))
     if teacher is not None:
-        axes.axvline(*percent([teacher]), color=TEACHER, linestyle="--", label="teacher")
+        axes.axvline(*row([teacher], points=True), color=TEACHER, linestyle="--", label="teacher")
     if compared:
         level = float(points[baseline].mean())
         axes.axvline(level, color=NEUTRAL, linestyle=":", label=f"mean of {of}")
@@ -57,18 +55,13 @@ def arms(
     axes.set_xlabel(f"{what} (%)\n{SEEDS_KEY}{colours}")
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=9)
-    return figure, _levels(f"{what} in % of every arm", points, of, teacher)
-
-
-def _levels(what: str, points: Mapping[Any, Any], baseline: str, teacher: float | None) -> str:
-    """Every arm's mean and margin from the highest to the lowest, and the lines drawn beside."""
     means = {label(name): mean_interval(values) for name, values in points.items()}
-    order = sorted(means, key=lambda name: -means[name].mean)
-    words = "" if teacher is None else f" A dashed line marks the teacher at {100 * teacher:.2f}."
-    words += f" A dotted line marks the mean of {baseline}." if baseline else ""
-    return (
-        f"{what}, a dot for each seed with the mean and its 95 % interval, from the highest: "
-        f"{'; '.join(f'{name} {told(means[name])}' for name in order)}.{words}"
+    said = [f"{n} {told(mean)}" for n, mean in sorted(means.items(), key=lambda it: -it[1].mean)]
+    lines = "" if teacher is None else f" A dashed line marks the teacher at {100 * teacher:.2f}."
+    lines += f" A dotted line marks the mean of {of}." if compared else ""
+    return figure, (
+        f"{what} in % of every arm, a dot for each seed with the mean and its 95 % interval, from "
+        f"the highest: {'; '.join(said)}.{lines}"
     )
 
 
@@ -80,7 +73,7 @@ def paired_points(
     comparisons: Sequence[tuple[Any, Any]] | None = None,
     unit: str = "points",
     key: str = "accuracy",
-) -> tuple[Figure, str]:
+) -> Drawn:
     """One row per comparison: the difference of every seed, its mean and 95 % interval.
 
     Args:
@@ -103,8 +96,7 @@ def paired_points(
         compared = against(results, "alone" if baseline is None else baseline, comparisons)
         rows = {name: differences(*pair, key, points=True) for name, pair in compared.items()}
     means = {name: mean_interval(values) for name, values in rows.items()}
-    figure = Figure(figsize=(6.6, 0.9 + 0.5 * len(rows)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = subplots(6.6, 0.9 + 0.5 * len(rows))
     for number, (name, values) in enumerate(rows.items()):
         _seeds(axes, number, values, verdict_colour(means[name], key))
     axes.axvline(0, color="k", linewidth=1)
@@ -157,6 +149,12 @@ def name_rows(axes: Axes, names: Iterable[Any]) -> None:
     axes.set_yticks(range(len(listed)), listed)
     axes.set_ylim(len(listed) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.3)
+
+
+def draw_intervals(axes: Axes, x: Sequence[float], y: Sequence[Interval], **style: Any) -> None:
+    """A line through means, each with its 95 % interval."""
+    means, margins = [each.mean for each in y], [each.margin for each in y]
+    axes.errorbar(x, means, yerr=margins, capsize=4, linewidth=1.8, **style)
 
 
 def _seeds(axes: Axes, row: float, values: NDArray[np.float64], colour: str) -> None:

@@ -1,7 +1,6 @@
 """Figures with sliders where widgets are alive, and the same figure without where they are not."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from kdhelpers._values import check_callable, check_type, is_number, require, short_repr
@@ -45,9 +44,6 @@ class Sliders:
         check_type(drawn, Picture, name="what draw returns")
         return drawn
 
-    def _starts(self) -> dict[str, Any]:
-        return {name: start for name, (_, start) in self.controls.items()}
-
     def widget(self) -> Any:
         """The sliders above their figure, as an ipywidgets box."""
         import ipywidgets
@@ -78,7 +74,8 @@ class Sliders:
             alive = self.widget()._repr_mimebundle_(**arguments)
         except Exception:  # no ipywidgets, or no kernel to talk to: the figure says it too
             alive = {}
-        return {**alive, **self._picture(self._starts())._repr_mimebundle_()}
+        starts = {name: start for name, (_, start) in self.controls.items()}
+        return {**alive, **self._picture(starts)._repr_mimebundle_()}
 
 
 class Slider(Sliders):
@@ -104,22 +101,15 @@ class Slider(Sliders):
     ) -> None:
         check_callable(draw, name="draw", called="draw(value)")
         _offered(values, value)
-        super().__init__(partial(_of_one, draw), **{label: (values, value)})
-
-
-def _of_one(draw: Callable[[Any], Picture], **values: Any) -> Picture:
-    (value,) = values.values()
-    return draw(value)
+        super().__init__(lambda **chosen: draw(*chosen.values()), **{label: (values, value)})
 
 
 def _offered(values: Any, value: Any, *, which: str = "") -> tuple[Sequence[Any], Any]:
     listed = isinstance(values, Sequence) and not isinstance(values, str | bytes)
-    if not listed or not (all(map(is_number, values)) or all(isinstance(v, str) for v in values)):
-        raise ValueError(
-            f"values{which} must be a list of numbers or of texts, got {short_repr(values)}."
-        )
-    if not (isinstance(value, str) or is_number(value)) or value not in values:
-        raise ValueError(
-            f"value{which} must be one of {short_repr(list(values))}, got {short_repr(value)}."
-        )
+    fits = listed and (all(map(is_number, values)) or all(isinstance(v, str) for v in values))
+    told = f"values{which} must be a list of numbers or of texts, got {short_repr(values)}."
+    require(fits, told)
+    fits = (isinstance(value, str) or is_number(value)) and value in values
+    told = f"value{which} must be one of {short_repr(list(values))}, got {short_repr(value)}."
+    require(fits, told)
     return values, value

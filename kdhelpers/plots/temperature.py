@@ -5,22 +5,32 @@ from itertools import cycle
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from kdhelpers._values import require
 from kdhelpers.plots.curves import draw_lines, from_one, lines_text
-from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, drawing, listed, percent
-from kdhelpers.plots.results import best, in_words
+from kdhelpers.plots.drawing import (
+    ALONE,
+    DISTILLED,
+    NEUTRAL,
+    TEACHER,
+    Drawn,
+    drawing,
+    listed,
+    percent,
+    subplots,
+)
+from kdhelpers.plots.results import best, draw_intervals, in_words
 from kdhelpers.stats.arms import Arm
 from kdhelpers.stats.intervals import mean_interval
 from kdhelpers.stats.tables import percent as told
 
 
 @drawing
-def temperature_bars(logits: Sequence[float], temperatures: Sequence[float]) -> tuple[Figure, str]:
+def temperature_bars(logits: Sequence[float], temperatures: Sequence[float]) -> Drawn:
     """The softmax of the same few logits at several temperatures, side by side."""
-    figure = Figure(figsize=(max(2.1 * len(temperatures), 3.2), 2.4), layout="constrained")
-    panels = figure.subplots(1, len(temperatures), sharey=True, squeeze=False)[0]
+    count = len(temperatures)
+    figure, (panels,) = subplots(max(2.1 * count, 3.2), 2.4, 1, count, sharey=True, squeeze=False)
     classes = [f"class {number}\nz = {logit:g}" for number, logit in enumerate(logits)]
     said = []
     for axes, temperature in zip(panels, temperatures, strict=True):
@@ -47,10 +57,9 @@ def _softmax(logits: Sequence[float], temperature: float) -> np.ndarray:
 @drawing
 def entropy_curve(
     temperatures: Sequence[float], curves: Mapping[str, Sequence[float]], *, classes: int
-) -> tuple[Figure, str]:
+) -> Drawn:
     """Entropy in nats against T, a line per entry of `curves`, below its limit ln(classes)."""
-    figure = Figure(figsize=(6.2, 3.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = subplots(6.2, 3.2)
     for (label, values), colour, style in zip(
         curves.items(), cycle((TEACHER, DISTILLED, ALONE)), cycle(("-", "--", ":", "-."))
     ):
@@ -73,17 +82,16 @@ def entropy_curve(
 
 
 @drawing
-def temperature_trajectories(trajectories: Mapping[str, Sequence[float]]) -> tuple[Figure, str]:
+def temperature_trajectories(trajectories: Mapping[str, Sequence[float]]) -> Drawn:
     """T against the epoch, counted from 1, a line per entry."""
-    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
-    axes = figure.subplots()
-    draw_lines(axes, from_one(trajectories))
+    figure, axes = subplots(7.2, 3.6)
+    lines = from_one(trajectories)
+    draw_lines(axes, lines)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom=0)
     axes.set(xlabel="epoch", ylabel="temperature T")
     figure.legend(frameon=False, loc="outside right upper", fontsize=9)
-    said = lines_text(from_one(trajectories))
-    return figure, f"Temperature T against the epoch: {said}."
+    return figure, f"Temperature T against the epoch: {lines_text(lines)}."
 
 
 @drawing
@@ -93,10 +101,9 @@ def log_curves(
     *,
     ylabel: str,
     level: float | None = None,
-) -> tuple[Figure, str]:
+) -> Drawn:
     """Positive values against T on two logarithmic axes, with a thin line at `level` if given."""
-    figure = Figure(figsize=(6.2, 3.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = subplots(6.2, 3.2)
     for (label, values), colour, marker in zip(
         curves.items(), cycle((DISTILLED, ALONE, TEACHER)), cycle("osD^")
     ):
@@ -117,7 +124,7 @@ def log_curves(
 @drawing
 def temperature_sweep(
     results: Mapping[Any, Any], *, teacher: float, key: str = "accuracy"
-) -> tuple[Figure, str]:
+) -> Drawn:
     """Accuracy (%) against T with 95 % intervals, a line per student; "alone" as level lines.
 
     Args:
@@ -137,24 +144,18 @@ def temperature_sweep(
             levels[student] = arm
         else:
             sweeps.setdefault(student, {})[T] = arm
-    if not sweeps or sweeps.keys() - levels.keys():
-        raise ValueError(
-            f"every student needs runs alone and at some T, got {list(levels)} and {list(sweeps)}."
-        )
-    figure = Figure(figsize=(6.6, 3.8), layout="constrained")
-    axes = figure.subplots()
+    got = f"{list(levels)} and {list(sweeps)}"
+    fits = sweeps and sweeps.keys() <= levels.keys()
+    require(fits, f"every student needs runs alone and at some T, got {got}.")
+    figure, axes = subplots(6.6, 3.8)
     said = []
     for number, ((student, sweep), colour, marker) in enumerate(
         zip(sweeps.items(), cycle((DISTILLED, ALONE, NEUTRAL)), cycle("soD^"))
     ):
         bars = {t: mean_interval(sweep[t], key=key, points=True) for t in sorted(sweep)}
-        axes.errorbar(
-            [t * (1 + 0.04 * number) for t in bars],
-            [bar.mean for bar in bars.values()],
-            yerr=[bar.margin for bar in bars.values()],
-            label=f"{student}, distilled",
-            color=colour, marker=marker, capsize=4, linewidth=1.8,
-        )  # fmt: skip
+        style = {"label": f"{student}, distilled", "color": colour, "marker": marker}
+        places = [t * (1 + 0.04 * number) for t in bars]
+        draw_intervals(axes, places, list(bars.values()), **style)
         level = mean_interval(levels[student], key=key, points=True)
         dots = (3 * number, (1, 3))  # those of one line between those of another at its height
         axes.axhline(level.mean, color=colour, linestyle=dots, label=f"{student}, alone")

@@ -1,9 +1,7 @@
 """What a teacher is worth where images are few: accuracy against the size of the transfer set."""
 
-from matplotlib.figure import Figure
-
-from kdhelpers.plots.drawing import ALONE, DISTILLED, TEACHER, drawing, percent
-from kdhelpers.plots.results import in_words
+from kdhelpers.plots.drawing import ALONE, DISTILLED, TEACHER, Drawn, drawing, percent, subplots
+from kdhelpers.plots.results import draw_intervals, in_words
 from kdhelpers.stats.arms import Results, by_size
 from kdhelpers.stats.intervals import mean_interval
 from kdhelpers.stats.tables import difference
@@ -11,9 +9,7 @@ from kdhelpers.stats.tables import percent as told
 
 
 @drawing
-def transfer_curve(
-    results: Results, *, teacher: float, key: str = "accuracy"
-) -> tuple[Figure, str]:
+def transfer_curve(results: Results, *, teacher: float, key: str = "accuracy") -> Drawn:
     """Accuracy (%) against the size of the transfer set: mean and 95 % interval over seeds.
 
     Args:
@@ -25,20 +21,15 @@ def transfer_curve(
         ValueError: as for `tables.transfer_table`.
     """
     pairs, (level,) = by_size(results), percent([teacher])
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = subplots(6.4, 3.6)
     axes.axhline(level, color=TEACHER, linestyle="--", label="teacher")
     for arm, label, colour, marker, shift in (
         (0, "student alone", ALONE, "o", 0.96),
         (1, "distilled student", DISTILLED, "s", 1.04),
     ):
         bars = [mean_interval(pair[arm], key=key, points=True) for pair in pairs.values()]
-        axes.errorbar(
-            [size * shift for size in pairs],
-            [bar.mean for bar in bars],
-            yerr=[bar.margin for bar in bars],
-            label=label, color=colour, marker=marker, capsize=4, linewidth=1.8,
-        )  # fmt: skip
+        places = [size * shift for size in pairs]
+        draw_intervals(axes, places, bars, label=label, color=colour, marker=marker)
     axes.set_xscale("log")
     axes.set_xticks(list(pairs), [f"{size:,}" for size in pairs])
     axes.minorticks_off()
