@@ -40,41 +40,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
-__all__ = [
-    "Distillation",
-    "Faded",
-    "Hint",
-    "LayerPair",
-    "Objective",
-    "Recipe",
-    "RecordedTeacher",
-    "ShuffledTeacher",
-    "Supervised",
-]
-__all__ += [
-    "Teacher",
-    "WithFeatures",
-    "build",
-    "capture",
-    "checks",
-    "data",
-    "evaluate",
-    "evaluation",
-    "export_onnx",
-]
-__all__ += ["fit", "fit_many", "load", "load_folder", "losses", "models", "optimizers"]
-__all__ += [
-    "lesson",
-    "made_for",
-    "plots",
-    "predict",
-    "regressor_between",
-    "run_arms",
-    "shipped_teacher",
-    "stats",
-    "tables",
-    "temperature",
-]
+__all__ = ["Distillation", "Faded", "Hint", "LayerPair", "Objective", "Recipe", "RecordedTeacher"]
+__all__ += ["ShuffledTeacher", "Supervised", "Teacher", "WithFeatures", "build", "capture"]
+__all__ += ["checks", "data", "evaluate", "evaluation", "export_onnx", "fit", "fit_many", "lesson"]
+__all__ += ["load", "load_folder", "losses", "made_for", "models", "optimizers", "plots", "predict"]
+__all__ += ["regressor_between", "run_arms", "shipped_teacher", "stats", "tables", "temperature"]
 
 _WHERE = {
     "course.lesson": ("lesson", "made_for"),

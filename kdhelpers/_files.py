@@ -20,8 +20,6 @@ try:
 except ImportError:  # Windows, where what is open cannot be removed, nor renamed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["atomic", "file_at", "read_text", "write_bytes", "write_text"]
-
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:

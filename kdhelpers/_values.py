@@ -95,12 +95,12 @@ def check_int(value: Any, *, name: str, least: int = 0, most: int = MOST) -> int
     return int(value)
 
 
-def check_ints(values: Any, *, name: str, count: int, least: int = 1, most: int) -> tuple[int, ...]:
-    """So many whole numbers, each in [least, most]."""
+def check_ints(values: Any, *, name: str, count: int, most: int) -> tuple[int, ...]:
+    """So many whole numbers, each in [1, most]."""
     listed = isinstance(values, Sequence) and not isinstance(values, str | bytes)
     if not listed or len(values) != count:
         raise ValueError(f"{name} must be {count} whole numbers, got {short_repr(values)}.")
-    return tuple(check_int(each, name=f"each of {name}", least=least, most=most) for each in values)
+    return tuple(check_int(each, name=f"each of {name}", least=1, most=most) for each in values)
 
 
 def check_choice(value: object, allowed: Collection[str], *, name: str) -> str:

@@ -73,7 +73,7 @@ class Linear:
         _keep_numbers(self, "start", "end")
 
     def __call__(self, epoch: int, epochs: int) -> float:
-        return _between(self.start, self.end, _progress(epoch, epochs))
+        return self.start + _progress(epoch, epochs) * (self.end - self.start)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class Cosine(Linear):
     """
 
     def __call__(self, epoch: int, epochs: int) -> float:
-        return _between(self.start, self.end, _half_cosine(_progress(epoch, epochs)))
+        return self.start + _half_cosine(_progress(epoch, epochs)) * (self.end - self.start)
 
 
 class LearnedTemperature(nn.Module):
@@ -182,10 +182,6 @@ def standardize_logits(logits: Tensor) -> Tensor:
 def _progress(epoch: int, epochs: int) -> float:
     """How far the run is: 0 in its first epoch, 1 in its last."""
     return epoch / (epochs - 1) if epochs > 1 else 0.0
-
-
-def _between(start: float, end: float, share: float) -> float:
-    return start + share * (end - start)
 
 
 def _half_cosine(share: float) -> float:

@@ -69,11 +69,11 @@ def _bilinear(digits: Floats, source_y: Floats, source_x: Floats) -> Floats:
     top, left = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
     down, right = y - top, x - left
     sample = np.arange(len(digits))[:, None, None]
-    upper = padded[sample, top, left] * (1.0 - right) + padded[sample, top, left + 1] * right
-    lower = (
-        padded[sample, top + 1, left] * (1.0 - right) + padded[sample, top + 1, left + 1] * right
-    )
-    return upper * (1.0 - down) + lower * down
+
+    def across(row: NDArray[np.int64]) -> Floats:
+        return padded[sample, row, left] * (1.0 - right) + padded[sample, row, left + 1] * right
+
+    return across(top) * (1.0 - down) + across(top + 1) * down
 
 
 def _crops(

@@ -17,17 +17,6 @@ from kdhelpers.losses.logits import (
     soft_targets,
 )
 
-__all__ = [
-    "attention_transfer_loss",
-    "decoupled_kd_loss",
-    "dist_loss",
-    "distillation_loss",
-    "hint_loss",
-    "kd_loss",
-    "logit_mse",
-    "probability_mse",
-    "relational_loss",
-    "similarity_loss",
-    "soft_cross_entropy",
-    "soft_targets",
-]
+__all__ = ["attention_transfer_loss", "decoupled_kd_loss", "dist_loss", "distillation_loss"]
+__all__ += ["hint_loss", "kd_loss", "logit_mse", "probability_mse", "relational_loss"]
+__all__ += ["similarity_loss", "soft_cross_entropy", "soft_targets"]

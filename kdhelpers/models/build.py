@@ -19,8 +19,6 @@ from kdhelpers.models.mlp import MLP
 from kdhelpers.models.resnet import ResNet18
 from kdhelpers.models.vgg import VGG, VGG16, VGG_SMALL
 
-__all__ = ["build", "image_size", "names"]
-
 
 class _Recipe(NamedTuple):
     """A class, what it is given where `build` is not told otherwise, and the images it is for."""
@@ -37,10 +35,6 @@ class _Recipe(NamedTuple):
         return [option for option in signature(self.network).parameters if option not in shapes]
 
 
-def _two_convolutions(*channels: int, hidden: int, padding: int) -> _Recipe:
-    return _Recipe(PlainCNN, {"channels": channels, "hidden": hidden, "padding": padding}, 32, 3)
-
-
 _RECIPES = {
     "mnist_cnn_teacher": _Recipe(MNISTCNN, {"channels": (64, 256)}, 28, 1),
     "mnist_cnn_student": _Recipe(MNISTCNN, {"channels": (8, 16)}, 28, 1),
@@ -51,10 +45,10 @@ _RECIPES = {
     "vgg16": _Recipe(VGG, {"blocks": VGG16}, 32, 3),
     "vgg_small": _Recipe(VGG, {"blocks": VGG_SMALL}, 32, 3),
     "resnet18": _Recipe(ResNet18, {}, 32, 3),
-    "small_cnn": _two_convolutions(32, 64, hidden=128, padding=1),
+    "small_cnn": _Recipe(PlainCNN, {"channels": (32, 64), "hidden": 128, "padding": 1}, 32, 3),
     "norm_cnn": _Recipe(NormCNN, {"channels": (32, 64, 128), "hidden": 128}, 32, 3),
-    "cnn_teacher": _two_convolutions(64, 128, hidden=512, padding=0),
-    "cnn_student": _two_convolutions(32, 64, hidden=256, padding=0),
+    "cnn_teacher": _Recipe(PlainCNN, {"channels": (64, 128), "hidden": 512, "padding": 0}, 32, 3),
+    "cnn_student": _Recipe(PlainCNN, {"channels": (32, 64), "hidden": 256, "padding": 0}, 32, 3),
     **{n.name: _Recipe(n.make, {}, n.image_size, n.in_channels) for n in FITNETS},
 }
 

@@ -54,20 +54,12 @@ def scaled(channels: int, width: float) -> int:
 
 
 def units(values: Any, *, name: str, count: int) -> tuple[int, ...]:
-    """So many sizes of layers, each a whole number of at least 1.
-
-    Raises:
-        ValueError: anything else.
-    """
+    """So many sizes of layers, each a whole number from 1; else a ValueError."""
     return check_ints(values, name=name, count=count, most=MOST_CHANNELS)
 
 
 def groups(values: Any, *, name: str) -> tuple[tuple[int, ...], ...]:
-    """Sizes of layers, block by block: one block or more, of one layer or more.
-
-    Raises:
-        ValueError: anything else.
-    """
+    """Sizes of layers, block by block: one or more, of a layer or more; else a ValueError."""
     listed = isinstance(values, list | tuple) and len(values) > 0
     listed = listed and all(isinstance(group, list | tuple) and group for group in values)
     sizes = [size for group in values for size in group] if listed else [0]

@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from kdhelpers._values import check_int, is_int, require, short_repr
 from kdhelpers.models.classifier import MOST_CHANNELS, Classifier, groups, scaled
 
-__all__ = ["NETWORKS", "FitNet", "Network"]
-
 MOST_STAGES = 10  # each halves the image
 
 Stages = Sequence[Sequence[int]]

@@ -12,9 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from kdhelpers._values import check_number, check_type, is_int, require, short_repr
 
-__all__ = ["Arm", "Results", "against", "by_size", "is_name", "label", "named", "naming", "pairs"]
-__all__ += ["row"]
-
 # Dicts of figures with their seed (`results["alone"]`), a row of numbers, or seed → number.
 Arm: TypeAlias = ArrayLike | Mapping[int, float] | Sequence[Mapping[str, Any]]
 Results: TypeAlias = Mapping[Any, Arm]

@@ -14,8 +14,6 @@ from kdhelpers._values import check_number
 from kdhelpers.stats.arms import Arm, Results, is_name, named, naming
 from kdhelpers.stats.intervals import Interval, differences, mean_interval, p_value
 
-__all__ = ["Comparison", "compare", "holm"]
-
 
 @dataclass(frozen=True)
 class Comparison:
