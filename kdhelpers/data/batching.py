@@ -80,17 +80,6 @@ class Origin:
     def is_of(self, inputs: Tensor) -> bool:
         return inputs is self.inputs and version(inputs) == self.version
 
-    def shown(self, batch: "Batch") -> bool:
-        inputs = batch.inputs
-        if self.is_of(inputs):
-            return True
-        if not inputs.is_floating_point():
-            return False
-        images = self.views(self.split.images[batch.sample], batch.view)
-        made, rounding = self.split.normalise(images).to(inputs), torch.finfo(inputs.dtype).eps
-        same = made.shape == inputs.shape
-        return same and torch.allclose(inputs, made, rtol=4 * rounding, atol=4 * rounding)
-
 
 class Batch(NamedTuple):
     """What a step sees: inputs float32 [B, C, H, W] and, each [B], labels, sample and view.
@@ -106,7 +95,15 @@ class Batch(NamedTuple):
 
     def is_as_made(self) -> bool:
         """Whether `inputs` are the pictures of these samples and views, not mixed or changed."""
-        return self.origin is not None and self.origin.shown(self)
+        own, inputs = self.origin, self.inputs
+        if own is None or not inputs.is_floating_point():
+            return False
+        if own.is_of(inputs):
+            return True
+        images = own.views(own.split.images[self.sample], self.view)
+        made, slack = own.split.normalise(images).to(inputs), 4 * torch.finfo(inputs.dtype).eps
+        same = made.shape == inputs.shape
+        return same and torch.allclose(inputs, made, rtol=slack, atol=slack)
 
     def is_of(self, fingerprint: str, views: Views) -> bool:
         """Whether its samples and views count in the split of this fingerprint and these views.

@@ -178,10 +178,9 @@ class Split:
         images, indices = self.images[chosen], self.indices[chosen]
         mine = self._rows
         at = at if mine.at is None else mine.at[at]
-        return replace(
-            self, images=images, labels=self.labels[chosen], indices=indices,
-            _rows=_Rows(images, indices, mine.source, at),
-        )  # fmt: skip
+        place = _Rows(images, indices, mine.source, at)
+        labels = self.labels[chosen]
+        return replace(self, images=images, labels=labels, indices=indices, _rows=place)
 
     def labelled(self) -> "Split":
         """The samples that have a label: the split itself, if all have one."""

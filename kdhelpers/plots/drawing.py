@@ -86,9 +86,8 @@ def drawing(make: Callable[P, Drawn]) -> Callable[P, Picture]:
     def made(*arguments: P.args, **options: P.kwargs) -> Picture:
         for value in (*arguments, *options.values()):
             if isinstance(value, Iterator):  # it can be read once only, and may have no end
-                raise ValueError(
-                    f"{make.__name__} needs lists and mappings, got {short_repr(value)}."
-                )
+                told = f"needs lists and mappings, got {short_repr(value)}"
+                raise ValueError(f"{make.__name__} {told}.")
             if isinstance(value, str | bytes) and len(value) > LONGEST:
                 raise ValueError(f"{make.__name__} has no room for the text {short_repr(value)}.")
         try:

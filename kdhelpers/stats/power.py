@@ -10,6 +10,7 @@ effects of 0.5, 0.3 and 0.1, and the exact answer is 4, 7 and 38.
 """
 
 import math
+from bisect import bisect_left
 
 from scipy import optimize, stats
 
@@ -62,15 +63,12 @@ def seeds_needed(effect: float, std: float, power: float = 0.8, confidence: floa
     def enough(count: int) -> bool:
         return _power(size * math.sqrt(count), count, confidence) >= power
 
-    few, many = 1, 2
+    many = 2
     while not enough(many):
         told = f"an effect of {short_repr(effect)} at a std of {short_repr(std)} needs more than"
         require(many < MOST, f"{told} {MOST:,} seed pairs; it cannot be found this way.")
-        few, many = many, 2 * many
-    while many - few > 1:
-        middle = (few + many) // 2
-        few, many = (few, middle) if enough(middle) else (middle, many)
-    return many
+        many *= 2
+    return bisect_left(range(many), True, lo=many // 2 + 1, key=enough)
 
 
 def detectable(std: float, count: int, *, power: float = 0.8, confidence: float = 0.95) -> float:

@@ -36,9 +36,8 @@ def made_of(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
             try:
                 return make(*arguments, **options)
             except KeyError as error:
-                raise ValueError(
-                    f"these are no {what}: {short_repr(error.args[0])} is missing."
-                ) from error
+                missing = short_repr(error.args[0])
+                raise ValueError(f"these are no {what}: {missing} is missing.") from error
             except (TypeError, AttributeError, IndexError, OverflowError) as error:
                 raise ValueError(f"these are no {what} ({short_repr(str(error))}).") from error
 
