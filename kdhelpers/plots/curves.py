@@ -4,19 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from kdhelpers._values import require
-from kdhelpers.plots.drawing import (
-    PALETTE,
-    Drawn,
-    course,
-    drawing,
-    percent,
-    plain_decades,
-    subplots,
-)
+from kdhelpers.plots.drawing import PALETTE, Drawn, drawing, percent, plain_decades, subplots
 
 Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # name → (x, y)
 
@@ -48,6 +41,21 @@ def from_one(series: Mapping[str, Sequence[float]]) -> Lines:
 def lines_text(series: Lines) -> str:
     """Where every line begins and ends, in words."""
     return "; ".join(f"{name} {course(x, y)}" for name, (x, y) in series.items())
+
+
+def course(x: Sequence[float], y: Sequence[float]) -> str:
+    """Where a line begins and ends and how far it reaches: "falls from 2 at 1 to 0.5 at 9"."""
+    values = np.asarray(y, dtype=np.float64)
+    first, last, low, high = (
+        f"{each:.3g}" for each in (values[0], values[-1], values.min(), values.max())
+    )
+    if low == high:
+        return f"stays at {first} from {x[0]:g} to {x[-1]:g}" if len(values) > 1 else f"is {first}"
+    ends = f"from {first} at {x[0]:g} to {last} at {x[-1]:g}"
+    steps = np.diff(values)
+    if (steps >= 0).all() or (steps <= 0).all():
+        return f"{'rises' if steps.sum() > 0 else 'falls'} {ends}"
+    return f"goes {ends}, between {low} and {high}"
 
 
 @drawing

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, wraps
 from typing import Any, ParamSpec
 
-import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -142,18 +141,3 @@ def listed(words: Iterable[object]) -> str:
     """ "a, b and c"."""
     *first, last = map(str, words)
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def course(x: Sequence[float], y: Sequence[float]) -> str:
-    """Where a line begins and ends and how far it reaches: "falls from 2 at 1 to 0.5 at 9"."""
-    values = np.asarray(y, dtype=np.float64)
-    first, last, low, high = (
-        f"{each:.3g}" for each in (values[0], values[-1], values.min(), values.max())
-    )
-    if low == high:
-        return f"stays at {first} from {x[0]:g} to {x[-1]:g}" if len(values) > 1 else f"is {first}"
-    ends = f"from {first} at {x[0]:g} to {last} at {x[-1]:g}"
-    steps = np.diff(values)
-    if (steps >= 0).all() or (steps <= 0).all():
-        return f"{'rises' if steps.sum() > 0 else 'falls'} {ends}"
-    return f"goes {ends}, between {low} and {high}"
