@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
+from scipy import special
 
 from kdhelpers._values import require
 from kdhelpers.plots.curves import draw_lines, from_one, lines_text
@@ -34,7 +35,7 @@ def temperature_bars(logits: Sequence[float], temperatures: Sequence[float]) -> 
     classes = [f"class {number}\nz = {logit:g}" for number, logit in enumerate(logits)]
     said = []
     for axes, temperature in zip(panels, temperatures, strict=True):
-        shares = _softmax(logits, temperature)
+        shares = special.softmax(np.asarray(logits, dtype=np.float64) / temperature)
         said.append(f"{listed(f'{share:.2f}' for share in shares)} at T = {temperature:g}")
         bars = axes.bar(classes, shares, color=TEACHER)
         axes.bar_label(bars, fmt="%.2f", fontsize=8)
@@ -45,13 +46,6 @@ def temperature_bars(logits: Sequence[float], temperatures: Sequence[float]) -> 
         f"Bars of the softmax of the logits {listed(f'{logit:g}' for logit in logits)}: "
         f"{'; '.join(said)}."
     )
-
-
-def _softmax(logits: Sequence[float], temperature: float) -> np.ndarray:
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    powers = np.exp(scaled - scaled.max())
-    result: np.ndarray = powers / powers.sum()
-    return result
 
 
 @drawing
