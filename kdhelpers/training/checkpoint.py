@@ -5,7 +5,7 @@ import math
 import random
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,8 @@ from kdhelpers.training.devices import PRECISION_NAMES
 from kdhelpers.training.own_code import CALLED_IN_A_STEP, is_own, set_in_training
 
 FORMAT = 1
-READABLE: tuple[type, ...] = (type(None), bool, int, float, complex, str, bytes, set)
-READABLE += (Tensor, torch.Size, torch.dtype, torch.device)
 PLAIN = (type(None), bool, int, float, complex, str, np.generic)
+READABLE = (*PLAIN, bytes, set, Tensor, torch.Size, torch.dtype, torch.device)
 # How the state of a random generator is read and set.
 GENERATORS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
     random.Random: (random.Random.getstate, random.Random.setstate),
@@ -114,7 +113,9 @@ def load(
         kept, state, rows = dict(kept), {"besides": {}} | state, [dict(row) for row in history]
         numbers = all(is_number(v) for row in rows for v in row.values())
         in_order = [row["epoch"] for row in rows] == [*range(1, len(rows) + 1)]
-        require(numbers and in_order and _is_plain(kept), "", TypeError)
+        require(numbers and in_order, "", TypeError)
+        require(known, f"{told} was written by another version; {ASIDE}.", CheckpointError)
+        _compare(told, kept, plain(settings))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -129,18 +130,14 @@ def load(
             f"{told} cannot be read as a checkpoint ({type(error).__name__}); {ASIDE}, or move "
             "the file away to start afresh."
         ) from error
-    require(known, f"{told} was written by another version; {ASIDE}.", CheckpointError)
-    _compare(told, kept, plain(settings))
     more = f"{told} holds {len(rows)} epochs, more than the {epochs} asked for; {ASIDE}."
     require(len(rows) <= epochs, more, CheckpointError)
     before = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
     try:
-        complete = {name: state[name] for name in parts}  # before anything is changed
         for name, part in parts.items():
-            part.load_state_dict(complete[name])
+            part.load_state_dict(state[name])
             require(_alike(before[name], part.state_dict()), f"other kinds of values in {name}")
-        problem = next(_misfits(parts), "")
-        require(not problem, problem)
+        _check_numbers(parts)
     except Exception as error:
         for name, part in parts.items():
             part.load_state_dict(before[name])
@@ -214,15 +211,6 @@ def _is_weights(content: Any) -> bool:
     return any(isinstance(value, Tensor) or _is_weights(value) for value in content.values())
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether a value can be compared with another: a tensor cannot."""
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
-    return value is None or isinstance(value, str | int | float)
-
-
 def _compare(told: str, kept: dict[str, Any], settings: dict[str, Any]) -> None:
     """Tell one setting that differs: what others may follow from first, the seeds of several
     networks and then a network, and code last."""
@@ -255,34 +243,33 @@ def _alike(before: Any, now: Any) -> bool:
     return isinstance(now, type(before))
 
 
-def _misfits(parts: dict[str, Any]) -> Iterator[str]:
-    """Tensors that a step would compute nonsense from, or read past the end of."""
+def _check_numbers(parts: dict[str, Any]) -> None:
+    """Refuse tensors that a step would compute nonsense from, or read past the end of."""
     for name, part in parts.items():
         if isinstance(part, nn.Module):
             for path, parameter in part.named_parameters():
-                if not bool(parameter.isfinite().all()):
-                    yield f"{name}.{path} is not finite"
+                require(parameter.isfinite().all(), f"{name}.{path} is not finite")
         if isinstance(part, Optimizer):
-            yield from _misfits_of(part)
+            _check_state(part)
 
 
-def _misfits_of(optimizer: Optimizer) -> Iterator[str]:
+def _check_state(optimizer: Optimizer) -> None:
     kinds = {k.__name__ for k in type(optimizer).__mro__ if k.__module__.startswith("torch.optim.")}
     a_value_each = len(kinds) > 1 and not kinds & OTHER_SHAPES
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
-            if isinstance(value, float) and not math.isfinite(value):
-                yield f"the optimizer's {name} is {value}"
+            told = f"the optimizer's {name} is"
+            if isinstance(value, float):
+                require(math.isfinite(value), f"{told} {value}")
             if not isinstance(value, Tensor):
                 continue
-            if not bool(value.isfinite().all()):
-                yield f"the optimizer's {name} is not finite"
+            require(value.isfinite().all(), f"{told} not finite")
             if not a_value_each:
                 continue
             wanted = torch.Size() if name in OF_ALL_WEIGHTS else parameter.shape
-            if value.shape != wanted or not value.is_floating_point():
-                yield f"the optimizer's {name} is {value.dtype} {list(value.shape)}"
-            elif wanted and value.stride() != parameter.stride():  # kernels walk over both as one
+            fits = value.shape == wanted and value.is_floating_point()
+            require(fits, f"{told} {value.dtype} {list(value.shape)}")
+            if wanted and value.stride() != parameter.stride():  # kernels walk over both as one
                 state[name] = torch.empty_like(parameter.detach(), dtype=value.dtype).copy_(value)
 
 
