@@ -86,8 +86,7 @@ def fit(
     recipe = with_precision(with_layout(recipe, student, train), student, train, path)
     return train_student(
         student, objective, train, recipe, seed=check_int(seed, name="seed"),
-        validation=validation if validation is None else validation.labelled(),
-        path=path, on_epoch=on_epoch, progress=progress,
+        validation=validation, path=path, on_epoch=on_epoch, progress=progress,
     )  # fmt: skip
 
 

@@ -1,7 +1,4 @@
-"""The loop: epochs, and the steps within them, from top to bottom.
-
-Whatever is learned is the objective's business.
-"""
+"""The loop: epochs, and the steps within them, from top to bottom."""
 
 import math
 import threading
@@ -101,6 +98,7 @@ def train_student(
     """
     device = device_for(recipe.device)
     epochs = recipe.epochs_for(train)
+    validation = None if validation is None else validation.labelled()
     with (
         _own(objective),
         placed(student, device, channels_last=recipe.channels_last),

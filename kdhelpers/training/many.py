@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from kdhelpers._values import (
     MOST,
@@ -37,6 +37,7 @@ from kdhelpers.training.threads import in_threads
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+Run = tuple[nn.Module, Objective, Split, int]  # the last is the seed
 
 
 def run_arms(
@@ -73,9 +74,15 @@ def run_arms(
     require(len({*seeds}) == len(seeds), told)
     for arm, run in arms.items():
         check_callable(run, name=f"the arm {short_repr(arm)}", called="run(seed)")
-    calls = [(run, seed) for run in arms.values() for seed in seeds]
-    forecast = _Forecast(len(calls), min(workers, processors()))
-    runs = [partial(_with_seed, run, seed, forecast) for run, seed in calls]
+    forecast = _Forecast(len(arms) * len(seeds), min(workers, processors()))
+
+    def with_seed(run: Callable[[int], Any], seed: int) -> Any:
+        started = time.perf_counter()
+        figures = run(seed)
+        forecast.after(time.perf_counter() - started)
+        return figures | {"seed": seed} if isinstance(figures, dict) else figures
+
+    runs = [partial(with_seed, run, seed) for run in arms.values() for seed in seeds]
     results = iter(in_threads(runs, workers))
     return {arm: [next(results) for _ in seeds] for arm in arms}
 
@@ -92,13 +99,6 @@ class _Forecast:
         if minutes > 10 and not self.told:
             self.told = True
             print(f"a run took {seconds:.0f} s, the other {self.left} may take {minutes:.0f} min")
-
-
-def _with_seed(run: Callable[[int], Any], seed: int, forecast: _Forecast) -> Any:
-    started = time.perf_counter()
-    figures = run(seed)
-    forecast.after(time.perf_counter() - started)
-    return figures | {"seed": seed} if isinstance(figures, dict) else figures
 
 
 def fit_many(
@@ -147,15 +147,15 @@ def fit_many(
     recipe = recipe_of(recipe, settings)
     _check_each(students, objectives, trains, seeds)
     check_int(workers, name="workers", least=1)
-    for student, train, objective in zip(students, trains, objectives, strict=True):
+    seeds = [check_int(seed, name="seed") for seed in seeds]
+    runs = list(zip(students, objectives, trains, seeds, strict=True))
+    for student, objective, train, _ in runs:
         check_student(student, train, validation, objective.needs_labels)
-    judged = validation if validation is None else validation.labelled()
-    common: dict[str, Any] = dict(validation=judged, progress=progress)
-    if not _can_lie_side_by_side(students, objectives, trains, recipe):
-        each = enumerate(zip(students, objectives, trains, seeds, strict=True))
+    common: dict[str, Any] = dict(validation=validation, progress=progress)
+    if not _can_lie_side_by_side(runs, recipe):
         alone = [
             partial(fit, student, own, train, recipe, seed=s, run=run and f"{run}-{n}", **common)
-            for n, (student, own, train, s) in each
+            for n, (student, own, train, s) in enumerate(runs)
         ]
         return in_threads(alone, workers)
     parts = [slice(part, None, workers) for part in range(min(workers, len(students)))]
@@ -165,29 +165,22 @@ def fit_many(
     if mine and other and other.exists() and not mine.exists():
         told = f"{other.name} holds a run of this name that began with another number of workers"
         raise ValueError(f"{told} than {workers}; give that number, or another name.")
-    runs = [
-        partial(
-            _fit_side_by_side, students[part], objectives[part], trains[part], recipe,
-            seeds=tuple(map(int, seeds[part])), **common, run=name,
-        )
+    together = [
+        partial(_fit_side_by_side, runs[part], recipe, run=name, **common)
         for part, name in zip(parts, names, strict=True)
-    ]  # fmt: skip
+    ]
     histories = [History() for _ in students]
-    for part, own in zip(parts, in_threads(runs, len(parts)), strict=True):
+    for part, own in zip(parts, in_threads(together, len(parts)), strict=True):
         histories[part] = own
     return histories
 
 
-def _can_lie_side_by_side(
-    students: Sequence[nn.Module],
-    objectives: Sequence[Objective],
-    trains: Sequence[Split],
-    recipe: Recipe,
-) -> bool:
+def _can_lie_side_by_side(runs: Sequence[Run], recipe: Recipe) -> bool:
+    students, objectives, trains, _ = zip(*runs, strict=True)
     recipe = with_precision(recipe, students[0], trains[0], None)
-    plain = recipe.precision == "fp32" and recipe.channels_last
     return (
-        plain
+        recipe.precision == "fp32"
+        and recipe.channels_last
         and not (recipe.ema or recipe.compile)
         and len(set(map(len, trains))) == 1
         and all(map(_asks_for_logits_only, objectives))
@@ -202,23 +195,15 @@ def _asks_for_logits_only(objective: Objective) -> bool:
 
 
 def _fit_side_by_side(
-    students: Sequence[nn.Module],
-    objectives: Sequence[Objective],
-    trains: Sequence[Split],
-    recipe: Recipe,
-    *,
-    seeds: tuple[int, ...],
-    run: str,
-    validation: Split | None,
-    progress: bool,
+    runs: Sequence[Run], recipe: Recipe, *, run: str, **common: Any
 ) -> list[History]:
+    students, objectives, trains, seeds = zip(*runs, strict=True)
     recipe = replace(recipe, precision="fp32")  # or "auto", which stands for it here
     stack, stacked = SideBySide(students), _Each(objectives, seeds, students)
     history = train_student(
-        stack, stacked, cast(Split, _Splits(tuple(trains))), recipe, seed=seeds[0],
-        validation=validation, path=file_of_run(recipe, run, None), on_epoch=None,
-        progress=progress, stream=partial(_stream, seeds),
-        validate=partial(_validated, students[0]),
+        stack, stacked, cast(Split, _Splits(trains)), recipe, seed=seeds[0],
+        path=file_of_run(recipe, run, None), on_epoch=None, stream=partial(_stream, seeds),
+        validate=partial(_validated, students[0]), **common,
     )  # fmt: skip
     for number, student in enumerate(students):
         student.load_state_dict(stack.state_of(number))
@@ -253,9 +238,7 @@ class _Each(Objective):
     ) -> None:
         super().__init__()
         self.objectives = nn.ModuleList(objectives)
-        self.seeds, self._all, self._students = seeds, tuple(objectives), tuple(students)
-        self._trains: tuple[Split, ...] = ()
-        self._views = Views()
+        self.seeds, self._all, self._students = seeds, objectives, students
 
     def row_of(self, number: int, row: Row) -> Row:
         """The figures of one student from a row of the common history."""
@@ -285,27 +268,15 @@ class _Each(Objective):
         logits = stack(batch.inputs).unbind(1)
         images = batch.inputs.chunk(len(logits), 1)
         parts = zip(images, *(tensor.unbind(1) for tensor in batch[1:4]), strict=True)
-        own = (
-            Batch(*part)._replace(origin=Origin(part[0], split, self._views))
-            for part, split in zip(parts, self._trains, strict=True)
-        )
-        answers = zip(self._all, logits, own, strict=True)
-        return _numbered(objective(_Answer(answer), own) for objective, answer, own in answers)
+        each, terms = zip(self._all, logits, parts, self._trains, strict=True), []
+        for objective, answer, part, split in each:
+            own = Batch(*part, Origin(part[0], split, self._views))
+            terms.append(objective(lambda _, answer=answer: answer, own))  # it has answered already
+        return _numbered(terms)
 
     def settings(self) -> dict[str, Any]:
         each = [objective.settings() for objective in self._all]
         return {"objective": "side by side", "objectives": each, "seeds": list(self.seeds)}
-
-
-class _Answer(nn.Module):
-    """Stands for one student: its logits have already been computed along with the others'."""
-
-    def __init__(self, logits: Tensor) -> None:
-        super().__init__()
-        self.logits = logits
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.logits
 
 
 def _numbered(each: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -344,8 +315,6 @@ def _check_each(*each: Sequence[Any]) -> None:
     kinds = {"students": nn.Module, "objectives": Objective, "trains": Split, "seeds": object}
     for (name, kind), values in zip(kinds.items(), each, strict=True):
         check_list(values, kind, name=name)
-    for seed in each[-1]:
-        check_int(seed, name="seed")
     counts = [len(values) for values in each]
     if not all(counts) or len(set(counts)) > 1:
         raise ValueError(f"give every student one objective, one split and one seed, not {counts}.")

@@ -44,9 +44,8 @@ class SideBySide(nn.Module):
                 raise ValueError("networks side by side hold weights and plain values, no hooks.")
         self.network = copy.deepcopy(networks[0])
         self.training = networks[0].training
-        modules = [dict(network.named_modules()) for network in networks]
         for path, module in self.network.named_modules():
-            every = [each[path] for each in modules]
+            every = [network.get_submodule(path) for network in networks]
             for name, each in list(module.named_parameters(recurse=False)):
                 joined = nn.Parameter(_joined(every, name), requires_grad=each.requires_grad)
                 setattr(module, name, joined)
@@ -100,11 +99,7 @@ class _Values:
 
     @classmethod
     def __torch_function__(
-        cls,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+        cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         values, *others = args
         if function is torch.flatten:
