@@ -3,7 +3,6 @@
 import tempfile
 import warnings
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,15 +158,13 @@ def with_precision(recipe: Recipe, student: nn.Module, train: Split, path: Path 
     """The recipe with what "auto" stands for in the run of a checked student."""
     if recipe.precision != "auto":
         return recipe
+
+    def macs() -> int:  # forward and backward, which costs twice as much as forward
+        image = train.normalise(train.images[:1].to(next(student.parameters()).device))
+        return 3 * recipe.batch_size * products_of(student, image)
+
     begun = checkpoints.precision_of(path) if path else None
-    macs = partial(_macs_of_a_step, student, train, recipe.batch_size)
     return replace(recipe, precision=begun or precision_for(str(recipe.device), macs))
-
-
-def _macs_of_a_step(student: nn.Module, train: Split, batch_size: int) -> int:
-    """Forward and backward, which costs twice as much as forward."""
-    images = train.normalise(train.images[:1].to(next(student.parameters()).device))
-    return 3 * batch_size * products_of(student, images)
 
 
 def check_student(
@@ -180,8 +177,7 @@ def check_student(
     given = {"train": train} if validation is None else {"train": train, "validation": validation}
     for what, split in given.items():
         check_type(split, Split, name=what)
-        if len(split) == 0:
-            raise ValueError(f"the split {what} is empty: it needs at least one image.")
+        require(len(split), f"the split {what} is empty: it needs at least one image.")
         images = split.images[:2].to(next(student.parameters()).device)
         logits = ask(student, split.normalise(images))
         if logits.ndim != 2:
