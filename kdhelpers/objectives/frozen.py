@@ -48,20 +48,21 @@ class _InALayout:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.model, self.known, self.plain = model, False, False
+        self.model = model
+        self.plain: bool | None = None  # not known yet
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        if not self.known:
+        if self.plain is None:
             try:
                 own = (x.clone() if isinstance(x, Tensor) else x for x in inputs)
                 answer = self._forward(*own, **options)
-                self.known = True
+                self.plain = False
                 return answer
             except RuntimeError as error:
                 if not uses_view(error):
                     raise
             self.model.to(memory_format=torch.contiguous_format)
-            self.known = self.plain = True
+            self.plain = True
         if self.plain:
             inputs = tuple(x.contiguous() if isinstance(x, Tensor) else x for x in inputs)
         return self._forward(*inputs, **options)

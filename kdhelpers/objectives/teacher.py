@@ -97,19 +97,19 @@ class Teacher:
         key = (self.identity(train), tuple(train.images.shape[1:]))
         if self.model is not None:
             _warn_if_shared(student, self.model)
-        if (found := self._classes.get(key)) is None:
-            few = train.select(range(min(ASKED, len(train))))
-            answers = self.logits(few)
-            told = "the teacher answers with NaN or infinity; look for weights that diverged"
-            require(answers.isfinite().all(), f"{told}.")
-            found = list(answers.shape[1:])
-            if found == wanted:
-                warn_if_odd(answers, self.logits(few.select(range(0, len(few), 2))), "teacher")
-                warn_if_probabilities(answers, "teacher")
-                self._classes[key] = found
-        remedy = "give both the same classes, or keep the columns that the student has"
+        if self._classes.get(key) == wanted:
+            return
+        few = train.select(range(min(ASKED, len(train))))
+        answers = self.logits(few)
+        told = "the teacher answers with NaN or infinity; look for weights that diverged"
+        require(answers.isfinite().all(), f"{told}.")
+        found = list(answers.shape[1:])
         told = f"the teacher answers an image with logits {found}, the student with {wanted}"
+        remedy = "give both the same classes, or keep the columns that the student has"
         require(found == wanted, f"{told}; {remedy}.")
+        warn_if_odd(answers, self.logits(few.select(range(0, len(few), 2))), "teacher")
+        warn_if_probabilities(answers, "teacher")
+        self._classes[key] = found
 
     def judge(self, answers: AskTeacher, train: Split) -> dict[str, float]:
         """`teacher_accuracy` on the labelled images as they are, if there is a table.
