@@ -103,8 +103,7 @@ class RecordedTeacher(Teacher):
         for number, (indices, logits) in enumerate(self._rows.values()):
             arrays[f"indices_{number}"] = np.diff(indices.numpy(), prepend=0)  # packs to nothing
             arrays[f"logits_{number}"] = logits.half().numpy()
-        views = {"flip": self.views.flip, "shift": self.views.shift}
-        about = {"format": FORMAT, "views": views, "splits": list(self._rows)}
+        about = {"format": FORMAT, "views": vars(self.views), "splits": list(self._rows)}
         try:
             text = json.dumps(about | {"provenance": self.provenance | provenance})
         except (TypeError, ValueError) as error:

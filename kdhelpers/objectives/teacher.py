@@ -49,6 +49,7 @@ class Teacher:
     """
 
     model: nn.Module | None  # None: there are answers only
+    shuffled = False  # whether an image gets the answer to another one, however it is changed
 
     def __init__(self, model: nn.Module, *, cache: bool | None = None) -> None:
         remedy = "wrap a function or a session in one, and several networks in one that averages"
@@ -121,7 +122,7 @@ class Teacher:
             return {}
         logits, count = answers.table[0][known], int(known.sum())
         right, chance = accuracy(logits, train.labels[known]), 1 / logits.shape[1]
-        if right < chance - 2 * (chance * (1 - chance) / count) ** 0.5 and not answers.always:
+        if right < chance - 2 * (chance * (1 - chance) / count) ** 0.5 and not self.shuffled:
             warnings.warn(
                 f"the teacher is right on {right:.1%} of the transfer set, less than chance "
                 f"({chance:.1%}): is it trained, with this order of classes, and on images "
@@ -211,22 +212,20 @@ class LookUp:
     """The logits of each batch from a table [views, N, C], that of `train` in `views`.
 
     Pictures of another split, or that are not as `batches` made them, are not those of the table;
-    changed ones are looked up `always` only where that does not matter.
+    changed ones are looked up only where that does not matter: of a teacher that is `shuffled`.
     """
 
-    def __init__(
-        self, table: Tensor, teacher: Teacher, train: Split, views: Views, *, always: bool = False
-    ) -> None:
-        self.table, self.teacher, self.always = table, teacher, always
+    def __init__(self, table: Tensor, teacher: Teacher, train: Split, views: Views) -> None:
+        self.table, self.teacher = table, teacher
         self.of = train.fingerprint, views
         self.network: nn.Module | None = None
 
     def __call__(self, batch: Batch) -> Tensor:
-        its_own = batch.is_of(*self.of)
-        if its_own and (self.always or batch.is_as_made()):
+        its_own, shuffled = batch.is_of(*self.of), self.teacher.shuffled
+        if its_own and (shuffled or batch.is_as_made()):
             return self.table[batch.view, batch.sample]
         told = "the batch is of another split than the one that the teacher's answers were mixed"
-        require(its_own or not self.always, f"{told} for; call prepare with it.")
+        require(its_own or not shuffled, f"{told} for; call prepare with it.")
         if self.network is None:
             told = "the pictures of this batch are of another split, mixed, changed or made by hand"
             remedy = "mix the answers, or let a Teacher ask its network"
@@ -268,6 +267,8 @@ class ShuffledTeacher(Teacher):
         ValueError: no network, or a seed that is no whole number from 0.
     """
 
+    shuffled = True
+
     def __init__(self, teacher: nn.Module | Teacher, *, seed: int = 0) -> None:
         mixed_seed(seed)  # refuses what is none
         self.teacher, self.seed = as_teacher(teacher), seed
@@ -278,9 +279,6 @@ class ShuffledTeacher(Teacher):
 
     def identity(self, train: Split | None = None) -> str:
         return f"shuffled {self.seed} {self.teacher.identity(train)}"
-
-    def prepare(self, train: Split, views: Views, epochs: int) -> AskTeacher:
-        return LookUp(self.table(train, views), self, train, views, always=True)
 
     def table(self, train: Split, views: Views) -> Tensor:
         table = self.teacher.table(train, views)
