@@ -149,10 +149,9 @@ def load(
 def precision_of(path: Path) -> str | None:
     """The precision in which the run at `path` began; None where none can be read, see `load`."""
     try:
-        kept = _read(path)["settings"]["precision"]
+        return PRECISION_NAMES[_read(path)["settings"]["precision"]]
     except Exception:
         return None
-    return PRECISION_NAMES.get(kept)
 
 
 class Besides:

@@ -32,11 +32,10 @@ def one_cycle(optimizer: Optimizer, total_steps: int) -> LRScheduler:
 
     Smith & Topin 2017, arXiv 1708.07120; momentum stays as it is.
     """
-    highest = [group["lr"] for group in optimizer.param_groups]
     # OneCycleLR counts the step before the first one, and wants at least one step to rise in.
     return OneCycleLR(
         optimizer,
-        max_lr=highest,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
         total_steps=total_steps + 1,
         pct_start=max(0.3, 2 / (total_steps + 1)),
         cycle_momentum=False,

@@ -168,7 +168,7 @@ def with_precision(recipe: Recipe, student: nn.Module, train: Split, path: Path 
 
 
 def check_student(
-    student: nn.Module, train: Split, validation: Split | None = None, needs_labels: bool = True
+    student: nn.Module, train: Split, validation: Split | None, needs_labels: bool
 ) -> None:
     """One forward pass of two images: shapes and labels that do not fit show now, not later."""
     _tensors.check_network(student, name="the student")
