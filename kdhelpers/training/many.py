@@ -270,7 +270,7 @@ class _Each(Objective):
         parts = zip(images, *(tensor.unbind(1) for tensor in batch[1:4]), strict=True)
         each, terms = zip(self._all, logits, parts, self._trains, strict=True), []
         for objective, answer, part, split in each:
-            own = Batch(*part, Origin(part[0], split, self._views))
+            own = Batch(*part)._replace(origin=Origin(part[0], split, self._views))
             terms.append(objective(lambda _, answer=answer: answer, own))  # it has answered already
         return _numbered(terms)
 
