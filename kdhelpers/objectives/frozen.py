@@ -48,21 +48,20 @@ class _InALayout:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.model = model
-        self.plain: bool | None = None  # not known yet
+        self.model, self.known, self.plain = model, False, False
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        if self.plain is None:
+        if not self.known:
             try:
                 own = (x.clone() if isinstance(x, Tensor) else x for x in inputs)
                 answer = self._forward(*own, **options)
-                self.plain = False
+                self.known = True
                 return answer
             except RuntimeError as error:
                 if not uses_view(error):
                     raise
             self.model.to(memory_format=torch.contiguous_format)
-            self.plain = True
+            self.known = self.plain = True
         if self.plain:
             inputs = tuple(x.contiguous() if isinstance(x, Tensor) else x for x in inputs)
         return self._forward(*inputs, **options)
