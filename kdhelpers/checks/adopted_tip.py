@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from kdhelpers import stats
-from kdhelpers.checks.exercise import SINGLE, Case, Exercise, Mistakes, chosen
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
 
 Row = Sequence[float]
 
@@ -116,7 +116,6 @@ adopted_tip = Exercise(
         (BASE, {"worse": WORSE, "broad": BROAD}),
     ),
     mistakes=MISTAKES,
-    search=SINGLE,
     praise=(
         "On the test pictures the tip that you kept gains, and the ones that only looked better do "
         "not. A rule that may answer None is one that can be trusted when it names something."

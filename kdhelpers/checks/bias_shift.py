@@ -66,47 +66,35 @@ def _student(seed: int, missing: int, lag: float) -> dict[str, Any]:
 # fmt: off
 MISTAKES: Mistakes = {
     "You judge by the images of the missing class alone, so the largest shifts always look best. "
-    "They make everything that class: judge by all images.": [
-        dict(score=_recall), dict(score=_recall, last=True)
-    ],
+    "They make everything that class: judge by all images.":
+        [dict(score=_recall), dict(score=_recall, last=True)],
     "You average the accuracies of the classes. Then a rare class counts as much as a common one: "
-    "take the accuracy over all images.": dict(
-        score=lambda z, y, missing: sum(_recall(z, y, each) for each in y.unique().tolist())
-    ),
+    "take the accuracy over all images.":
+        dict(score=lambda z, y, missing: sum(_recall(z, y, each) for each in y.unique().tolist())),
     "You take the shift with the lowest cross-entropy. Take the one with the highest "
     "accuracy.": dict(score=lambda z, y, missing: -float(F.cross_entropy(z, y))),
     "The shift is added to the column before that of the missing class, or to the one after "
-    "it.": [
-        dict(raised=lambda z, missing, shift, by=by: _raised(z, (missing + by) % 6, shift))
-        for by in (-1, 1)
-    ],
+    "it.":
+        [dict(raised=lambda z, missing, shift, by=by: _raised(z, (missing + by) % 6, shift))
+         for by in (-1, 1)],
     "You leave out the images of the missing class, so no shift can help. Judge by all "
     "images.": dict(score=lambda z, y, missing: _accuracy(z, y, y != missing)),
-    "The shift is subtracted. The student rates the class too low: add it.": dict(
-        raised=lambda z, missing, shift: _raised(z, missing, -shift)
-    ),
+    "The shift is subtracted. The student rates the class too low: add it.":
+        dict(raised=lambda z, missing, shift: _raised(z, missing, -shift)),
     "The shift is added to every class, which no softmax and no argmax can see. Add it to the "
     "column of the missing class alone.": dict(raised=lambda z, missing, shift: z + shift),
     "The shift is added to a row, one image, and not to a column, the class: "
-    "`logits[:, missing]`.": dict(
-        raised=lambda z, missing, shift: _raised(z.T, missing, shift).T
-    ),
-    "You multiply the logit. A bias is added.": dict(
-        raised=lambda z, missing, shift: torch.cat(
-            [z[:, :missing], z[:, missing : missing + 1] * shift, z[:, missing + 1 :]], 1
-        )
-    ),
+    "`logits[:, missing]`.":
+        dict(raised=lambda z, missing, shift: _raised(z.T, missing, shift).T),
     "Of several equally good shifts you return the last. Return the first, the smallest change "
     "that does it.": dict(last=True),
     "You stop where the accuracy first falls, or no longer rises. It may rise again: try all "
     "shifts.": [dict(patient=le), dict(patient=lt)],
     "You return the shift with the lowest accuracy.": dict(worst=True),
-    "You return the position of the best shift. Return the shift itself, `shifts[…]`.": dict(
-        hand_on=lambda shift, place, best: float(place)
-    ),
-    "You return the accuracy. Return the shift that reached it.": dict(
-        hand_on=lambda shift, place, best: best
-    ),
+    "You return the position of the best shift. Return the shift itself, `shifts[…]`.":
+        dict(hand_on=lambda shift, place, best: float(place)),
+    "You return the accuracy. Return the shift that reached it.":
+        dict(hand_on=lambda shift, place, best: best),
 }
 # fmt: on
 

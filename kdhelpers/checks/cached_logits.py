@@ -21,13 +21,8 @@ def solution(
     row: Callable[[Tensor], Tensor] = lambda sample: sample,
     sheet: Callable[[Tensor], Tensor] = lambda view: view,
     pick: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda table, view, row: table[view, row],
-    after: Callable[[Tensor], Tensor] = lambda logits: logits,
 ) -> Tensor:
-    return after(pick(table, sheet(view), row(sample)))
-
-
-def _row_by_row(table: Tensor, sample: Tensor, view: Tensor) -> Tensor:
-    return torch.stack([table[v, s] for v, s in zip(view.tolist(), sample.tolist(), strict=True)])
+    return pick(table, sheet(view), row(sample))
 
 
 def _batch(views: int, count: int, size: int, dtype: torch.dtype) -> dict[str, Any]:
@@ -64,8 +59,6 @@ MISTAKES: Mistakes = {
         ]
         for name, decision in (("sample", "row"), ("view", "sheet"))
     },
-    "You sort the views, and their samples stay where they were. Keep the order of the batch.":
-        dict(sheet=lambda view: view.sort().values),
     "`sample` and `view` are exchanged, and wrapped so that they fit. The table is [views, N, C]: "
     "`table[view, sample]`.":
         [dict(pick=lambda table, view, row: table[row % len(table), view]),
@@ -97,10 +90,10 @@ MISTAKES: Mistakes = {
         dict(pick=lambda table, view, row: table[view, row][row.argsort()]),
     "These are probabilities or their logarithms. Return the logits as they are in the table; the "
     "loss divides them by T first.":
-        [dict(after=lambda logits: logits.softmax(dim=-1)),
-         dict(after=lambda logits: logits.log_softmax(dim=-1))],
+        [dict(then=lambda logits: logits.softmax(dim=-1)),
+         dict(then=lambda logits: logits.log_softmax(dim=-1))],
     "This is the teacher's class for each row. Return the logits of all classes.":
-        dict(after=lambda logits: logits.argmax(dim=-1)),
+        dict(then=lambda logits: logits.argmax(dim=-1)),
 }
 # fmt: on
 
@@ -111,7 +104,6 @@ cached_logits = Exercise(
         wanted="the logits, a tensor [B, C]; `torch.stack` makes one from a list of rows",
     ),
     solution=solution,
-    reference=_row_by_row,
     cases=(
         *Case.each_of(_batch, (4, 4, 3, torch.float32), (6, 6, 4, torch.float32)),
         Case(

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
 from kdhelpers.checks.networks import HOOK_LEFT, Network, hooks, with_fixed_weights
 from kdhelpers.checks.running import Answer, Misuse, call, explain, to_tensor
-from kdhelpers.models import features
 
 FIRST = 400, "lower.norm", 1, False  # the inputs of the first case
 
@@ -47,49 +46,36 @@ def solution(
     return hand_on(kept[-1], output)
 
 
-def _reference(model: nn.Module, path: str, images: Tensor) -> Tensor:
-    with features.capture(model, path) as kept:
-        model(images)
-    return kept[path]
-
-
 def _inputs(seed: int, path: str, batch: int, training: bool) -> dict[str, Any]:
     model = with_fixed_weights(Network(), seed).train(training)
     return {"model": model, "path": path, "images": numbers(seed + 2, batch, 1, 4, 4)}
 
 
 def _of_the_first_case(kept: Tensor, output: Tensor) -> Tensor:
-    first = _reference(**_inputs(*FIRST))
+    first = solution(**_inputs(*FIRST))
     return kept if torch.equal(kept, first) else first
 
 
-def _parts(model: nn.Module) -> list[tuple[str, int, bool]]:
-    """Path and identity of every module, and whether its `forward` has been replaced."""
-    return [(path, id(m), "forward" in vars(m)) for path, m in model.named_modules()]
-
-
-def _learning(model: nn.Module) -> list[tuple[Any, ...]]:
-    """Values of every parameter, whether it takes gradients, and whether it has one."""
-    return [(p.tolist(), p.requires_grad, p.grad is None) for p in model.parameters()]
-
-
-def _modes(modules: list[nn.Module]) -> tuple[bool, ...]:
-    return tuple(module.training for module in modules)
+def _state(model: nn.Module) -> tuple[list[Any], list[Any], set[Any]]:
+    """Modules by path, and whether a `forward` has been replaced; parameters; hooks."""
+    return (
+        [(path, id(m), "forward" in vars(m)) for path, m in model.named_modules()],
+        [(p.tolist(), p.requires_grad, p.grad is None) for p in model.parameters()],
+        hooks(model),
+    )
 
 
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     model = inputs["model"]
     passes: list[torch.Size] = []
-    # Somebody else's hook, which has to be there afterwards.
+    outputs: list[Tensor] = []
+    # Somebody else's hooks, which have to be there afterwards.
     model.get_submodule(inputs["path"]).register_forward_hook(
         lambda module, given, output: passes.append(output.shape)
     )
-    weight = model.lower.conv.weight
-    modules = list(model.modules())
-    parts, modes, learning = _parts(model), _modes(modules), _learning(model)
-    outputs: list[Tensor] = []
     model.register_forward_hook(lambda module, given, output: outputs.append(output))
-    before = hooks(model)
+    weight, modes = model.lower.conv.weight, {m: m.training for m in model.modules()}
+    parts, learning, hooked = _state(model)
     try:
         given = call(answer, inputs)
     except (IndexError, KeyError, NameError) as error:
@@ -108,7 +94,8 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
             "You return what a layer has learnt, its weights or its bias. Its features are what it "
             "puts out while the network runs: a forward hook sees them."
         )
-    same, changed = _parts(model) == parts, _learning(model) != learning
+    parts_after, learning_after, hooked_after = _state(model)
+    same, changed = parts_after == parts, learning_after != learning
     frozen = not all(parameter.requires_grad for parameter in model.parameters())
     state = _gradient(result, weight)
     flows, expected = state == "flows", not passes or result.shape in passes
@@ -116,16 +103,16 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     return Observation(
         values={"features": result.detach()},
         effects={
-            "hook left": bool(hooks(model) - before),
-            "hook of others removed": bool(before - hooks(model)),
+            "hook left": bool(hooked_after - hooked),
+            "hook of others removed": bool(hooked - hooked_after),
             "parameters changed": same and changed and (flows or frozen),
             "model changed": not same,
-            "mode changed": _modes(modules) != modes,
+            "mode changed": any(m.training != mode for m, mode in modes.items()),
             **lost,
             "output replaced": lost["output replaced"]
             or (flows and any(_gradient(o, weight) != "flows" for o in outputs)),
         },
-        clues=_modes(modules),
+        clues=tuple(m.training for m in modes),
         remark=_PASSES_REMARK if len(passes) > 1 else "",
         detail=f", at `{inputs['path']}`,",
     )
@@ -167,12 +154,6 @@ def _after(model: nn.Module, path: str) -> nn.Module:
     return model.get_submodule(paths[paths.index(path) + 1])
 
 
-def _one_after_the_other(model: nn.Module, layer: nn.Module, images: Tensor) -> Tensor:
-    for module in model.children():
-        images = module(images)
-    return images
-
-
 _MODE = (
     "Leave the mode to the caller: a student's features are taken in train mode, its teacher's in "
     "eval mode."
@@ -186,10 +167,9 @@ MISTAKES: Mistakes = {
     "This is the output of the module after the one that `path` names; after a norm, that is the "
     "activation. The hook belongs on `model.get_submodule(path)` itself.": dict(layer_of=_after),
     "This is the output of the whole block that the layer sits in, so it comes after the "
-    "activation. Follow the path to its end: `model.get_submodule(path)`.": [
-        dict(layer_of=lambda model, path: model.get_submodule(path.rpartition(".")[0])),
-        dict(layer_of=lambda model, path: model.get_submodule(path.partition(".")[0])),
-    ],
+    "activation. Follow the path to its end: `model.get_submodule(path)`.":
+        [dict(layer_of=lambda model, path: model.get_submodule(path.rpartition(".")[0])),
+         dict(layer_of=lambda model, path: model.get_submodule(path.partition(".")[0]))],
     "You apply an activation to the layer's output. Hand on the output as it is.":
         dict(keep=lambda given, output: F.relu(output)),
     "This is what goes INTO the layer. A forward hook is called as `hook(module, inputs, "
@@ -199,11 +179,9 @@ MISTAKES: Mistakes = {
         dict(depth=1, hand_on=lambda kept, output: output),
     **{
         f"This is the output of `{name}`, whatever the path. The hook belongs on "
-        "`model.get_submodule(path)`.": dict(
-            depth=1, layer_of=lambda model, path, name=name: model.get_submodule(name)
-        )
-        for name, _ in Network().named_modules()
-        if "." in name and "head" not in name
+        "`model.get_submodule(path)`.":
+            dict(depth=1, layer_of=lambda model, path, name=name: model.get_submodule(name))
+        for name in ("lower.conv", "lower.norm", "upper.conv", "upper.norm")
     },
     "You return the features of your first call again. Make the list or dict in which the hook "
     "keeps them anew in each call, inside the function.": dict(depth=1, hand_on=_of_the_first_case),
@@ -212,7 +190,7 @@ MISTAKES: Mistakes = {
         dict(depth=1, run=lambda model, layer, images: layer(images)),
     "You call the network's modules one after the other, and its `forward` does more: here it "
     "pools in between. Call `model(images)` and look inside with a forward hook.":
-        dict(depth=1, run=_one_after_the_other),
+        dict(depth=1, run=lambda model, layer, images: nn.Sequential(*model.children())(images)),
     "A path with dots leads through several modules, and one name at a time is looked up here. "
     "Use `model.get_submodule(path)` or `dict(model.named_modules())[path]`.":
         [dict(depth=1, layer_of=getattr),
@@ -239,7 +217,6 @@ capture_features = Exercise(
     task=__doc__,
     observe=_observe,
     solution=solution,
-    reference=_reference,
     cases=Case.each_of(
         _inputs,
         FIRST,

@@ -7,19 +7,16 @@ validation images excludes a loss of `margin` or more; None if there is none.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from statistics import fmean, stdev
+from operator import sub
+from statistics import fmean
 from typing import Any
 
 from kdhelpers import stats
-from kdhelpers.checks.exercise import SINGLE, Case, Exercise, Mistakes, chosen
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
+from kdhelpers.checks.running import Answer
 
 Row = Sequence[float]
 TransferSet = dict[str, Any]
-
-
-def _excludes_a_loss(labelled: Row, accuracies: Row, margin: float) -> bool:
-    return stats.paired_difference(labelled, accuracies).low > -margin
 
 
 def solution(
@@ -28,12 +25,15 @@ def solution(
     margin: float,
     *,
     among: Callable[[Mapping[str, TransferSet]], Sequence[str]] = list,
-    good: Callable[[Row, Row, float], bool] = _excludes_a_loss,
+    good: Answer = lambda of, margin, labelled, accuracies: of.low > -margin,
     judged_on: str = "validation",
     rank: Callable[[TransferSet], float] = lambda each: each["cost"],
     otherwise: Callable[[Mapping[str, TransferSet]], str | None] = lambda sets: None,
 ) -> str | None:
-    fit = [name for name in among(sets) if good(labelled, sets[name][judged_on], margin)]
+    """`good` gets the interval of the paired difference, the margin and the rows themselves."""
+    rows = {name: sets[name][judged_on] for name in among(sets)}
+    found = {name: stats.paired_difference(labelled, row) for name, row in rows.items()}
+    fit = [name for name, of in found.items() if good(of, margin, labelled, rows[name])]
     return min(fit, key=lambda name: rank(sets[name])) if fit else otherwise(sets)
 
 
@@ -61,75 +61,58 @@ def _experiment(margin: float, *names: str) -> dict[str, Any]:
     return {"labelled": list(LABELLED), "sets": sets, "margin": margin}
 
 
-def _reaches(factor: float, labelled: Row, accuracies: Row, margin: float) -> bool:
-    """Whether so many standard errors below the mean lie above −margin."""
-    losses = [y - x for x, y in zip(labelled, accuracies, strict=True)]
-    return bool(fmean(losses) - factor * stdev(losses) / len(losses) ** 0.5 > -margin)
-
-
 def _told(name: str, inputs: dict[str, Any]) -> str:
     each = inputs["sets"][name]
     of = stats.paired_difference(inputs["labelled"], each["validation"])
     return f"{name}, which costs {each['cost']} and changes {of.low:+.4f} to {of.high:+.4f}"
 
 
+# fmt: off
 MISTAKES: Mistakes = {
-    "You take the cheapest set, however much it loses. Look at the intervals first.": dict(
-        good=lambda labelled, accuracies, margin: True
-    ),
+    "You take the cheapest set, however much it loses. Look at the intervals first.":
+        dict(good=lambda of, margin, a, b: True),
     "You take a set with no clear difference from labels. Not to see a loss is not to exclude one: "
-    "with few seeds the interval is wide, and its lower end tells what may be lost.": [
-        dict(good=lambda a, b, margin: stats.paired_difference(a, b).high >= 0),
-        dict(good=lambda a, b, margin: abs((d := stats.paired_difference(a, b)).mean) <= d.margin),
-    ],
+    "with few seeds the interval is wide, and its lower end tells what may be lost.":
+        [dict(good=lambda of, margin, a, b: of.high >= 0),
+         dict(good=lambda of, margin, a, b: of.low <= 0 <= of.high)],
     "You compare the mean loss with the margin. The mean may be right by luck: the whole interval "
-    "has to lie above −margin.": [
-        dict(good=lambda a, b, margin: fmean(b) - fmean(a) > -margin),
-        dict(good=lambda a, b, margin: abs(fmean(b) - fmean(a)) < margin),
-    ],
+    "has to lie above −margin.":
+        [dict(good=lambda of, margin, a, b: of.mean > -margin),
+         dict(good=lambda of, margin, a, b: abs(of.mean) < margin)],
     "You ask that the upper end of the interval lies above −margin. The lower end tells the worst "
-    "that the seeds allow.": dict(
-        good=lambda a, b, margin: stats.paired_difference(a, b).high > -margin
-    ),
+    "that the seeds allow.": dict(good=lambda of, margin, a, b: of.high > -margin),
     "You allow no loss at all, or a hundredth of the margin. The margin is a share: leave the "
-    "differences in shares, too (no points=True), and compare with −margin.": [
-        dict(good=lambda a, b, margin, by=by: stats.paired_difference(a, b).low > -margin * by)
-        for by in (0.0, 0.01)
-    ],
-    "You look whether the cheapest set will do, and at no other. The next one may.": dict(
-        among=lambda sets: [min(sets, key=lambda name: sets[name]["cost"])]
-    ),
-    "The sign of the margin: a loss is a negative difference, so compare with −margin.": dict(
-        good=lambda a, b, margin: stats.paired_difference(a, b).low > margin
-    ),
+    "differences in shares, too (no points=True), and compare with −margin.":
+        [dict(good=lambda of, margin, a, b, by=by: of.low > -margin * by) for by in (0.0, 0.01)],
+    "You look whether the cheapest set will do, and at no other. The next one may.":
+        dict(among=lambda sets: [min(sets, key=lambda name: sets[name]["cost"])]),
+    "The sign of the margin: a loss is a negative difference, so compare with −margin.":
+        dict(good=lambda of, margin, a, b: of.low > margin),
     "You subtract the other way round: the difference is that of the set minus that of the "
-    "labels.": dict(good=lambda a, b, margin: stats.paired_difference(b, a).low > -margin),
+    "labels.": dict(good=lambda of, margin, a, b: of.high < margin),
     "You ask of every seed that it loses less than the margin. The interval also tells what other "
-    "seeds may do.": dict(
-        good=lambda a, b, margin: min(y - x for x, y in zip(a, b, strict=True)) > -margin
-    ),
+    "seeds may do.":
+        dict(good=lambda of, margin, a, b: min(map(sub, b, a)) > -margin),
     "Your interval is too narrow: 1.96 or 2 standard errors are for many seeds, and 95 % leave out "
-    "2.5 % on each side. With five seeds Student's t reaches 2.78 standard errors.": [
-        dict(good=partial(_reaches, factor)) for factor in (1.96, 2.0, 2.132)
-    ],
+    "2.5 % on each side. With five seeds Student's t reaches 2.78 standard errors.":
+        [dict(good=lambda of, margin, a, b, t=t: of.mean - t / 2.776 * of.margin > -margin)
+         for t in (1.96, 2.0, 2.132)],
     "You compare the accuracies without their pairs. The seeds are paired: take the interval of "
-    "the paired difference.": dict(
-        good=lambda a, b, margin: stats.mean_interval(b).low > stats.mean_interval(a).high - margin
-    ),
+    "the paired difference.":
+        dict(good=lambda of, margin, a, b:
+             stats.mean_interval(b).low > stats.mean_interval(a).high - margin),
     "You decide on the test images. They judge what was decided, and can do so once: decide on "
     "`validation`.": dict(judged_on="test"),
-    "Of the sets that will do you take the most accurate. The cheapest was asked for.": dict(
-        rank=lambda each: -fmean(each["validation"])
-    ),
+    "Of the sets that will do you take the most accurate. The cheapest was asked for.":
+        dict(rank=lambda each: -fmean(each["validation"])),
     "Of the sets that will do you take the most expensive.": dict(rank=lambda each: -each["cost"]),
-    "Of the sets that will do you take the first. Compare their costs.": dict(
-        rank=lambda each: 0.0
-    ),
-    "If none will do, take none: return None.": [
-        dict(otherwise=lambda sets: min(sets, key=lambda name: sets[name]["cost"])),
-        dict(otherwise=lambda sets: next(iter(sets))),
-    ],
+    "Of the sets that will do you take the first. Compare their costs.":
+        dict(rank=lambda each: 0.0),
+    "If none will do, take none: return None.":
+        [dict(otherwise=lambda sets: min(sets, key=lambda name: sets[name]["cost"])),
+         dict(otherwise=lambda sets: next(iter(sets)))],
 }
+# fmt: on
 
 cheapest_set = Exercise(
     task=__doc__,
@@ -147,7 +130,6 @@ cheapest_set = Exercise(
         (0.02, "noise", "found"),
     ),
     mistakes=MISTAKES,
-    search=SINGLE,
     praise=(
         "a set that you may call as good as labels, up to the margin. 'No clear difference' would "
         "have let every set pass that was tried too seldom."

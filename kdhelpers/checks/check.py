@@ -1,6 +1,5 @@
 """What every check does: it judges a function, and remembers what is solved."""
 
-import re
 from typing import Any
 
 from kdhelpers.checks.running import Answer, Misuse, Unfinished, explain, sandbox
@@ -13,6 +12,9 @@ class Check:
     """Call it with your function, and it tells what it thinks of it; `task` says what is asked."""
 
     task: str
+
+    def __post_init__(self) -> None:
+        self.__doc__ = self.task
 
     def __repr__(self) -> str:
         return self.task.strip()
@@ -56,8 +58,8 @@ def progress(lesson: int | str) -> None:
 
     lesson = int(lesson)
     names = {each: name for name, each in vars(checks).items() if isinstance(each, Check)}
-    of = [each for each in {**_solved, **names} if each in names]
-    of = [each for each in of if re.match(f"Lesson {lesson:02d}:", each.task)]
+    known = [each for each in {**_solved, **names} if each in names]
+    of = [each for each in known if each.task.startswith(f"Lesson {lesson:02d}:")]
     left = [names[each] for each in of if not _solved.get(each)]
     told = f"; open: {', '.join(left)}" if left else ", all of them"
     print(f"{len(of) - len(left)} of {len(of)} exercises of lesson {lesson:02d} solved{told}")

@@ -13,6 +13,7 @@ from kdhelpers.checks.check import Check
 from kdhelpers.checks.running import Answer, Misuse, call, to_number
 from kdhelpers.checks.verdict import Verdict
 
+MOST = 12  # trials
 Measured = dict[str, Tensor]  # accuracies in %, one for each seed, by part of the data
 
 
@@ -23,9 +24,6 @@ class Decision(Check):
     task: str
     decide: Callable[[Answer], Verdict]
 
-    def __post_init__(self) -> None:
-        self.__doc__ = self.task
-
     def _judge(self, answer: Answer) -> Verdict:
         return self.decide(answer)
 
@@ -33,8 +31,8 @@ class Decision(Check):
 class Trials:
     """The experiment that a learner calls with a setting: validation accuracies, one for a seed."""
 
-    def __init__(self, run: Callable[[float], Measured], name: str, most: int = 12) -> None:
-        self.run, self.name, self.most = run, name, most
+    def __init__(self, run: Callable[[float], Measured], name: str) -> None:
+        self.run, self.name = run, name
         self.seen: dict[float, Measured] = {}
 
     def __call__(self, setting: Any) -> list[float]:
@@ -46,9 +44,9 @@ class Trials:
         if not 0 < value < 1e9:
             raise Misuse(f"{wanted}, and got {value:g}.")
         if value not in self.seen:
-            if len(self.seen) == self.most:
+            if len(self.seen) == MOST:
                 raise Misuse(
-                    f"You asked for more than {self.most} trials. Take steps by a factor, such as "
+                    f"You asked for more than {MOST} trials. Take steps by a factor, such as "
                     "2 or 3, and go finer only near the best."
                 )
             self.seen[value] = self.run(value)
@@ -87,7 +85,6 @@ def best_of_trials(answer: Answer, trial: Trials, references: Sequence[float]) -
             )
         made = {
             "mean of those": [fmean(means)],
-            "sum of those": [sum(means)],
             "logarithm of one": [log(each, base) for base in (e, 2, 10) for each in means],
         }
         fitting = [way for way, values in made.items() if any(isclose(chosen, v) for v in values)]
@@ -107,7 +104,7 @@ def best_of_trials(answer: Answer, trial: Trials, references: Sequence[float]) -
         f"might be better still. Go on trying until the best {name} has worse ones on both sides."
     )
     at_edge = chosen in (tried[0], tried[-1])
-    if at_edge and len(tried) < trial.most:
+    if at_edge and len(tried) < MOST:
         raise Misuse(edge)
     top, best = max((trial.run(each)["test"].mean().item(), each) for each in references)
     reached = trial.seen[chosen]["test"].mean().item()
@@ -137,7 +134,6 @@ def _not_the_best(trial: Trials, means: dict[float, float], chosen: float, best:
         "the best by the first seed alone": max(seeds, key=lambda s: seeds[s][0]),
         "the best by the last seed alone": max(seeds, key=lambda s: seeds[s][-1]),
         "the one with the best single seed, which is luck": max(seeds, key=lambda s: max(seeds[s])),
-        "the one with the best worst seed": max(seeds, key=lambda s: min(seeds[s])),
         "the largest that you tried": max(means),
         "the smallest that you tried": min(means),
         "the first that you tried": next(iter(means)),

@@ -6,42 +6,25 @@ alpha · T² · KL + (1 − alpha) · cross-entropy, with a gradient for the stu
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdhelpers import losses
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
 from kdhelpers.checks.running import Answer, call, reached, to_loss
 
 KL = "p · (log p - log q), with the teacher's p and the student's q"
 
-Hard = Callable[[Tensor, Tensor, Tensor, float], Tensor]  # student, teacher, labels, T -> number
 
-
-class Soft(NamedTuple):
+def _soft(z: Tensor, dim: int = 1) -> Any:
     """Softened logits, their probabilities and the logarithms of these."""
-
-    z: Tensor
-    dim: int
-
-    @property
-    def p(self) -> Tensor:
-        return self.z.softmax(self.dim)
-
-    @property
-    def log(self) -> Tensor:
-        return self.z.log_softmax(self.dim)
-
-    @property
-    def again(self) -> "Soft":
-        """The probabilities taken for logits."""
-        return Soft(self.p, self.dim)
+    return SimpleNamespace(z=z, p=z.softmax(dim), log=z.log_softmax(dim))
 
 
-def _kl(t: Soft, s: Soft) -> Tensor:
+def _kl(t: Any, s: Any) -> Any:
     return t.p * (t.log - s.log)
 
 
@@ -57,19 +40,17 @@ def solution(
     alpha: float,
     *,
     soften: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]] = _divided,
-    pointwise: Callable[[Soft, Soft], Tensor] = _kl,  # of teacher and student -> [B, C]
+    pointwise: Answer = _kl,  # of the softened teacher and student -> [B, C]
     dim: int = 1,
     reduce: Callable[[Tensor], Tensor] = lambda point: point.sum() / len(point),
     soft_scale: Callable[[float], float] = lambda T: T**2,
-    hard: Hard = lambda s, t, y, T: F.cross_entropy(s, y),
+    hard: Answer = lambda s, t, y, T: F.cross_entropy(s, y),
     hard_scale: Callable[[float], float] = lambda T: 1.0,
     weights: Callable[[float], tuple[float, float]] = lambda alpha: (alpha, 1.0 - alpha),
-    detach: bool = True,
-    learner: Callable[[Tensor], Tensor] = lambda s: s,  # what the soft term gets of the student
     more: Callable[[float], float] = lambda alpha: 0.0,
 ) -> Tensor:
-    t = t.detach() if detach else t
-    student, teacher = (Soft(z, dim) for z in soften(learner(s), t, T))
+    t = t.detach()
+    student, teacher = (_soft(z, dim) for z in soften(s, t, T))
     soft = soft_scale(T) * reduce(pointwise(teacher, student))
     soft_weight, hard_weight = weights(alpha)
     return soft_weight * soft + hard_weight * (hard_scale(T) * hard(s, t, y, T)) + more(alpha)
@@ -81,8 +62,7 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     used: set[str] = set()
     loss = to_loss(call(answer, inputs, used))
     if loss.requires_grad:
-        with torch.enable_grad():
-            loss.sum().backward()
+        loss.sum().backward()
     values = {"loss": loss.detach()}
     if reached(student):
         values["gradient of the loss for student_logits"] = student.grad
@@ -178,7 +158,7 @@ IN_A_STEP: Mistakes = {
     f"brackets as well, and first: {KL}.":
         dict(pointwise=lambda t, s: t.p * s.log),
     "The student goes through a softmax twice in the soft term. `F.log_softmax` of the divided "
-    "logits is all it needs.": dict(pointwise=lambda t, s: _kl(t, s.again)),
+    "logits is all it needs.": dict(pointwise=lambda t, s: _kl(t, _soft(s.p))),
     "The soft term is a cross-entropy, -Σ p · log q. It has the same gradient, but it never "
     f"reaches 0. For the KL divergence add the teacher's part: {KL}.":
         dict(pointwise=lambda t, s: -t.p * s.log),
@@ -189,28 +169,20 @@ IN_A_STEP: Mistakes = {
          *(dict(pointwise=lambda t, s: (s.z - t.z) ** 2, soften=soften, reduce=reduce)
            for soften in (_divided, lambda s, t, T: (s, t))
            for reduce in (torch.mean, lambda point: point.sum() / len(point)))],
-    "The soft term takes both directions of the divergence. KL(teacher ‖ student) alone is asked "
-    f"for: {KL}.":
-        [dict(pointwise=lambda t, s: _kl(t, s) + _kl(s, t)),
-         dict(pointwise=lambda t, s: (_kl(t, s) + _kl(s, t)) / 2)],
     "The soft term is not softened and has T in place of T², as when probabilities are divided by "
     "T: that softens nothing. Divide the logits before the softmax, and multiply by "
     "`temperature**2`.":
         [dict(soften=lambda s, t, T: (s, t), soft_scale=lambda T, power=power: T**power)
          for power in (1, -1)],
     "A softmax is taken of the teacher's probabilities again. Its divided logits need one.":
-        [dict(pointwise=lambda t, s: _kl(t.again, s)),
-         dict(pointwise=lambda t, s: t.p * (t.again.log - s.log))],
+        [dict(pointwise=lambda t, s: _kl(_soft(t.p), s)),
+         dict(pointwise=lambda t, s: t.p * (_soft(t.p).log - s.log))],
     "The logarithms of the soft term are to base 2 or 10. Take natural ones.":
         [dict(soft_scale=lambda T, base=base: T**2 / math.log(base)) for base in (2, 10)],
     "alpha is squared with the temperature. Write `alpha * temperature**2`.":
         dict(weights=lambda alpha: (alpha**2, 1.0 - alpha)),
-    "The teacher's probabilities are missing: the sum is that of -log q alone. Multiply by p: "
-    f"{KL}.":
-        [dict(pointwise=lambda t, s: -s.log),
-         dict(pointwise=lambda t, s: s.log)],
     "The student is detached in the soft term, so it learns nothing from the teacher. Detach the "
-    "teacher alone.": dict(learner=torch.Tensor.detach),
+    "teacher alone.": dict(soften=lambda s, t, T: (s.detach() / T, t / T)),
     "The factor temperature² is missing on the soft term. Without it the gradient of this term "
     "gets smaller and smaller as the temperature grows: multiply by `temperature**2`.":
         dict(depth=4, soft_scale=lambda T: 1.0),
@@ -303,10 +275,9 @@ MISTAKES: Mistakes = {
     "then average over the batch: `.sum(dim=1).mean()`.":
         [dict(reduce=lambda point: point.sum(dim=0)), dict(reduce=lambda point: point.mean(dim=0))],
     "Your function returns a loss for each image. Average both terms over the batch, so that it "
-    "returns one number.": dict(
-        reduce=lambda point: point.sum(dim=1),
-        hard=lambda s, t, y, T: F.cross_entropy(s, y, reduction="none"),
-    ),
+    "returns one number.":
+        dict(reduce=lambda point: point.sum(dim=1),
+             hard=lambda s, t, y, T: F.cross_entropy(s, y, reduction="none")),
     "Your function returns a table with one value for each image and class. Sum over the classes "
     'and average over the batch: `.sum(dim=1).mean()`, or `reduction="batchmean"` in `F.kl_div`.':
         dict(reduce=lambda point: point),
@@ -317,9 +288,6 @@ distillation_loss = Exercise(
     task=__doc__,
     observe=_observe,
     solution=solution,
-    reference=lambda s, t, y, temperature, alpha: losses.distillation_loss(
-        s, t, y, temperature=temperature, alpha=alpha
-    ),
     cases=Case.each_of(
         _inputs,
         (20, 2, 3, 2.0, 0.9),

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdhelpers import losses
 from kdhelpers.checks import training_step as steps
 from kdhelpers.checks.distillation_loss import IN_A_STEP
 from kdhelpers.checks.distillation_loss import solution as loss_solution
@@ -21,8 +20,6 @@ from kdhelpers.checks.networks import with_fixed_weights
 from kdhelpers.checks.running import Answer, call, to_loss
 
 BATCH, PIXELS, CLASSES = 6, 9, 3
-
-_ordinary = partial(loss_solution, detach=False)
 
 
 def solution(
@@ -34,24 +31,13 @@ def solution(
     temperature: float,
     alpha: float,
     *,
-    teacher_mode: bool = False,
-    student_mode: bool = True,
-    loss: Answer = _ordinary,
-    order: steps.Order = steps.ORDER,
-    give_logits: bool = False,
-    again: bool | None = None,  # loss computed anew after the step, in train (True) or eval mode
+    loss: Answer = loss_solution,
+    **decisions: Any,  # of `steps.taken`
 ) -> Tensor:
-    teacher.train(teacher_mode)
-    student.train(student_mode)
-    with torch.no_grad():
-        teacher_logits = teacher(images)
-    student_logits: Tensor = student(images)
-    value: Tensor = loss(student_logits, teacher_logits, labels, temperature, alpha)
-    steps.act(order, value, optimizer, optimizer.zero_grad)
-    if again is not None:
-        student.train(again)
-        value = loss(student(images), teacher_logits, labels, temperature, alpha)
-    return student_logits if give_logits else value
+    def of(teacher_logits: Tensor) -> Any:
+        return loss(student(images), teacher_logits, labels, temperature, alpha)
+
+    return steps.taken(student, teacher, optimizer, lambda: teacher(images), of, **decisions)
 
 
 def _network(seed: int, width: int) -> nn.Sequential:
@@ -61,13 +47,10 @@ def _network(seed: int, width: int) -> nn.Sequential:
 
 
 def _inputs(seed: int, temperature: float, alpha: float) -> dict[str, Any]:
-    student = _network(seed, 4).eval()
-    teacher = steps.with_gradients(_network(seed + 10, 5).train())
-    for place, parameter in enumerate(student.parameters()):
-        parameter.grad = 0.2 * numbers(seed + 20 + place, *parameter.shape)
+    student = steps.with_gradients(_network(seed, 4).eval())
     return {
         "student": student,
-        "teacher": teacher,
+        "teacher": steps.with_gradients(_network(seed + 10, 5).train()),
         "images": numbers(seed + 40, BATCH, 1, 3, 3),
         "labels": torch.arange(BATCH) % CLASSES,
         "optimizer": torch.optim.SGD(student.parameters(), lr=0.1),
@@ -99,16 +82,13 @@ _PASSES_REMARK = (
 )
 
 
-def _after_softmax(who: str, *, at_temperature: bool) -> Answer:
-    """The loss, given probabilities instead of the logits of "student", "teacher" or "both"."""
-
-    def loss(s: Tensor, t: Tensor, y: Tensor, temperature: float, alpha: float) -> Any:
-        divisor = temperature if at_temperature else 1.0
-        s = s if who == "teacher" else (s / divisor).softmax(dim=1)
-        t = t if who == "student" else (t / divisor).softmax(dim=1)
-        return _ordinary(s, t, y, temperature, alpha)
-
-    return loss
+def _of_probabilities(
+    of: str, power: int, s: Tensor, t: Tensor, y: Tensor, T: float, alpha: float
+) -> Any:
+    """The loss with probabilities in place of the logits `of` "s", "t" or both, at T^power."""
+    s = (s / T**power).softmax(dim=1) if "s" in of else s
+    t = (t / T**power).softmax(dim=1) if "t" in of else t
+    return loss_solution(s, t, y, T, alpha)
 
 
 # fmt: off
@@ -119,19 +99,15 @@ MISTAKES: Mistakes = {
     **steps.MODE_AND_ORDER,
     steps.COMPUTED_AGAIN: [dict(again=mode) for mode in (True, False)],
     **{
-        f"{text} Hand on the output of the network as it is: the loss takes the softmax itself.": [
-            dict(loss=_after_softmax(who, at_temperature=at_T)) for at_T in (False, True)
-        ]
-        for who, text in (
-            ("teacher", "Your loss gets the teacher's probabilities instead of its logits."),
-            ("student", "Your loss gets the student's probabilities instead of its logits."),
-            ("both", "Your loss gets probabilities of both networks instead of their logits."),
-        )
+        f"Your loss gets {what} logits. Hand on the output of the network as it is: the loss takes "
+        "the softmax itself.":
+            [dict(loss=partial(_of_probabilities, of, power)) for power in (0, 1)]
+        for of, what in (("t", "the teacher's probabilities instead of its"),
+                         ("s", "the student's probabilities instead of its"),
+                         ("st", "probabilities of both networks instead of their"))
     },
     "Both logits come from the student, whose own answer teaches it nothing. Ask the teacher.":
-        dict(loss=lambda s, t, y, T, alpha: _ordinary(s, s.detach(), y, T, alpha)),
-    "You return the logits. Return the loss that you called `backward()` on.":
-        dict(give_logits=True),
+        dict(loss=lambda s, t, y, T, alpha: loss_solution(s, s, y, T, alpha)),
     **steps.inside_the_loss(IN_A_STEP, loss_solution),
 }
 # fmt: on
@@ -140,12 +116,6 @@ distillation_step = Exercise(
     task=__doc__,
     observe=_observe,
     solution=solution,
-    reference=partial(
-        solution,
-        loss=lambda s, t, y, temperature, alpha: losses.distillation_loss(
-            s, t, y, temperature=temperature, alpha=alpha
-        ),
-    ),
     cases=Case.each_of(_inputs, (1000, 2.0, 0.25), (2000, 3.0, 0.8), (3000, 1.0, 0.5)),
     mistakes=MISTAKES,
     praise=(

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
 
-Summands = Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]  # p [B, C], log -> [B, C]
-
 
 def _p_log_p(p: Tensor, log: Callable[[Tensor], Tensor]) -> Tensor:
     return torch.where(p > 0, p * log(p.clamp(min=1e-30)), torch.zeros_like(p))
@@ -20,13 +18,12 @@ def solution(
     probabilities: Tensor,
     *,
     log: Callable[[Tensor], Tensor] = torch.log,
-    summands: Summands = _p_log_p,
+    summands: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor] = _p_log_p,
     sign: float = -1.0,
     add_up: Callable[[Tensor], Tensor] = lambda table: table.sum(dim=1),
     before: Callable[[Tensor], Tensor] = lambda p: p,
-    after: Callable[[Tensor], Tensor] = lambda h: h,
 ) -> Tensor:
-    return after(sign * add_up(summands(before(probabilities), log)))
+    return sign * add_up(summands(before(probabilities), log))
 
 
 def _rows(seed: int, batch: int, classes: int, dtype: torch.dtype) -> dict[str, Any]:
@@ -53,30 +50,22 @@ MISTAKES: Mistakes = {
     "`log_softmax` takes logits and normalises them; these are probabilities already. Use "
     "`p.log()`.":
         [dict(summands=lambda p, log: p * p.log_softmax(1)),
-         dict(summands=lambda p, log: p * p.log_softmax(1), add_up=lambda x: x.sum(1).mean()),
          dict(summands=lambda p, log: p.log_softmax(1))],
     "`log1p(p)` is log(1 + p). The entropy needs log p.":
         dict(summands=lambda p, log: p * p.log1p()),
-    "This takes `exp` where the logarithm belongs.": dict(summands=lambda p, log: p * p.exp()),
     "Each logarithm is weighted with p². Its weight is p.":
         dict(summands=lambda p, log: p**2 * log(p)),
     "This is Σ p², or 1 minus it, another measure of spread. The entropy is -Σ p log p.":
         [dict(summands=lambda p, log: p**2, sign=1.0),
-         dict(summands=lambda p, log: p**2, after=lambda h: 1 + h)],
+         dict(summands=lambda p, log: p**2, then=lambda h: 1 + h)],
     "The term of 1 - p is added to each class, as for two classes. Here the rows hold all "
     "classes: Σ p log p is enough.":
         dict(summands=lambda p, log: p * log(p) + (1 - p) * log(1 - p)),
     "This is log C minus the entropy, the divergence from a uniform row. Leave log C out, and turn "
     "the sign round.":
         dict(sign=1.0, summands=lambda p, log: _p_log_p(p, log) + p * math.log(p.shape[1])),
-    "You take the largest probability alone. Sum over all classes.": [
-        dict(
-            summands=lambda p, log: p * log(p),
-            add_up=lambda x: x[:, 0],
-            before=lambda p: p.sort(1, descending=True).values,
-        ),
-        dict(summands=lambda p, log: log(p), add_up=lambda x: x.amax(1)),
-    ],
+    "You take the largest probability alone. Sum over all classes.":
+        dict(before=lambda p: p.amax(1, keepdim=True)),
     "What you add inside the logarithm is so large that it changes the values. Add at most 1e-8, "
     "or use `torch.special.entr(p)`.":
         [dict(summands=lambda p, log, more=more: p * log(p + more))
@@ -87,7 +76,7 @@ MISTAKES: Mistakes = {
          for of in (torch.clamp, lambda p, low: p)],
     "nan is replaced after the sum, which loses the other classes of the row. Replace it before: "
     "`(p * p.log()).nan_to_num()`.":
-        dict(summands=lambda p, log: p * log(p), after=lambda h: h.nan_to_num()),
+        dict(summands=lambda p, log: p * log(p), then=lambda h: h.nan_to_num()),
     "You sum over the batch (`dim=0`), one number for each class. Sum over the classes: `dim=1`.":
         dict(add_up=lambda table: table.sum(dim=0)),
     "You average over the classes. The entropy is a sum over them: `.sum(dim=1)`.":
@@ -105,7 +94,6 @@ entropy = Exercise(
     task=__doc__,
     observe=returned("entropy", wanted="one entropy for each row, a tensor [B]"),
     solution=solution,
-    reference=lambda p: torch.special.entr(p).sum(dim=1),
     cases=(
         *Case.each_of(
             _rows,

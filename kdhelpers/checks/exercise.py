@@ -45,7 +45,6 @@ SLACK = 3.0  # a mistaken answer carries its own rounding: it may be this much l
 NEAR = 10.0  # below so many tolerances two mistakes that fit are two that cancel each other
 # How many known mistakes together, and whether something happens to their result; in this order.
 SEARCH = (1, False), (0, True), (2, False), (1, True), (3, False), (4, False)
-SINGLE = SEARCH[:1]  # for a choice: a name is too little to tell two mistakes by
 UNKNOWN = "Your result differs, and it fits no mistake that this check knows."
 NEARLY = (
     "Your result is nearly right: something small is added, as inside a logarithm, or it is "
@@ -206,18 +205,15 @@ class Exercise(Check):
     cases: tuple[Case, ...]
     praise: str
     mistakes: Mistakes = field(default_factory=dict)
-    reference: Answer | None = None  # in place of `solution`
     symptoms: Mapping[str, str] = field(default_factory=dict)
     tips: Mapping[str, str] = field(default_factory=dict)  # below the numbers, by name of value
     # What it says of an unknown mistake if the answer is right for these values of arguments.
     parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     extreme: Case | None = None  # inputs on which a careless formula gives no finite number
     extreme_remark: str = ""
-    search: tuple[tuple[int, bool], ...] = SEARCH
 
     def __post_init__(self) -> None:
-        self.__doc__ = self.task
-        self.right = self.reference or self.solution
+        super().__post_init__()
         order = list(self.cases[0].inputs())
         exchanged = {
             f"`{order[one]}` and `{order[other]}` are exchanged: you do with each what belongs to "
@@ -229,10 +225,10 @@ class Exercise(Check):
         self.known = Mistake.each_of({**self.mistakes, **exchanged})
         # What groups of mistakes do in the cases so far: an answer that none explains meets
         # hundreds of them, and learners try several answers.
-        self._made: dict[tuple[int, ...], tuple[Answer, list[Outcome]]] = {}
+        self._made: dict[tuple[Mistake, ...], tuple[Answer, list[Outcome]]] = {}
 
     def _judge(self, answer: Answer) -> Verdict:
-        expected = [self.observe(self.right, case.inputs()) for case in self.cases]
+        expected = [self.observe(self.solution, case.inputs()) for case in self.cases]
         observed: list[Observation] = []
         for case in self.cases:
             try:
@@ -276,7 +272,9 @@ class Exercise(Check):
         number, name = self._first_wrong(observed, expected)
         near = not self._differ(observed, expected, NEAR)
         strict = near or self.cases[number].edge
-        if found := self._recognise(observed, name, strict=strict, near=near):
+        # A choice is too little to tell two mistakes by.
+        of = name if expected[number].values[name].is_floating_point() else ""
+        if found := self._recognise(observed, of, strict=strict, near=near):
             sentences, same = found
             symptoms = self._symptoms(observed, same) if same else []
             return Verdict("wrong", _listed([*sentences, *symptoms]))
@@ -300,34 +298,29 @@ class Exercise(Check):
         Where it is `strict` no case is an edge; what is `near` to right has to agree more closely,
         as everything small is alike there.
         """
-        closer, depth = (SLACK, 2) if near else (1.0, len(self.search) if name else 1)
+        closer, depth = (SLACK, 2) if near else (1.0, len(SEARCH) if name else 1)
         cases = [
             replace(case, tolerance=case.tolerance / closer, edge=case.edge and not strict)
             for case in self.cases
         ]
-        for size, related in self.search[:depth]:
-            found: dict[str, list[Outcome]] = {}
+        for size, related in SEARCH[:depth]:
+            found: dict[str, list[Observation]] = {}
             for group, changes in self.groups(size):
-                made = (self._outcome(group, changes, number) for number in range(len(seen)))
-                known, more = [], ""
-                for outcome, other, case in zip(seen, made, cases, strict=False):
-                    if not (related or _alike(outcome, other, case)):
-                        break
-                    known.append(other)
-                else:
-                    if related and not (more := relation(name, self._pairs(seen, known, name))):
-                        continue
-                    if more:  # what it does to the effects is not known
-                        return [*_sentences(group), more], []
-                    if size != 1:
-                        return _sentences(group), [o for o in known if isinstance(o, Observation)]
-                    found.setdefault(group[0].sentence, known)
-            for known in found.values():
-                sentence = next(iter(found)) if len(found) == 1 else _either(found)
-                return [sentence], [o for o in known if isinstance(o, Observation)]
+                sentences = list(dict.fromkeys(m.sentence for m in group))
+                made = self._outcomes(group, changes)
+                if related:
+                    if more := relation(name, self._pairs(seen, made, name)):
+                        return [*sentences, more], []  # what it does to the effects is not known
+                elif all(map(_alike, seen, made, cases)):
+                    same = [o for o in self._outcomes(group, changes) if isinstance(o, Observation)]
+                    if size > 1:
+                        return sentences, same
+                    found.setdefault(sentences[0], same)
+            if found:
+                return [_either(list(found))], next(iter(found.values()))
         return None
 
-    def _pairs(self, seen: Sequence[Outcome], made: Sequence[Outcome], name: str) -> list[Pair]:
+    def _pairs(self, seen: Sequence[Outcome], made: Iterable[Outcome], name: str) -> list[Pair]:
         """The values of this name, and what was made in their place; none if that fails."""
         both = [
             (one.values, other.values, case)
@@ -359,25 +352,32 @@ class Exercise(Check):
             if len(changes) == sum(len(m.changes) for m in group):
                 yield group, changes
 
-    def _outcome(self, group: tuple[Mistake, ...], changes: Changes, number: int) -> Outcome:
-        """What these mistakes do in the case of this number."""
-        key = tuple(map(id, group))
-        if key not in self._made:
-            self._made[key] = self.variant(**changes), []
-        variant, known = self._made[key]
-        while len(known) <= number:
-            known.append(self._attempt(variant, self.cases[len(known)].inputs()))
-        return known[number]
+    def _outcomes(self, group: tuple[Mistake, ...], changes: Changes) -> Iterator[Outcome]:
+        """What these mistakes do in one case after the other."""
+        variant, known = self._made.setdefault(group, (self.variant(**changes), []))
+        for number, case in enumerate(self.cases):
+            if number == len(known):
+                known.append(self._attempt(variant, case.inputs()))
+            yield known[number]
 
-    def variant(self, exchanged: tuple[int, int] | None = None, **changes: Any) -> Answer:
-        made = partial(self.solution, **changes)
-        if exchanged is None:
-            return made
+    def variant(
+        self,
+        exchanged: tuple[int, int] = (0, 0),
+        whole: Answer | None = None,
+        then: Callable[[Any], Any] = lambda result: result,
+        **changes: Any,
+    ) -> Answer:
+        """The solution with other decisions: its own, and those that any exercise has.
+
+        Two arguments are `exchanged`, a `whole` other formula stands in its place, and something
+        happens `then` to the result.
+        """
+        made = whole or partial(self.solution, **changes)
         one, other = exchanged
 
         def variant(*given: Any) -> Any:
             places = {one: given[other], other: given[one]}
-            return made(*(places.get(place, value) for place, value in enumerate(given)))
+            return then(made(*(places.get(place, value) for place, value in enumerate(given))))
 
         return variant
 
@@ -394,12 +394,12 @@ class Exercise(Check):
 
         def right(values: Mapping[str, Any], case: Case) -> bool:
             want, got = (
-                self._attempt(a, {**case.inputs(), **values}) for a in (self.right, answer)
+                self._attempt(a, {**case.inputs(), **values}) for a in (self.solution, answer)
             )
             return isinstance(want, Observation) and _alike(got, want, case)
 
         names = [k for k, v in self.cases[0].inputs().items() if another(v) is not None]
-        felt = {name: [c for c in self.cases if moves(self.right, c, name)] for name in names}
+        felt = {name: [c for c in self.cases if moves(self.solution, c, name)] for name in names}
         idle = [
             f"`{name}`"
             for name, cases in felt.items()
@@ -482,14 +482,11 @@ def _alike(seen: Outcome, made: Outcome, case: Case) -> bool:
     return seen.clues == made.clues and _same_values(seen, made, case.tolerance * SLACK)
 
 
-def _sentences(group: tuple[Mistake, ...]) -> list[str]:
-    return list(dict.fromkeys(m.sentence for m in group))
-
-
-def _either(sentences: Iterable[str]) -> str:
-    return "\n".join(
-        ["Either of these explains what your function does:", *map("– {}".format, sentences)]
-    )
+def _either(sentences: list[str]) -> str:
+    if len(sentences) == 1:
+        return sentences[0]
+    listed = map("– {}".format, sentences)
+    return "\n".join(["Either of these explains what your function does:", *listed])
 
 
 def _listed(sentences: list[str]) -> str:

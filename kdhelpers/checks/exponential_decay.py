@@ -13,8 +13,6 @@ import torch
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation
 from kdhelpers.checks.running import Answer, Misuse, call, to_number
 
-Curve = Callable[[int, float, float, float], float]  # epoch, start, floor, factor -> T
-
 
 def solution(
     epoch: int,
@@ -23,11 +21,10 @@ def solution(
     factor: float,
     *,
     step: Callable[[int], int] = lambda epoch: epoch,
-    curve: Curve = lambda e, start, floor, factor: start * factor**e,
+    curve: Answer = lambda e, start, floor, factor: start * factor**e,
     bound: Callable[[float, float], float] = max,
-    after: Callable[[float], float] = lambda temperature: temperature,
 ) -> float:
-    return after(bound(curve(step(epoch), start, floor, factor), floor))
+    return bound(curve(step(epoch), start, floor, factor), floor)
 
 
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:

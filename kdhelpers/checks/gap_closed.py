@@ -5,7 +5,6 @@ share is (mean of distilled − mean of alone) / (teacher − mean of alone).
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from operator import itemgetter
 from statistics import fmean, median
 from typing import Any
@@ -33,14 +32,6 @@ def solution(
 
 def _both(summary: Summary, **changes: Any) -> dict[str, Any]:
     return {"of_alone": summary, "of_distilled": summary, **changes}
-
-
-def _over(count: int, accuracies: Sequence[float]) -> float:
-    return sum(accuracies) / count
-
-
-def _method_mean(accuracies: Any) -> Any:
-    return accuracies.mean()
 
 
 # fmt: off
@@ -84,19 +75,15 @@ MISTAKES: Mistakes = {
     "You compare the mean of the distilled students with the best one alone. Take the mean on "
     "both sides.": dict(of_alone=max),
     "You take the worst seed of both students. Take the means.": _both(min),
-    **{
-        f"You use the {name} seed only. Average over all seeds, for both students.": _both(
-            itemgetter(place)
-        )
-        for name, place in (("first", 0), ("last", -1))
-    },
+    **{f"You use the {name} seed only. Average over all seeds, for both students.":
+        _both(itemgetter(place)) for name, place in (("first", 0), ("last", -1))},
     "You take medians. The exercise asks for the mean over the seeds.": _both(median),
     "You divide the sums by n - 1, or by a fixed number of seeds. Divide each by its own n.":
         [_both(lambda x: sum(x) / (len(x) - 1)),
-         *(_both(partial(_over, n)) for n in (2, 3, 4, 5, 10))],
+         *(_both(lambda x, n=n: sum(x) / n) for n in (2, 3, 4, 5, 10))],
     "You add up the accuracies without dividing by the number of seeds.": _both(sum),
     "A list has no method `mean`. Use `np.mean(alone)`, or `sum(alone) / len(alone)`.":
-        _both(_method_mean),
+        _both(lambda x: x.mean()),
     "Lists cannot be subtracted. Average each list first, then subtract the means.":
         [_both(list, share=share, depth=1)
          for share in (lambda t, a, d: d - a, lambda t, a, d: t - a, lambda t, a, d: t - d)],

@@ -4,6 +4,8 @@ The gradient of T² · KL (averaged over the batch) for the student's logits [B,
 """
 
 from collections.abc import Callable
+from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
@@ -14,8 +16,6 @@ from kdhelpers import losses
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
 from kdhelpers.checks.running import Answer
 
-Pair = tuple[Tensor, Tensor]
-
 
 def solution(
     student_logits: Tensor,
@@ -25,44 +25,19 @@ def solution(
     factor: Callable[[float], float] = lambda T: T,
     sign: float = 1.0,
     count: Callable[[Tensor], int] = len,
-    soften: Callable[[Tensor, Tensor, float], Pair] = lambda s, t, T: (s / T, t / T),
+    soften: Answer = lambda s, t, T: (s / T, t / T),
     difference: Callable[[Tensor, Tensor], Tensor] = torch.sub,  # of q and p
     dim: int = 1,
-    after: Callable[[Tensor], Tensor] = lambda gradient: gradient,
-    whole: Answer | None = None,  # in place of everything
-) -> Any:
+) -> Tensor:
     """T (q - p) / B; as in the lesson, q is the student's softmax at T and p the teacher's."""
-    if whole is not None:
-        return whole(student_logits, teacher_logits, temperature)
     softened = soften(student_logits, teacher_logits, temperature)
     q, p = (F.softmax(each, dim=dim) for each in softened)
-    return after(sign * factor(temperature) * difference(q, p) / count(q))
+    return sign * factor(temperature) * difference(q, p) / count(q)
 
 
-def _reverse(q: Tensor, p: Tensor) -> Tensor:
-    log = (q / p).log()
-    return q * (log - (q * log).sum(1, keepdim=True))
-
-
-def _limits() -> list[dict[str, Answer]]:
-    """(z - v) / (C · B), also without B, times powers of T, or less the mean of each row."""
-    return [
-        dict(
-            whole=lambda z, v, T, power=power, mean=mean, batch=batch: (
-                (z - v - mean * (z - v).mean(1, keepdim=True))
-                / z.shape[1] / len(z) ** batch * T**power
-            )
-        )
-        for power in (0, -1, -2, 1)
-        for mean in (0, 1)
-        for batch in (1, 0)
-    ]  # fmt: skip
-
-
-def _by_autograd(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-    student_logits.requires_grad_()
-    loss = losses.kd_loss(student_logits, teacher_logits, temperature=temperature)
-    return torch.autograd.grad(loss, student_logits)[0]
+def _apart(classes: int, power: int, batch: int, z: Tensor, v: Tensor, T: float) -> Tensor:
+    """The difference of the logits, divided by C and B or not, times a power of T."""
+    return T**power * (z - v) / z.shape[1] ** classes / len(z) ** batch
 
 
 def _pair(seed: int, batch: int, classes: int, temperature: float) -> dict[str, Any]:
@@ -100,10 +75,10 @@ MISTAKES: Mistakes = {
     "The logits are multiplied by the temperature before the softmax. Divide them by it.":
         dict(soften=lambda s, t, T: (s * T, t * T)),
     "This is the limit for large T, (z - v) / (C · T) with its factors. It is no softmax, and for "
-    "a finite T only near: use T (q - p) / B.": _limits(),
+    "a finite T only near: use T (q - p) / B.":
+        [dict(whole=partial(_apart, 1, *powers)) for powers in product((0, -1, -2, 1), (1, 0))],
     "The logits are subtracted. Subtract their softmaxes at T: q - p.":
-        [dict(whole=lambda z, v, T, power=power, batch=batch: T**power * (z - v) / len(z) ** batch)
-         for power, batch in ((1, 1), (-1, 0), (-1, 1), (0, 0), (0, 1))],
+        [dict(whole=partial(_apart, 0, *powers)) for powers in product((1, -1, 0), (1, 0))],
     "Log-probabilities are subtracted. The gradient has the probabilities: q - p.":
         [dict(difference=lambda q, p: q.log() - p.log()),
          dict(difference=lambda q, p: q.log() - p)],
@@ -120,10 +95,6 @@ MISTAKES: Mistakes = {
          dict(whole=lambda z, v, T: z / v)],
     "The softmax's own derivative, q (1 - q), is still on it. With the logarithm of the loss it "
     "cancels: q - p stays.": dict(difference=lambda q, p: (q - p) * q * (1 - q)),
-    "This is the gradient of the divergence the other way round, KL(student ‖ teacher). That of "
-    "KL(teacher ‖ student) is simpler: q - p.": dict(difference=_reverse),
-    "This is the gradient of a squared difference, 2 (q - p). That of the KL divergence has no 2.":
-        dict(difference=lambda q, p: 2 * (q - p)),
     "The teacher's best class stands where its soft targets belong, as with hard labels. Use its "
     "softmax at T.":
         [dict(difference=lambda q, p: q - F.one_hot(p.argmax(1), p.shape[1]), **more)
@@ -135,8 +106,8 @@ MISTAKES: Mistakes = {
          for f in (lambda T: 1.0, lambda T: T**-2)],
     "You add up or average over the batch, and one row is left. Each image has its own: divide by "
     "B, and keep all rows.":
-        [dict(after=lambda g: g.sum(0)), dict(after=lambda g: g.mean(0)),
-         dict(after=lambda g: g.mean(0, keepdim=True))],
+        [dict(then=lambda g: g.sum(0)), dict(then=lambda g: g.mean(0)),
+         dict(then=lambda g: g.mean(0, keepdim=True))],
     "The softmax runs over the images of the batch. It belongs over the classes: `dim=1`.":
         dict(dim=0),
 }
@@ -154,7 +125,6 @@ gradient_ratio = Exercise(
         ),
     ),
     solution=solution,
-    reference=_by_autograd,
     cases=Case.each_of(_pair, (80, 2, 3, 2.0), (82, 5, 4, 4.0), (84, 3, 10, 1.0), (86, 4, 4, 3.0)),
     mistakes=MISTAKES,
     parts={

@@ -35,11 +35,10 @@ def solution(
     prepare: Callable[[Tensor, Tensor], Pair] = lambda s, t: (s, t),
     error: Callable[[Tensor, Tensor], Tensor] = lambda s, t: (s - t).square(),
     reduce: Callable[[Tensor], Tensor] = torch.mean,
-    after: Callable[[Tensor], Tensor] = lambda loss: loss,
 ) -> Tensor:
     s = student_side(student_features, regressor)
     t = teacher_side(teacher_features.detach(), regressor)
-    return after(reduce(error(*prepare(s, t))))
+    return reduce(error(*prepare(s, t)))
 
 
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
@@ -52,8 +51,7 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     handle.remove()
     loss = to_loss(result)
     if loss.requires_grad:
-        with torch.enable_grad():
-            loss.sum().backward()
+        loss.sum().backward()
     gradients = {
         f"gradient of the loss for {name}": tensor.grad
         for name, tensor in (("student_features", student), ("the regressor's weight", weight))
@@ -135,9 +133,8 @@ IN_A_STEP: Mistakes = {
         dict(error=lambda s, t: s - t, reduce=lambda e: e.mean().square()),
     "You compare by absolute differences (L1). Square them: `F.mse_loss`.":
         dict(error=lambda s, t: (s - t).abs()),
-    "You use the smooth L1 loss, which is linear in large differences. Use `F.mse_loss`.": dict(
-        error=partial(F.smooth_l1_loss, reduction="none")
-    ),
+    "You use the smooth L1 loss, which is linear in large differences. Use `F.mse_loss`.":
+        dict(error=partial(F.smooth_l1_loss, reduction="none")),
     "This is a cosine distance, which ignores the size of the features. A hint is the MSE.":
         [dict(error=_cosine_distance),
          dict(error=lambda s, t: _cosine_distance(s.flatten(1), t.flatten(1)))],
@@ -170,7 +167,6 @@ hint_loss = Exercise(
     task=__doc__,
     observe=_observe,
     solution=solution,
-    reference=lambda s, t, regressor: feature_losses.hint_loss(regressor(s), t),
     cases=Case.each_of(_inputs, (450, (2, 3), 2, 2), (460, (5, 4), 3, 3), (470, (3, 3), 4, 2)),
     mistakes=MISTAKES,
     praise=(

@@ -6,7 +6,6 @@ although the optimiser holds `student.upper` too. Modes and old gradients as in
 `distillation_step`; `student.lower` runs once.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,6 @@ from kdhelpers.checks.hint_loss import IN_A_STEP
 from kdhelpers.checks.hint_loss import solution as loss_solution
 from kdhelpers.checks.networks import halves, with_fixed_weights
 from kdhelpers.checks.running import Answer, call, to_loss
-from kdhelpers.losses import features as feature_losses
 
 BATCH = 6
 SIZE = 4  # pixels a side
@@ -34,44 +32,41 @@ def solution(
     images: Tensor,
     optimizer: torch.optim.Optimizer,
     *,
-    teacher_mode: bool = False,
-    student_mode: bool = True,
     features: Answer = lambda network, images: network.lower(images),
     target: Answer | None = None,  # the teacher's features, if they are other ones
     loss: Answer = loss_solution,
-    extra: Callable[[Tensor, Tensor], Tensor | float] | None = None,  # of the logits
-    clear: Callable[[torch.optim.Optimizer, nn.Module, nn.Module], Any] = (
-        lambda optimizer, student, regressor: optimizer.zero_grad()
-    ),
-    order: steps.Order = steps.ORDER,
+    extra: Answer | None = None,  # of the logits
+    clear: Answer = lambda optimizer, student, regressor: optimizer.zero_grad(),
     freeze: bool = False,
-    again: bool | None = None,  # loss computed anew after the step, in train (True) or eval mode
+    **decisions: Any,  # of `steps.taken`
 ) -> Tensor:
-    teacher.train(teacher_mode)
-    student.train(student_mode)
     regressor.requires_grad_(not freeze)
-    with torch.no_grad():
-        teacher_features = (target or features)(teacher, images)
-    value: Tensor = loss(features(student, images), teacher_features, regressor)
-    if extra is not None:
-        value = value + extra(student(images), teacher(images).detach())
-    steps.act(order, value, optimizer, lambda: clear(optimizer, student, regressor))
-    if again is not None:
-        student.train(again)
-        value = loss(features(student, images), teacher_features, regressor)
-    return value
+
+    def of(teacher_features: Tensor) -> Any:
+        hint = loss(features(student, images), teacher_features, regressor)
+        return hint + extra(student(images), teacher(images).detach()) if extra else hint
+
+    return steps.taken(
+        student,
+        teacher,
+        optimizer,
+        lambda: (target or features)(teacher, images),
+        of,
+        clear=lambda: clear(optimizer, student, regressor),
+        **decisions,
+    )
 
 
 def _inputs(seed: int, student_channels: int, teacher_channels: int) -> dict[str, Any]:
-    student = with_fixed_weights(halves(student_channels), seed).eval()
-    teacher = steps.with_gradients(with_fixed_weights(halves(teacher_channels), seed + 10).train())
-    regressor = with_fixed_weights(nn.Conv2d(student_channels, teacher_channels, 1), seed + 20)
+    def made(module: nn.Module, seed: int) -> nn.Module:
+        return steps.with_gradients(with_fixed_weights(module, seed))
+
+    student = made(halves(student_channels), seed).eval()
+    regressor = made(nn.Conv2d(student_channels, teacher_channels, 1), seed + 20)
     parameters = [*student.parameters(), *regressor.parameters()]
-    for place, parameter in enumerate(parameters):
-        parameter.grad = 0.2 * numbers(seed + 30 + place, *parameter.shape)
     return {
         "student": student,
-        "teacher": teacher,
+        "teacher": made(halves(teacher_channels), seed + 10).train(),
         "regressor": regressor,
         "images": numbers(seed + 60, BATCH, 1, SIZE, SIZE),
         "optimizer": torch.optim.SGD(parameters, lr=0.1, weight_decay=0.1),
@@ -85,7 +80,7 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     with steps.watched(inputs, learning, (lower, regressor), guided="lower", above=above) as watch:
         result = call(answer, inputs)
     loss = to_loss(result, wanted="the loss, one number")
-    remark = _UPPER_REMARK if watch.passes_above else _LOSS_REMARK if loss.requires_grad else ""
+    remark = _UPPER_REMARK if "above" in watch.seen else _LOSS_REMARK if loss.requires_grad else ""
     return Observation(
         values={
             "loss": loss.detach(),
@@ -163,7 +158,6 @@ hint_step = Exercise(
     task=__doc__,
     observe=_observe,
     solution=solution,
-    reference=partial(solution, loss=lambda s, t, r: feature_losses.hint_loss(r(s), t)),
     cases=Case.each_of(_inputs, (4000, 3, 5), (5000, 4, 2), (6000, 3, 3)),
     mistakes=MISTAKES,
     praise=(

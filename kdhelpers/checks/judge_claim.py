@@ -74,9 +74,6 @@ def _ways(differences: Any, claim: float) -> dict[str, Reading]:
         "one standard error each side stands for the interval (68 %)": wide(error),
         "the interval is narrower than one of 95 % (90 %, for instance)": wide(1.685 * error),
         "the interval is wider than one of 95 % (99 %, for instance)": wide(2.7 * error),
-        "helps and hurts are exchanged": (
-            {VERDICTS[0]: VERDICTS[1], VERDICTS[1]: VERDICTS[0]}.get(verdict, verdict), fate
-        ),
         "the difference has the wrong sign": reading(-high, -low, -low, claim),
         "the verdict asks for the claim instead of 0": (
             reading(low - claim, high - claim, high, claim)[0], fate

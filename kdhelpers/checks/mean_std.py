@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
-from kdhelpers.checks.running import Answer, Misuse, call, to_tensor, two_of
+from kdhelpers.checks.running import Answer, call, to_numbers, two_of
 
 CHANNELS = (0, 2, 3)  # the dimensions over which one channel extends
 BATCH_SIZES = (2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128)
@@ -25,24 +25,13 @@ def solution(
     mean: Callable[[Tensor], Tensor] = lambda x: x.mean(dim=CHANNELS),
     std: Callable[[Tensor], Tensor] = lambda x: x.std(dim=CHANNELS),
     of_std: Callable[[Tensor], Tensor] = lambda std: std,
-    form: Callable[[Tensor, Tensor], Any] = lambda mean, std: (mean, std),
-) -> Any:
+) -> tuple[Tensor, Tensor]:
     x = pixels(images)
-    return form(mean(x), of_std(std(x)))
+    return mean(x), of_std(std(x))
 
 
 def _along(*dim: int) -> dict[str, Any]:
     return {"mean": lambda x: x.mean(dim=dim or None), "std": lambda x: x.std(dim=dim or None)}
-
-
-def _mean_of_stds(
-    dim: tuple[int, ...], then: tuple[int, ...], correction: int, x: Tensor
-) -> Tensor:
-    return x.std(dim=dim, correction=correction).mean(dim=then)
-
-
-def _within_images(correction: int, x: Tensor) -> Tensor:
-    return x.var(dim=(2, 3), correction=correction).mean(dim=0).sqrt()
 
 
 def _over_batches(size: int, statistic: Callable[..., Tensor], x: Tensor) -> Tensor:
@@ -66,24 +55,14 @@ def _sum_in_uint8(x: Tensor) -> Tensor:
     return total / x[:, 0].numel() / 255
 
 
-def _mixed_channels(images: Tensor) -> Tensor:
-    """`reshape(C, -1)` in the shape [1, C, N · H · W, 1]: a row holds pixels of all channels."""
-    return images.float().div(255).reshape(images.shape[1], -1)[None, :, :, None]
-
-
-def _vector(values: Any, name: str) -> Tensor:
-    wanted = f"the {name} as a tensor [C]"
-    if not isinstance(values, list | tuple):
-        return to_tensor(values, wanted=wanted)
-    try:
-        return torch.tensor([float(v) for v in values], dtype=torch.float64)
-    except (TypeError, ValueError):
-        raise Misuse(f"Return {wanted}, one number for each channel.") from None
-
-
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
-    mean, std = two_of(call(answer, inputs), remedy="end it with `return mean, std`, both [C]")
-    return Observation(values={"mean": _vector(mean, "mean"), "std": _vector(std, "std")})
+    both = two_of(call(answer, inputs), remedy="end it with `return mean, std`, both [C]")
+    values = {}
+    for name, each in zip(("mean", "std"), both, strict=True):
+        wanted = f"the {name} as a tensor [C]"
+        otherwise = f"Return {wanted}, one number for each channel."
+        values[name] = to_numbers(each, wanted=wanted, otherwise=otherwise)
+    return Observation(values)
 
 
 def _images(
@@ -108,12 +87,12 @@ def _images(
 MISTAKES: Mistakes = {
     "Your standard deviation is the mean of those of single images, which leaves out how the "
     "images differ from each other and comes out too small. Take it over all pixels of all images "
-    "at once: `dim=(0, 2, 3)`.": [
-        dict(depth=3, std=partial(_mean_of_stds, (2, 3), (0,), correction)) for correction in (1, 0)
-    ],
+    "at once: `dim=(0, 2, 3)`.":
+        [dict(depth=3, std=lambda x, by=by: x.std((2, 3), correction=by).mean(0)) for by in (1, 0)],
     "Your standard deviation is the root of the mean variance within single images. What lies "
     "between the images' means is missing, the second term of the lesson's formula. Or take all "
-    "pixels at once.": [dict(std=partial(_within_images, correction)) for correction in (1, 0)],
+    "pixels at once.":
+        [dict(std=lambda x, by=by: x.var((2, 3), correction=by).mean(0).sqrt()) for by in (1, 0)],
     "The pixels are not scaled: they go from 0 to 255 here. Divide them by 255 first.":
         dict(depth=3, pixels=lambda images: images.float()),
     "You divide by 256. The largest pixel is 255 and should become 1.":
@@ -125,7 +104,7 @@ MISTAKES: Mistakes = {
     "The standard deviation is divided by 255². It scales as the pixels do: divide by 255 once.":
         dict(of_std=lambda std: std / 255),
     "The two results are swapped: first the mean, then the standard deviation.":
-        dict(form=lambda mean, std: (std, mean)),
+        dict(then=lambda both: both[::-1]),
     "You take all channels together. Red, green and blue have their own mean and standard "
     "deviation: leave dimension 1 alone, `dim=(0, 2, 3)`.": dict(depth=3, **_along()),
     **{
@@ -141,7 +120,7 @@ MISTAKES: Mistakes = {
     },
     "Your standard deviation is the mean of those of single pixel positions. Take it over images, "
     "height and width at once: `dim=(0, 2, 3)`.":
-        [dict(std=partial(_mean_of_stds, (0,), (1, 2), by)) for by in (1, 0)],
+        [dict(std=lambda x, by=by: x.std(0, correction=by).mean((1, 2))) for by in (1, 0)],
     "Your standard deviation is the one of the images' means, which leaves out how the pixels of "
     "an image differ. Take it over all pixels: `dim=(0, 2, 3)`.":
         dict(std=lambda x: x.mean(dim=(2, 3)).std(dim=0)),
@@ -169,13 +148,13 @@ MISTAKES: Mistakes = {
     "mean² has to be taken off first.": dict(std=lambda x: x.square().mean(CHANNELS).sqrt()),
     "`reshape(C, -1)` does not sort by channel: the images come first in memory, so each row "
     "mixes all channels. Use `dim=(0, 2, 3)`, or `transpose(0, 1)` before it.":
-        dict(pixels=_mixed_channels),
+        dict(pixels=lambda images: (images / 255).reshape(images.shape[1], -1)[None, :, :, None]),
     "Your squares overflow: in uint8, 200 times 200 is 64, as only 256 values exist. Convert the "
     "images before squaring: `images.float() / 255`.":
         [dict(std=partial(_squares_in_uint8, least)) for least in (0.0, -9.0)],
     "Your sum overflows: in uint8 only 256 values exist, and it starts again at 0. Convert the "
     "images before adding them up: `images.float() / 255`.":
-        [dict(mean=_sum_in_uint8)],
+        dict(mean=_sum_in_uint8),
     "torch averages no whole numbers. `images / 255` turns the pixels into floating point and "
     "scales them.":
         [dict(pixels=lambda images: images, mean=lambda x: x.mean(dim=CHANNELS)),

@@ -4,7 +4,7 @@ NumPy arrays [n], one accuracy for each seed, in the same order; the bounds are 
 95 % Student t interval of the differences.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
-from kdhelpers.checks.running import Answer, Misuse, call, to_tensor
+from kdhelpers.checks.running import Answer, call, to_numbers
 
 Row = NDArray[np.float64]
 
@@ -31,11 +31,8 @@ def solution(
     freedom: Callable[[Row, Row], float] = lambda b, t: len(b) - 1,
     quantile: Callable[[float], float] = lambda df: special.stdtrit(df, 0.975),
     form: Callable[[float, float], tuple[float, ...]] = lambda m, r: (m, m - r, m + r),
-    whole: Callable[[Row], tuple[float, ...]] | None = None,  # of the differences, in place of all
 ) -> tuple[float, ...]:
     d = difference(baseline, treatment)
-    if whole is not None:
-        return whole(d)
     error = spread(baseline, treatment, d, ddof) / divisor(len(d))
     reach = quantile(freedom(baseline, treatment)) * error
     return form(centre(d), reach)
@@ -59,22 +56,13 @@ def _welch(b: Row, t: Row) -> float:
 WANTED = "three numbers: `return mean, low, high`"
 
 
-def _three(result: Any) -> Iterable[Any]:
-    if all(hasattr(result, name) for name in ("mean", "low", "high")):
-        return result.mean, result.low, result.high  # as of `kdhelpers.stats`
-    if isinstance(result, tuple | list):
-        return result
-    several = to_tensor(result, wanted=WANTED)
-    return several.detach().flatten().tolist()
-
-
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
-    result = _three(call(answer, inputs))
-    try:
-        values = torch.tensor([float(v) for v in result], dtype=torch.float64)
-    except (TypeError, ValueError):
-        raise Misuse(f"Your function should return {WANTED}. One of yours is no number.") from None
-    return Observation(values={"mean, low, high": values})
+    result = call(answer, inputs)
+    if all(hasattr(result, name) for name in ("mean", "low", "high")):
+        result = result.mean, result.low, result.high  # as of `kdhelpers.stats`
+    otherwise = f"Your function should return {WANTED}. One of yours is no number."
+    values = to_numbers(result, wanted=WANTED, otherwise=otherwise)
+    return Observation({"mean, low, high": values.flatten()})
 
 
 def _drawn(seed: int, count: int, effect: float) -> dict[str, Any]:
@@ -150,8 +138,8 @@ MISTAKES: Mistakes = {
     "Leave the order as it is.": dict(difference=lambda b, t: np.sort(t) - np.sort(b)),
     "These are percentiles or the ends of the differences, where single seeds lie. The interval "
     "is for their mean: mean ± t · std / √n.":
-        [dict(whole=lambda d, low=low, high=high: (d.mean(), *np.percentile(d, (low, high))))
-         for low, high in ((2.5, 97.5), (5, 95), (0, 100), (25, 75))],
+        [dict(whole=lambda b, t, ends=ends: ((t - b).mean(), *np.percentile(t - b, ends)))
+         for ends in ((2.5, 97.5), (5, 95), (0, 100), (25, 75))],
     "The margin is halved or doubled. The bounds are the mean minus and plus the margin.":
         [dict(form=lambda m, r, by=by: (m, m - by * r, m + by * r)) for by in (0.5, 2.0)],
     "You take 2n - 2 degrees of freedom, those of two unrelated rows. n differences have n - 1.":

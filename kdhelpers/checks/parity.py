@@ -29,10 +29,9 @@ def solution(
     summary: Callable[[Tensor], Tensor] = torch.max,
     unit: Two = lambda reference, exported: reference.abs().max(),
     of: Callable[[Tensor], Tensor] = lambda logits: logits,
-    form: Callable[[Any, Any], Any] = lambda share, off: (share, off),
 ) -> Any:
     off = size(of(reference) - of(exported)) / unit(of(reference), of(exported))
-    return form(same(reference, exported), summary(off))
+    return same(reference, exported), summary(off)
 
 
 def _logits(seed: int, count: int, classes: int, noise: float, shift: float) -> dict[str, Any]:
@@ -79,8 +78,6 @@ MISTAKES: Mistakes = {
     "classes, `argmax(1)`.": dict(same=lambda r, e: (r == e).float().mean()),
     "`argmin` finds the least likely class. The answer is the most likely one, `argmax(1)`.":
         dict(same=lambda r, e: (r.argmin(1) == e.argmin(1)).float().mean()),
-    "You compare where the largest absolute logit is. The answer is the largest logit.":
-        dict(same=lambda r, e: _share(r.abs(), e.abs())),
     "You count the images with the same answer. Divide by their number.":
         dict(same=lambda r, e: _share(r, e) * len(r)),
     "This is the share of answers that differ. The share of the same ones is 1 minus it.":
@@ -90,7 +87,7 @@ MISTAKES: Mistakes = {
     "You only say whether *all* answers are the same. How large a share is it?":
         dict(same=lambda r, e: (_share(r, e) == 1).float()),
     "The two results are swapped: first the share of the same answers.":
-        dict(form=lambda share, off: (off, share)),
+        dict(then=lambda both: both[::-1]),
 }
 # fmt: on
 

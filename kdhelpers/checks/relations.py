@@ -80,10 +80,6 @@ RELATIONS: Mapping[str, Sequence[Callable[[Tensor], Tensor]]] = {
     "You return the place of the largest value in each row of the {} (`argmax`).": (
         lambda x: x.argmax(-1),
     ),
-    "You return the largest value in each row of the {} alone. Return them all.": (
-        lambda x: x.amax(-1),
-        lambda x: x.amax(-1, keepdim=True),
-    ),
     "You return one row of the {} alone. Return them all.": (
         lambda x: x[0],
         lambda x: x[:1],
@@ -215,4 +211,4 @@ def short(value: Any) -> str:
 def _rounded(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_rounded(v) for v in value)}]"
-    return f"{value:.5g}"
+    return f"{value + 0:.5g}"  # and no -0

@@ -8,7 +8,7 @@ import re
 import sysconfig
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +72,7 @@ def call(answer: Answer, arguments: Mapping[str, Any], used: set[str] | None = N
     kinds = Tensor | np.ndarray | list | dict
     before = {name: _copied(v) for name, v in arguments.items() if isinstance(v, kinds)}
     try:
-        with _Budget(set() if used is None else used):
+        with torch.enable_grad(), _Budget(set() if used is None else used):
             result = answer(*positional, **keyword)
     except (Exception, SystemExit) as error:
         if _is_unfinished(error):
@@ -110,6 +110,16 @@ def to_tensor(result: Any, *, wanted: str) -> Tensor:
     if result is None:
         raise Misuse(f"Your function returns nothing. End it with `return` and {wanted}.")
     raise Misuse(f"Your function returned a {type(result).__name__}; it should return {wanted}.")
+
+
+def to_numbers(result: Any, *, wanted: str, otherwise: str) -> Tensor:
+    """The learner's numbers as a tensor [n], from a list, too; `otherwise` says what if not."""
+    if not isinstance(result, list | tuple):
+        return to_tensor(result, wanted=wanted).detach()
+    try:
+        return torch.tensor([float(each) for each in result], dtype=torch.float64)
+    except (TypeError, ValueError):
+        raise Misuse(otherwise) from None
 
 
 def to_number(result: Any, *, wanted: str, instead: str) -> Tensor:
@@ -163,9 +173,6 @@ _CAUSES = {
     "this function does not take the temperature by position. Name it: `temperature=…`.",
     r"name '(F|nn|torch)' is not defined": "a missing import; run the import cell at the top of "
     "the notebook first.",
-    r"does not require grad and does not have a grad_fn": "the loss has lost its connection to "
-    "the student. Run the student outside `torch.no_grad()`, do not use `.item()` or `.detach()` "
-    "on it, and give the student's logits to the loss as the student's.",
     r"grad can be implicitly created only for scalar outputs": "`backward()` needs one number; "
     "average the loss over the batch first.",
     r"Can't call numpy\(\) on Tensor that requires grad": "NumPy cannot follow gradients. Stay "
@@ -188,8 +195,6 @@ _CAUSES = {
     "numbers, whose result is none. Write `x = x / 255` instead of `x /= 255`.",
     r"'(builtin_function_or_method|method|function)' object has no attribute": "the brackets "
     "behind a method are missing, as in `.detach()`.",
-    r"BackwardHookFunction": "a backward hook sees gradients. The layer's output comes by "
-    "`register_forward_hook`.",
     r"modified by an inplace operation": "an in-place operation overwrote what a gradient needs: "
     "a line of yours such as `x += 1`, or a layer that works in place, as `ReLU(inplace=True)` "
     "behind the features that you keep. Keep a `.clone()`, or leave that operation out.",
@@ -238,18 +243,14 @@ def _fit(answer: Answer, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...],
     rest = names[count:]
     keywords = rest if set(rest) <= set(only) else only
     keyword = dict(zip(keywords, values[count:], strict=False))
-    try:
+    with suppress(TypeError):
         signature.bind(*values[:count], **keyword)
-        fits = len(keyword) == len(rest)
-    except TypeError:
-        fits = False
-    if not fits:
-        raise Misuse(
-            "The number of arguments does not fit: your function takes "
-            f"({', '.join(p.name for p in parameters)}), the exercise hands it "
-            f"({', '.join(names)})."
-        )
-    return values[:count], keyword
+        if len(keyword) == len(rest):
+            return values[:count], keyword
+    raise Misuse(
+        "The number of arguments does not fit: your function takes "
+        f"({', '.join(p.name for p in parameters)}), the exercise hands it ({', '.join(names)})."
+    )
 
 
 def _does_nothing(answer: Answer) -> bool:

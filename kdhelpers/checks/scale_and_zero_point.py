@@ -25,11 +25,10 @@ def solution(
     steps: Callable[[int], int] = lambda bits: 2**bits - 1,
     scale: Callable[[Tensor, Tensor, int], Tensor] = lambda low, high, steps: (high - low) / steps,
     zero: Callable[[Tensor, Tensor, int], Any] = lambda low, scale, bits: torch.round(-low / scale),
-    form: Callable[[Any, Any], Any] = lambda scale, zero: (scale, zero),
 ) -> Any:
     least, most = low(values), high(values)
     step = scale(least, most, steps(bits))
-    return form(step, zero(least, step, bits))
+    return step, zero(least, step, bits)
 
 
 def _symmetric(low: Tensor, high: Tensor) -> Tensor:
@@ -83,16 +82,11 @@ MISTAKES: Mistakes = {
     "do not subtract.":
         dict(zero=lambda low, scale, bits: torch.round(-low / scale) - 2 ** (bits - 1)),
     "This is the symmetric way, with 0 in the middle of the codes. It wastes codes where one side "
-    "of 0 reaches further: span the range from the smallest to the largest value.": [
-        dict(
-            scale=lambda low, high, steps: 2 * _symmetric(low, high) / steps,
-            zero=lambda low, scale, bits: torch.tensor(2.0 ** (bits - 1)),
-        ),
-        dict(
-            scale=lambda low, high, steps: _symmetric(low, high) / (steps // 2),
-            zero=lambda low, scale, bits: torch.zeros(()),
-        ),
-    ],
+    "of 0 reaches further: span the range from the smallest to the largest value.":
+        [dict(scale=lambda low, high, steps: 2 * _symmetric(low, high) / steps,
+              zero=lambda low, scale, bits: torch.tensor(2.0 ** (bits - 1))),
+         dict(scale=lambda low, high, steps: _symmetric(low, high) / (steps // 2),
+              zero=lambda low, scale, bits: torch.zeros(()))],
     "Your zero point is 0, always. The smallest value is code 0, so value 0 is some code above it.":
         dict(zero=lambda low, scale, bits: torch.zeros(())),
     "Your scale is upside down: it says how many codes a unit has. It is asked for as the value "
@@ -104,7 +98,7 @@ MISTAKES: Mistakes = {
         dict(scale=lambda low, high, steps: (high + low) / steps),
     "The range is not divided into steps: that is its width.":
         dict(scale=lambda low, high, steps: high - low),
-    "The two results are swapped: first the scale.": dict(form=lambda scale, zero: (zero, scale)),
+    "The two results are swapped: first the scale.": dict(then=lambda both: both[::-1]),
 }
 # fmt: on
 

@@ -90,9 +90,6 @@ def _guess(stops: list[tuple[History, int]]) -> str:
         "as soon as the validation loss lies above the training loss (some gap is usual)": (
             lambda history: history[-1]["validation"] > history[-1]["loss"]
         ),
-        "as soon as the validation loss is not above the training loss": (
-            lambda history: history[-1]["validation"] <= history[-1]["loss"]
-        ),
     }
     if first == 1:
         rules = {

@@ -17,8 +17,6 @@ from kdhelpers.checks.running import Answer, Misuse, call, to_number
 
 LOW, HIGH = 0.01, 1000.0  # the exercise's search interval
 EXACT = 1.001e-3  # how near the top soft target has to come
-
-
 _IMPOSSIBLE = (
     "Your function fails when the target cannot be reached: the top soft target is never below "
     "1/C, here 1/3, and the target is 0.2. Return the upper end of the search then, 1000; halving "
@@ -50,18 +48,14 @@ def solution(
     end: int = 1,  # which of them is returned
     measure: Callable[[Tensor, float], Any] = lambda logits, T: _softened(logits, T).max(),
     too_large: Callable[[Any, float], Any] = lambda top, target: top > target,
-    hand_on: Callable[[Tensor, float], float] = lambda logits, T: T,
-    whole: Callable[[Tensor, float], float] | None = None,  # in place of the search
 ) -> float:
-    if whole is not None:
-        return whole(logits, target)
     ends = low, high
     for _ in range(rounds):
         T = middle(*ends)
         place = 0 if too_large(measure(logits, T), target) else 1
         if move[place]:
             ends = (T, ends[1]) if place == 0 else (ends[0], T)
-    return float(hand_on(logits, ends[end]))
+    return ends[end]
 
 
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
@@ -108,13 +102,12 @@ MISTAKES: Mistakes = {
         [dict(whole=lambda logits, target, other=other: _right(logits, target, other))
          for other in (LOW, 1.0, -1.0, math.inf)],
     "You return 1/T. If you searched for the factor on the logits, return 1 divided by it.":
-        dict(hand_on=lambda logits, T: 1 / T),
-    "You return T². Return T itself.": dict(hand_on=lambda logits, T: T**2),
-    "You return the logarithm of T. Take `math.exp` of it.":
-        dict(hand_on=lambda logits, T: math.log(T)),
-    "You return -T. A temperature is positive.": dict(hand_on=lambda logits, T: -T),
+        dict(then=lambda T: 1 / T),
+    "You return T². Return T itself.": dict(then=lambda T: T**2),
+    "You return the logarithm of T. Take `math.exp` of it.": dict(then=math.log),
+    "You return -T. A temperature is positive.": dict(then=lambda T: -T),
     "You return the top soft target that was reached, and the exercise asks for the temperature.":
-        [dict(hand_on=lambda logits, T: _softened(logits, T).max()),
+        [dict(whole=lambda logits, target: max(target, 1 / len(logits))),
          dict(whole=lambda logits, target: target)],
     "The wrong half is kept. The top soft target FALLS as T rises: where it is above the target, "
     "T has to go up, so the middle becomes the lower end.":
@@ -127,7 +120,7 @@ MISTAKES: Mistakes = {
     "You compare the second largest soft target. The largest one is asked for: `.max()`.":
         _in_both(measure=lambda logits, T: _softened(logits, T).sort().values[-2]),
     "You round T, and so it is not exact. Return it with all its digits.":
-        [dict(hand_on=lambda logits, T, digits=digits: round(T, digits)) for digits in (0, 1, 2)],
+        [dict(then=lambda T, digits=digits: round(T, digits)) for digits in (0, 1, 2)],
     "You compare the smallest soft target. The largest one is asked for: `.max()`.":
         _in_both(measure=lambda logits, T: _softened(logits, T).min()),
     "You compare the mean of the soft targets, which is always 1/C. Take the largest: `.max()`.":
@@ -146,13 +139,10 @@ MISTAKES: Mistakes = {
     "The largest logit itself is compared, without a softmax over all classes.":
         _in_both(measure=lambda logits, T: logits.max() / T),
     "Only whole numbers are tried, as with `//`, `int`, `range` or steps of 1. The answer lies "
-    "between two of them: go on with `/`.": [
-        dict(middle=lambda low, high: (low + high) // 2, too_large=too_large)
-        for too_large in (
-            lambda top, target: top > target,
-            lambda top, target: not top < target,  # other than that where `//` gives T = 0
-        )
-    ],
+    "between two of them: go on with `/`.":
+        [dict(middle=lambda low, high: (low + high) // 2),
+         dict(middle=lambda low, high: (low + high) // 2,  # which may give T = 0, and then nan
+              too_large=lambda top, target: not top < target)],
     "Only one end of the interval moves, and the search stops short. Where the top soft target is "
     "above the target the lower end becomes the middle, otherwise the upper one.":
         [way
@@ -167,28 +157,16 @@ MISTAKES: Mistakes = {
     "first in the loop, and the `return` behind the loop.":
         [*_in_both(rounds=1), dict(whole=lambda logits, target: _geometric(LOW, HIGH)),
          dict(whole=lambda logits, target: _arithmetic(LOW, HIGH))],
-    "You search among the logarithms of T and divide the logits by the logarithm. Divide by "
-    "`math.exp` of the middle, and return that.":
-        [dict(low=math.log(LOW), high=math.log(HIGH), middle=_arithmetic, hand_on=hand_on)
-         for hand_on in (lambda logits, T: T, lambda logits, T: math.exp(T))],
     "This is the formula for two classes. With more of them there is none: halve the interval.":
         [dict(whole=partial(_of_two, margin)) for margin in (
             lambda first, second: first - second,
             lambda first, second: second - first,
             lambda first, second: first,
         )],
-    **{
-        f"Your search begins at {low:g}, and the right T can lie below. Begin at 0.01.": dict(
-            low=low
-        )
-        for low in (0.1, 0.5, 1.0, 2.0)
-    },
-    **{
-        f"Your search ends at {high:g}, and the right T can lie above. End at 1000.": dict(
-            high=high
-        )
-        for high in (2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0)
-    },
+    **{f"Your search begins at {low:g}, and the right T can lie below. Begin at 0.01.":
+        dict(low=low) for low in (0.1, 0.5, 1.0, 2.0)},
+    **{f"Your search ends at {high:g}, and the right T can lie above. End at 1000.":
+        dict(high=high) for high in (2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0)},
     "Your search halves too few times to be exact. 60 times cost nothing.":
         [*(dict(rounds=rounds) for rounds in (5, 8, 10)),
          *(dict(rounds=rounds, middle=_arithmetic) for rounds in (5, 8, 10, 15, 18))],
@@ -206,12 +184,7 @@ temperature_for_confidence = Exercise(
         _case((6.0, 2.0, 1.0, 0.0, -2.0), 0.9),
         _case((400.0, 100.0, 0.0), 0.6),  # T above 100
         _case((0.03, 0.11, 0.05), 0.7, tolerance=0.015),  # T below 0.1
-        _case(
-            (2.0, 1.0, 0.0),
-            0.2,
-            tolerance=0.01,
-            if_it_raises=_IMPOSSIBLE,
-        ),
+        _case((2.0, 1.0, 0.0), 0.2, tolerance=0.01, if_it_raises=_IMPOSSIBLE),
     ),
     mistakes=MISTAKES,
     praise="the top soft target falls as T rises, so halving the interval finds the T you want.",

@@ -66,12 +66,11 @@ MISTAKES: Mistakes = {
         dict(of_epochs=lambda teacher, student: (student, teacher)),
     "The networks are exchanged: `forward` holds the teacher's cost first, then the student's.":
         dict(of_forward=lambda teacher, student: (student, teacher)),
-    "You take the epochs of one network for both, or those of both for one. Each has its own.": [
-        dict(of_epochs=lambda teacher, student: (teacher, teacher)),
-        dict(of_epochs=lambda teacher, student: (student, student)),
-        dict(of_epochs=lambda teacher, student: (teacher, teacher + student)),
-        dict(of_epochs=lambda teacher, student: (teacher + student, student)),
-    ],
+    "You take the epochs of one network for both, or those of both for one. Each has its own.":
+        [dict(of_epochs=lambda teacher, student: (teacher, teacher)),
+         dict(of_epochs=lambda teacher, student: (student, student)),
+         dict(of_epochs=lambda teacher, student: (teacher, teacher + student)),
+         dict(of_epochs=lambda teacher, student: (teacher + student, student))],
     "You leave out the number of pictures in the trainings.":
         dict(of_pictures=lambda pictures: (1, pictures, 1)),
     "The number of pictures multiplies a part of the sum only. Set brackets: it belongs to all "

@@ -16,40 +16,54 @@ from torch.nn.utils import parameters_to_vector
 
 from kdhelpers.checks.exercise import Mistake, Mistakes
 from kdhelpers.checks.networks import HOOK_LEFT, hooks
-from kdhelpers.checks.running import Answer, Misuse, explain
+from kdhelpers.checks.running import Answer, Misuse, explain, reached
 
-Order = tuple[str, ...]  # of "zero", "backward" (or "minus", of minus the loss), "step"
-ORDER: Order = ("zero", "backward", "step")
+OLD = 0.5  # every gradient of the step before
 
 
-def act(
-    order: Order, loss: Tensor, optimizer: torch.optim.Optimizer, clear: Callable[[], Any]
-) -> None:
-    """What comes after the loss; `clear` is the step's zero_grad."""
+def taken(
+    student: nn.Module,
+    teacher: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    ask: Callable[[], Tensor],
+    loss: Callable[[Tensor], Tensor],
+    *,
+    teacher_mode: bool = False,
+    student_mode: bool = True,
+    order: str = "zero backward step",  # "minus": backward of minus the loss
+    clear: Callable[[], Any] | None = None,  # in place of the optimiser's zero_grad
+    again: bool | None = None,  # loss computed anew after the step, in train (True) or eval mode
+) -> Tensor:
+    """The loss of one step, computed from what the teacher says when it is asked."""
+    teacher.train(teacher_mode)
+    student.train(student_mode)
+    with torch.no_grad():
+        said = ask()
+    value = loss(said)
     actions: dict[str, Callable[[], Any]] = {
-        "zero": clear,
-        "backward": partial(loss.backward, retain_graph=True),
-        "minus": lambda: (-loss).backward(retain_graph=True),
+        "zero": clear or optimizer.zero_grad,
+        "backward": lambda: value.backward(retain_graph=True),
+        "minus": lambda: (-value).backward(retain_graph=True),
         "step": optimizer.step,
     }
-    for action in order:
+    for action in order.split():
         actions[action]()
+    if again is None:
+        return value
+    student.train(again)
+    return loss(said)
 
 
 class Watch(NamedTuple):
     """What hooks see while the step runs."""
 
     events: list[str]  # "backward" and "step", without repetitions; "empty step": no gradients
-    changed: list[bool]  # whether a gradient was another one at the step than after `backward`
-    teacher_graph: list[bool]
-    student_graph: list[bool]
-    passes_above: list[None]
-    effects: dict[str, bool]  # when the step is over
+    seen: set[str]  # "student" or "teacher": its pass kept a graph; "above": it went further
+    effects: dict[str, bool]  # all of them only when the step is over
 
     @property
     def remark(self) -> str:
-        taught = self.effects["teacher cleared"] or self.effects["teacher gradient"]
-        return TEACHER_GRAPH if any(self.teacher_graph) and not taught else ""
+        return TEACHER_GRAPH if "teacher" in self.seen else ""
 
 
 @contextmanager
@@ -73,7 +87,7 @@ def watched(
         Misuse: the loss does not hang on the student; it says where the connection may be lost.
     """
     student, teacher, optimizer = inputs["student"], inputs["teacher"], inputs["optimizer"]
-    watch, fresh = Watch([], [], [], [], [], {}), dict[int, Tensor]()
+    watch, fresh = Watch([], set(), {"gradients changed": False}), dict[int, Tensor]()
 
     def note(event: str) -> None:
         if watch.events[-1:] != [event] or "step" in event:
@@ -85,22 +99,23 @@ def watched(
         fresh[id(parameter)] = parameter.grad.clone()
 
     def step(*_: Any) -> None:
-        there = [p for p in learning if p.grad is not None and bool(p.grad.any())]
+        there = [p for p in learning if reached(p)]
         note("step" if there else "empty step")
         old = [(p.grad, fresh[id(p)]) for p in there if id(p) in fresh]
-        watch.changed.append(any(not torch.equal(g, f) for g, f in old if g is not None))
+        changed = any(not torch.equal(g, f) for g, f in old if g is not None)
+        watch.effects["gradients changed"] |= changed
         fresh.clear()
+
+    def look(name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        if output.requires_grad:
+            watch.seen.add(name)
 
     handles = (
         *(p.register_post_accumulate_grad_hook(backward) for p in learning),
         optimizer.register_step_pre_hook(step),
-        student.get_submodule(guided).register_forward_hook(
-            lambda module, inputs, output: watch.student_graph.append(output.requires_grad)
-        ),
-        teacher.get_submodule(guided).register_forward_hook(
-            lambda module, inputs, output: watch.teacher_graph.append(output.requires_grad)
-        ),
-        *(m.register_forward_hook(lambda *_: watch.passes_above.append(None)) for m in above),
+        student.get_submodule(guided).register_forward_hook(partial(look, "student")),
+        teacher.get_submodule(guided).register_forward_hook(partial(look, "teacher")),
+        *(m.register_forward_hook(lambda *_: watch.seen.add("above")) for m in above),
     )
     before, settings = hooks(student) | hooks(teacher), _settings(optimizer)
     old = {module: weights(module) for module in (teacher, *trained)}
@@ -113,26 +128,29 @@ def watched(
             "The student ran with gradients, and your loss does not hang on it: the loss gets its "
             "logits in the place of the teacher's, or `.detach()`, `.item()` or `no_grad` around "
             "the loss cuts them off."
-            if any(watch.student_graph)
+            if "student" in watch.seen
             else "The student runs inside `torch.no_grad()`, or not at all, so the loss cannot "
             "teach it. Only the teacher belongs inside."
         )
-        raise Misuse(f"{cause}\n{explain(error).partition(chr(10))[0]}") from error
+        raise Misuse(f"{cause}\n{explain(error)}") from error
     finally:
         for handle in handles:
             handle.remove()
     moved = {module for module in old if not torch.equal(weights(module), old[module])}
     steps = sum("step" in event for event in watch.events)
+    gradients = [p.grad for p in teacher.parameters() if reached(p)]
+    cleared = len(gradients) < len(list(teacher.parameters()))
+    taught = any(not torch.equal(g, torch.full_like(g, OLD)) for g in gradients if g is not None)
     watch.effects.update(
         {
             "several steps": steps > 1,
-            "gradients changed": any(watch.changed),
             "other optimiser": bool(moved - {teacher}) and not steps,
             "hook left": bool((hooks(student) | hooks(teacher)) - before),
             "settings changed": _settings(optimizer) != settings,
             "student frozen": not all(p.requires_grad for p in student.parameters()),
             "teacher weights": teacher in moved,
-            **_taught(teacher),
+            "teacher cleared": cleared,
+            "teacher gradient": taught and not cleared,
         }
     )
 
@@ -156,7 +174,7 @@ def inside_the_loss(mistakes: Mistakes, solution: Answer) -> Mistakes:
 
 
 def _acting(*orders: str) -> list[dict[str, Any]]:
-    return [dict(depth=3, order=tuple(each.split())) for each in orders]
+    return [dict(depth=3, order=each) for each in orders]
 
 
 # fmt: off
@@ -186,20 +204,11 @@ MODE_AND_ORDER: Mistakes = {
 # fmt: on
 
 
-def with_gradients(teacher: nn.Module) -> nn.Module:
-    """As it may come out of its own training; they are no step's business."""
-    for parameter in teacher.parameters():
-        parameter.grad = torch.full_like(parameter, 0.5)
-    return teacher
-
-
-def _taught(teacher: nn.Module) -> dict[str, bool]:
-    """What has happened to the teacher's gradients."""
-    gradients = [p.grad for p in teacher.parameters()]
-    gone = [g is None or not g.any() for g in gradients]
-    same = [g is not None and bool((g == 0.5).all()) for g in gradients]
-    cleared = any(gone)
-    return {"teacher cleared": cleared, "teacher gradient": not cleared and not all(same)}
+def with_gradients(module: nn.Module) -> nn.Module:
+    """As the step before, or its own training, may have left it."""
+    for parameter in module.parameters():
+        parameter.grad = torch.full_like(parameter, OLD)
+    return module
 
 
 COMPUTED_AGAIN = (

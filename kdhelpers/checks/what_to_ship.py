@@ -8,13 +8,12 @@ best mean validation accuracy of those whose file is at most so large and of who
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from operator import and_, or_
 from statistics import fmean, median, pstdev
 from typing import Any
 
 import numpy as np
 
-from kdhelpers.checks.exercise import SINGLE, Case, Exercise, Mistakes, chosen
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
 
 Candidate = dict[str, Any]
 
@@ -32,16 +31,13 @@ def solution(
     small: Callable[[float, float], bool] = lambda kilobytes, limit: kilobytes <= limit,
     quick: Callable[[Sequence[float], float], bool] = _in_time,
     score: Callable[[Candidate], float] = lambda each: fmean(each["validation"]),
-    enough: Callable[[bool, bool], bool] = and_,
     otherwise: Callable[[Mapping[str, Candidate]], Any] = lambda candidates: None,
 ) -> Any:
     fit = [
         name
         for name, each in among(candidates).items()
-        if enough(
-            small(each["kilobytes"], most_kilobytes),
-            quick(each["milliseconds"], most_milliseconds),
-        )
+        if small(each["kilobytes"], most_kilobytes)
+        and quick(each["milliseconds"], most_milliseconds)
     ]
     best = max(fit, key=lambda name: score(candidates[name]), default=None)
     return otherwise(candidates) if best is None else best
@@ -101,17 +97,14 @@ def _best(candidates: Mapping[str, Candidate]) -> str:
 # fmt: off
 MISTAKES: Mistakes = {
     "You choose by the test accuracy, alone or with the others. What was chosen by it can no "
-    "longer be judged by it: choose on `validation`, and report that of the chosen one.": [
-        dict(score=lambda each: fmean(each["test"])),
-        dict(score=lambda each: fmean(each["test"] + each["validation"])),
-    ],
-    "You choose by one seed, the best or the first. That is luck: take the mean over the seeds.": [
-        dict(score=lambda each: max(each["validation"])),
-        dict(score=lambda each: each["validation"][0]),
-    ],
-    "You choose by the worst seed. The exercise asks for the mean.": dict(
-        score=lambda each: min(each["validation"])
-    ),
+    "longer be judged by it: choose on `validation`, and report that of the chosen one.":
+        [dict(score=lambda each: fmean(each["test"])),
+         dict(score=lambda each: fmean(each["test"] + each["validation"]))],
+    "You choose by one seed, the best or the first. That is luck: take the mean over the seeds.":
+        [dict(score=lambda each: max(each["validation"])),
+         dict(score=lambda each: each["validation"][0])],
+    "You choose by the worst seed. The exercise asks for the mean.":
+        dict(score=lambda each: min(each["validation"])),
     "You choose by the median over the seeds, which hides that one of them failed. The exercise "
     "asks for the mean.": dict(score=lambda each: median(each["validation"])),
     "You compare the mean time with the limit. A mean hides that one call in five may be slow, "
@@ -119,17 +112,15 @@ MISTAKES: Mistakes = {
     "You compare the median time with the limit. Up to half of the calls may then be slow: count "
     "them.": dict(quick=lambda t, limit: median(t) <= limit),
     "You compare the mean time and some standard deviations with the limit. Times are not normally "
-    "distributed: count the calls that are in time.": [
-        dict(quick=lambda t, limit, by=by: fmean(t) + by * pstdev(t) <= limit) for by in (1, 2, 3)
-    ],
+    "distributed: count the calls that are in time.":
+        [dict(quick=lambda t, limit, by=by: fmean(t) + by * pstdev(t) <= limit)
+         for by in (1, 2, 3)],
     "You demand that every call is in time. The exercise lets one in twenty be late; the slowest "
     "call says more about the machine than about the network.":
         dict(quick=lambda t, limit: max(t) <= limit),
     "You compare the quickest call with the limit, or ask for 5 % of the calls. Count the calls "
-    "that are in time, and ask for 95 %.": [
-        dict(quick=lambda t, limit: min(t) <= limit), dict(quick=partial(_in_time, share=0.05))
-    ],
-    "For you either limit is enough. A candidate has to keep both.": dict(enough=or_),
+    "that are in time, and ask for 95 %.":
+        [dict(quick=lambda t, limit: min(t) <= limit), dict(quick=partial(_in_time, share=0.05))],
     "You let too many calls be late. At most one in twenty may.":
         [dict(quick=partial(_in_time, share=share)) for share in (0.9, 0.8)],
     "A percentile between two calls is a time that no call took. Count the calls in time.":
@@ -175,7 +166,6 @@ what_to_ship = Exercise(
         ((), 250, 1.5, MORE),
     ),
     mistakes=MISTAKES,
-    search=SINGLE,
     praise=(
         "the limits were set before anybody looked, the choice was made on validation pictures, "
         "and what is reported of it comes from the test pictures. Only then is it a decision."
