@@ -5,13 +5,13 @@ The one with the largest mean gain among those whose 95 % interval of the paired
 corrected for the number of tips, lies above zero.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import sub
 from statistics import fmean
 from typing import Any
 
 from kdhelpers import stats
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Way, chosen
 
 Row = Sequence[float]
 
@@ -33,12 +33,12 @@ def solution(
     baseline: Row,
     tips: Mapping[str, Row],
     *,
-    among: Callable[[Row, Mapping[str, Row]], Iterable[str]] = lambda baseline, tips: tips,
+    among: Way = lambda baseline, tips: tips,
     confidence: float = 0.95,
-    fits: Callable[[Row, Row, stats.Interval], bool] = lambda b, row, interval: interval.low > 0,
-    worth: Callable[[Row, Row], float] = _gain,
-    otherwise: Callable[[Mapping[str, Row]], str | None] = lambda tips: None,
-) -> str | None:
+    fits: Way = lambda b, row, interval: interval.low > 0,
+    worth: Way = _gain,
+    otherwise: Way = lambda tips: None,
+) -> Any:
     """`fits` gets baseline, tip and the simultaneous interval of their difference."""
     found = stats.compare(baseline, tips, confidence=confidence)
     fit = [n for n in among(baseline, tips) if fits(baseline, tips[n], found[n].simultaneous)]
@@ -70,8 +70,6 @@ MISTAKES: Mistakes = {
     "gain of any size may be chance: look for an interval above zero.":
         [dict(fits=lambda b, row, interval, least=least: _gain(b, row) > least - 1e-9)
          for least in (1e-6, 0.005, 0.01, 0.02, 0.03, 0.05)],
-    "You ask that the upper end of the interval lies above zero. Its lower end has to.":
-        dict(fits=lambda b, row, interval: interval.high > 0),
     "You never adopt a tip, whatever it gains. An accuracy goes from 0 to 1, and a gain of 1 point "
     "is 0.01.": dict(fits=lambda b, row, interval: False),
     "Your intervals are too wide: 95 % are asked for, corrected once for the number of tips, and "

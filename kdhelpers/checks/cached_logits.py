@@ -4,13 +4,12 @@ The table is [views, N, C]; sample [B] is the number of each row's image in the 
 [B] that of its view.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Way, numbers, returned
 
 
 def solution(
@@ -18,10 +17,10 @@ def solution(
     sample: Tensor,
     view: Tensor,
     *,
-    row: Callable[[Tensor], Tensor] = lambda sample: sample,
-    sheet: Callable[[Tensor], Tensor] = lambda view: view,
-    pick: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda table, view, row: table[view, row],
-) -> Tensor:
+    row: Way = lambda sample: sample,
+    sheet: Way = lambda view: view,
+    pick: Way = lambda table, view, row: table[view, row],
+) -> Any:
     return pick(table, sheet(view), row(sample))
 
 
@@ -100,8 +99,7 @@ MISTAKES: Mistakes = {
 cached_logits = Exercise(
     task=__doc__,
     observe=returned(
-        "logits",
-        wanted="the logits, a tensor [B, C]; `torch.stack` makes one from a list of rows",
+        "logits", wanted="the logits, a tensor [B, C]; `torch.stack` makes one from a list of rows"
     ),
     solution=solution,
     cases=(

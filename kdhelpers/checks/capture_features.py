@@ -7,14 +7,13 @@ One run is enough; a second one is allowed.
 """
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, Way, numbers
 from kdhelpers.checks.networks import HOOK_LEFT, Network, hooks, with_fixed_weights
 from kdhelpers.checks.running import Answer, Misuse, call, explain, to_tensor
 
@@ -26,13 +25,13 @@ def solution(
     path: str,
     images: Tensor,
     *,
-    layer_of: Callable[[nn.Module, str], Any] = nn.Module.get_submodule,
-    keep: Callable[[Tensor, Tensor], Tensor] = lambda given, output: output.clone(),
-    run: Callable[[nn.Module, nn.Module, Tensor], Any] = lambda model, layer, images: model(images),
+    layer_of: Way = nn.Module.get_submodule,
+    keep: Way = lambda given, output: output.clone(),
+    run: Way = lambda model, layer, images: model(images),
     mode: bool | None = None,  # train (True) or eval mode, instead of the one it is in
-    mode_afterwards: Callable[[bool], bool | None] = lambda before: None,
-    hand_on: Callable[[Tensor, Tensor], Tensor] = lambda kept, output: kept,
-) -> Tensor:
+    mode_afterwards: Way = lambda before: None,
+    hand_on: Way = lambda kept, output: kept,
+) -> Any:
     layer, kept, before = layer_of(model, path), list[Tensor](), model.training
     handle = layer.register_forward_hook(
         lambda _layer, inputs, output: kept.append(keep(inputs[0], output))

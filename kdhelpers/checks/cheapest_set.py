@@ -6,14 +6,13 @@ accuracies over the same seeds. The cheapest whose 95 % interval of the paired d
 validation images excludes a loss of `margin` or more; None if there is none.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import sub
 from statistics import fmean
 from typing import Any
 
 from kdhelpers import stats
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
-from kdhelpers.checks.running import Answer
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Way, chosen
 
 Row = Sequence[float]
 TransferSet = dict[str, Any]
@@ -24,12 +23,12 @@ def solution(
     sets: Mapping[str, TransferSet],
     margin: float,
     *,
-    among: Callable[[Mapping[str, TransferSet]], Sequence[str]] = list,
-    good: Answer = lambda of, margin, labelled, accuracies: of.low > -margin,
+    among: Way = list,
+    good: Way = lambda of, margin, labelled, accuracies: of.low > -margin,
     judged_on: str = "validation",
-    rank: Callable[[TransferSet], float] = lambda each: each["cost"],
-    otherwise: Callable[[Mapping[str, TransferSet]], str | None] = lambda sets: None,
-) -> str | None:
+    rank: Way = lambda each: each["cost"],
+    otherwise: Way = lambda sets: None,
+) -> Any:
     """`good` gets the interval of the paired difference, the margin and the rows themselves."""
     rows = {name: sets[name][judged_on] for name in among(sets)}
     found = {name: stats.paired_difference(labelled, row) for name, row in rows.items()}

@@ -103,14 +103,12 @@ def best_of_trials(answer: Answer, trial: Trials, references: Sequence[float]) -
         f"{chosen:g} lies at the edge of what you tried, {tried[0]:g} to {tried[-1]:g}: beyond it "
         f"might be better still. Go on trying until the best {name} has worse ones on both sides."
     )
-    at_edge = chosen in (tried[0], tried[-1])
-    if at_edge and len(tried) < MOST:
-        raise Misuse(edge)
     top, best = max((trial.run(each)["test"].mean().item(), each) for each in references)
     reached = trial.seen[chosen]["test"].mean().item()
-    if reached < top - 1.5:
-        if at_edge:
-            raise Misuse(edge)
+    at_edge, missed = chosen in (tried[0], tried[-1]), reached < top - 1.5
+    if at_edge and (missed or len(tried) < MOST):
+        raise Misuse(edge)
+    if missed:
         place = tried.index(chosen)
         below, above = tried[place - 1], tried[place + 1]
         raise Misuse(

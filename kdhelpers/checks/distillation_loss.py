@@ -5,7 +5,6 @@ alpha · T² · KL + (1 − alpha) · cross-entropy, with a gradient for the stu
 """
 
 import math
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, Way, numbers
 from kdhelpers.checks.running import Answer, call, reached, to_loss
 
 KL = "p · (log p - log q), with the teacher's p and the student's q"
@@ -39,16 +38,16 @@ def solution(
     T: float,
     alpha: float,
     *,
-    soften: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]] = _divided,
-    pointwise: Answer = _kl,  # of the softened teacher and student -> [B, C]
+    soften: Way = _divided,
+    pointwise: Way = _kl,  # of the softened teacher and student -> [B, C]
     dim: int = 1,
-    reduce: Callable[[Tensor], Tensor] = lambda point: point.sum() / len(point),
-    soft_scale: Callable[[float], float] = lambda T: T**2,
-    hard: Answer = lambda s, t, y, T: F.cross_entropy(s, y),
-    hard_scale: Callable[[float], float] = lambda T: 1.0,
-    weights: Callable[[float], tuple[float, float]] = lambda alpha: (alpha, 1.0 - alpha),
-    more: Callable[[float], float] = lambda alpha: 0.0,
-) -> Tensor:
+    reduce: Way = lambda point: point.sum() / len(point),
+    soft_scale: Way = lambda T: T**2,
+    hard: Way = lambda s, t, y, T: F.cross_entropy(s, y),
+    hard_scale: Way = lambda T: 1.0,
+    weights: Way = lambda alpha: (alpha, 1.0 - alpha),
+    more: Way = lambda alpha: 0.0,
+) -> Any:
     t = t.detach()
     student, teacher = (_soft(z, dim) for z in soften(s, t, T))
     soft = soft_scale(T) * reduce(pointwise(teacher, student))

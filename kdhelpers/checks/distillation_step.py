@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kdhelpers.checks import training_step as steps
 from kdhelpers.checks.distillation_loss import IN_A_STEP
 from kdhelpers.checks.distillation_loss import solution as loss_solution
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, Way, numbers
 from kdhelpers.checks.networks import with_fixed_weights
 from kdhelpers.checks.running import Answer, call, to_loss
 
@@ -31,9 +31,9 @@ def solution(
     temperature: float,
     alpha: float,
     *,
-    loss: Answer = loss_solution,
+    loss: Way = loss_solution,
     **decisions: Any,  # of `steps.taken`
-) -> Tensor:
+) -> Any:
     def of(teacher_logits: Tensor) -> Any:
         return loss(student(images), teacher_logits, labels, temperature, alpha)
 
@@ -61,7 +61,7 @@ def _inputs(seed: int, temperature: float, alpha: float) -> dict[str, Any]:
 
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     student, teacher = inputs["student"], inputs["teacher"]
-    with steps.watched(inputs, [student[-1].bias], [student]) as watch:
+    with steps.watched(inputs, student) as watch:
         result = call(answer, inputs)
     passes = int(student[2].num_batches_tracked)
     return Observation(
@@ -128,5 +128,5 @@ distillation_step = Exercise(
             "The teacher's weights changed. Only the student's parameters belong to the optimiser."
         ),
     },
-    tips=steps.TIPS | {"student's weights after the step": steps.AFTER_THE_LOSS},
+    tips=steps.tips("student's weights after the step"),
 )

@@ -1,29 +1,27 @@
 """Lesson 02: `answer(probabilities)` → entropy [B] in nats of probabilities [B, C]."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Way, numbers, returned
 
 
-def _p_log_p(p: Tensor, log: Callable[[Tensor], Tensor]) -> Tensor:
+def _p_log_p(p: Tensor, log: Way) -> Tensor:
     return torch.where(p > 0, p * log(p.clamp(min=1e-30)), torch.zeros_like(p))
 
 
 def solution(
     probabilities: Tensor,
     *,
-    log: Callable[[Tensor], Tensor] = torch.log,
-    summands: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor] = _p_log_p,
-    sign: float = -1.0,
-    add_up: Callable[[Tensor], Tensor] = lambda table: table.sum(dim=1),
-    before: Callable[[Tensor], Tensor] = lambda p: p,
-) -> Tensor:
-    return sign * add_up(summands(before(probabilities), log))
+    log: Way = torch.log,
+    summands: Way = _p_log_p,
+    add_up: Way = lambda table: table.sum(dim=1),
+    before: Way = lambda p: p,
+) -> Any:
+    return -add_up(summands(before(probabilities), log))
 
 
 def _rows(seed: int, batch: int, classes: int, dtype: torch.dtype) -> dict[str, Any]:
@@ -41,7 +39,7 @@ MISTAKES: Mistakes = {
         dict(log=torch.log2),
     "This uses the logarithm to base 10. Take the natural one, `torch.log`.": dict(log=torch.log10),
     "The sign is missing: log p is negative, and the entropy is MINUS the sum of p log p.":
-        dict(sign=1.0),
+        dict(then=torch.neg),
     "A probability of 0 gives nan (0 times -inf), but p log p goes to 0 there. Use "
     "`torch.special.entr(p)` or `p * p.clamp(min=1e-12).log()`.":
         dict(depth=4, summands=lambda p, log: p * log(p)),
@@ -56,14 +54,14 @@ MISTAKES: Mistakes = {
     "Each logarithm is weighted with p². Its weight is p.":
         dict(summands=lambda p, log: p**2 * log(p)),
     "This is Σ p², or 1 minus it, another measure of spread. The entropy is -Σ p log p.":
-        [dict(summands=lambda p, log: p**2, sign=1.0),
+        [dict(summands=lambda p, log: -(p**2)),
          dict(summands=lambda p, log: p**2, then=lambda h: 1 + h)],
     "The term of 1 - p is added to each class, as for two classes. Here the rows hold all "
     "classes: Σ p log p is enough.":
         dict(summands=lambda p, log: p * log(p) + (1 - p) * log(1 - p)),
     "This is log C minus the entropy, the divergence from a uniform row. Leave log C out, and turn "
     "the sign round.":
-        dict(sign=1.0, summands=lambda p, log: _p_log_p(p, log) + p * math.log(p.shape[1])),
+        dict(summands=lambda p, log: -_p_log_p(p, log) - p * math.log(p.shape[1])),
     "You take the largest probability alone. Sum over all classes.":
         dict(before=lambda p: p.amax(1, keepdim=True)),
     "What you add inside the logarithm is so large that it changes the values. Add at most 1e-8, "
@@ -96,10 +94,7 @@ entropy = Exercise(
     solution=solution,
     cases=(
         *Case.each_of(
-            _rows,
-            (61, 2, 3, torch.float32),
-            (62, 5, 4, torch.float32),
-            (63, 4, 10, torch.float64),
+            _rows, (61, 2, 3, torch.float32), (62, 5, 4, torch.float32), (63, 4, 10, torch.float64)
         ),
         Case(_with_zeros, edge=True),
     ),

@@ -17,17 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdhelpers.checks import relations
 from kdhelpers.checks.check import Check
-from kdhelpers.checks.relations import (
-    Pair,
-    another,
-    close,
-    exchangeable,
-    factor,
-    handed_back,
-    relation,
-    short,
-)
+from kdhelpers.checks.relations import Pair, close, short
 from kdhelpers.checks.running import (
     Answer,
     Failure,
@@ -98,6 +90,7 @@ class Observation:
     detail: str = ""
 
 
+Way = Answer  # how a solution does one thing: a decision of it
 Changes = Mapping[str, Any]
 # A sentence for the learner → the decisions that are taken otherwise, or several such ways. `depth`
 # among them is the largest group of mistakes it is looked for in: 2 by itself, 4 for frequent ones.
@@ -220,7 +213,7 @@ class Exercise(Check):
             f"the other. The arguments come in the order ({', '.join(order)}).": dict(
                 depth=1, exchanged=(one, other)
             )
-            for one, other in exchangeable(self.cases[0].inputs())
+            for one, other in relations.exchangeable(self.cases[0].inputs())
         }
         self.known = Mistake.each_of({**self.mistakes, **exchanged})
         # What groups of mistakes do in the cases so far: an answer that none explains meets
@@ -281,7 +274,7 @@ class Exercise(Check):
         known = [NEARLY] * near + self._symptoms(observed, expected)
         if not known:
             pairs = self._pairs(observed, expected, name)
-            of_all = handed_back(pairs) or factor(pairs)
+            of_all = relations.handed_back(pairs) or relations.factor(pairs)
             known = [of_all] if of_all else self._narrowed(answer)
         numbers = self._numbers(
             self.cases[number], observed[number], expected[number], name, explained=bool(known)
@@ -309,7 +302,7 @@ class Exercise(Check):
                 sentences = list(dict.fromkeys(m.sentence for m in group))
                 made = self._outcomes(group, changes)
                 if related:
-                    if more := relation(name, self._pairs(seen, made, name)):
+                    if more := relations.relation(name, self._pairs(seen, made, name)):
                         return [*sentences, more], []  # what it does to the effects is not known
                 elif all(map(_alike, seen, made, cases)):
                     same = [o for o in self._outcomes(group, changes) if isinstance(o, Observation)]
@@ -362,9 +355,9 @@ class Exercise(Check):
 
     def variant(
         self,
-        exchanged: tuple[int, int] = (0, 0),
-        whole: Answer | None = None,
-        then: Callable[[Any], Any] = lambda result: result,
+        exchanged: tuple[int, ...] = (),
+        whole: Way | None = None,
+        then: Way = lambda result: result,
         **changes: Any,
     ) -> Answer:
         """The solution with other decisions: its own, and those that any exercise has.
@@ -373,11 +366,10 @@ class Exercise(Check):
         happens `then` to the result.
         """
         made = whole or partial(self.solution, **changes)
-        one, other = exchanged
+        places = dict(zip(exchanged, reversed(exchanged), strict=True))
 
         def variant(*given: Any) -> Any:
-            places = {one: given[other], other: given[one]}
-            return then(made(*(places.get(place, value) for place, value in enumerate(given))))
+            return then(made(*(given[places.get(place, place)] for place in range(len(given)))))
 
         return variant
 
@@ -387,7 +379,7 @@ class Exercise(Check):
 
         def moves(of: Answer, case: Case, name: str) -> bool:
             inputs = case.inputs()
-            given = inputs, {**case.inputs(), name: another(inputs[name])}
+            given = inputs, {**case.inputs(), name: relations.another(inputs[name])}
             one, two = (self._attempt(of, each) for each in given)
             finite = isinstance(one, Observation) and _finite(one)
             return not finite or not _alike(one, two, exact)
@@ -398,7 +390,7 @@ class Exercise(Check):
             )
             return isinstance(want, Observation) and _alike(got, want, case)
 
-        names = [k for k, v in self.cases[0].inputs().items() if another(v) is not None]
+        names = [k for k, v in self.cases[0].inputs().items() if relations.another(v) is not None]
         felt = {name: [c for c in self.cases if moves(self.solution, c, name)] for name in names}
         idle = [
             f"`{name}`"

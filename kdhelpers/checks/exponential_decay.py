@@ -5,12 +5,11 @@ again, which must have the same T.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, Way
 from kdhelpers.checks.running import Answer, Misuse, call, to_number
 
 
@@ -20,10 +19,10 @@ def solution(
     floor: float,
     factor: float,
     *,
-    step: Callable[[int], int] = lambda epoch: epoch,
-    curve: Answer = lambda e, start, floor, factor: start * factor**e,
-    bound: Callable[[float, float], float] = max,
-) -> float:
+    step: Way = lambda epoch: epoch,
+    curve: Way = lambda e, start, floor, factor: start * factor**e,
+    bound: Way = max,
+) -> Any:
     return bound(curve(step(epoch), start, floor, factor), floor)
 
 

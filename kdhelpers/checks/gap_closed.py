@@ -4,14 +4,12 @@ The teacher's accuracy (0..1) and lists of the students' accuracies, one for eac
 share is (mean of distilled − mean of alone) / (teacher − mean of alone).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
 from statistics import fmean, median
 from typing import Any
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, number
-
-Summary = Callable[[Sequence[float]], Any]  # the accuracies of all seeds -> one number
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Way, number
 
 
 def solution(
@@ -19,18 +17,18 @@ def solution(
     alone: Sequence[float],
     distilled: Sequence[float],
     *,
-    of_alone: Summary = fmean,
-    of_distilled: Summary = fmean,
-    share: Callable[[Any, Any, Any], Any] = lambda t, a, d: (d - a) / (t - a),
-    each_seed: Summary | None = None,
-) -> float:
+    of_alone: Way = fmean,
+    of_distilled: Way = fmean,
+    share: Way = lambda t, a, d: (d - a) / (t - a),
+    each_seed: Way | None = None,
+) -> Any:
     if each_seed is not None:
         pairs = zip(alone, distilled, strict=True)
         return float(each_seed([share(teacher, a, d) for a, d in pairs]))
     return float(share(teacher, of_alone(alone), of_distilled(distilled)))
 
 
-def _both(summary: Summary, **changes: Any) -> dict[str, Any]:
+def _both(summary: Way, **changes: Any) -> dict[str, Any]:
     return {"of_alone": summary, "of_distilled": summary, **changes}
 
 

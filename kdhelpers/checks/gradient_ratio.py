@@ -3,7 +3,6 @@
 The gradient of T² · KL (averaged over the batch) for the student's logits [B, C], by hand.
 """
 
-from collections.abc import Callable
 from functools import partial
 from itertools import product
 from typing import Any
@@ -13,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdhelpers import losses
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
-from kdhelpers.checks.running import Answer
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Way, numbers, returned
 
 
 def solution(
@@ -22,17 +20,16 @@ def solution(
     teacher_logits: Tensor,
     temperature: float,
     *,
-    factor: Callable[[float], float] = lambda T: T,
-    sign: float = 1.0,
-    count: Callable[[Tensor], int] = len,
-    soften: Answer = lambda s, t, T: (s / T, t / T),
-    difference: Callable[[Tensor, Tensor], Tensor] = torch.sub,  # of q and p
+    factor: Way = lambda T: T,
+    count: Way = len,
+    soften: Way = lambda s, t, T: (s / T, t / T),
+    difference: Way = torch.sub,  # of q and p
     dim: int = 1,
-) -> Tensor:
+) -> Any:
     """T (q - p) / B; as in the lesson, q is the student's softmax at T and p the teacher's."""
     softened = soften(student_logits, teacher_logits, temperature)
     q, p = (F.softmax(each, dim=dim) for each in softened)
-    return sign * factor(temperature) * difference(q, p) / count(q)
+    return factor(temperature) * difference(q, p) / count(q)
 
 
 def _apart(classes: int, power: int, batch: int, z: Tensor, v: Tensor, T: float) -> Tensor:
@@ -59,7 +56,7 @@ MISTAKES: Mistakes = {
     "Your gradient has one 1/T too much: T² from the loss, but 1/T from the chain rule only once.":
         dict(factor=lambda temperature: temperature**-2),
     "The sign is turned round: it is q - p, student minus teacher. Where the student gives too "
-    "much, the gradient is positive, and the step goes down.": dict(sign=-1.0),
+    "much, the gradient is positive, and the step goes down.": dict(then=torch.neg),
     "The average over the batch is missing: divide by B, the number of rows.":
         dict(count=lambda p: 1),
     "You divide by all entries, B · C. The loss is averaged over the batch only: divide by B.":
@@ -82,9 +79,6 @@ MISTAKES: Mistakes = {
     "Log-probabilities are subtracted. The gradient has the probabilities: q - p.":
         [dict(difference=lambda q, p: q.log() - p.log()),
          dict(difference=lambda q, p: q.log() - p)],
-    "These are the summands of the loss. Its gradient is asked for: q - p.":
-        [dict(difference=lambda q, p: p * (p / q).log(), factor=lambda T, power=power: T**power)
-         for power in (1, 2, 0)],
     "This is the gradient for q, -p / q. The loss hangs on the logits through the softmax: its "
     "chain rule turns it into q - p.":
         [dict(difference=lambda q, p: -p / q, factor=lambda T, power=power: T**power)
@@ -99,8 +93,6 @@ MISTAKES: Mistakes = {
     "softmax at T.":
         [dict(difference=lambda q, p: q - F.one_hot(p.argmax(1), p.shape[1]), **more)
          for more in ({}, dict(factor=lambda T: 1.0, soften=lambda s, t, T: (s, t)))],
-    "You return the teacher's part or the student's alone. The gradient is their difference, q - "
-    "p.": [dict(difference=lambda q, p: q), dict(difference=lambda q, p: p)],
     "You return the loss. Its gradient is asked for, with a number for each image and class.":
         [dict(whole=lambda z, v, T, f=f: f(T) * losses.kd_loss(z, v, temperature=T))
          for f in (lambda T: 1.0, lambda T: T**-2)],

@@ -4,7 +4,6 @@ The mean of (regressor(student_features) - teacher_features)² over all elements
 [B, channels, H, W] with different channels; no gradient reaches the teacher's.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,13 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, Way, numbers
 from kdhelpers.checks.networks import with_fixed_weights
 from kdhelpers.checks.running import Answer, call, reached, to_loss
 from kdhelpers.losses import features as feature_losses
-
-Mapping = Callable[[Tensor, nn.Module], Tensor]  # features, regressor -> features
-Pair = tuple[Tensor, Tensor]
 
 
 def _as_it_is(features: Tensor, regressor: nn.Module) -> Tensor:
@@ -30,12 +26,12 @@ def solution(
     teacher_features: Tensor,
     regressor: nn.Module,
     *,
-    student_side: Mapping = lambda features, regressor: regressor(features),
-    teacher_side: Mapping = _as_it_is,
-    prepare: Callable[[Tensor, Tensor], Pair] = lambda s, t: (s, t),
-    error: Callable[[Tensor, Tensor], Tensor] = lambda s, t: (s - t).square(),
-    reduce: Callable[[Tensor], Tensor] = torch.mean,
-) -> Tensor:
+    student_side: Way = lambda features, regressor: regressor(features),
+    teacher_side: Way = _as_it_is,
+    prepare: Way = lambda s, t: (s, t),
+    error: Way = lambda s, t: (s - t).square(),
+    reduce: Way = torch.mean,
+) -> Any:
     s = student_side(student_features, regressor)
     t = teacher_side(teacher_features.detach(), regressor)
     return reduce(error(*prepare(s, t)))
@@ -70,18 +66,16 @@ def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     )
 
 
-def _inputs(seed: int, channels: tuple[int, int], batch: int, size: int) -> dict[str, Any]:
-    student_channels, teacher_channels = channels
+def _inputs(seed: int, own: int, teachers: int, batch: int, size: int) -> dict[str, Any]:
+    """Features with the student's `own` and the teacher's channels."""
     return {
-        "student_features": numbers(seed, batch, student_channels, size, size),
-        "teacher_features": numbers(seed + 1, batch, teacher_channels, size, size),
-        "regressor": with_fixed_weights(
-            nn.Conv2d(student_channels, teacher_channels, kernel_size=1), seed + 2
-        ),
+        "student_features": numbers(seed, batch, own, size, size),
+        "teacher_features": numbers(seed + 1, batch, teachers, size, size),
+        "regressor": with_fixed_weights(nn.Conv2d(own, teachers, kernel_size=1), seed + 2),
     }
 
 
-def _on_both(change: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Pair]:
+def _on_both(change: Way) -> Way:
     return lambda s, t: (change(s), change(t))
 
 
@@ -167,7 +161,7 @@ hint_loss = Exercise(
     task=__doc__,
     observe=_observe,
     solution=solution,
-    cases=Case.each_of(_inputs, (450, (2, 3), 2, 2), (460, (5, 4), 3, 3), (470, (3, 3), 4, 2)),
+    cases=Case.each_of(_inputs, (450, 2, 3, 2, 2), (460, 5, 4, 3, 3), (470, 3, 3, 4, 2)),
     mistakes=MISTAKES,
     praise=(
         "the regressor maps the student's features to the teacher's channels, the MSE compares "

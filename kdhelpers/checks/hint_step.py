@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from kdhelpers import losses
 from kdhelpers.checks import training_step as steps
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, Way, numbers
 from kdhelpers.checks.hint_loss import IN_A_STEP
 from kdhelpers.checks.hint_loss import solution as loss_solution
 from kdhelpers.checks.networks import halves, with_fixed_weights
@@ -32,16 +32,13 @@ def solution(
     images: Tensor,
     optimizer: torch.optim.Optimizer,
     *,
-    features: Answer = lambda network, images: network.lower(images),
-    target: Answer | None = None,  # the teacher's features, if they are other ones
-    loss: Answer = loss_solution,
-    extra: Answer | None = None,  # of the logits
-    clear: Answer = lambda optimizer, student, regressor: optimizer.zero_grad(),
-    freeze: bool = False,
+    features: Way = lambda network, images: network.lower(images),
+    target: Way | None = None,  # the teacher's features, if they are other ones
+    loss: Way = loss_solution,
+    extra: Way | None = None,  # of the logits
+    clear: Way = lambda optimizer, student, regressor: optimizer.zero_grad(),
     **decisions: Any,  # of `steps.taken`
-) -> Tensor:
-    regressor.requires_grad_(not freeze)
-
+) -> Any:
     def of(teacher_features: Tensor) -> Any:
         hint = loss(features(student, images), teacher_features, regressor)
         return hint + extra(student(images), teacher(images).detach()) if extra else hint
@@ -76,8 +73,8 @@ def _inputs(seed: int, student_channels: int, teacher_channels: int) -> dict[str
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     student, teacher, regressor = inputs["student"], inputs["teacher"], inputs["regressor"]
     upper, lower = steps.weights(student.upper), student.lower
-    learning, above = (lower.norm.bias, regressor.bias), (student.upper, teacher.upper)
-    with steps.watched(inputs, learning, (lower, regressor), guided="lower", above=above) as watch:
+    above = student.upper, teacher.upper
+    with steps.watched(inputs, lower, regressor, guided="lower", above=above) as watch:
         result = call(answer, inputs)
     loss = to_loss(result, wanted="the loss, one number")
     remark = _UPPER_REMARK if "above" in watch.seen else _LOSS_REMARK if loss.requires_grad else ""
@@ -127,7 +124,8 @@ MISTAKES: Mistakes = {
         dict(depth=1,
              clear=lambda optimizer, student, regressor: optimizer.zero_grad(set_to_none=False)),
     "The regressor does not learn: its gradients are switched off. It is trained together with "
-    "`student.lower`.": dict(freeze=True),
+    "`student.lower`.":
+        dict(loss=partial(loss_solution, student_side=lambda f, r: r.requires_grad_(False)(f))),
     "`student.lower` does not learn, only the regressor does. Run it outside `torch.no_grad()`, "
     "and do not detach its features.":
         dict(loss=partial(loss_solution, student_side=lambda f, r: r(f.detach()))),
@@ -183,12 +181,5 @@ hint_step = Exercise(
             "all of it. The hint's gradient never reaches `student.upper`: nothing needs freezing."
         ),
     },
-    tips=steps.TIPS
-    | {
-        "weights of `student.lower` after the step": steps.AFTER_THE_LOSS,
-        "regressor's weights after the step": (
-            "The loss is right and `student.lower` has moved as it should. The regressor learns "
-            "by the same `backward` and `step`."
-        ),
-    },
+    tips=steps.tips("weights of `student.lower` after the step"),
 )

@@ -6,7 +6,7 @@ for each pair, measured on validation images; 40 pairs in all. The verdict is "h
 "ruled out".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
@@ -119,7 +119,7 @@ def _said(result: Any) -> Reading:
     return words[0], words[1]
 
 
-def _bench(gains: Tensor) -> tuple[Callable[[Any], Any], list[Tensor]]:
+def _bench(gains: Tensor) -> tuple[Answer, list[Tensor]]:
     """The `trial` of an experiment with these gains, and what has been looked at so far."""
     looks: list[Tensor] = []
 

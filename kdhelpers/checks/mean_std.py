@@ -4,14 +4,13 @@ Pixels scaled to 0..1, both over all pixels of all images; exact to 0.1 %, so th
 the population's standard deviation are both right.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, Way, numbers
 from kdhelpers.checks.running import Answer, call, to_numbers, two_of
 
 CHANNELS = (0, 2, 3)  # the dimensions over which one channel extends
@@ -21,20 +20,19 @@ BATCH_SIZES = (2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128)
 def solution(
     images: Tensor,
     *,
-    pixels: Callable[[Tensor], Tensor] = lambda images: images.float() / 255,
-    mean: Callable[[Tensor], Tensor] = lambda x: x.mean(dim=CHANNELS),
-    std: Callable[[Tensor], Tensor] = lambda x: x.std(dim=CHANNELS),
-    of_std: Callable[[Tensor], Tensor] = lambda std: std,
-) -> tuple[Tensor, Tensor]:
+    pixels: Way = lambda images: images.float() / 255,
+    mean: Way = lambda x: x.mean(dim=CHANNELS),
+    std: Way = lambda x: x.std(dim=CHANNELS),
+) -> Any:
     x = pixels(images)
-    return mean(x), of_std(std(x))
+    return mean(x), std(x)
 
 
 def _along(*dim: int) -> dict[str, Any]:
     return {"mean": lambda x: x.mean(dim=dim or None), "std": lambda x: x.std(dim=dim or None)}
 
 
-def _over_batches(size: int, statistic: Callable[..., Tensor], x: Tensor) -> Tensor:
+def _over_batches(size: int, statistic: Way, x: Tensor) -> Tensor:
     return torch.stack([statistic(part, dim=CHANNELS) for part in x.split(size)]).mean(dim=0)
 
 
@@ -100,9 +98,9 @@ MISTAKES: Mistakes = {
     "`//` divides whole numbers, and all pixels but the brightest become 0. Use `/`.":
         dict(pixels=lambda images: (images // 255).float()),
     "The mean is scaled, the standard deviation is not. Divide it by 255, too, or the pixels "
-    "before both.": dict(of_std=lambda std: 255 * std),
+    "before both.": dict(std=lambda x: 255 * x.std(CHANNELS)),
     "The standard deviation is divided by 255². It scales as the pixels do: divide by 255 once.":
-        dict(of_std=lambda std: std / 255),
+        dict(std=lambda x: x.std(CHANNELS) / 255),
     "The two results are swapped: first the mean, then the standard deviation.":
         dict(then=lambda both: both[::-1]),
     "You take all channels together. Red, green and blue have their own mean and standard "

@@ -4,7 +4,6 @@ NumPy arrays [n], one accuracy for each seed, in the same order; the bounds are 
 95 % Student t interval of the differences.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import special
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, numbers
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, Way, numbers
 from kdhelpers.checks.running import Answer, call, to_numbers
 
 Row = NDArray[np.float64]
@@ -23,15 +22,15 @@ def solution(
     baseline: Row,
     treatment: Row,
     *,
-    difference: Callable[[Row, Row], Row] = lambda b, t: t - b,
-    centre: Callable[[Row], float] = np.mean,
-    spread: Callable[[Row, Row, Row, int], float] = lambda b, t, d, ddof: d.std(ddof=ddof),
+    difference: Way = lambda b, t: t - b,
+    centre: Way = np.mean,
+    spread: Way = lambda b, t, d, ddof: d.std(ddof=ddof),
     ddof: int = 1,
-    divisor: Callable[[int], float] = lambda n: n**0.5,
-    freedom: Callable[[Row, Row], float] = lambda b, t: len(b) - 1,
-    quantile: Callable[[float], float] = lambda df: special.stdtrit(df, 0.975),
-    form: Callable[[float, float], tuple[float, ...]] = lambda m, r: (m, m - r, m + r),
-) -> tuple[float, ...]:
+    divisor: Way = lambda n: n**0.5,
+    freedom: Way = lambda b, t: len(b) - 1,
+    quantile: Way = lambda df: special.stdtrit(df, 0.975),
+    form: Way = lambda m, r: (m, m - r, m + r),
+) -> Any:
     d = difference(baseline, treatment)
     error = spread(baseline, treatment, d, ddof) / divisor(len(d))
     reach = quantile(freedom(baseline, treatment)) * error

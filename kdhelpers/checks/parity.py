@@ -5,15 +5,12 @@ is that of the images whose largest logit is at the same class. The difference i
 abs(reference − exported) over all logits, divided by the largest of abs(reference).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, two_numbers
-
-Two = Callable[[Tensor, Tensor], Any]  # of the reference's and the exported logits
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Way, numbers, two_numbers
 
 
 def _share(reference: Tensor, exported: Tensor, dim: int | None = 1) -> Tensor:
@@ -24,11 +21,11 @@ def solution(
     reference: Tensor,
     exported: Tensor,
     *,
-    same: Two = _share,
-    size: Callable[[Tensor], Tensor] = torch.abs,  # of the differences
-    summary: Callable[[Tensor], Tensor] = torch.max,
-    unit: Two = lambda reference, exported: reference.abs().max(),
-    of: Callable[[Tensor], Tensor] = lambda logits: logits,
+    same: Way = _share,
+    size: Way = torch.abs,  # of the differences
+    summary: Way = torch.max,
+    unit: Way = lambda reference, exported: reference.abs().max(),
+    of: Way = lambda logits: logits,
 ) -> Any:
     off = size(of(reference) - of(exported)) / unit(of(reference), of(exported))
     return same(reference, exported), summary(off)

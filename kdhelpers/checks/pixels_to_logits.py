@@ -4,13 +4,12 @@
 `model` was trained on (scaled pixels − mean) / std. What is written here goes into the file.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Way, numbers, returned
 from kdhelpers.checks.networks import with_fixed_weights
 
 
@@ -24,10 +23,10 @@ def solution(
     mean: Tensor,
     std: Tensor,
     *,
-    scaled: Callable[[Tensor], Tensor] = lambda pixels: pixels.float() / 255,
-    along: Callable[[Tensor], Tensor] = _channels,
-    normal: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda x, mean, std: (x - mean) / std,
-) -> Tensor:
+    scaled: Way = lambda pixels: pixels.float() / 255,
+    along: Way = _channels,
+    normal: Way = lambda x, mean, std: (x - mean) / std,
+) -> Any:
     logits: Tensor = model(normal(scaled(pixels), along(mean), along(std)))
     return logits
 

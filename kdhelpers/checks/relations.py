@@ -29,63 +29,44 @@ def _rounded_to(digits: int, factor: int, x: Tensor) -> Tensor:
 
 
 # Sentences on a result of this name, and what makes it of the right one.
+# fmt: off
 RELATIONS: Mapping[str, Sequence[Callable[[Tensor], Tensor]]] = {
     "You return nothing but zeros in place of the {}.": (torch.zeros_like,),
     "You return the right values of the {} in another shape. Leave out `keepdim=True`, or flatten "
-    "them.": (
-        lambda x: x.unsqueeze(-1),
-        lambda x: x.unsqueeze(0),
-        lambda x: x[:, None, None],
-        lambda x: x[None, :, None, None],
-    ),
+    "them.":
+        (lambda x: x.unsqueeze(-1), lambda x: x.unsqueeze(0), lambda x: x[:, None, None],
+         lambda x: x[None, :, None, None]),
     "The sign is turned round: you return minus the right {}.": (torch.neg,),
     "You return an absolute value in place of the {}. Keep the sign.": (torch.abs,),
-    "You return the {} in percent. Leave out the factor 100.": [
-        lambda x: 100 * x,
-        *(partial(_rounded_to, digits, 100) for digits in range(3)),
-    ],
+    "You return the {} in percent. Leave out the factor 100.":
+        (lambda x: 100 * x, *(partial(_rounded_to, digits, 100) for digits in range(3))),
     "You return half of the {}. Leave out that factor.": (lambda x: x / 2,),
     "You return the square root of the right {}. Leave the root out.": (torch.sqrt,),
     "You return the square of the right {}.": (torch.square,),
     "You return 1 divided by the right {}.": (torch.reciprocal,),
     "You return the logarithm of the right {}.": (torch.log,),
     "You return the exponential of the right {}. Leave out the last `exp`.": (torch.exp,),
-    "You round the {}. Return all digits.": [
-        partial(_rounded_to, digits, 1) for digits in range(5)
-    ],
-    "You cut the {} down to whole numbers, by `//` or `int`. Divide with `/`.": (
-        torch.floor,
-        torch.trunc,
-    ),
-    "You keep the {} above 0, below 1, or both. Do not hide what lies outside.": (
-        lambda x: x.clamp(0, 1),
-        lambda x: x.clamp(min=0),
-        lambda x: x.clamp(max=1),
-    ),
+    "You round the {}. Return all digits.":
+        [partial(_rounded_to, digits, 1) for digits in range(5)],
+    "You cut the {} down to whole numbers, by `//` or `int`. Divide with `/`.":
+        (torch.floor, torch.trunc),
+    "You keep the {} above 0, below 1, or both. Do not hide what lies outside.":
+        (lambda x: x.clamp(0, 1), lambda x: x.clamp(min=0), lambda x: x.clamp(max=1)),
     "You return the {} in reverse order, the last row first.": (lambda x: x.flip(0),),
     "You return the {} transposed: rows and columns are exchanged.": (lambda x: x.mT,),
-    "You average the {} over the batch. Leave that average out.": (
-        lambda x: x.mean(0),
-        lambda x: x.mean(0, keepdim=True),
-    ),
+    "You average the {} over the batch. Leave that average out.":
+        (lambda x: x.mean(0), lambda x: x.mean(0, keepdim=True)),
     "You add the {} up over the batch. Leave that sum out.": (lambda x: x.sum(0),),
-    "You add up or average the {} over everything, and one number is left. Leave that out.": (
-        torch.mean,
-        torch.sum,
-    ),
-    "You add up or average each row of the {}. Keep the whole row.": (
-        lambda x: x.sum(-1),
-        lambda x: x.mean(-1),
-    ),
-    "You return the place of the largest value in each row of the {} (`argmax`).": (
-        lambda x: x.argmax(-1),
-    ),
-    "You return one row of the {} alone. Return them all.": (
-        lambda x: x[0],
-        lambda x: x[:1],
-        lambda x: x[-1],
-    ),
+    "You add up or average the {} over everything, and one number is left. Leave that out.":
+        (torch.mean, torch.sum),
+    "You add up or average each row of the {}. Keep the whole row.":
+        (lambda x: x.sum(-1), lambda x: x.mean(-1)),
+    "You return the place of the largest value in each row of the {} (`argmax`).":
+        (lambda x: x.argmax(-1),),
+    "You return one row of the {} alone. Return them all.":
+        (lambda x: x[0], lambda x: x[:1], lambda x: x[-1]),
 }
+# fmt: on
 
 
 def relation(name: str, pairs: Sequence[Pair]) -> str:

@@ -5,26 +5,23 @@ span the range from the smallest to the largest value, widened to include 0, whi
 code exactly: the zero point is a whole number.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, two_numbers
-
-Bound = Callable[[Tensor], Tensor]
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Way, two_numbers
 
 
 def solution(
     values: Tensor,
     bits: int,
     *,
-    low: Bound = lambda values: values.min().clamp(max=0),
-    high: Bound = lambda values: values.max().clamp(min=0),
-    steps: Callable[[int], int] = lambda bits: 2**bits - 1,
-    scale: Callable[[Tensor, Tensor, int], Tensor] = lambda low, high, steps: (high - low) / steps,
-    zero: Callable[[Tensor, Tensor, int], Any] = lambda low, scale, bits: torch.round(-low / scale),
+    low: Way = lambda values: values.min().clamp(max=0),
+    high: Way = lambda values: values.max().clamp(min=0),
+    steps: Way = lambda bits: 2**bits - 1,
+    scale: Way = lambda low, high, steps: (high - low) / steps,
+    zero: Way = lambda low, scale, bits: torch.round(-low / scale),
 ) -> Any:
     least, most = low(values), high(values)
     step = scale(least, most, steps(bits))

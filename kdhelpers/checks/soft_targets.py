@@ -1,33 +1,30 @@
 """Lesson 01: `answer(logits, temperature)` → probabilities [B, C] of logits [B, C]."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, numbers, returned
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Way, numbers, returned
 
 
 def solution(
     logits: Tensor,
     temperature: float,
     *,
-    scale: Callable[[Tensor, float], Tensor] = lambda z, t: z / t,
-    below: Callable[[Tensor, float], Tensor] | None = None,  # below the fraction line, if other
-    power: Callable[[Tensor], Tensor] = torch.exp,
-    total: Callable[[Tensor, int], Tensor] = lambda e, dim: e.sum(dim, keepdim=True),
+    scale: Way = lambda z, t: z / t,
+    below: Way | None = None,  # below the fraction line, if other
+    power: Way = torch.exp,
+    total: Way = lambda e, dim: e.sum(dim, keepdim=True),
     dim: int = 1,
-    afterwards: Callable[[Tensor, float], Tensor] = lambda p, t: p,
-) -> Tensor:
+    afterwards: Way = lambda p, t: p,
+) -> Any:
     above, under = (f(logits, temperature) for f in (scale, below or scale))
     return afterwards(power(above) / total(power(under), dim), temperature)
 
 
-def _logits(
-    seed: int, shape: tuple[int, int], temperature: float, size: float = 1.0
-) -> dict[str, Any]:
-    return {"logits": size * numbers(seed, *shape), "temperature": temperature}
+def _logits(seed: int, batch: int, classes: int, temperature: float, size: float = 1) -> Any:
+    return {"logits": size * numbers(seed, batch, classes), "temperature": temperature}
 
 
 # fmt: off
@@ -105,7 +102,7 @@ soft_targets = Exercise(
     ),
     solution=solution,
     cases=Case.each_of(
-        _logits, (11, (2, 3), 2.0), (12, (5, 4), 4.0), (13, (4, 10), 1.0), (14, (3, 3), 0.5)
+        _logits, (11, 2, 3, 2.0), (12, 5, 4, 4.0), (13, 4, 10, 1.0), (14, 3, 3, 0.5)
     ),
     mistakes=MISTAKES,
     praise="the temperature divides the logits, and the softmax turns each row into probabilities.",
@@ -119,7 +116,7 @@ soft_targets = Exercise(
         "Where the temperature is 1 your result is right, so look at where it enters: it divides "
         "the logits, before `exp` and everywhere.": {"temperature": 1.0},
     },
-    extreme=Case(lambda: _logits(15, (2, 3), 1.0, size=1e3)),
+    extreme=Case(lambda: _logits(15, 2, 3, 1.0, size=1e3)),
     extreme_remark=(
         "with logits in the thousands `exp` overflows and the result is nan; subtract the largest "
         "logit of each row first, as torch's softmax does."

@@ -5,14 +5,13 @@ function returns the end of its search, 1000.
 """
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Observation, Way
 from kdhelpers.checks.running import Answer, Misuse, call, to_number
 
 LOW, HIGH = 0.01, 1000.0  # the exercise's search interval
@@ -42,13 +41,13 @@ def solution(
     *,
     low: float = LOW,
     high: float = HIGH,
-    middle: Callable[[float, float], float] = _geometric,
+    middle: Way = _geometric,
     rounds: int = 60,
     move: tuple[bool, bool] = (True, True),  # whether the lower and the upper end move
     end: int = 1,  # which of them is returned
-    measure: Callable[[Tensor, float], Any] = lambda logits, T: _softened(logits, T).max(),
-    too_large: Callable[[Any, float], Any] = lambda top, target: top > target,
-) -> float:
+    measure: Way = lambda logits, T: _softened(logits, T).max(),
+    too_large: Way = lambda top, target: top > target,
+) -> Any:
     ends = low, high
     for _ in range(rounds):
         T = middle(*ends)
@@ -86,7 +85,7 @@ def _in_both(**changes: Any) -> list[dict[str, Any]]:
     return [dict(changes, depth=1, middle=middle) for middle in (_geometric, _arithmetic)]
 
 
-def _of_two(margin: Callable[[float, float], float], logits: Tensor, target: float) -> float:
+def _of_two(margin: Way, logits: Tensor, target: float) -> float:
     odds = math.log(target / (1 - target))
     return margin(*logits.topk(2).values.tolist()) / odds if odds else math.inf
 
@@ -136,8 +135,6 @@ MISTAKES: Mistakes = {
     "`log_softmax`.":
         [*_in_both(measure=lambda logits, T: _softened(logits, T).log().max()),
          *_in_both(measure=lambda logits, T: -_softened(logits, T).log().max())],
-    "The largest logit itself is compared, without a softmax over all classes.":
-        _in_both(measure=lambda logits, T: logits.max() / T),
     "Only whole numbers are tried, as with `//`, `int`, `range` or steps of 1. The answer lies "
     "between two of them: go on with `/`.":
         [dict(middle=lambda low, high: (low + high) // 2),
@@ -193,9 +190,6 @@ temperature_for_confidence = Exercise(
             "Either the search is not exact enough (60 halvings are), or it goes another way: "
             "search between 0.01 and 1000 for the T whose `(logits / T).softmax(0).max()` is the "
             "target."
-        ),
-        "temperature where none is high enough": (
-            "No temperature brings the top soft target below 1/C. Return the upper end, 1000."
         ),
     },
 )

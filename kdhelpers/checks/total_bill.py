@@ -5,12 +5,9 @@ picture once, and the training of every student; a training step costs three for
 `forward` is (F_t, F_s) and `epochs` (the teacher's, each student's).
 """
 
-from collections.abc import Callable
+from typing import Any
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, number
-
-Two = tuple[float, float]
-Three = tuple[float, float, float]
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Way, number
 
 
 def solution(
@@ -19,32 +16,31 @@ def solution(
     pictures: int,
     students: int,
     *,
-    of_teacher: float = 3,
-    of_student: float = 3,
-    answers: Callable[..., float] = lambda pictures, epochs, students: pictures,
-    trained: Callable[[int], int] = lambda students: students,
-    teachers: Callable[[int], int] = lambda students: 1,
-    of_pictures: Callable[[int], Three] = lambda pictures: (pictures, pictures, pictures),
-    of_forward: Callable[[float, float], Two] = lambda teacher, student: (teacher, student),
-    of_epochs: Callable[[float, float], Two] = lambda teacher, student: (teacher, student),
-) -> float:
+    of_teacher: Way = lambda students: 3,
+    of_students: Way = lambda students: 3 * students,
+    answers: Way = lambda pictures, epochs, students: pictures,
+    of_pictures: Way = lambda pictures: (pictures, pictures, pictures),
+    of_forward: Way = lambda teacher, student: (teacher, student),
+    of_epochs: Way = lambda teacher, student: (teacher, student),
+) -> Any:
     (F_t, F_s), (teacher_epochs, student_epochs) = of_forward(*forward), of_epochs(*epochs)
     learnt, answered, seen = of_pictures(pictures)
-    teacher = teachers(students) * of_teacher * F_t * learnt * teacher_epochs
+    teacher = of_teacher(students) * F_t * learnt * teacher_epochs
     asked = F_t * answers(answered, student_epochs, students)
-    return teacher + asked + trained(students) * of_student * F_s * seen * student_epochs
+    return teacher + asked + of_students(students) * F_s * seen * student_epochs
 
 
 # fmt: off
 MISTAKES: Mistakes = {
     "The teacher is trained as well: each of its steps costs three forward passes, not one.":
-        dict(of_teacher=1),
+        dict(of_teacher=lambda students: 1),
     "Each training step of a student costs three forward passes, one forward and two back.":
-        dict(of_student=1),
+        dict(of_students=lambda students: students),
     "A training step costs three forward passes: the backward pass costs two, and the forward "
-    "pass one more.": dict(of_teacher=2, of_student=2),
+    "pass one more.":
+        dict(of_teacher=lambda students: 2, of_students=lambda students: 2 * students),
     "You leave out the teacher's training. It is the largest part of most bills.":
-        dict(of_teacher=0),
+        dict(of_teacher=lambda students: 0),
     "You leave out the teacher's answers: one forward pass for each picture.":
         dict(answers=lambda pictures, epochs, students: 0),
     "You let the teacher answer in every epoch. Its answers are kept: it is asked once about each "
@@ -56,9 +52,9 @@ MISTAKES: Mistakes = {
     "You count the teacher's answers as training: an answer is one forward pass, not three.":
         dict(answers=lambda pictures, epochs, students: 3 * pictures),
     "You count one student. The number of students multiplies the cost of a student.":
-        dict(trained=lambda students: 1),
+        dict(of_students=lambda students: 3),
     "You train a teacher for each student. It is trained once, whatever their number.":
-        dict(teachers=lambda students: students),
+        dict(of_teacher=lambda students: 3 * students),
     "You leave out the number of epochs.": dict(of_epochs=lambda teacher, student: (1, 1)),
     "You leave out the student's epochs.": dict(of_epochs=lambda teacher, student: (teacher, 1)),
     "You leave out the teacher's epochs.": dict(of_epochs=lambda teacher, student: (1, student)),
@@ -77,16 +73,14 @@ MISTAKES: Mistakes = {
     "three costs.":
         [dict(of_pictures=lambda n, parts=parts: tuple(n if each else 1 for each in parts))
          for parts in ((1, 0, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1))],
-    "You leave out the students' training.": dict(of_student=0),
+    "You leave out the students' training.": dict(of_students=lambda students: 0),
 }
 # fmt: on
 
 total_bill = Exercise(
     task=__doc__,
     observe=number(
-        "whole bill",
-        wanted="one number, the sum of all costs",
-        instead="one sum for everything",
+        "whole bill", wanted="one number, the sum of all costs", instead="one sum for everything"
     ),
     solution=solution,
     cases=Case.table(

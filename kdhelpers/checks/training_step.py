@@ -5,7 +5,7 @@ parameters that would take gradients, as they may be in the middle of a training
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -68,26 +68,16 @@ class Watch(NamedTuple):
 
 @contextmanager
 def watched(
-    inputs: dict[str, Any],
-    learning: Sequence[nn.Parameter],
-    trained: Sequence[nn.Module],
-    *,
-    guided: str = "",
-    above: Iterable[nn.Module] = (),
+    inputs: dict[str, Any], *trained: nn.Module, guided: str = "", above: Iterable[nn.Module] = ()
 ) -> Iterator[Watch]:
-    """Watch one step on the exercise's inputs.
+    """Watch one step, which is to move the modules `trained`.
 
-    Args:
-        learning: parameters whose gradients are watched.
-        trained: modules that the step is to move.
-        guided: path of the layer whose graph is watched in both networks; the whole by default.
-        above: modules that the step needs no pass through.
-
-    Raises:
-        Misuse: the loss does not hang on the student; it says where the connection may be lost.
+    The graph is watched at the layer `guided` of both networks (the whole by default), and whether
+    a pass goes `above` it. `Misuse` if the loss does not hang on the student.
     """
     student, teacher, optimizer = inputs["student"], inputs["teacher"], inputs["optimizer"]
     watch, fresh = Watch([], set(), {"gradients changed": False}), dict[int, Tensor]()
+    learning = [parameter for module in trained for parameter in module.parameters()]
 
     def note(event: str) -> None:
         if watch.events[-1:] != [event] or "step" in event:
@@ -250,14 +240,12 @@ TEACHER_GRAPH = (
     "the teacher runs outside `torch.no_grad()`, so torch keeps everything a gradient would need, "
     "for nothing. Inside it the step takes less memory."
 )
-AFTER_THE_LOSS = (
-    "The loss is right, so look at what comes after it: `zero_grad`, `backward` and "
-    "`step`, each of them once, by the optimiser as it is."
-)
-TIPS = {
-    "loss": "Does the loss inside your step pass the exercise before this one?",
-    "running mean of the teacher's batch norm": (
-        "The loss and the step are right. Call `teacher.eval()` before every call of the "
-        "teacher, so that its running averages stay as they are."
-    ),
-}
+
+
+def tips(weights: str) -> dict[str, str]:
+    """Below the numbers of a wrong loss, and of wrong `weights` if the loss is right."""
+    return {
+        "loss": "Does the loss inside your step pass the exercise before this one?",
+        weights: "The loss is right, so look at what comes after it: `zero_grad`, `backward` and "
+        "`step`, each of them once, by the optimiser as it is.",
+    }

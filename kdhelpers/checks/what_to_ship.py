@@ -6,14 +6,14 @@ best mean validation accuracy of those whose file is at most so large and of who
 95 % take at most so long; None if there is none.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from statistics import fmean, median, pstdev
 from typing import Any
 
 import numpy as np
 
-from kdhelpers.checks.exercise import Case, Exercise, Mistakes, chosen
+from kdhelpers.checks.exercise import Case, Exercise, Mistakes, Way, chosen
 
 Candidate = dict[str, Any]
 
@@ -27,11 +27,11 @@ def solution(
     most_kilobytes: float,
     most_milliseconds: float,
     *,
-    among: Callable[[Mapping[str, Candidate]], Mapping[str, Candidate]] = lambda all_: all_,
-    small: Callable[[float, float], bool] = lambda kilobytes, limit: kilobytes <= limit,
-    quick: Callable[[Sequence[float], float], bool] = _in_time,
-    score: Callable[[Candidate], float] = lambda each: fmean(each["validation"]),
-    otherwise: Callable[[Mapping[str, Candidate]], Any] = lambda candidates: None,
+    among: Way = lambda all_: all_,
+    small: Way = lambda kilobytes, limit: kilobytes <= limit,
+    quick: Way = _in_time,
+    score: Way = lambda each: fmean(each["validation"]),
+    otherwise: Way = lambda candidates: None,
 ) -> Any:
     fit = [
         name
