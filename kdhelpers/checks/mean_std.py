@@ -48,11 +48,6 @@ def _squares_in_uint8(least: float, x: Tensor) -> Tensor:
     return difference.clamp(min=least).sqrt()
 
 
-def _sum_in_uint8(x: Tensor) -> Tensor:
-    total = (255 * x).round().to(torch.uint8).sum(CHANNELS, dtype=torch.uint8)
-    return total / x[:, 0].numel() / 255
-
-
 def _observe(answer: Answer, inputs: dict[str, Any]) -> Observation:
     both = two_of(call(answer, inputs), remedy="end it with `return mean, std`, both [C]")
     values = {}
@@ -152,7 +147,8 @@ MISTAKES: Mistakes = {
         [dict(std=partial(_squares_in_uint8, least)) for least in (0.0, -9.0)],
     "Your sum overflows: in uint8 only 256 values exist, and it starts again at 0. Convert the "
     "images before adding them up: `images.float() / 255`.":
-        dict(mean=_sum_in_uint8),
+        dict(mean=lambda x: (255 * x).round().to(torch.uint8).sum(CHANNELS, dtype=torch.uint8)
+             / x[:, 0].numel() / 255),
     "torch averages no whole numbers. `images / 255` turns the pixels into floating point and "
     "scales them.":
         [dict(pixels=lambda images: images, mean=lambda x: x.mean(dim=CHANNELS)),

@@ -3,16 +3,16 @@
 import dis
 import functools
 import inspect
-import linecache
 import re
 import sysconfig
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, TracebackType
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -278,30 +278,22 @@ def _is_unfinished(error: BaseException) -> bool:
         return "ellipsis" in _text(error)
     if not isinstance(error, NotImplementedError):
         return False
-    last = list(_frames(error.__traceback__))[-1]
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    assert last is not None
     return dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
 
 
 def _place(error: BaseException) -> str:
     """Line and source of the innermost frame that is neither a library's nor ours."""
-    theirs = [f for f in _frames(error.__traceback__) if _is_learners(f.tb_frame.f_code)]
-    if not theirs:
-        return ""
-    line = linecache.getline(theirs[-1].tb_frame.f_code.co_filename, theirs[-1].tb_lineno).strip()
-    return f" in line {theirs[-1].tb_lineno}" + (f" (`{line}`)" if line else "")
-
-
-def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
-    while traceback is not None:
-        yield traceback
-        traceback = traceback.tb_next
-
-
-@functools.cache
-def _is_learners(code: CodeType) -> bool:
     libraries = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
-    ours = str(Path(__file__).parent.parent)
-    return not code.co_filename.startswith(("<frozen", *libraries, ours))
+    others = ("<frozen", *libraries, str(Path(__file__).parent.parent))
+    frames = traceback.extract_tb(error.__traceback__)
+    for frame in reversed(frames):
+        if not frame.filename.startswith(others):
+            return f" in line {frame.lineno}" + (f" (`{frame.line}`)" if frame.line else "")
+    return ""
 
 
 def _text(error: BaseException) -> str:

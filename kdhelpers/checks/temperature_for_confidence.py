@@ -5,7 +5,6 @@ function returns the end of its search, 1000.
 """
 
 import math
-from functools import partial
 from typing import Any
 
 import torch
@@ -85,9 +84,10 @@ def _in_both(**changes: Any) -> list[dict[str, Any]]:
     return [dict(changes, depth=1, middle=middle) for middle in (_geometric, _arithmetic)]
 
 
-def _of_two(margin: Way, logits: Tensor, target: float) -> float:
+def _of_two(logits: Tensor, target: float) -> float:
+    first, second = logits.topk(2).values.tolist()
     odds = math.log(target / (1 - target))
-    return margin(*logits.topk(2).values.tolist()) / odds if odds else math.inf
+    return (first - second) / odds if odds else math.inf
 
 
 def _right(logits: Tensor, target: float, otherwise: float) -> float:
@@ -155,11 +155,7 @@ MISTAKES: Mistakes = {
         [*_in_both(rounds=1), dict(whole=lambda logits, target: _geometric(LOW, HIGH)),
          dict(whole=lambda logits, target: _arithmetic(LOW, HIGH))],
     "This is the formula for two classes. With more of them there is none: halve the interval.":
-        [dict(whole=partial(_of_two, margin)) for margin in (
-            lambda first, second: first - second,
-            lambda first, second: second - first,
-            lambda first, second: first,
-        )],
+        dict(whole=_of_two),
     **{f"Your search begins at {low:g}, and the right T can lie below. Begin at 0.01.":
         dict(low=low) for low in (0.1, 0.5, 1.0, 2.0)},
     **{f"Your search ends at {high:g}, and the right T can lie above. End at 1000.":
