@@ -27,10 +27,6 @@ def _kl(t: Any, s: Any) -> Any:
     return t.p * (t.log - s.log)
 
 
-def _divided(s: Tensor, t: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    return s / temperature, t / temperature
-
-
 def solution(
     s: Tensor,
     t: Tensor,
@@ -38,7 +34,7 @@ def solution(
     T: float,
     alpha: float,
     *,
-    soften: Way = _divided,
+    soften: Way = lambda s, t, T: (s / T, t / T),
     pointwise: Way = _kl,  # of the softened teacher and student -> [B, C]
     dim: int = 1,
     reduce: Way = lambda point: point.sum() / len(point),
@@ -157,9 +153,9 @@ IN_A_STEP: Mistakes = {
     f"divergence is asked for: {KL}.":
         [dict(pointwise=lambda t, s: (s.p - t.p) ** 2),
          dict(pointwise=lambda t, s: (s.log - t.log) ** 2),
-         *(dict(pointwise=lambda t, s: (s.z - t.z) ** 2, soften=soften, reduce=reduce)
-           for soften in (_divided, lambda s, t, T: (s, t))
-           for reduce in (torch.mean, lambda point: point.sum() / len(point)))],
+         *(dict(pointwise=lambda t, s: (s.z - t.z) ** 2, **softened, **reduced)
+           for softened in ({}, dict(soften=lambda s, t, T: (s, t)))
+           for reduced in ({}, dict(reduce=torch.mean)))],
     "The soft term is not softened and has T in place of T², as when probabilities are divided by "
     "T: that softens nothing. Divide the logits before the softmax, and multiply by "
     "`temperature**2`.":

@@ -32,7 +32,7 @@ def solution(
     return factor(temperature) * difference(q, p) / count(q)
 
 
-def _apart(classes: int, power: int, batch: int, z: Tensor, v: Tensor, T: float) -> Tensor:
+def _apart(classes: int, power: int, batch: int, z: Tensor, v: Tensor, T: float) -> Any:
     """The difference of the logits, divided by C and B or not, times a power of T."""
     return T**power * (z - v) / z.shape[1] ** classes / len(z) ** batch
 

@@ -21,9 +21,6 @@ from kdhelpers.checks.hint_loss import solution as loss_solution
 from kdhelpers.checks.networks import halves, with_fixed_weights
 from kdhelpers.checks.running import Answer, call, to_loss
 
-BATCH = 6
-SIZE = 4  # pixels a side
-
 
 def solution(
     student: nn.Module,
@@ -65,7 +62,7 @@ def _inputs(seed: int, student_channels: int, teacher_channels: int) -> dict[str
         "student": student,
         "teacher": made(halves(teacher_channels), seed + 10).train(),
         "regressor": regressor,
-        "images": numbers(seed + 60, BATCH, 1, SIZE, SIZE),
+        "images": numbers(seed + 60, 6, 1, 4, 4),
         "optimizer": torch.optim.SGD(parameters, lr=0.1, weight_decay=0.1),
     }
 
