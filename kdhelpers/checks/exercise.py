@@ -62,11 +62,9 @@ class Case:
     edge: bool = False
 
     @classmethod
-    def each_of(
-        cls, inputs: Callable[..., dict[str, Any]], *arguments: tuple[Any, ...], **settings: Any
-    ) -> tuple["Case", ...]:
+    def each_of(cls, inputs: Answer, *arguments: tuple[Any, ...]) -> tuple["Case", ...]:
         """One for each tuple of arguments that `inputs` is called with."""
-        return tuple(cls(partial(inputs, *each), **settings) for each in arguments)
+        return tuple(cls(partial(inputs, *each)) for each in arguments)
 
     @classmethod
     def table(cls, names: str, *rows: tuple[Any, ...]) -> tuple["Case", ...]:

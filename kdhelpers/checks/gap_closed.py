@@ -20,12 +20,8 @@ def solution(
     of_alone: Way = fmean,
     of_distilled: Way = fmean,
     share: Way = lambda t, a, d: (d - a) / (t - a),
-    each_seed: Way | None = None,
 ) -> Any:
-    if each_seed is not None:
-        pairs = zip(alone, distilled, strict=True)
-        return float(each_seed([share(teacher, a, d) for a, d in pairs]))
-    return float(share(teacher, of_alone(alone), of_distilled(distilled)))
+    return share(teacher, of_alone(alone), of_distilled(distilled))
 
 
 def _both(summary: Way, **changes: Any) -> dict[str, Any]:
@@ -65,7 +61,10 @@ MISTAKES: Mistakes = {
     "subtraction.": dict(share=lambda t, a, d: (d - a) / t - a),
     "You average the shares of the seeds, or add them up. A seed whose student is close to the "
     "teacher divides by almost 0 and outweighs all others: average the accuracies first, then "
-    "divide once.": [dict(each_seed=summary) for summary in (fmean, median, sum)],
+    "divide once.":
+        [dict(whole=lambda t, alone, distilled, of=of:
+              of((d - a) / (t - a) for a, d in zip(alone, distilled, strict=True)))
+         for of in (fmean, median, sum)],
     "You take the best seed of both students. That is luck, and more of it with more seeds: take "
     "the means.": _both(max),
     "You compare the best distilled seed with the mean of the students alone, which favours "

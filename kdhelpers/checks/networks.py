@@ -35,16 +35,10 @@ def with_fixed_weights(network: Module, seed: int) -> Module:
     return network
 
 
-def _convolution_and_norm(from_channels: int, channels: int) -> list[tuple[str, nn.Module]]:
-    return [
-        ("conv", nn.Conv2d(from_channels, channels, kernel_size=3, padding=1)),
-        ("norm", nn.BatchNorm2d(channels)),
-    ]
-
-
 def _block(from_channels: int, channels: int) -> nn.Sequential:
-    layers = _convolution_and_norm(from_channels, channels)
-    return nn.Sequential(OrderedDict([*layers, ("relu", nn.ReLU(inplace=True))]))
+    conv = nn.Conv2d(from_channels, channels, kernel_size=3, padding=1)
+    norm, relu = nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
+    return nn.Sequential(OrderedDict(conv=conv, norm=norm, relu=relu))
 
 
 def _head(channels: int) -> nn.Sequential:
@@ -79,6 +73,5 @@ def hooks(network: nn.Module) -> set[tuple[str, str, int]]:
 def halves(channels: int) -> nn.Sequential:
     """A network in two halves: `lower` ends in a norm with `channels` channels, `upper` begins
     with its ReLU and ends in logits [B, 3]."""
-    lower = nn.Sequential(OrderedDict(_convolution_and_norm(1, channels)))
     upper = nn.Sequential(nn.ReLU(inplace=True), _head(channels))
-    return nn.Sequential(OrderedDict(lower=lower, upper=upper))
+    return nn.Sequential(OrderedDict(lower=_block(1, channels)[:-1], upper=upper))
