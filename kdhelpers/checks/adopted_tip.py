@@ -70,6 +70,8 @@ MISTAKES: Mistakes = {
     "gain of any size may be chance: look for an interval above zero.":
         [dict(fits=lambda b, row, interval, least=least: _gain(b, row) > least - 1e-9)
          for least in (1e-6, 0.005, 0.01, 0.02, 0.03, 0.05)],
+    "You ask that the upper end of the interval lies above zero. Its lower end has to.":
+        dict(fits=lambda b, row, interval: interval.high > 0),
     "You never adopt a tip, whatever it gains. An accuracy goes from 0 to 1, and a gain of 1 point "
     "is 0.01.": dict(fits=lambda b, row, interval: False),
     "Your intervals are too wide: 95 % are asked for, corrected once for the number of tips, and "

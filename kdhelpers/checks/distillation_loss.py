@@ -168,6 +168,10 @@ IN_A_STEP: Mistakes = {
         [dict(soft_scale=lambda T, base=base: T**2 / math.log(base)) for base in (2, 10)],
     "alpha is squared with the temperature. Write `alpha * temperature**2`.":
         dict(weights=lambda alpha: (alpha**2, 1.0 - alpha)),
+    "The teacher's probabilities are missing: the sum is that of -log q alone. Multiply by p: "
+    f"{KL}.":
+        [dict(pointwise=lambda t, s: -s.log),
+         dict(pointwise=lambda t, s: s.log)],
     "The student is detached in the soft term, so it learns nothing from the teacher. Detach the "
     "teacher alone.": dict(soften=lambda s, t, T: (s.detach() / T, t / T)),
     "The factor temperature² is missing on the soft term. Without it the gradient of this term "

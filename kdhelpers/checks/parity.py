@@ -75,6 +75,8 @@ MISTAKES: Mistakes = {
     "classes, `argmax(1)`.": dict(same=lambda r, e: (r == e).float().mean()),
     "`argmin` finds the least likely class. The answer is the most likely one, `argmax(1)`.":
         dict(same=lambda r, e: (r.argmin(1) == e.argmin(1)).float().mean()),
+    "You compare where the largest absolute logit is. The answer is the largest logit.":
+        dict(same=lambda r, e: _share(r.abs(), e.abs())),
     "You count the images with the same answer. Divide by their number.":
         dict(same=lambda r, e: _share(r, e) * len(r)),
     "This is the share of answers that differ. The share of the same ones is 1 minus it.":

@@ -173,6 +173,9 @@ _CAUSES = {
     "this function does not take the temperature by position. Name it: `temperature=…`.",
     r"name '(F|nn|torch)' is not defined": "a missing import; run the import cell at the top of "
     "the notebook first.",
+    r"does not require grad and does not have a grad_fn": "the loss has lost its connection to "
+    "the student. Run the student outside `torch.no_grad()`, do not use `.item()` or `.detach()` "
+    "on it, and give the student's logits to the loss as the student's.",
     r"grad can be implicitly created only for scalar outputs": "`backward()` needs one number; "
     "average the loss over the batch first.",
     r"Can't call numpy\(\) on Tensor that requires grad": "NumPy cannot follow gradients. Stay "
@@ -195,6 +198,8 @@ _CAUSES = {
     "numbers, whose result is none. Write `x = x / 255` instead of `x /= 255`.",
     r"'(builtin_function_or_method|method|function)' object has no attribute": "the brackets "
     "behind a method are missing, as in `.detach()`.",
+    r"BackwardHookFunction": "a backward hook sees gradients. The layer's output comes by "
+    "`register_forward_hook`.",
     r"modified by an inplace operation": "an in-place operation overwrote what a gradient needs: "
     "a line of yours such as `x += 1`, or a layer that works in place, as `ReLU(inplace=True)` "
     "behind the features that you keep. Keep a `.clone()`, or leave that operation out.",

@@ -135,6 +135,8 @@ MISTAKES: Mistakes = {
     "`log_softmax`.":
         [*_in_both(measure=lambda logits, T: _softened(logits, T).log().max()),
          *_in_both(measure=lambda logits, T: -_softened(logits, T).log().max())],
+    "The largest logit itself is compared, without a softmax over all classes.":
+        _in_both(measure=lambda logits, T: logits.max() / T),
     "Only whole numbers are tried, as with `//`, `int`, `range` or steps of 1. The answer lies "
     "between two of them: go on with `/`.":
         [dict(middle=lambda low, high: (low + high) // 2),

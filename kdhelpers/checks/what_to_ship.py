@@ -6,6 +6,7 @@ best mean validation accuracy of those whose file is at most so large and of who
 95 % take at most so long; None if there is none.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from statistics import fmean, median, pstdev
@@ -121,6 +122,11 @@ MISTAKES: Mistakes = {
     "You compare the quickest call with the limit, or ask for 5 % of the calls. Count the calls "
     "that are in time, and ask for 95 %.":
         [dict(quick=lambda t, limit: min(t) <= limit), dict(quick=partial(_in_time, share=0.05))],
+    "For you either limit is enough. A candidate has to keep both.":
+        dict(whole=lambda of, kilobytes, ms: solution(
+            {name: each for name, each in of.items()
+             if each["kilobytes"] <= kilobytes or _in_time(each["milliseconds"], ms)},
+            math.inf, math.inf)),
     "You let too many calls be late. At most one in twenty may.":
         [dict(quick=partial(_in_time, share=share)) for share in (0.9, 0.8)],
     "A percentile between two calls is a time that no call took. Count the calls in time.":
