@@ -13,12 +13,11 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_data import Small, interrupted_at, same, split, weights
-from torch import Tensor, nn
+from torch import Tensor
 
-from kdhelpers.data.batching import Batch
 from kdhelpers.losses.logits import kd_loss, soft_targets
 from kdhelpers.objectives.distillation import Distillation
-from kdhelpers.objectives.objective import Supervised, Terms
+from kdhelpers.objectives.objective import Supervised
 from kdhelpers.temperature import (
     Cosine,
     ExponentialDecay,
@@ -275,38 +274,21 @@ def test_a_learned_temperature_is_never_read_on_the_way() -> None:
 # -- the same again -------------------------------------------------------------------------------
 
 
-class Counting(Distillation):
-    """Counts its steps."""
-
-    def __init__(self, temperature: float | Schedule) -> None:
-        super().__init__(Small(seed=1), temperature=temperature)
-        self.step = 0
-
-    def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        self.step += 1
-        return super().forward(student, batch)
-
-
 @pytest.mark.parametrize(
-    ("make", "stop_at"),
-    [
-        (partial(Linear, start=8, end=2), 4),
-        (ExponentialDecay, 7),
-        *((partial(LearnedTemperature, ramp=2), step) for step in (1, 4, 7)),
-    ],
+    "make", [partial(Linear, start=8, end=2), partial(LearnedTemperature, ramp=2)]
 )
 def test_interrupted_and_resumed_ends_with_the_same_bits(
-    tmp_path: Path, make: Callable[[], Schedule], stop_at: int
+    tmp_path: Path, make: Callable[[], Schedule]
 ) -> None:
     run = partial(fit, train=split(), epochs=4, batch_size=20, seed=2, lr=1e-2)
-    straight, resumed, objective, again = Small(), Small(), Counting(make()), Counting(make())
-    expected = run(straight, objective)
-    with interrupted_at(stop_at):
-        run(Small(), Counting(make()), checkpoint=tmp_path / "run.pt")
-    history = run(resumed, again, checkpoint=tmp_path / "run.pt")
-    assert again.step == objective.step == 8  # what an objective counts goes on, too
+    straight, resumed = Small(), Small()
+    objectives = [Distillation(Small(seed=1), temperature=make()) for _ in range(3)]
+    expected = run(straight, objectives[0])
+    with interrupted_at(5):  # in the third epoch
+        run(Small(), objectives[1], checkpoint=tmp_path / "run.pt")
+    history = run(resumed, objectives[2], checkpoint=tmp_path / "run.pt")
     assert same(weights(straight), weights(resumed))
-    assert same(objective.state_dict(), again.state_dict())
+    assert same(objectives[0].state_dict(), objectives[2].state_dict())
     for key in ("temperature", "loss"):
         assert [row[key] for row in history] == [row[key] for row in expected]
 
@@ -318,11 +300,9 @@ LINEAR, LEARNED = Linear(start=4, end=1), partial(LearnedTemperature, ramp=1)
     ("first", "then", "epochs", "message"),
     [
         (4.0, LINEAR, 2, r" is 4\.0, this run has 'Linear\(start=4"),
-        (LINEAR, 4.0, 2, r" is 'Linear\(start=4\.0, end=1\.0\)', this run has 4\.0;"),
         (LINEAR, Linear(start=4, end=2), 2, r"end=1\.0\)', this run .* end=2\.0\)'"),
         (LINEAR, Cosine(start=4, end=1), 2, r" is 'Linear.*, this run has 'Cosine"),
         (LINEAR, LINEAR, 4, "_epochs is 2, this run has 4"),  # other temperatures from the first on
-        (ExponentialDecay(), ExponentialDecay(factor=0.9), 2, r"factor=0\.95\)', .*factor=0\.9\)'"),
         (halving, ExponentialDecay(), 2, r"halving', this run has 'Exponential"),
         (LEARNED(), LEARNED(theta=0), 2, "theta=1, .*, this run .*theta=0,"),
         (LEARNED(), LearnedTemperature(), 2, r"ramp=1\)', this run .*ramp=10\)'"),

@@ -29,7 +29,6 @@ from kdhelpers.objectives.objective import Supervised
 from kdhelpers.objectives.teacher import ASKED, Teacher
 from kdhelpers.training.checkpoint import CheckpointError
 from kdhelpers.training.fit import fit
-from kdhelpers.training.optimizers import adam
 
 fit = partial(fit, device="cpu", progress=False)
 
@@ -93,7 +92,6 @@ class Spy(nn.Module):
 # -- stage 1 --------------------------------------------------------------------------------------
 
 OPTIMIZERS = [
-    adam,
     partial(torch.optim.AdamW, weight_decay=0.5, fused=True),
     partial(torch.optim.SGD, momentum=0.9, weight_decay=0.5),
 ]
@@ -177,13 +175,6 @@ def test_no_kept_features_for_another_view_or_for_images_that_were_changed() -> 
     ):
         live = Hint(guide, guided)(student(), each)["hint"]
         assert torch.equal(hint(student(), each)["hint"], live)
-
-
-def test_stage_1_learns() -> None:
-    taught, guided = student(), pair()
-    history = fit(taught, Hint(teacher(), guided), split(200), epochs=6, batch_size=16, lr=1e-2)
-    assert history[-1]["hint"] < 0.5 * history[0]["hint"]
-    assert history[-1].keys() == {"epoch", "seconds", "loss", "hint"}
 
 
 def test_the_teacher_is_asked_in_eval_mode_and_builds_no_graph() -> None:
@@ -306,11 +297,11 @@ def test_both_networks_are_shown_the_pictures_that_the_objective_mixes() -> None
 
 def test_joint_training_learns_every_term_and_trains_every_parameter() -> None:
     guide, taught, guided = teacher(), student(), pair()
-    fit(guide, Supervised(), split(200), epochs=3, batch_size=16, lr=1e-2)
+    fit(guide, Supervised(), split(100), epochs=3, batch_size=16, lr=1e-2)
     before, regressor = weights(taught), weights(guided)
     attention = LayerPair(GUIDED, GUIDE, loss=attention_transfer_loss, weight=1000)
     objective = WithFeatures(Distillation(guide), guide, hint=guided, attention=attention)
-    history = fit(taught, objective, split(200), epochs=6, batch_size=16, lr=1e-2)
+    history = fit(taught, objective, split(100), epochs=6, batch_size=16, lr=1e-2)
     for term in ("soft", "hard", "hint", "attention"):
         assert history[-1][term] < 0.8 * history[0][term]
     assert not any(torch.equal(before[name], weights(taught)[name]) for name in before)
@@ -385,7 +376,8 @@ def test_on_the_teachers_side_both_sides_collapse_and_on_the_students_they_do_no
     right = pair(loss=Size())
     learned = fit(student(), Hint(guide, right), split(100), **run)
     assert learned[-1]["size"] > 0.7 * learned[0]["size"]
-    assert learned[-1]["hint"] < learned[0]["hint"]
+    assert learned[-1]["hint"] < 0.5 * learned[0]["hint"]
+    assert learned[-1].keys() == {"epoch", "seconds", "loss", "hint", "size"}
 
 
 def test_figures_of_a_loss_reach_the_history() -> None:
@@ -409,7 +401,7 @@ def run(guided: LayerPair) -> None:
         (LayerPair(GUIDED, GUIDE), "student's shape .* differs from the teacher's .* Regressor"),
         (
             LayerPair(GUIDED, GUIDE, regressor=Regressor(12, 6)),
-            "to have 12 channels, but got 6 channels",
+            r"Regressor does not take features \[16, 6, 4, 4\]: .*to have 12 channels",
         ),
         (
             LayerPair("stage1.1", GUIDE, regressor=Regressor(4, 12)),
@@ -418,7 +410,7 @@ def run(guided: LayerPair) -> None:
         ),
         (
             LayerPair("head", GUIDE, regressor=Regressor(3, 12)),
-            "or 4D .batched. input to conv2d, but got input of size",
+            r"Regressor does not take features \[16, 3\]: ",
         ),
         (
             LayerPair(GUIDED, "head", regressor=Regressor(6, 3)),
@@ -427,12 +419,12 @@ def run(guided: LayerPair) -> None:
     ],
 )
 def test_pairs_that_do_not_fit_are_one_sentence(guided: LayerPair, message: str) -> None:
-    with pytest.raises((ValueError, RuntimeError), match=message) as refused:  # or by PyTorch
+    with pytest.raises(ValueError, match=message) as refused:
         run(guided)
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("loss", [attention_transfer_loss, similarity_loss, relational_loss])
+@pytest.mark.parametrize("loss", FEATURE_LOSSES)
 @pytest.mark.parametrize("joint", [True, False])
 def test_a_regressor_that_would_stay_at_zero_is_refused(loss: Any, joint: bool) -> None:
     def train(guided: LayerPair) -> list[float]:
@@ -482,9 +474,9 @@ def test_what_cannot_be_is_refused(make: Callable[[], Any], message: str) -> Non
 
 
 def two_stages(folder: Path | None) -> tuple[FitNet, list[float]]:
-    """Both stages, three epochs of three steps each, started from nothing but their files."""
+    """Both stages, two epochs of three steps each, started from nothing but their files."""
     files = [folder and folder / name for name in ("stage1.pt", "stage2.pt")]
-    common: dict[str, Any] = {"epochs": 3, "batch_size": 16, "views": Views(flip=True), "lr": 1e-2}
+    common: dict[str, Any] = {"epochs": 2, "batch_size": 16, "views": Views(flip=True), "lr": 1e-2}
     taught, guide = student(), teacher()
     first, second = Hint(guide, pair()), Faded(Distillation(guide))
     told = fit(taught, first, split(), checkpoint=files[0], seed=3, **common)
@@ -495,7 +487,7 @@ def two_stages(folder: Path | None) -> tuple[FitNet, list[float]]:
 def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None:
     straight, expected = two_stages(None)
     # In stage 1, of which three steps remain; after these, at the first of stage 2; and later.
-    for step in (7, 3, 5):
+    for step in (4, 3, 5):
         with interrupted_at(step):
             two_stages(tmp_path)
     for _ in range(2):  # the second time it is complete
@@ -504,18 +496,11 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None
         assert told == expected
 
 
-def joint(folder: Path | None) -> FitNet:
-    taught, guide = student(), teacher()
-    inner = WithFeatures(Distillation(guide), guide, hint=pair())
-    objective = Faded(inner, term="hint")
-    fit(taught, objective, split(), epochs=3, batch_size=16, checkpoint=folder and folder / "j.pt")
-    return taught
-
-
-def test_joint_training_resumes_with_its_regressor(tmp_path: Path) -> None:
-    with interrupted_at(5):
-        joint(tmp_path)
-    assert same(weights(joint(None)), weights(joint(tmp_path)))
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("begun") / "run.pt"
+    fit(student(), Hint(teacher(), pair()), split(), epochs=1, checkpoint=path)
+    return path
 
 
 @pytest.mark.parametrize(
@@ -534,39 +519,31 @@ def test_joint_training_resumes_with_its_regressor(tmp_path: Path) -> None:
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(
-    tmp_path: Path, objective: Callable[[], Any], named: str
+    begun: Path, objective: Callable[[], Any], named: str
 ) -> None:
-    path = tmp_path / "run.pt"
-    fit(student(), Hint(teacher(), pair()), split(), epochs=1, checkpoint=path)
     with pytest.raises(CheckpointError, match=f"belongs to another run: its {named}"):
-        fit(student(), objective(), split(), epochs=1, checkpoint=path)
+        fit(student(), objective(), split(), epochs=1, checkpoint=begun)
 
 
-def nested(depth: int, *, seed: int = 2, last: float = 0.0) -> Any:
-    """An objective within others of its kind, the innermost of which differs."""
+def nested(*, seed: int = 2, last: float = 0.0) -> Any:
+    """An objective within two others of its kind, the innermost of which differs."""
     joint = Faded(WithFeatures(Supervised(), teacher(seed), n0=pair()), term="n0", last=last)
-    for number in range(1, depth):
-        inner = WithFeatures(joint, teacher(), **{f"n{number}": pair()})
-        joint = Faded(inner, term=f"n{number}")
+    for name in ("n1", "n2"):
+        joint = Faded(WithFeatures(joint, teacher(), **{name: pair()}), term=name)
     return joint
 
 
-@pytest.mark.parametrize("depth", [2, 3])
-@pytest.mark.parametrize(("other", "named"), [({"seed": 5}, "features_of"), ({"last": 1}, "faded")])
-def test_what_lies_inside_others_of_its_kind_is_still_told(
-    tmp_path: Path, depth: int, other: dict[str, Any], named: str
+@pytest.mark.parametrize(
+    ("other", "epochs", "named"),
+    [({"seed": 5}, 1, "features_of"), ({"last": 1}, 1, "faded"), ({}, 2, "faded")],
+)
+def test_a_faded_run_that_differs_inside_or_in_length_is_refused(
+    tmp_path: Path, other: dict[str, Any], epochs: int, named: str
 ) -> None:
     path = tmp_path / "run.pt"
-    fit(student(), nested(depth), split(), epochs=1, checkpoint=path)
+    fit(student(), nested(), split(), epochs=1, checkpoint=path)
     with pytest.raises(CheckpointError, match=f"belongs to another run: its {named}"):
-        fit(student(), nested(depth, **other), split(), epochs=1, checkpoint=path)
-
-
-def test_a_faded_run_cannot_be_made_longer(tmp_path: Path) -> None:
-    path = tmp_path / "run.pt"
-    fit(student(), Faded(Distillation(teacher())), split(), epochs=2, checkpoint=path)
-    with pytest.raises(CheckpointError, match="belongs to another run: its faded"):
-        fit(student(), Faded(Distillation(teacher())), split(), epochs=3, checkpoint=path)
+        fit(student(), nested(**other), split(), epochs=epochs, checkpoint=path)
 
 
 # -- told before the teacher's long work ----------------------------------------------------------

@@ -71,28 +71,22 @@ class FromFunction(nn.Module):
         return {"logits": self.function(images)}
 
 
-class OnTop(nn.Module):
+class OnTop(FromSession):
     """Weights of its own behind those of a session."""
 
     def __init__(self, scale: float = 1.0) -> None:
-        super().__init__()
-        self.below = FromSession(scale)
-        self.head = nn.Linear(3, 3)
+        super().__init__(scale)
+        self.head = nn.Linear(3, 3, bias=False)
         nn.init.eye_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
 
     def forward(self, images: Tensor) -> Any:
-        return self.head(torch.from_numpy(self.below(images)[0]))
+        return self.head(torch.from_numpy(super().forward(images)[0]))
 
 
-class SameInWeights(nn.Module):
-    def __init__(self, scale: float = 1.0) -> None:
-        super().__init__()
-        self.head = nn.Linear(64, 3, bias=False)
-        self.head.weight.data = torch.from_numpy(Session(scale).weight.T.copy())
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.head(images.flatten(1))
+def same_in_weights() -> nn.Module:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3, bias=False))
+    network[1].weight.data = torch.from_numpy(Session(1.0).weight.T.copy())
+    return network
 
 
 def student_of(teacher: nn.Module, cache: bool = True, **options: Any) -> dict[str, Tensor]:
@@ -122,7 +116,7 @@ KINDS = [FromSession, FromArray, FromFunction, OnTop, from_outside]
 def test_whatever_answers_can_teach(kind: Callable[[], nn.Module], cache: bool) -> None:
     teacher = kind().train()
     torch.testing.assert_close(
-        student_of(teacher, cache), student_of(SameInWeights(), cache), atol=1e-4, rtol=1e-4
+        student_of(teacher, cache), student_of(same_in_weights(), cache), atol=1e-4, rtol=1e-4
     )
     assert all(module.training for module in teacher.modules())
     assert all(p.requires_grad for p in teacher.parameters())
@@ -349,11 +343,22 @@ def test_below_chance_is_two_standard_errors_below(count: int, warned: bool) -> 
         (lambda z: z.roll(1, 1), "less than chance (33.3%): is it trained, with this order"),
         (lambda z: z.softmax(1), "probabilities (each row sums to 1) where logits are needed"),
         (lambda z: nn.functional.dropout(z, 0.5), "differently each time, in eval mode; look for"),
+        (lambda z: z - z.mean(0), "(its answers depend on the batch)"),
     ],
 )
 def test_a_teacher_that_can_only_be_a_mistake_is_told_once(change: Any, message: str) -> None:
     found = told(Answering(change))
     assert [message in each for each in found] == [True]
+
+
+def test_recording_a_teacher_that_knows_nothing_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match="less than chance"):
+        kd.RecordedTeacher.of(Answering(lambda z: z.roll(1, 1)), TRAIN)
+
+
+def test_a_student_that_ends_in_a_softmax_is_told() -> None:
+    (found,) = told(trained(), nn.Sequential(Small(seed=1), nn.Softmax(1)))
+    assert "the student answers with probabilities" in found
 
 
 @pytest.mark.parametrize("change", [lambda z: z.log_softmax(1), lambda z: z * 30, lambda z: z - 9])

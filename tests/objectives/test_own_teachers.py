@@ -44,15 +44,14 @@ WRAPPINGS = {
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
-@pytest.mark.parametrize("cache", [True, False])
-def test_logits_are_found_in_any_answer(wrapping: str, cache: bool) -> None:
+@pytest.mark.parametrize(("always", "cache"), [(True, True), (False, False)])
+def test_logits_are_found_in_any_answer(wrapping: str, always: bool, cache: bool) -> None:
     wrap, expected = WRAPPINGS[wrapping], Small(seed=1)
     fit(expected, Distillation(Teacher(Small(seed=1), cache=cache)), TRAIN, **RUN)
-    for always in (True, False):
-        student = Answering(wrap, always=always)
-        fit(student, Distillation(Teacher(Answering(wrap), cache=cache)), TRAIN, **RUN)
-        assert same(weights(student.network), weights(expected))
-        assert torch.equal(predict(student, TRAIN), predict(expected, TRAIN))
+    student = Answering(wrap, always=always)
+    fit(student, Distillation(Teacher(Answering(wrap), cache=cache)), TRAIN, **RUN)
+    assert same(weights(student.network), weights(expected))
+    assert torch.equal(predict(student, TRAIN), predict(expected, TRAIN))
 
 
 @pytest.mark.parametrize("always", [True, False])
@@ -98,16 +97,17 @@ def test_a_soft_loss_gets_the_labels_and_the_temperature_if_it_takes_them() -> N
         torch.testing.assert_close(objective(student, batch)["soft"], expected)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("cache", [True, False])
-def test_a_teacher_of_another_precision_teaches(dtype: torch.dtype, cache: bool) -> None:
-    teacher = Small(seed=2).to(dtype)
-    history = fit(Small(), Distillation(Teacher(teacher, cache=cache)), TRAIN, **RUN)
+def test_a_teacher_of_another_precision_teaches(cache: bool) -> None:
     expected = fit(Small(), Distillation(Teacher(Small(seed=2), cache=cache)), TRAIN, **RUN)
-    assert history[-1]["soft"] == pytest.approx(expected[-1]["soft"], rel=0.05)
-    assert teacher.head.weight.dtype is dtype
-    assert predict(teacher, TRAIN).dtype is torch.float32
-    fit(Small(), Hint(teacher, LayerPair("conv", "conv")), TRAIN, **RUN)
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        teacher = Small(seed=2).to(dtype)
+        history = fit(Small(), Distillation(Teacher(teacher, cache=cache)), TRAIN, **RUN)
+        assert history[-1]["soft"] == pytest.approx(expected[-1]["soft"], rel=0.05)
+        assert teacher.head.weight.dtype is dtype
+        assert predict(teacher, TRAIN).dtype is torch.float32
+        if not cache:
+            fit(Small(), Hint(teacher, LayerPair("conv", "conv")), TRAIN, **RUN)
 
 
 def quantised() -> nn.Module:
@@ -135,3 +135,18 @@ def test_programs_that_only_run_are_measured_and_teach(make: Callable[[], nn.Mod
 def test_a_student_of_another_precision_is_told_the_remedy(dtype: torch.dtype) -> None:
     with pytest.raises(ValueError, match=rf"weights are {dtype}, which .float\(\) makes float32"):
         kd.fit(Small().to(dtype), kd.Supervised(), split(), epochs=1, device="cpu")
+
+
+def of_eight(logits: Tensor) -> Tensor:
+    assert len(logits) == 8, "Guard failed: size 8"
+    return logits
+
+
+def test_a_network_of_one_batch_size_is_refused_in_one_sentence() -> None:
+    with pytest.raises(ValueError, match=r"does not take images .*: Guard failed: size 8"):
+        predict(Answering(of_eight), split(12), batch_size=8)
+
+
+def test_a_network_in_the_place_of_logits_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"predict\(teacher, split\)"):
+        evaluate(Small(), TRAIN, teacher_logits=Small())  # type: ignore[arg-type]

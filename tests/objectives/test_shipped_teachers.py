@@ -56,7 +56,7 @@ def test_a_teacher_is_trained_anew_recorded_and_trained_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = data.load("photodigits")
-    few = DataSet("photodigits", *(each.take(200) for each in pictures[1:]))
+    few = DataSet("photodigits", *(each.take(64) for each in pictures[1:]))
     monkeypatch.setattr(data, "load", lambda name, root: few)
 
     def called(*arguments: str) -> None:
@@ -65,9 +65,9 @@ def test_a_teacher_is_trained_anew_recorded_and_trained_on(
         runpy.run_path(str(RECORD), run_name="__main__")
 
     folder = tmp_path / "kept"
-    called("--checkpoints", str(folder), "--epochs", "2")
+    called("--checkpoints", str(folder), "--epochs", "1")
     first = RecordedTeacher.load(tmp_path / "answers.npz")
-    assert first.provenance["last_run"]["epochs"] == 2
+    assert first.provenance["last_run"]["epochs"] == 1
     assert first.logits(few.test.take(5)).shape == (5, 10)
 
     called("--weights", str(folder / "weights.pt"))

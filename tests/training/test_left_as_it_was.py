@@ -141,6 +141,18 @@ def test_stale_gradients_do_not_influence_the_first_step(optimizer: Any) -> None
     assert same(weights(clean), weights(stale))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("frozen", ["one", "none", "all"])
+def test_frozen_batch_normalisation_stays_so_in_a_student_that_trains(frozen: str) -> None:
+    norm = nn.BatchNorm2d(1)
+    student = nn.Sequential(norm, Small())
+    if frozen != "none":
+        (student if frozen == "all" else norm).eval()
+    kd.fit(student, kd.Supervised(), DATA, validation=DATA, **SETTINGS)
+    assert norm.num_batches_tracked == (0 if frozen == "one" else 3)
+    assert norm.training == (frozen == "none")
+
+
 def test_filters_of_one_channel_lie_channels_last_as_well() -> None:
     """Kernels are chosen by strides: with others, other last digits and a third of the speed."""
     network = torch.nn.Conv2d(1, 8, 3)

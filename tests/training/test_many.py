@@ -50,7 +50,7 @@ def one_thread() -> Iterator[None]:
 
 SEEDS = (3, 0, 7)
 POOL = split(90)
-SETTINGS: dict[str, Any] = dict(epochs=3, batch_size=8, lr=1e-2)
+SETTINGS: dict[str, Any] = dict(epochs=2, batch_size=8, lr=1e-2)
 
 
 def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
@@ -119,7 +119,7 @@ def test_runs_in_threads_are_those_of_one_after_the_other_and_carry_their_seed()
 
     def arm(objective: Callable[[], Objective], seed: int) -> dict[str, Any]:
         network = student(seed)
-        fit(network, objective(), POOL, seed=seed, **SETTINGS)
+        fit(network, objective(), POOL.take(29), seed=seed, **SETTINGS)
         return weights(network)
 
     arms = {
@@ -274,8 +274,6 @@ def check_against_fit(
     ("objectives", "options"),
     [
         (supervised, {"workers": 2}),
-        (distilled, {}),
-        (partial(distilled, temperature=2.0, alpha=0.0), {}),
         (learned, {"workers": 5}),
         (of_all_kinds, {}),
         (lambda: [Supervised(), *distilled(alpha=1.0)[1:]], {}),
@@ -363,41 +361,6 @@ class Tied(nn.Sequential):
         self[2].weight = self[1].weight
 
 
-def hooked() -> nn.Module:
-    network = student(0)
-    next(network.parameters()).register_hook(lambda gradient: gradient * 0)
-    return network
-
-
-@pytest.mark.parametrize(
-    ("network", "reason"),
-    [
-        (Small(), "'dropout'"),
-        (nn.Conv2d(1, 3, 3), r"logits \[B, C\]"),
-        (Single(), "'scale' is a single number"),
-        (Tied(), "answer otherwise than alone"),
-        (hooked(), "no hooks"),
-        (Head(lambda x: x.view(len(x.shape), -1)), "know no 'view'"),
-        (Head(lambda x: torch.cat([x.flatten(1)[:1]] * 2)), "not subscriptable"),
-        (Head(lambda x: F.relu(x.flatten(1)) + 1), "unsupported operand"),
-        (Head(lambda x: x.flatten(2).flatten(1)), r"only flatten\(1\)"),
-        (Head(lambda x: F.conv2d(torch.ones(2, 1, 8, 8), x)), "know no 'conv2d'"),
-    ],
-)
-def test_networks_that_cannot_lie_side_by_side(network: nn.Module, reason: str) -> None:
-    images = [torch.ones(2, 1, 8, 8)] * 2
-    assert reason.replace("\\", "") in str(refusal([network, network], images))
-
-
-def test_networks_of_several_architectures_cannot() -> None:
-    images, frozen = [torch.zeros(2, 1, 8, 8)] * 2, student(0)
-    next(frozen.parameters()).requires_grad_(False)
-    scaled = student(0)
-    scaled.scale = 2.0  # which its repr does not tell
-    for other in (student(0, (4, 4)), frozen, scaled):
-        assert "one architecture" in str(refusal([student(0), other], images))
-
-
 def bent(inputs: Any, slope: float) -> Any:
     return F.leaky_relu(inputs.flatten(1), slope)
 
@@ -410,38 +373,52 @@ class WholeWeight(Head):
         return F.linear(self.before(inputs), weight / weight.abs().max())
 
 
-def with_hook(kind: str) -> nn.Module:
-    network = student(0)
-    getattr(network.conv1, f"register_{kind}")(lambda *_: None)
-    return network
-
-
 def counting(batches: int) -> nn.Module:
     network = nn.Sequential(nn.BatchNorm2d(1, momentum=None), nn.Flatten(), nn.Linear(64, 3))
     network[0].num_batches_tracked.fill_(batches)
     return network
 
 
-def unsaved() -> nn.Module:
+def changed(change: Callable[[Any], object]) -> nn.Module:
     network = student(0)
-    network.register_buffer("scale", torch.ones(3), persistent=False)
+    change(network)
     return network
 
 
+def unsaved(network: nn.Module) -> None:
+    network.register_buffer("scale", torch.ones(3), persistent=False)
+
+
 @pytest.mark.parametrize(
-    "networks",
+    ("networks", "reason"),
     [
-        [Head(partial(bent, slope=slope)) for slope in (0.0, 0.9)],
-        [Head(lambda x, slope=slope: bent(x, slope)) for slope in (0.0, 0.9)],
-        [seeded(lambda: WholeWeight(lambda x: x.flatten(1)), 0) for _ in range(2)],
-        [student(0), with_hook("forward_hook")],
-        [student(0), with_hook("full_backward_hook")],
-        [counting(0), counting(9)],
-        [unsaved(), unsaved()],
+        ([Small()] * 2, "'dropout'"),
+        ([nn.Conv2d(1, 3, 3)] * 2, "logits [B, C]"),
+        ([Single()] * 2, "'scale' is a single number"),
+        ([Tied()] * 2, "answer otherwise than alone"),
+        ([Head(lambda x: x.view(len(x.shape), -1))] * 2, "know no 'view'"),
+        ([Head(lambda x: torch.cat([x.flatten(1)[:1]] * 2))] * 2, "not subscriptable"),
+        ([Head(lambda x: F.relu(x.flatten(1)) + 1)] * 2, "unsupported operand"),
+        ([Head(lambda x: x.flatten(2).flatten(1))] * 2, "only flatten(1)"),
+        ([Head(lambda x: F.conv2d(torch.ones(2, 1, 8, 8), x))] * 2, "know no 'conv2d'"),
+        ([student(0), student(0, (4, 4))], "one architecture"),
+        ([student(0), changed(lambda n: n.conv1.requires_grad_(False))], "one architecture"),
+        ([student(0), changed(lambda n: setattr(n, "scale", 2.0))], "one architecture"),  # no repr
+        ([changed(lambda n: n.conv1.weight.register_hook(lambda g: g * 0))] * 2, "no hooks"),
+        ([student(0), changed(lambda n: n.conv1.register_forward_hook(print))], "no hooks"),
+        ([student(0), changed(lambda n: n.conv1.register_full_backward_hook(print))], "no hooks"),
+        ([changed(unsaved)] * 2, "hold weights and plain values"),
+        # what only looks alike
+        ([Head(partial(bent, slope=slope)) for slope in (0.0, 0.9)], ""),
+        ([Head(lambda x, slope=slope: bent(x, slope)) for slope in (0.0, 0.9)], ""),
+        ([seeded(lambda: WholeWeight(lambda x: x.flatten(1)), 0) for _ in range(2)], ""),
+        ([counting(0), counting(9)], ""),
     ],
 )
-def test_networks_that_only_look_alike_cannot(networks: list[nn.Module]) -> None:
-    assert refusal(networks, [POOL.normalise(POOL.images[:2])] * 2)
+def test_networks_that_cannot_lie_side_by_side(networks: list[nn.Module], reason: str) -> None:
+    found = refusal(networks, [POOL.normalise(POOL.images[:2])] * 2)
+    assert found
+    assert reason in found
 
 
 # -- interrupted ----------------------------------------------------------------------------------

@@ -82,12 +82,17 @@ net = Net()
 THINGS = ("soft_loss", "closure", "objective", "net")
 
 
-def cell(old: str = "", new: str = "") -> dict[str, Any]:
-    """The names of the cell after it was run, perhaps with an edit."""
-    assert old in CELL
-    names: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(CELL.replace(old, new) if old else CELL, "<cell>", "exec"), names)
+def names_after(code: str, **names: Any) -> dict[str, Any]:
+    """The names of a notebook after a cell was run."""
+    names["__name__"] = "__main__"
+    exec(compile(code, "<cell>", "exec"), names)
     return names
+
+
+def cell(old: str = "", new: str = "") -> dict[str, Any]:
+    """The names of the cell, perhaps with an edit."""
+    assert old in CELL
+    return names_after(CELL.replace(old, new) if old else CELL)
 
 
 def digests(names: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -172,9 +177,8 @@ def test_what_another_module_of_ones_own_holds_is_read(monkeypatch: pytest.Monke
         module = ModuleType("mine")
         exec(f"FACTOR = {factor}\nUNUSED = {factor}\ndef soft(x): return FACTOR * x", vars(module))
         monkeypatch.setitem(sys.modules, "mine", module)
-        names: dict[str, Any] = {"__name__": "__main__", "mine": module}
-        exec("def loss(s, t, temperature): return mine.soft(s - t)", names)
-        return own_code(names["loss"])
+        code = "def loss(s, t, temperature): return mine.soft(s - t)"
+        return own_code(names_after(code, mine=module)["loss"])
 
     assert told(1.0) == told(1.0) != told(2.0)
 
@@ -266,19 +270,14 @@ def loss(student, teacher, temperature):
 )  # fmt: skip
 def test_globals_of_any_kind_that_a_function_reads_count(thing: str) -> None:
     def told(number: int) -> dict[str, str]:
-        names = {"__name__": "__main__"}
-        exec(READS.format(thing=thing.format(n=number)), names)
-        return own_code([names["loss"]])
+        return own_code(names_after(READS.format(thing=thing.format(n=number)))["loss"])
 
-    assert told(3) == told(3)
-    assert told(3) != told(4)
+    assert told(3) == told(3) != told(4)
 
 
 def test_a_function_with_a_memory_is_looked_into_where_it_is_the_loss_itself() -> None:
-    names = {"__name__": "__main__"}
-    exec(READS.format(thing="functools.cache(dispatched)"), names)
-    edited = {"__name__": "__main__"}
-    exec(READS.format(thing="functools.cache(dispatched)").replace("x * 1", "x * 2"), edited)
-    first, second = (own_code([each["THING"]]) for each in (names, edited))
+    code = READS.format(thing="functools.cache(dispatched)")
+    edited = code.replace("x * 1", "x * 2")
+    first, second = (own_code(names_after(each)["THING"]) for each in (code, edited))
     assert first
     assert first != second

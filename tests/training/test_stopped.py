@@ -47,7 +47,7 @@ def test_ctrl_c_ends_runs_in_threads_after_their_step(tmp_path: Path, presses: i
                     time.sleep(0.1)
 
         fit(
-            plain(seed), kd.Supervised(), split(400), epochs=100_000, batch_size=8, seed=seed,
+            plain(seed), kd.Supervised(), split(80), epochs=100_000, batch_size=8, seed=seed,
             run=f"seed{seed}", checkpoint_dir=tmp_path, on_epoch=watch,
         )  # fmt: skip
 
@@ -61,13 +61,6 @@ def test_ctrl_c_ends_runs_in_threads_after_their_step(tmp_path: Path, presses: i
     assert {"seed0.pt", "seed1.pt"} >= set(kept) != set()
     time.sleep(0.2)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
-    for seed in range(2):
-        path = tmp_path / f"seed{seed}.pt"
-        if path.exists():
-            done = len(torch.load(path, weights_only=True)["history"])
-            again = partial(fit, objective=kd.Supervised(), train=split(400), batch_size=8)
-            history = again(plain(seed), epochs=done, seed=seed, checkpoint=path)
-            assert len(history) == done
 
 
 def test_ctrl_c_while_a_thread_starts_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,11 +203,10 @@ class Telling(kd.Supervised):
         return super().settings() | {"weight": np.float64(2.0), "layers": (np.int64(1),)}
 
 
-@pytest.mark.parametrize("optimizer", [kd.optimizers.adam, kd.optimizers.nesterov])
-def test_numpys_numbers_are_gone_on_from_bit_for_bit(tmp_path: Path, optimizer: Any) -> None:
+def test_numpys_numbers_are_gone_on_from_bit_for_bit(tmp_path: Path) -> None:
     run = partial(
         fit, train=split(), epochs=6, batch_size=np.int64(20), lr=np.float64(1e-3),
-        seed=np.int64(1), schedule=by_numpy, optimizer=optimizer,
+        seed=np.int64(1), schedule=by_numpy,
     )  # fmt: skip
     straight, resumed = Small(), Small()
     expected = run(straight, Telling())
@@ -257,8 +249,9 @@ def test_weights_in_place_of_a_checkpoint_are_told(tmp_path: Path, around: Any) 
         fit(Small(), kd.Supervised(), split(), epochs=1, checkpoint=tmp_path / "student.pt")
 
 
-@pytest.mark.parametrize("wrap", [partial(torch.compile, backend="eager"), nn.DataParallel])
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("wrap", "first"), [(partial(torch.compile, backend="eager"), True), (nn.DataParallel, False)]
+)
 def test_a_wrapped_student_and_the_plain_one_share_a_checkpoint(
     tmp_path: Path, wrap: Any, first: bool
 ) -> None:
@@ -342,21 +335,11 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(
         fit(Small(), kd.Supervised(), split(), epochs=2, checkpoint=path)
 
 
-def test_an_accuracy_of_nan_is_refused() -> None:
-    class Broken(nn.Module):
-        """Finite in train mode, where the loss is computed, and NaN in eval mode."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.head, self.asked = nn.Linear(64, 3), 0
-
-        def forward(self, inputs: Tensor) -> Tensor:
-            self.asked += not self.training
-            logits = self.head(inputs.flatten(1))
-            return logits if self.training or self.asked < 3 else logits * torch.nan
-
+def test_an_accuracy_of_nan_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = torch.full((40, 3), torch.nan)  # of a student whose loss is finite, in train mode
+    monkeypatch.setattr("kdhelpers.training.loop.predict", lambda *_: answers)
     with pytest.raises(TrainingError, match="validation images with NaN or infinite logits"):
-        fit(Broken(), kd.Supervised(), split(), epochs=1, validation=split())
+        fit(Small(), kd.Supervised(), split(), epochs=1, validation=split())
 
 
 # -- clusters -------------------------------------------------------------------------------------
