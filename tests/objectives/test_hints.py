@@ -486,8 +486,7 @@ def two_stages(folder: Path | None) -> tuple[FitNet, list[float]]:
 
 def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None:
     straight, expected = two_stages(None)
-    # In stage 1, of which three steps remain; after these, at the first of stage 2; and later.
-    for step in (4, 3, 5):
+    for step in (4, 7):  # in stage 1, of which three steps remain; then as far in stage 2
         with interrupted_at(step):
             two_stages(tmp_path)
     for _ in range(2):  # the second time it is complete
@@ -526,16 +525,17 @@ def test_a_checkpoint_of_another_run_is_refused(
 
 
 def nested(*, seed: int = 2, last: float = 0.0) -> Any:
-    """An objective within two others of its kind, the innermost of which differs."""
-    joint = Faded(WithFeatures(Supervised(), teacher(seed), n0=pair()), term="n0", last=last)
-    for name in ("n1", "n2"):
-        joint = Faded(WithFeatures(joint, teacher(), **{name: pair()}), term=name)
+    """An objective within others of its kind; the one in the middle differs."""
+    joint: Any = Supervised()
+    for name, number, factor in (("n0", 2, 0.0), ("n1", seed, last), ("n2", 2, 0.0)):
+        joint = WithFeatures(joint, teacher(number), **{name: pair()})
+        joint = Faded(joint, term=name, last=factor)
     return joint
 
 
 @pytest.mark.parametrize(
     ("other", "epochs", "named"),
-    [({"seed": 5}, 1, "features_of"), ({"last": 1}, 1, "faded"), ({}, 2, "faded")],
+    [({"seed": 5}, 1, "outer features_of"), ({"last": 1}, 1, "outer faded"), ({}, 2, "faded")],
 )
 def test_a_faded_run_that_differs_inside_or_in_length_is_refused(
     tmp_path: Path, other: dict[str, Any], epochs: int, named: str
