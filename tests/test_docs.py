@@ -1,15 +1,12 @@
 """The pages that people read: their links, names, numbers and words lead somewhere and are true."""
 
-import importlib
 import json
+import pkgutil
 import re
 import tomllib
 import unicodedata
-from datetime import timedelta
 from functools import cache, partial
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +16,7 @@ from PIL import Image
 import kdhelpers
 from kdhelpers import course, stats
 from kdhelpers.course.records import read_record
-from tools import readme
+from tools import readme, slides
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -112,12 +109,6 @@ def test_a_lesson_leads_to_its_neighbours_at_both_ends(page: Path) -> None:
     assert text.endswith(line)
 
 
-def test_an_anchor_is_what_github_makes_of_a_heading() -> None:
-    names = {"The package": "the-package", "Kullback–Leibler, again": "kullbackleibler-again"}
-    names |= {"T² factor": "t-factor", "On a GPU": "on-a-gpu", "Self-made": "self-made"}
-    assert {heading: anchor(heading) for heading in names} == names
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_formulas_survive_markdown(page: Path) -> None:
     """A backslash before punctuation is eaten by Markdown, and a formula may not be broken."""
@@ -175,23 +166,11 @@ def test_every_name_of_the_package_exists() -> None:
         # A line of a table may name a command or a file: kdhelpers/losses.py, `kdhelpers run`.
         for name in re.findall(r"`(kdhelpers\.[\w.]+)", re.sub(r"```.*?```", "", text_of(page))):
             found += 1
-            assert exists(name), name
+            pkgutil.resolve_name(name)
     assert found > 60
-    assert not exists("kdhelpers.losses.kd_los")
-    assert not exists("kdhelpers.loses")
-
-
-def exists(name: str) -> bool:
-    parts = name.split(".")
-    for length in range(len(parts), 0, -1):
-        try:
-            thing: Any = importlib.import_module(".".join(parts[:length]))
-        except ModuleNotFoundError:
-            continue
-        for part in parts[length:]:
-            thing = getattr(thing, part, None)
-        return thing is not None
-    return False
+    for name in ("kdhelpers.losses.kd_los", "kdhelpers.loses"):
+        with pytest.raises(AttributeError):
+            pkgutil.resolve_name(name)
 
 
 # -- map ------------------------------------------------------------------------------------------
@@ -213,23 +192,28 @@ def test_the_map_shows_every_lesson_behind_those_that_it_needs() -> None:
 # -- workshop -------------------------------------------------------------------------------------
 
 WORKSHOP = text_of(ROOT / "docs" / "workshop.md")
-ROWS = re.findall(r"^\| (\d):(\d\d) \| (\d+) \| (\S+) \| (\S.*?) \| (.+) \|$", WORKSHOP, flags=re.M)
+ROWS = slides.ROW.findall(WORKSHOP)  # start, minutes, lesson, sections, what happens
 
 
-def test_the_timetable_adds_up_to_three_hours() -> None:
-    assert len(ROWS) > 10
-    starts = [timedelta(hours=int(hour), minutes=int(minute)) for hour, minute, *_ in ROWS]
-    lengths = [timedelta(minutes=int(row[2])) for row in ROWS]
-    assert starts[0] == timedelta(0)
-    for (start, following), length in zip(pairwise(starts), lengths[:-1], strict=True):
-        assert start + length == following
-    assert starts[-1] + lengths[-1] == timedelta(hours=3)
-    assert "Three hours" in WORKSHOP
+def minutes_of(timetable: str) -> int:
+    """Those of all rows, each of which begins where the one before it ends."""
+    at = 0
+    for hour, minute, length in re.findall(r"^\| (\d):(\d\d) \| (\d+) \|", timetable, re.M):
+        assert 60 * int(hour) + int(minute) == at
+        at += int(length)
+    return at
+
+
+def test_the_timetables_add_up_to_three_and_to_six_hours() -> None:
+    half, _, rest = WORKSHOP.partition("## A whole day")
+    assert "Three hours" in half
+    assert minutes_of(half) == 3 * 60
+    assert minutes_of(rest.partition("\n## ")[0]) == 6 * 60
 
 
 def test_the_timetable_names_sections_of_one_lesson_after_the_other() -> None:
     numbers = []
-    for *_, minutes, number, sections, _ in ROWS:
+    for _, minutes, number, sections, _ in ROWS:
         if number == "–":
             continue
         path, named = LESSONS[number], re.findall(r"\*([^*]+)\*", sections)
@@ -248,7 +232,7 @@ def test_the_timetable_names_sections_of_one_lesson_after_the_other() -> None:
 def test_questions_and_cuts_belong_to_rows_of_the_timetable() -> None:
     sections = {
         section: int(minutes)
-        for *_, minutes, _, named, _ in ROWS
+        for _, minutes, _, named, _ in ROWS
         for section in re.findall(r"\*[^*]+\*", named)
     }
     questions = WORKSHOP.partition("## Questions")[2].partition("## What")[0]
@@ -261,15 +245,6 @@ def test_questions_and_cuts_belong_to_rows_of_the_timetable() -> None:
     for section, minutes in cuts:
         assert sections[section] == int(minutes)
     assert set(re.findall(r"\*[^*\n]+\*", late)) <= sections.keys()
-
-
-def test_the_whole_day_adds_up_to_six_hours() -> None:
-    day = WORKSHOP.partition("## A whole day")[2].partition("\n## ")[0]
-    at = 0
-    for hour, minute, length in re.findall(r"^\| (\d):(\d\d) \| (\d+) \|", day, re.M):
-        assert 60 * int(hour) + int(minute) == at
-        at += int(length)
-    assert at == 6 * 60
 
 
 # -- README, figure, citation ---------------------------------------------------------------------

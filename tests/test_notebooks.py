@@ -298,11 +298,17 @@ def fewer(load: Callable[..., data.DataSet], name: str, **options: Any) -> data.
     return data.DataSet(name, *parts)
 
 
-def run_alone_without_network(sources: list[str], folder: Path) -> None:
-    """What a kernel does with cells, in this process: in an empty folder, with what a wheel has."""
-    package = folder / "site" / "kdhelpers" / "course"
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the course as a wheel has it."""
+    folder = tmp_path_factory.mktemp("site") / "kdhelpers" / "course"
     for name, text in start.contents(ROOT):
-        write_text(package / "material" / name, text)
+        write_text(folder / "material" / name, text)
+    return folder
+
+
+def run_alone_without_network(sources: list[str], folder: Path, package: Path) -> None:
+    """What a kernel does with cells, in this process: in an empty folder, with what a wheel has."""
     root.__file__ = str(package / "root.py")
     (folder / "empty").mkdir()
     os.chdir(folder / "empty")
@@ -326,7 +332,7 @@ def cells_with(notebook: NotebookNode, values: str, record: Path) -> list[str]:
 
 @forks
 def test_a_lesson_alone_needs_no_network_and_starts_again_from_its_checkpoints(
-    lesson: NotebookNode, tmp_path: Path
+    lesson: NotebookNode, tmp_path: Path, package: Path
 ) -> None:
     """Twice in one process: much of the time goes into what is done once."""
     checkpoints, records = tmp_path / "checkpoints", [tmp_path / "first.json", tmp_path / "2.json"]
@@ -336,7 +342,7 @@ def test_a_lesson_alone_needs_no_network_and_starts_again_from_its_checkpoints(
         sources += cells_with(lesson, values, record)
     known = any((ROOT / "results").glob(f"{lesson.path.stem}*.json"))
     sources.append(f"assert bool(lesson.recorded()) == {known}  # they come from the package")
-    assert ended(run_alone_without_network, sources, tmp_path)
+    assert ended(run_alone_without_network, sources, tmp_path, package)
     assert any(checkpoints.rglob("*.pt"))
     first, again = (json.loads(record.read_text()) for record in records)
     assert first["notebook"] == lesson.path.stem
@@ -355,12 +361,12 @@ def _without_timings(value: Any) -> Any:
 
 
 @forks
-def test_lesson_05_runs_with_one_seed_and_without_families(tmp_path: Path) -> None:
+def test_lesson_05_runs_with_one_seed_and_without_families(tmp_path: Path, package: Path) -> None:
     """As a point of a sweep does."""
     notebook = nbformat.read(ROOT / "notebooks" / "05_dynamic_temperature.ipynb", as_version=4)
     values = "families = []; temperature = 8.0; seeds = [4]; teacher_epochs = 1; steps = 2"
     cells = cells_with(notebook, values, tmp_path / "05.json")
-    assert ended(run_alone_without_network, cells, tmp_path)
+    assert ended(run_alone_without_network, cells, tmp_path, package)
     metrics = json.loads((tmp_path / "05.json").read_text())["metrics"]
     assert metrics["arms"].keys() == {"untuned", "tutorial"}
     assert [metrics["accuracy"]] == metrics["arms"]["untuned"]
@@ -370,9 +376,9 @@ def test_lesson_05_runs_with_one_seed_and_without_families(tmp_path: Path) -> No
 
 @forks
 def test_the_block_of_the_test_above_blocks(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, package: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     asks = "import urllib.request; urllib.request.urlopen('http://localhost:9')"
-    assert not ended(run_alone_without_network, [asks], tmp_path)
+    assert not ended(run_alone_without_network, [asks], tmp_path, package)
     told = capfd.readouterr()
     assert "the network was touched" in told.out + told.err

@@ -1,5 +1,6 @@
 """A course of a few tiny notebooks, for the tests of the runner."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,10 @@ course.write_record(
 );"""
 
 
-def call(*arguments: str) -> int:
-    """The command's exit code, whether it comes from us or from argparse."""
+def call(command: str) -> int:
+    """The exit code of `kdhelpers …`, whether it comes from us or from argparse."""
     try:
-        return cli.main(arguments)
+        return cli.main(shlex.split(command))
     except SystemExit as end:
         return int(end.code or 0)
 

@@ -10,6 +10,7 @@ import psutil
 import pytest
 import sweep_lesson
 from nbclient.exceptions import DeadKernelError
+from papermill.cli import papermill
 from tiny_course import COMMAND, RECORD, START, call, write_lesson
 
 from kdhelpers.course import doctor, records, run
@@ -36,14 +37,10 @@ def names_in(folder: str) -> list[str]:
         ("run --fast", "kdhelpers: unrecognized arguments: --fast"),
         ("run -p epochs", "kdhelpers run: argument -p: expected 2 arguments"),
         ("list -p epochs 3", "kdhelpers: unrecognized arguments: -p"),
-        (
-            "run -p rate=1 -p epoch=3",
-            "kdhelpers: unknown parameter 'epoch'; did you mean 'epochs'?",
-        ),
+        ("run -p rate=1 -p epoch=3", "kdhelpers: unknown parameter 'epoch'; did you mean 'epochs"),
         ("run -p epochs=many", "kdhelpers: parameter 'epochs' of 01_first wants a whole number"),
         ("run --start-timeout -1", "kdhelpers: the limit of a kernel's start is a number of sec"),
         ("run --cell-timeout 0", "kdhelpers: the limit of a cell is a number of seconds, not 0.0"),
-        ("run -p epochs -1e-3", "kdhelpers: parameter 'epochs' of 01_first wants a whole number"),
         ("run -f no.yaml", "kdhelpers: no.yaml cannot be read: No such file or directory"),
         ("run 1 --out notebooks", "kdhelpers: 'notebooks' holds the lesson itself"),
         ("run 1 --out notebooks/01_first.ipynb", "kdhelpers: cannot write to "),
@@ -68,7 +65,7 @@ def test_bad_arguments_end_with_2_and_one_sentence(
 ) -> None:
     sweep_lesson.write(Path())
     Path("notebooks/empty.ipynb").write_text('{"cells": []}')
-    assert call(*arguments.split()) == 2
+    assert call(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(sentence)
@@ -82,7 +79,7 @@ def test_list_shows_lessons_and_the_parameters_of_one(capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == (
         "01  01_first            First steps\n02  02_second_thoughts  Zweite Gedanken\n"
     )
-    assert call("list", "1") == 0
+    assert call("list 1") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [
         "01  01_first  First steps",
@@ -90,18 +87,17 @@ def test_list_shows_lessons_and_the_parameters_of_one(capsys: pytest.CaptureFixt
     ]
     assert "    verbose: bool = False" in lines
     assert not any("record_file" in line for line in lines)
-    assert call("--version") == call("run", "--help") == 0
+    assert call("--version") == call("run --help") == 0
     assert "goes before the profile" in " ".join(capsys.readouterr().out.split())
 
 
-def test_the_list_is_there_at_once_and_may_be_cut(root: Path) -> None:
+def test_the_list_is_there_at_once_and_may_be_cut() -> None:
     code = """
-        import sys
-        from kdhelpers.course import cli
-        cli.main(["list", "1"])
-        print({"torch", "papermill", "nbformat", "scipy", "yaml", "IPython"} & set(sys.modules))
-    """
-    code = "\n".join(map(str.strip, code.splitlines()))
+import sys
+from kdhelpers.course import cli
+cli.main(["list", "1"])
+print({"torch", "papermill", "nbformat", "scipy", "yaml", "IPython"} & set(sys.modules))
+"""
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
@@ -144,7 +140,7 @@ def test_a_lesson_that_fails_does_not_stop_the_others(capfd: pytest.CaptureFixtu
     write_lesson(root, "03_exit", "import sys", "sys.exit(0)", "late = 1", parameters=None)
     write_lesson(root, "04_dead", "import os\nos.kill(os.getpid(), 9)", "late = 1")
     write_lesson(root, "05_last", START, STOPPED_WHILE_IT_WROTE, RECORD)
-    assert call("run", "2", "3", "4", "5", "-p", "rate", "-1e-3", "--out", "out") == 1
+    assert call("run 2 3 4 5 -p rate -1e-3 --out out") == 1
 
     out, err = capfd.readouterr()
     table = [line.split() for line in out.splitlines()]
@@ -202,19 +198,10 @@ time.sleep(60)
     assert not psutil.pid_exists(int(Path("kernel.pid").read_text()))
 
 
-def test_plain_papermill_runs_a_lesson_with_its_full_profile(root: Path) -> None:
-    profile = root / "notebooks" / "profiles" / "full" / "01_first.yaml"
-    profile.write_text("epochs: 10\nrate: 0.01\n")
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "papermill", "--no-progress-bar"),
-            *("notebooks/01_first.ipynb", "out.ipynb"),
-            *("-f", str(profile), "-p", "record_file", "results/01_first.json"),
-        ],
-        check=True,
-        stderr=subprocess.DEVNULL,
-        timeout=300,
-    )
+def test_plain_papermill_runs_a_lesson_with_its_full_profile() -> None:
+    files = "notebooks/01_first.ipynb out.ipynb -f notebooks/profiles/full/01_first.yaml"
+    command = f"{files} -p record_file results/01_first.json --no-progress-bar"
+    papermill.main(command.split(), standalone_mode=False)
     record = records.read_record(Path("results/01_first.json"))
     assert record["profile"] is None
     assert record["parameters"] == {"epochs": 10}

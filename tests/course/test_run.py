@@ -20,7 +20,6 @@ from kdhelpers.course.notebook import INSTALL, Notebook
 from kdhelpers.course.plans import expand
 from kdhelpers.course.root import CourseError
 
-KEYS = ["notebook", "profile", "parameters", "metrics", "environment", "seconds"]
 DEFAULTS = {
     "epochs": 3,
     "rate": 0.1,
@@ -92,11 +91,7 @@ def test_each_lesson_takes_the_parameters_that_it_has(root: Path) -> None:
     ("parameters", "message"),
     [
         ({"epoch": 3}, "unknown parameter 'epoch'; did you mean 'epochs'?"),
-        ({"alpha": 3}, "unknown parameter 'alpha'; there are epochs, name, rate, seeds, "),
-        (
-            {"epochs\nimport os": 3},
-            r"unknown parameter 'epochs\nimport os'; there are",
-        ),
+        ({"epochs\nimport os": 3}, r"unknown parameter 'epochs\nimport os'; there are epochs, na"),
         ({"epochs": "many"}, "parameter 'epochs' of 01_first wants a whole number (int), not "),
         ({"record_file": "x"}, "'record_file' is set by the runner; choose the folder of the "),
     ],
@@ -192,12 +187,8 @@ def test_the_folder_of_the_results(root: Path) -> None:
     assert list(Path("neu & schön/a").iterdir()) == []
     Path("file").touch()
     for folder in ("file", "file/below"):
-        with pytest.raises(
-            CourseError, match=f"cannot write to '{folder}': .*; choose another --out"
-        ):
+        with pytest.raises(CourseError, match=f"write to '{folder}': .*; choose another --out"):
             run.prepare_folder(folder, planned)
-    with pytest.raises(CourseError, match="'notebooks' holds the lesson itself"):
-        run.prepare_folder("notebooks", planned)
 
 
 # -- running: each test starts a kernel or two ----------------------------------------------------
@@ -211,29 +202,26 @@ def test_a_run_leaves_the_executed_notebook_and_a_complete_record(root: Path) ->
                  full="epochs: 10\nrate: 1e-2\n")  # fmt: skip
     stale = here / "neue Läufe" / "01_first.json"
     _files.write_text(stale, "{}")
+    unfinished = stale.with_name("01_first.unfinished.ipynb")
+    unfinished.touch()
     values = {"name": NASTY, "weights": {NASTY: [NASTY, -1e-9]}, "seeds": "[5]", "verbose": "true"}
-    outcomes = run_lessons("1", profile="full", parameters=values, out_dir="neue Läufe")
+    (outcome,) = run_lessons("1", profile="full", parameters=values, out_dir="neue Läufe")
 
-    assert [outcome.failure for outcome in outcomes] == [None]
-    assert outcomes[0].headline == "10 epochs"
-    assert outcomes[0].notebook == Path("neue Läufe/01_first.ipynb")
-    executed = nbformat.read(outcomes[0].notebook, as_version=4)
+    assert outcome.failure is None
+    assert outcome.headline == "10 epochs"
+    assert outcome.notebook == Path("neue Läufe/01_first.ipynb")
+    assert not unfinished.exists()
+    executed = nbformat.read(outcome.notebook, as_version=4)
     assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
     record = json.loads(stale.read_text(encoding="utf-8"))
-    assert record == outcomes[0].record
-    assert list(record) == KEYS
-    assert record["notebook"] == "01_first"
-    assert record["profile"] == "full"
-    assert record["parameters"] == DEFAULTS | values | {
-        "epochs": 10,
-        "rate": 0.01,
-        "seeds": [5],
-        "verbose": True,
-    }
+    assert record == outcome.record
+    assert (record["notebook"], record["profile"]) == ("01_first", "full")
+    given = {"epochs": 10, "rate": 0.01, "seeds": [5], "verbose": True}
+    assert record["parameters"] == DEFAULTS | values | given
     # what the notebook saw: the very same values, not code
     seen = ast.literal_eval(record["metrics"]["seen"])
     assert seen == [0.01, [5], NASTY, True, {NASTY: [NASTY, -1e-9]}]
-    assert 0 < record["seconds"] <= outcomes[0].seconds + 0.01
+    assert 0 < record["seconds"] <= outcome.seconds + 0.01
     assert str(root) not in stale.read_text(encoding="utf-8")
     assert not any(Path(place, "ran").exists() for place in (".", root, root / "notebooks"))
     # a kernel works where the caller is
@@ -261,29 +249,23 @@ def test_failures_are_told_and_leave_no_record_but_an_older_one(root: Path) -> N
     assert names == unfinished | {path.name for path in older} | {"03_silent.json"}
 
 
-def test_a_good_run_takes_away_what_an_unfinished_one_left(root: Path) -> None:
-    for cell, good in (("1 / 0", False), ("1 / 1", True)):
-        write_lesson(root, "03_mended", cell, parameters=None)
-        (outcome,) = run_lessons("3")
-        assert outcome.ok == good
-        assert Path("runs/03_mended.unfinished.ipynb").exists() != good
-
-
-def test_a_notebook_is_written_when_that_is_due_and_not_for_every_cell(
+def test_a_notebook_is_written_when_that_is_due_and_at_the_end(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[int] = []
     write = papermill.engines.write_ipynb
-    count = "write_ipynb", lambda *to: (written.append(1), write(*to))
-    monkeypatch.setattr(papermill.engines, *count)
+
+    def counted(*to: Any) -> None:
+        written.append(1)
+        monkeypatch.setattr(run, "SAVED", 0 if len(written) < 5 else 1e9)
+        write(*to)
+
+    monkeypatch.setattr(papermill.engines, "write_ipynb", counted)
     write_lesson(root, "03_many", *["1"] * 9)
-    for seconds, least, most in ((0, 2 * 9, 99), (1e9, 2, 2)):  # 2: at the start and at the end
-        written.clear()
-        monkeypatch.setattr(run, "SAVED", seconds)
-        (outcome,) = run_lessons("3")
-        executed = nbformat.read(outcome.notebook, as_version=4)
-        assert sum(cell.get("outputs", []) != [] for cell in executed.cells) >= 9
-        assert least <= len(written) <= most
+    (outcome,) = run_lessons("3")
+    executed = nbformat.read(outcome.notebook, as_version=4)
+    assert sum(cell.get("outputs", []) != [] for cell in executed.cells) >= 9
+    assert len(written) == 6
 
 
 def test_a_cell_may_have_a_limit(root: Path) -> None:

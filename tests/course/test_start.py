@@ -28,7 +28,7 @@ def names_in(folder: Path) -> set[str]:
 def test_a_started_course_has_the_lessons_without_outputs_and_all_that_they_lead_to(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert call("start", "mein Kurs") == 0
+    assert call("start 'mein Kurs'") == 0
     lessons = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
     told = capsys.readouterr().out.splitlines()
     assert told[0] == (
