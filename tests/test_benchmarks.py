@@ -2,12 +2,15 @@
 
 import json
 import math
-import subprocess
+import os
+import runpy
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 import sweep_lesson
+from forked import ended, forks
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 SMALL = {
@@ -21,40 +24,33 @@ SMALL = {
     "precision": "--rounds 1 --cases 1",
     "sweep_workers": "--lesson notebooks/05_tiny.ipynb --temperatures 1 --seeds 1",
 }
-# One process for all of them: loading PyTorch takes longer than most of these runs.
-RUN_ALL = """
-import json, runpy, sys
-for script, *arguments in json.loads(sys.argv[1]):
-    sys.argv = [script, *arguments]
-    runpy.run_path(script, run_name="__main__")
-    print("=" * 9, flush=True)
-"""
+
+
+def run_all(folder: Path) -> None:
+    """In one process: loading PyTorch takes longer than most of these runs."""
+    os.chdir(folder)
+    for name, arguments in SMALL.items():
+        sys.argv = [name, *arguments.split()]
+        with Path(f"{name}.txt").open("w") as file, redirect_stdout(file):
+            runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
 
 
 @pytest.fixture(scope="module")
-def last_lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    root = tmp_path_factory.mktemp("course")
-    sweep_lesson.write(root)
-    scripts = [[str(BENCHMARKS / f"{name}.py"), *SMALL[name].split()] for name in SMALL]
-    done = subprocess.run(
-        [sys.executable, "-c", RUN_ALL, json.dumps(scripts)],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    outputs = done.stdout.split("=" * 9 + "\n")[:-1]
-    return {name: out.splitlines()[-1] for name, out in zip(SMALL, outputs, strict=True)}
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("course")
+    sweep_lesson.write(folder)
+    assert ended(run_all, folder)
+    return folder
 
 
 def test_no_benchmark_is_left_out() -> None:
     assert {path.stem for path in BENCHMARKS.glob("*.py")} == SMALL.keys()
 
 
+@forks
 @pytest.mark.parametrize("name", SMALL)
-def test_the_last_line_has_the_ratios(name: str, last_lines: dict[str, str]) -> None:
-    result = json.loads(last_lines[name])
+def test_the_last_line_has_the_ratios(name: str, outputs: Path) -> None:
+    result = json.loads((outputs / f"{name}.txt").read_text().splitlines()[-1])
     assert result["benchmark"] == name
     ratios = numbers(result["ratios"])
     assert ratios

@@ -109,6 +109,12 @@ def test_a_lesson_leads_to_its_neighbours_at_both_ends(page: Path) -> None:
     assert text.endswith(line)
 
 
+def test_an_anchor_is_what_github_makes_of_a_heading() -> None:
+    names = {"The package": "the-package", "Kullback–Leibler, again": "kullbackleibler-again"}
+    names |= {"T² factor": "t-factor", "On a GPU": "on-a-gpu", "Self-made": "self-made"}
+    assert {heading: anchor(heading) for heading in names} == names
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_formulas_survive_markdown(page: Path) -> None:
     """A backslash before punctuation is eaten by Markdown, and a formula may not be broken."""
