@@ -294,7 +294,8 @@ def refuse(*arguments: Any, **names: Any) -> None:
 def fewer(load: Callable[..., data.DataSet], name: str, **options: Any) -> data.DataSet:
     """The data set as it is loaded, with a part of its samples."""
     whole = load(name, **options)
-    parts = whole.train.take(500), whole.validation.take(100), whole.test.take(200)
+    count = 320 if name == "digits" else 500
+    parts = whole.train.take(count), whole.validation.take(100), whole.test.take(200)
     return data.DataSet(name, *parts)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_notebooks import fewer
 
 import kdhelpers as kd
 
@@ -39,15 +40,15 @@ def blocks_of_docstrings() -> list[Any]:
 
 @pytest.fixture(autouse=True)
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty folder, a few steps a run, and stand-ins for the services that are shown."""
+    """An empty folder, few images, a few steps a run, and stand-ins for services that are shown."""
     monkeypatch.chdir(tmp_path)
     whole_run = kd.fit
 
     def one_epoch(*arguments: Any, **options: Any) -> Any:
-        short = {"epochs": 1, "steps": 0} if {"epochs", "steps"} & options.keys() else {}
-        return whole_run(*arguments, **options | short, progress=False)
+        return whole_run(*arguments, **options | {"epochs": 1, "steps": 0}, progress=False)
 
     monkeypatch.setattr(kd, "fit", one_epoch)
+    monkeypatch.setattr(kd, "load", functools.partial(fewer, kd.load))
     board, wandb = ModuleType("tensorboard"), ModuleType("wandb")
     writer = SimpleNamespace(add_scalar=lambda tag, value, step: None)
     monkeypatch.setattr(board, "SummaryWriter", lambda: writer, raising=False)

@@ -19,7 +19,7 @@ from kdhelpers.course.root import ADDRESS
 
 ROOT = Path(__file__).parent.parent
 LOCAL = {".git", ".venv", "runs", "data", "learn", "build", "dist", "kdhelpers.egg-info"}
-SMALL = ["steps=2", "teacher_epochs=1", "transfer_sizes=[50]", "seeds=[0, 1]"]
+SMALL = ["steps=2", "teacher_epochs=1", "transfer_sizes=[50]", "seeds=[0]"]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,8 @@ def test_the_wheel_holds_the_course_and_says_who_made_it(built: Path) -> None:
     for kind in ("notebooks/*.ipynb", "notebooks/profiles/*/*.yaml", "results/*.json"):
         wanted = {path.relative_to(ROOT).as_posix() for path in ROOT.glob(kind)}
         assert {f"kdhelpers/course/material/{name}" for name in wanted} <= names
+    own = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("kdhelpers/**/*.*")]
+    assert {name for name in own if "__pycache__" not in name} <= names
     assert not any(cell.get("outputs") for cell in lesson["cells"])
     assert told["Author"] == "The kdhelpers authors"
     assert len(told.get_all("Classifier")) > 5
@@ -107,9 +109,3 @@ print(lesson.recorded()[0]["parameters"]["dataset"])
     code, told = ran("kdhelpers", "run", "01", *options, folder=course)
     assert code == 0, told
     assert (course / "runs" / "01_mnist_kd.json").is_file()
-    assert ran("kdhelpers", "report", "runs", folder=course)[0] == 0
-    lessons = len(list((ROOT / "notebooks").glob("*.ipynb")))
-    assert (
-        f"lessons in {course / 'notebooks'}: {lessons}\n"
-        in ran("kdhelpers", "doctor", folder=course)[1]
-    )
