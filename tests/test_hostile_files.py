@@ -103,6 +103,7 @@ UNREADABLE: dict[str, Any] = {
 STRANGE: dict[str, Any] = {
     "a tensor for a setting": {"settings": {"lr": torch.ones(3)}},
     "settings with keys that are no text": {"settings": {1: 2, None: 3}},
+    "a precision that is a list": {"settings": {"precision": ["bf16"]}},
     "no history": {"history": None},
     "a history of tensors": {"history": [{"epoch": 1, "loss": torch.ones(2)}]},
     "a history without its first epoch": {"history": [{"epoch": 2, "loss": 0.5}]},
