@@ -46,16 +46,11 @@ def test_power_is_that_of_published_tables() -> None:
     assert seeds_needed(0.5, 1, power=0.9) == 44
 
 
-def test_the_rule_of_thumb_is_met_by_many_pairs_and_too_hopeful_for_few() -> None:
-    run = 0.15
-    std = run * math.sqrt(2)  # of the difference between two independent runs
+def test_the_rule_of_thumb_is_too_hopeful_as_the_module_says() -> None:
+    std = 0.15 * math.sqrt(2)  # of the difference between two independent runs
     rule = [math.ceil((1.95996 + 0.84162) ** 2 * (std / e) ** 2) for e in (0.5, 0.3, 0.1)]
     assert rule == [2, 4, 36]
     assert [seeds_needed(effect, std) for effect in (0.5, 0.3, 0.1)] == [4, 7, 38]
-    assert power(0.5, std, 2) < 0.3
-    assert power(0.3, std, 4) < 0.6
-    # Common seeds that halve the variance of the difference halve the pairs, nearly.
-    assert [seeds_needed(effect, run) for effect in (0.5, 0.3, 0.1)] == [3, 5, 20]
 
 
 @given(SIZES, st.floats(0.3, 0.99), st.floats(0.5, 0.99))
