@@ -31,7 +31,7 @@ def test_they_are_the_networks_that_they_are_said_to_be(it: shipped.Shipped) -> 
 
 
 def test_the_teacher_knows_the_test_pictures() -> None:
-    test = data.load("photodigits").test.take(500)
+    test = data.load("photodigits").test.take(200)
     assert accuracy(predict(models.teacher_for("photodigits"), test), test.labels) > 0.9
 
 
