@@ -491,7 +491,6 @@ NO_IMAGES = r"images must be uint8 \[N, C, H, W\] and not empty"
     [
         (lambda: data.load("digit"), "unknown data set 'digit'; choose one of digits, photodigits"),
         (lambda: data.load("digits", image_size=7), "image_size must be at least 8 .* got 7"),
-        (lambda: data.load("digits", image_size=0), "image_size must be at least 8 .* got 0"),
         (lambda: data.load("digits", validation=-1), "between 0 and 1199, got -1"),
         (lambda: data.load("digits", validation=1_200), "between 0 and 1199, got 1200"),
         (lambda: data.load("digits", seed=-1), "seed must be 0 or more, got -1"),

