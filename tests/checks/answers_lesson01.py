@@ -13,11 +13,6 @@ def by_hand(logits, temperature):
     return e / e.sum(dim=1, keepdim=True)
 
 
-def row_by_row(z, t):
-    rows = [((row - row.max()) / t).exp() for row in z]
-    return torch.stack([row / row.sum() for row in rows])
-
-
 class SoftTargets:
     def __call__(self, scores, tau):
         return nn.Softmax(dim=-1)(scores * (1 / tau))
@@ -40,12 +35,6 @@ def plain_loss(s, t, y, T, alpha, power=2):
 
 def usual_loss(s, t, y, T, alpha):
     return plain_loss(s, t.detach(), y, T, alpha)
-
-
-def log_target_loss(s, t, y, tau, weight):
-    kl_of_logs = nn.KLDivLoss(reduction="batchmean", log_target=True)
-    soft = kl_of_logs((s / tau).log_softmax(-1), (t.detach() / tau).log_softmax(-1))
-    return weight * tau * tau * soft + (1 - weight) * nn.CrossEntropyLoss()(s, y)
 
 
 def loss_by_hand(z_s, z_t, y, T, alpha):
@@ -106,9 +95,7 @@ def closure_step(student, teacher, x, y, optimizer, T, alpha):
 ANSWERS = """
 # soft_targets
 ✓ asks for it from scratch → losses.soft_targets
-✓ → row_by_row
 ✓ asks for it from scratch → SoftTargets()
-✓ asks for it from scratch → SoftTargets().__call__
 ✓ asks for it from scratch → functools.partial(lambda z, t, dim: torch.softmax(z / t, dim), dim=1)
 ✓ → in_numpy
 ✓ overflow → by_hand
@@ -126,7 +113,6 @@ return p
 ✓ asks for it from scratch → F.softmax(z.double() / t, dim=1)
 multiplied → F.softmax(z * t, dim=1)
 has no effect → F.softmax(z, dim=1)
-has no effect → torch.softmax(z / 1.0, dim=1)
 is subtracted from the logits, where it cancels → torch.softmax(z - t, dim=1)
 or added to them → (z - t).exp() / z.exp().sum(1, keepdim=True)
 2 things | or added to them | do not add up to 1 → (z - t).exp()
@@ -221,7 +207,6 @@ hard term has no → (1 - a) * ⇒
 soft term has no weight → a * T ⇒ T
 weighted by alpha → (1 - a) ⇒ a
 No gradient reaches the student → usual_loss(s, t, y, T, a).item()
-No gradient reaches the student → usual_loss(s, t, y, T, a).detach()
 No gradient reaches the student → torch.no_grad()(usual_loss)(s, t, y, T, a)
 A gradient reaches `teacher_logits` → t.detach() ⇒ t
 detached there → (s, y) ⇒ (s, y).item()
@@ -271,19 +256,13 @@ hard = F.cross_entropy(s, y)
 return a * T**2 * soft + (1 - a) * hard
 
 ✓ → as it stands
-where its LOG-probabilities belong → log_p - log_q ⇒ log_p - q
-divergence is turned round, KL(student → p * (log_p - log_q) ⇒ q * (log_q - log_p)
-student's plain logits → - log_q ⇒ - s / T
 teacher's plain logits stand in the brackets → (log_p - ⇒ (t.detach() / T -
 Plain logits are subtracted → log_p - log_q ⇒ (t.detach() - s) / T
-never reaches 0 → p * (log_p - log_q) ⇒ -p * log_q
 nearly right | not: Undo → log_p - log_q ⇒ (p + 1e-6).log() - (q + 1e-6).log()
 nearly right → log_p - log_q ⇒ (p + 3e-6).log() - (q + 3e-6).log()
 squared difference → p * (log_p - log_q) ⇒ (q - p) ** 2
 squared difference → p * (log_p - log_q) ⇒ (log_q - log_p) ** 2
 sign of the soft term → log_p - log_q ⇒ log_q - log_p
-sign of the soft term → soft = ⇒ soft = -
-sign of the soft term → log_p - log_q ⇒ (q / p).log()
 `log_p.exp()` → p * ( ⇒ log_p * (
 and the sign → p * (log_p - log_q) ⇒ log_p * (log_q - log_p)
 weighted with the student's probabilities → p * ( ⇒ q * (
@@ -292,10 +271,7 @@ set brackets → p * (log_p - log_q) ⇒ p * log_p - log_q
 `F.log_softmax` for both → log_p - log_q ⇒ p - q
 `F.log_softmax` for the → log_p - log_q ⇒ p - log_q
 p · log q alone → p * (log_p - log_q) ⇒ p * log_q
-averaged over the classes, too → .sum(1) ⇒ .mean(1)
 instead of the number of images → .sum(1).mean() ⇒ .sum(0).mean()
-instead of the number of images → .sum(1).mean() ⇒ .mean(1).sum()
-grows with the number of images → .sum(1).mean() ⇒ .sum()
 averaged over the classes. Sum → .sum(1).mean() ⇒ .mean(1)
 one number for each class → .sum(1).mean() ⇒ .sum(0)
 one number for each class → .sum(1).mean() ⇒ .mean(0)
@@ -308,16 +284,12 @@ soft = ⇒ p = torch.inference_mode()(p.clone)(); soft =
 ✓ → minus_entropy
 ✓ not finite → loss_by_hand
 ✓ calls `F.kl_div` → losses.distillation_loss
-✓ calls `F.kl_div` → usual_loss
-✓ calls `F.kl_div` → log_target_loss
 ✓ calls `F.kl_div` → DistillationLoss()
 ✓ calls `F.kl_div` → lambda s, t, y, *, alpha, temperature: usual_loss(s, t, y, temperature, alpha)
 ✓ calls `F.kl_div` → lambda s, t, y, *, tau, w: usual_loss(s, t, y, tau, w)
-✓ calls `F.kl_div` → functools.partial(usual_loss)
 ✓ calls `F.kl_div` → lambda *arguments: usual_loss(*arguments)
 ✓ calls `F.kl_div` → lambda s, t, y, *x: usual_loss(s, t, y, *map(torch.tensor, x))
 ✓ calls `F.kl_div` → lambda s, t, y, T, a: usual_loss(s.double(), t.double(), y, T, a)
-No gradient reaches the student → torch.no_grad()(lambda *x: usual_loss(*x))
 not inside a loss → lambda *x: (loss := usual_loss(*x), loss.backward())[0]
 
 # distillation_step(student, teacher, x, y, opt, T, a)
@@ -334,11 +306,7 @@ return loss
 ✓ → as it stands
 ✓ → target = teacher(x) ⇒ target = teacher(x); student.eval()(x); student.train()
 ✓ → return loss ⇒ student.eval(); return loss
-✓ → opt.zero_grad() ⇒ student.zero_grad()
 ✓ → opt.zero_grad() ⇒ student.zero_grad(set_to_none=False)
-✓ → opt.zero_grad() ⇒ opt.zero_grad(set_to_none=True)
-✓ → opt.zero_grad() ⇒ opt.zero_grad(set_to_none=False)
-✓ → opt.zero_grad() ⇒ [p.grad.zero_() for p in student.parameters()]
 ✓ → opt.zero_grad() ⇒ own = [*student.parameters()] ;
 loss.backward() ⇒ for p, slope in zip(own, torch.autograd.grad(loss, own)): p.grad = slope
 ✓ outside `torch.no_grad()` → torch.no_grad ⇒ torch.enable_grad ; plain_loss ⇒ usual_loss
@@ -350,18 +318,14 @@ leave the minus out → loss.backward() ⇒ (-loss).backward()
 loss = ⇒ loss = a * T**2 * kl(student(x), target, T) + (1 - a) * ; T, a) ⇒ T, 0)
 teacher runs in train mode → teacher.eval() ⇒
 student runs in eval mode → student.train() ⇒
-student runs in eval mode → student.train() ⇒ student.eval()
 Gradients reach the teacher → torch.no_grad ⇒ torch.enable_grad
 teacher's weights changed → target = ⇒ teacher[1].weight[0, 0] += 1e-5; target =
 gradients of the step before → opt.zero_grad() ⇒
-gradients of the step before → opt.zero_grad() ⇒ ; opt.step() ⇒ opt.step(); opt.zero_grad()
 no `loss.backward()` → loss.backward() ⇒
 along old gradients → opt.zero_grad() ⇒ ; loss.backward() ⇒
 no `optimizer.step()` → opt.step() ⇒
-no `optimizer.step()` → opt.zero_grad() ⇒ ; opt.step() ⇒
 comes before `loss.backward()` → loss.backward() ⇒ opt.step() ; opt.step() ⇒ loss.backward()
 comes before `loss.backward()` → opt.zero_grad() ⇒ opt.step(); opt.zero_grad() ; opt.step() ⇒
-comes before `loss.backward()` → opt.zero_grad() ⇒ opt.step() ; opt.step() ⇒
 between backward and step → opt.zero_grad() ⇒ loss.backward() ; loss.backward() ⇒ opt.zero_grad()
 does not learn → opt.zero_grad() ⇒ ; loss.backward() ⇒ ; opt.step() ⇒
 change with `temperature` → T, a) ⇒ 4.0, a)

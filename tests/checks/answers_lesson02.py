@@ -32,8 +32,6 @@ ANSWERS = """
 ✓ → torch.special.entr(p).sum(-1)
 ✓ → -(p * p.clamp(min=1e-12).log()).sum(dim=1)
 ✓ → -(p * torch.log(p + 1e-9)).sum(1)
-✓ → -torch.xlogy(p, p).sum(dim=1)
-✓ → -(p * p.log()).nan_to_num(0.0).sum(1)
 ✓ → torch.distributions.Categorical(probs=p).entropy()
 ✓ → entropy_by_loop(p)
 ✓ → -(torch.xlogy(p, p) / math.log(2)).sum(1) * math.log(2)
@@ -77,7 +75,6 @@ for _ in range(60):
 return high
 
 ✓ → as it stands
-✓ → (low + high) / 2 ⇒ (low * high) ** 0.5
 ✓ → return high ⇒ return high if target > 1 / len(logits) else 1000
 ✓ → 0.01, 1000.0 ⇒ torch.tensor(0.01), torch.tensor(1000.0) ;
 for _ in range(60): ⇒ while high - low > 1e-5 * high:
@@ -111,13 +108,12 @@ begins at 1, → 0.01 ⇒ 1.0
 top soft target that was reached | not: times → return high ⇒ return top(logits, high)
 the first class → top(logits, middle) ⇒ (logits / middle).softmax(0)[0]
 smallest soft target → top(logits, middle) ⇒ (logits / middle).softmax(0).min()
-multiplied by T → top(logits, middle) ⇒ top(logits, 1 / middle)
+multiplied by T | Only one end → top(logits, middle) ⇒ top(logits, 1 / middle)
 Log-probabilities are compared → top(logits, middle) ⇒ math.log(top(logits, middle))
 `argmax` → top(logits, middle) ⇒ logits.argmax()
 every comparison says the same → top(logits, middle) ⇒ top(logits, 1)
 whole numbers → (low + high) / 2 ⇒ (low + high) // 2
 not computed anew → range(60) ⇒ range(1)
-Only one end → (low, middle) ⇒ (low, high)
 DIFFERENCE → (low + high) / 2 ⇒ (high - low) / 2
 formula for two classes →
 (logits.max() - logits.sort().values[-2]) / math.log(target / (1 - target) + 1e-9)
@@ -127,7 +123,6 @@ gap = F.softmax(s / T, dim=1) - F.softmax(t / T, dim=1)
 return T * gap / len(s)
 
 ✓ → as it stands
-✓ → return T * ⇒ return T**2 * (1 / T) *
 ✓ lets autograd work → gradient_by_autograd(s, t, T)
 ✓ lets autograd work → torch.func.grad(lambda student: losses.kd_loss(student, t, temperature=T))(s)
 T² times too small → T * gap ⇒ gap / T
@@ -135,7 +130,6 @@ one by the other → return T * gap / len(s) ⇒ return F.softmax(s / T, 1) / F.
 chain rule is forgotten → T * gap ⇒ T**2 * gap
 factor T is missing → T * gap ⇒ gap
 one 1/T too much → T * gap ⇒ gap / T**2
-sign is turned round → T * gap ⇒ -T * gap
 divide by B, the number of rows → / len(s) ⇒
 B · C → len(s) ⇒ s.numel()
 number of classes → len(s) ⇒ s.shape[1]

@@ -1,7 +1,5 @@
 """Lesson 03: right answers in several spellings, and mistakes of learners; see `test_answers`."""
 
-import torch
-
 C = (0, 2, 3)
 
 
@@ -24,41 +22,27 @@ def from_batches(x):
     return over_batches(x), (over_batches(x**2) - over_batches(x) ** 2).sqrt()
 
 
-def by_gather(table, sample, view):
-    index = view[None, :, None].expand(1, -1, table.shape[2])
-    return table[:, sample].gather(0, index)[0]
-
-
-def by_einsum(table, sample, view):
-    picked = torch.eye(len(table))[view], torch.eye(table.shape[1])[sample]
-    return torch.einsum("bv,bn,vnc->bc", *picked, table.to(torch.get_default_dtype()))
-
-
 ANSWERS = """
 # gap_closed(t, alone, distilled)
 a, d = mean(alone), mean(distilled)
 return (d - a) / (t - a)
 
 ✓ → as it stands
-✓ → a, d = mean(alone), mean(distilled) ⇒ a, d = np.mean(alone), np.mean(distilled)
 ✓ → (torch.tensor(distilled) - torch.tensor(alone)).mean() / (t - torch.tensor(alone)).mean()
 ✓ → mean( ⇒ statistics.mean( ; (d - a) / (t - a) ⇒ 1 - (t - d) / (t - a)
 ✓ → sum(y - x for x, y in zip(alone, distilled, strict=True)) / sum(t - x for x in alone)
 ✓ → (d - a) / (t - a) ⇒ np.float32((d - a) / (t - a))
 ✓ → (d - a) / (t - a) ⇒ torch.tensor([(d - a) / (t - a)])
 sign is turned round → d - a ⇒ a - d
-sign is turned round → t - a ⇒ a - t
 percent → return ⇒ return 100 *
 times -100 → return ⇒ return -100 *
 divided by the gap → / (t - a) ⇒
 2 things | percent → / (t - a) ⇒ * 100
 divide by the teacher's accuracy → (t - a) ⇒ t
 relative gain → (t - a) ⇒ a
-relative gain → (d - a) / (t - a) ⇒ d / a - 1
 divide by the errors → t - a ⇒ 1 - a
 left to the teacher after → t - a ⇒ t - d
 1 minus it → d - a ⇒ t - d
-1 minus it → return ⇒ return 1 -
 distance to the teacher that is left → (d - a) / (t - a) ⇒ t - d
 upside down → d - a ⇒ t - a ; t - a ⇒ d - a
 distilled student and teacher → (d - a) / (t - a) ⇒ d / t
@@ -68,8 +52,6 @@ above the fraction line → (d - a) ⇒ d - a
 below the fraction line → (t - a) ⇒ t - a
 average the shares of the seeds | divides by almost 0 →
 np.mean([(y - x) / (t - x) for x, y in zip(alone, distilled, strict=True)])
-average the shares of the seeds | divides by almost 0 →
-((np.array(distilled) - np.array(alone)) / (t - np.array(alone))).mean()
 best seed of both → mean( ⇒ max(
 favours distillation → mean(distilled) ⇒ max(distilled)
 best one alone → mean(alone) ⇒ max(alone)
@@ -115,13 +97,10 @@ x.mean(C), x.std(C) ⇒ [float(y.mean()) for y in x.unbind(1)], [y.numpy().std()
 (C), x.std(C) ⇒ (0), x.std(0, correction=0)
 ✓ → return x.mean(C), x.std(C) ⇒ return torch.stack([x.mean(C), x.std(C)])
 ✓ → return x.mean(C), x.std(C) ⇒ return np.stack([x.mean(C), x.std(C)])
-✓ → return x.mean(C), x.std(C) ⇒ return [x.mean(C), x.std(C)]
 ✓ → x = images. ⇒ x = images.transpose(0, 1).flatten(1).T[:, :, None, None].
 ✓ → x.std(C) ⇒ (x.square().mean(C) - x.mean(C).square()).sqrt()
 mean of those of single images | how the images differ | too small →
 x.std(C) ⇒ x.std((2, 3)).mean(0)
-mean of those of single images | how the images differ | too small →
-x.std(C) ⇒ mean([image.flatten(1).std(dim=1) for image in x])
 mean of those of single images | how the images differ | too small →
 x.std(C) ⇒ x.numpy().std(axis=(2, 3)).mean(axis=0)
 2 things | mean of those of single images | from 0 to 255 → / 255 ⇒ ;
@@ -132,14 +111,11 @@ divide by 256 → / 255 ⇒ / 256
 standard deviation is not → x.std(C) ⇒ images.float().std(C)
 255² → x.std(C) ⇒ x.std(C) / 255
 square of the right std → x.std(C) ⇒ x.var(C)
-square of the right std → x.std(C) ⇒ x.numpy().var(axis=C)
 square root of the right std → x.std(C) ⇒ x.std(C).sqrt()
 swapped → torch.std_mean(images / 255, dim=C)
 2 things | swapped → x.mean(C), x.std(C) ⇒ x.std((2, 3)).mean(0), x.mean(C)
 `keepdim=True` → (C) ⇒ (C, keepdim=True)
-`keepdim=True` → x.mean(C), x.std(C) ⇒ [y[:, None, None] for y in (x.mean(C), x.std(C))]
 all channels together → (C) ⇒ ()
-all channels together → (C) ⇒ ().item()
 2 things | all channels together → (C) ⇒ () ; / 255 ⇒
 each place of the image → (C) ⇒ (0)
 each image and channel → (C) ⇒ ((2, 3))
@@ -149,7 +125,6 @@ one for each column → (C) ⇒ ((0, 1, 2))
 single pixel positions → x.std(C) ⇒ x.std(0).mean((1, 2))
 images' means → x.std(C) ⇒ x.mean((2, 3)).std(0)
 within single images | second term of the → x.std(C) ⇒ x.var((2, 3)).mean(0).sqrt()
-within single images | second term of the → x.std(C) ⇒ x.var((2, 3), correction=0).mean(0).sqrt()
 average the standard deviations of batches →
 x.mean(C), x.std(C) ⇒ mean([y.mean(C) for y in x.split(64)]), mean([y.std(C) for y in x.split(64)])
 average the standard deviations of batches →
@@ -161,9 +136,7 @@ as if all were of one size → x.mean(C), x.std(C) ⇒ from_batches(x)
 first images only → x = images. ⇒ x = images[:1].
 mixes all channels → (C) ⇒ (1) ; x = images. ⇒ x = images.reshape(images.shape[1], -1).
 overflow → x.std(C) ⇒ ((images**2).float().mean(C) / 255**2 - x.mean(C) ** 2).sqrt()
-overflow → x.std(C) ⇒ (torch.tensor((images.numpy() ** 2).mean(C)) / 255**2 - x.mean(C) ** 2).sqrt()
 averages no whole numbers → (images.mean(C) / 255, images.std(C) / 255)
-averages no whole numbers → (images.mean() / 255, images.std())
 averages no whole numbers → (0, images.std(dim=C))
 the shape [3] → , x.std(C) ⇒
 3 values → x.std(C) ⇒ x.std(C), 1
@@ -183,33 +156,21 @@ overflow → x.std(C) ⇒ ((images**2).float().mean(C) / 255**2 - x.mean(C) ** 2
 
 # cached_logits(t, s, v)
 ✓ → t[v, s]
-✓ → torch.stack([t[i][j] for i, j in zip(v, s, strict=True)])
-✓ → by_gather(t, s, v)
-✓ → t.flatten(0, 1).index_select(0, v * t.shape[1] + s)
-✓ → t[v][torch.arange(len(s)), s]
 ✓ → t.numpy()[v.numpy(), s.numpy()]
 ✓ → t[v, s].clone().requires_grad_()
 ✓ → t.float()[v.int(), s.int()]
-✓ → by_einsum(t, s, v)
 exchanged, and wrapped → t[s % len(t), v]
-exchanged, and wrapped → t[s % len(t), v % t.shape[1]]
 below the size of the batch → t[v, s.clamp(max=len(s) - 1)]
 reverse order → t[v, s].flip(0)
 shuffling misaligns a cache → t[v, torch.arange(len(s))]
-shuffling misaligns a cache → torch.stack([t[v[i], i] for i in range(len(s))])
 do not use `view` → t[0, s]
-do not use `view` → t[0].index_select(0, s)
 2 things | misaligns | `view` → t[0, : len(s)]
 view of the first row → t[v[0], s]
 average over the views → t.mean(0)[s]
 `sample` and `view` are exchanged | IndexError | stopped → t[s, v]
 fails with 2 views of 8 images | `view` numbers its first | IndexError | stopped → t.numpy()[s, v]
-`sample` and `view` are exchanged | IndexError | stopped →
-torch.stack([t[i][j] for i, j in zip(s, v, strict=True)])
 stride → t.flatten(0, 1)[s * t.shape[0] + v]
-stride → t.reshape(-1, t.shape[2])[s * len(t) + v]
 [B, B, C], every view → t[v][:, s]
-[B, B, C], every view → t[:, s][v]
 whole sheet → t[v]
 all views → t[:, s]
 samples are sorted | `unique` → t[v, s.sort().values]
@@ -221,7 +182,6 @@ class for each row → t[v, s].argmax(1)
 one row of the logits → t[v[0], s[0]]
 Row b holds → t[v, s] + 1
 changes its argument `table` → t.mul_(2)[v, s]
-samples are sorted | `unique` → t[v, s.unique()]
 `sample` is shifted by one → t[v, s - 1]
 `view` is shifted by one → t[v - 1, s]
 second pair of brackets | IndexError → t[v.tolist()][s.tolist()]
@@ -231,6 +191,5 @@ largest logits over the views → t.amax(0)[s]
 lacks a stride → t.flatten(0, 1)[v + s]
 rows and columns are exchanged → t[v, s].T
 nothing but zeros | not: probabilities → torch.zeros(len(s), 3)
-changes its argument `table` → t.mul_(2)[v, s]
 
 """

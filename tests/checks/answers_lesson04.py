@@ -5,14 +5,6 @@ import torch
 from kdhelpers.models import features
 
 
-def capture_in_a_with_block(model, path, images):
-    kept = []
-    layer = dict(model.named_modules())[path]
-    with layer.register_forward_hook(lambda m, i, o: kept.append(o + 0), prepend=True):
-        model(images)
-    return kept.pop()
-
-
 def capture_by_the_package(model, path, images):
     with features.capture(model, path, stop_at_deepest=True) as kept:
         model(images)
@@ -54,23 +46,17 @@ handle.remove()
 return kept[0]
 
 ✓ → as it stands
-✓ → capture_in_a_with_block(model, path, images)
 ✓ → capture_by_the_package(model, path, images)
-✓ → model.get_submodule(path) ⇒ functools.reduce(getattr, path.split("."), model)
 ✓ → capture_that_goes_on_with_the_copy(model, path, images)
 ✓ → return kept[0] ⇒ return kept[0].double()
 ✓ more than once → kept = [] ⇒ kept = []; model(images)
 works in place | output.clone() → o.clone() ⇒ o
-works in place | output.clone() → o.clone() ⇒ o ; kept[0] ⇒ kept[0].clone()
-works in place | output.clone() → (path) ⇒ (path.replace("norm", "relu"))
 module after the one → model.get_submodule(path) ⇒ next_module(model, path)
 whole block → (path) ⇒ (path.rpartition(".")[0])
 whole block → model.get_submodule(path) ⇒ getattr(model, path.split(".")[0])
 apply an activation → o.clone() ⇒ F.relu(o)
 INTO the layer → o.clone() ⇒ i[0].clone()
-INTO the layer →
-hook(lambda m, i, o: kept.append(o.clone())) ⇒ pre_hook(lambda m, i: kept.append(i[0]))
-what the whole network returns → return kept[0] ⇒ return output
+what the whole network returns | hook sits on the network → return kept[0] ⇒ return output
 your first call again → kept = [] ⇒ kept = answer.__dict__.setdefault("kept", [])
 to the layer itself → model(images) ⇒ layer(images)
 one after the other | pools →
@@ -90,7 +76,6 @@ handle = layer.register_forward_hook(lambda m, i, o: kept.append(o.clone())) ⇒
 layer.forward = lambda x: kept.append(old(x).clone()) or old(x)
 changes the network → kept = [] ⇒ kept = []; model.head = nn.Identity()
 No gradient can flow → o.clone() ⇒ o.detach().clone()
-No gradient can flow → output = ⇒ with torch.no_grad(): output =
 graph is used up → return kept[0] ⇒ kept[0].square().sum().backward(); return kept[0]
 to eval mode | Leave the mode → model(images) ⇒ model.eval()(images)
 to eval mode | Leave the mode →
@@ -114,7 +99,6 @@ kept.append(o.clone()) ⇒ kept.append(o.clone().relu()) or kept[0]
 its weights or its bias → return kept[0] ⇒ return getattr(layer, "weight", kept[0])
 its weights or its bias → return kept[0] ⇒ return model.lower.conv.bias.clone()
 return `images` as your function → return kept[0] ⇒ return images
-hook sits on the network → layer = model.get_submodule(path) ⇒ layer = model
 output of `upper.conv`, whatever the path → get_submodule(path) ⇒ get_submodule("upper.conv")
 `hook(module, inputs, output)` | takes 2 positional → lambda m, i, o: ⇒ lambda m, o:
 kept nothing | removed only after → output = ⇒ handle.remove(); output =
@@ -125,12 +109,8 @@ difference = (r(s) - t.detach()) ** 2
 return difference.mean()
 
 ✓ → as it stands
-✓ → F.mse_loss(r(s), t.detach())
 ✓ → losses.hint_loss(r(s), t)
-✓ → ((t.detach() - r(s)) ** 2).mean()
 ✓ → nn.MSELoss()(r(s), t.detach()).reshape(1)
-✓ → (r(s) - t.detach()).pow(2).sum() / t.numel()
-✓ → (r(s) - t.detach()).square().flatten(1).mean(1).mean()
 ✓ → F.mse_loss(F.conv2d(s, r.weight, r.bias), t.detach())
 ✓ → F.mse_loss(r(s), t.requires_grad_(False))
 ✓ → F.mse_loss(r(s).double(), t.detach().double())
@@ -146,11 +126,9 @@ reaches `teacher_features` → F.mse_loss(r(s), t)
 Do not detach the student → F.mse_loss(r(s.detach()), t.detach())
 neither can learn → F.mse_loss(r(s).detach(), t.detach())
 neither can learn → F.mse_loss(r(s), t.detach()).item()
-neither can learn → torch.no_grad()(F.mse_loss)(r(s), t.detach())
 reaches the regressor → r(s) ⇒ r.requires_grad_(False)(s)
 is never called | the loss should be → r(s) ⇒ nn.Conv2d(s.shape[1], t.shape[1], 1)(s)
 sum over all → .mean() ⇒ .sum()
-sum over all → nn.MSELoss(reduction="sum")(r(s), t.detach())
 average over the batch only → .mean() ⇒ .sum((1, 2, 3)).mean()
 sum over the channels → .mean() ⇒ .sum(1).mean()
 losses of the images → .mean() ⇒ .mean((1, 2, 3)).sum()
@@ -159,7 +137,6 @@ one loss for each image → .mean() ⇒ .mean((1, 2, 3))
 average the length → .mean() ⇒ .flatten(1).sum(1).sqrt().mean()
 L1 → F.l1_loss(r(s), t.detach())
 smooth L1 → F.smooth_l1_loss(r(s), t.detach())
-smooth L1 → F.huber_loss(r(s), t.detach())
 cosine distance → (1 - F.cosine_similarity(r(s), t.detach())).mean()
 cosine distance → (1 - F.cosine_similarity(r(s).flatten(1), t.detach().flatten(1))).mean()
 half of the loss → ** 2 ⇒ ** 2 / 2

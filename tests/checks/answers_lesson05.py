@@ -2,7 +2,6 @@
 
 import functools
 import math
-import statistics
 
 from scipy import stats
 
@@ -32,13 +31,6 @@ def decay_recursively(epoch, start, floor, factor):
     return max(decay_recursively(epoch - 1, start, floor, factor) * factor, floor)
 
 
-def interval_by_lists(baseline, treatment):
-    d = [y - x for x, y in zip(baseline, treatment, strict=True)]
-    mean, error = statistics.mean(d), statistics.stdev(d) / math.sqrt(len(d))
-    low, high = stats.t.interval(0.95, len(d) - 1, mean, error)
-    return [mean, low, high]
-
-
 def two_intervals(baseline, treatment):
     (low, high), (low2, high2) = (
         stats.t.interval(0.95, len(arm) - 1, arm.mean(), stats.sem(arm))
@@ -50,20 +42,17 @@ def two_intervals(baseline, treatment):
 ANSWERS = """
 # exponential_decay(e, s, f, k)
 ✓ → decay(e, s, f, k)
-✓ → decay_by_loop(e, s, f, k)
 ✓ → decay_by_if(e, s, f, k)
 ✓ → kd.temperature.ExponentialDecay(start=s, floor=f, factor=k)(e, e + 1)
 ✓ → torch.tensor(s * k**e).clamp(min=f)
-✓ → np.maximum(s * np.power(k, e), f)
 ✓ → np.array([max(s * k**e, f)])
 Epoch 0 has decayed already → max(s * k ** (e + 1), f)
 round the temperature → max(round(s * k**e), f)
 or cut it down → max(math.floor(s * k**e), f)
 half the epoch → max(s * k ** (e // 2), f)
-Epoch 0 has decayed already → decay_by_loop(e + 1, s, f, k)
 as if epochs counted from 1 → max(s * k ** (e - 1), f)
 0 and 1 are the same → decay_by_loop(max(e - 1, 0), s, f, k)
-not used → s
+`epoch` is not used, or → s
 decays once → max(s * k, f)
 `min` takes the smaller → min(s * k**e, f)
 floor is missing → s * k**e
@@ -97,7 +86,6 @@ The power is `**` → max(s * k ^ e, f)
 change with `start` | not: `floor` → max(10 * k**e, f)
 change with `start` or `floor` or `factor` → max(10 * 0.95**e, 1.0)
 round the temperature → round(max(s * k**e, f), 1)
-`epoch` is not used, or → max(s, f * k**e)
 share of start that is lost → max(s * (1 - k * e), f)
 
 # exponential_decay(e, s, f, k)
@@ -123,12 +111,12 @@ reach = stats.t.ppf(0.975, n - 1) * d.std(ddof=1) / n**0.5
 return mean, mean - reach, mean + reach
 
 ✓ → as it stands
-✓ → interval_by_lists(b, t)
 ✓ → (np.mean(t - b), *stats.ttest_rel(t, b).confidence_interval())
 ✓ → d = t - b ⇒ d = torch.tensor(t) - torch.tensor(b) ; ddof=1 ⇒ ;
 return mean, mean - reach, mean + reach ⇒ return torch.stack([mean, mean - reach, mean + reach])
 ✓ → d = t - b ⇒ d = t.astype(np.float32) - b.astype(np.float32)
 ✓ → return mean, mean - reach, mean + reach ⇒ return np.array([mean, mean - reach, mean + reach])
+✓ → return mean, mean - reach, mean + reach ⇒ return [mean, mean - reach, mean + reach]
 ✓ → d.std(ddof=1) / n**0.5 ⇒ d.std() / (n - 1) ** 0.5
 sign is turned round → t - b ⇒ b - t
 2 things | sign | 1.96 → t - b ⇒ b - t ; stats.t.ppf(0.975, n - 1) ⇒ 1.96
@@ -144,7 +132,6 @@ that of one row → d.std(ddof=1) ⇒ t.std(ddof=1)
 the variance → d.std(ddof=1) ⇒ d.var(ddof=1)
 median → d.mean() ⇒ np.median(d)
 normal law's 1.96 → stats.t.ppf(0.975, n - 1) ⇒ 1.96
-normal law's 1.96 → stats.t.ppf(0.975, n - 1) ⇒ stats.norm.ppf(0.975)
 rule of thumb → stats.t.ppf(0.975, n - 1) ⇒ 2
 one standard error → stats.t.ppf(0.975, n - 1) ⇒ 1
 90 % interval → 0.975 ⇒ 0.95
@@ -188,18 +175,13 @@ absolute differences → d = t - b ⇒ d = abs(t - b)
 ✓ → kd.stats.paired_difference
 
 # misleading_plot
-✓ → lambda: "abdf"
 ✓ → lambda: "FDBA"
 ✓ → lambda: "a, b, (d) and f."
 ✓ → lambda: ["f", "a", "d", "B"]
 ✓ → lambda: {"a", "b", "d", "f"}
-✓ → lambda: ("ab", "df")
-✓ → lambda: (letter for letter in "abdf")
 ✓ → lambda: itertools.cycle("abdf")
 ✓ → lambda: np.array(["a", "b", "d", "f"])
 ✓ → lambda: {letter: letter in "abdf" for letter in "abcdefg"}
-✓ → lambda: dict.fromkeys("abdf", "because").keys()
-✓ → lambda: "aabbddff"
 where the axis begins → lambda: "bdf"
 another seed → lambda: "adf"
 Count the tries → lambda: "abf"

@@ -5,10 +5,6 @@ from kdhelpers import stats
 compare, paired = stats.compare, stats.paired_difference
 
 
-def mean(x):
-    return sum(x) / len(x)
-
-
 ANSWERS = """
 # total_bill(forward, epochs, pictures, students)
 (F_t, F_s), (teacher_epochs, student_epochs) = forward, epochs
@@ -17,7 +13,6 @@ answers = F_t * pictures
 return teacher + answers + students * 3 * F_s * pictures * student_epochs
 
 ✓ → as it stands
-✓ → return teacher + answers + ⇒ return pictures * (3 * F_t * teacher_epochs + F_t) +
 costs three forward passes, not one → teacher = 3 * ⇒ teacher =
 Each training step of a student → students * 3 * ⇒ students *
 leave out the teacher's training → teacher + answers ⇒ answers
@@ -40,10 +35,9 @@ clear = {name: each for name, each in found.items() if each.simultaneous.low > 0
 return max(clear, key=lambda name: clear[name].difference.mean, default=None)
 
 ✓ → as it stands
-✓ → clear[name].difference.mean ⇒ mean(tips[name])
 whether or not its gain → if each.simultaneous.low > 0 ⇒
-interval above zero → each.simultaneous.low > 0 ⇒ each.difference.mean > 0
-zero or some other number → each.simultaneous.low > 0 ⇒ each.difference.mean > 0.015
+interval above zero | zero or some other number →
+each.simultaneous.low > 0 ⇒ each.difference.mean > 0
 You never adopt → each.simultaneous.low > 0 ⇒ each.difference.mean > 5
 better for every seed → each.simultaneous.low > 0 ⇒ all(b < x for b, x in zip(baseline, tips[name]))
 better for every seed →
@@ -54,8 +48,7 @@ fits no mistake | wide, with a mean gain of +0.0580 → default=None ⇒ default
 a text → default=None ⇒ default="None"
 a text → default=None ⇒ default=""
 of each tip alone → each.simultaneous.low > 0 ⇒ each.difference.low > 0
-you take the surest → difference.mean ⇒ simultaneous.low
-best single seed → clear[name].difference.mean ⇒ max(tips[name])
+you take the surest | best single seed → difference.mean ⇒ simultaneous.low
 smallest gain → max(clear ⇒ min(clear
 changes its argument `tips` → found = ⇒ tips.pop("worse", 0); found =
 adopt none → default=None ⇒ default=list(tips)[0]

@@ -40,23 +40,14 @@ def by_climbing(z, y, m, shifts, stop):
     return best
 
 
-def without_clone(z, y, m, shifts):
-    column = torch.nn.functional.one_hot(torch.tensor(m), z.shape[1])
-    right = [((z + s * column).argmax(1) == y).sum().item() for s in shifts]
-    return shifts[right.index(max(right))]
-
-
 ANSWERS = """
 # bias_shift(z, y, m, s)
 ✓ → by_loop(z, y, m, s)
-✓ → without_clone(z, y, m, s)
-✓ → max(s, key=lambda each: accuracy(z, y, m, each))
 ✓ → torch.tensor(by_loop(z, y, m, s))
 missing class alone → by_loop(z[y == m], y[y == m], m, s)
 missing class alone → max(s)
-leave out the images → by_loop(z[y != m], y[y != m], m, s)
-The shift is subtracted → max(s, key=lambda each: accuracy(z, y, m, -each))
-added to every class → max(s, key=lambda each: accuracy(z, y, slice(None), each))
+leave out the images | The shift is subtracted | added to every class →
+by_loop(z[y != m], y[y != m], m, s)
 may rise again → by_climbing(z, y, m, s, stop=lambda before, now: now < before)
 may rise again → by_climbing(z, y, m, s, stop=lambda before, now: now <= before)
 you return the last → max(reversed(s), key=lambda each: accuracy(z, y, m, each))
@@ -77,9 +68,6 @@ for name, each in sets.items():
 return min(fit, key=lambda name: sets[name]["cost"], default=None)
 
 ✓ → as it stands
-✓ → paired(labelled, seen).low > -margin ⇒ paired(seen, labelled).high < margin
-✓ → paired(labelled, seen) ⇒ interval(gains(labelled, seen))
-✓ → return ⇒ return None if not fit else
 however much it loses → if paired(labelled, seen).low > -margin ⇒ if True
 not to exclude one → .low > -margin ⇒ .high > 0
 not to exclude one → .low > -margin ⇒ .low < 0 < paired(labelled, seen).high
@@ -87,17 +75,14 @@ may be right by luck → paired(labelled, seen).low ⇒ mean(seen) - mean(labell
 by luck → paired(labelled, seen).low > -margin ⇒ abs(mean(seen) - mean(labelled)) < margin
 worst that the seeds allow → .low ⇒ .high
 no points=True → -margin ⇒ 0
-no points=True → -margin ⇒ -margin / 100
 sign of the margin → -margin ⇒ margin
 the other way round → labelled, seen ⇒ seen, labelled
 of every seed → paired(labelled, seen).low ⇒ min(gains(labelled, seen))
 interval is too narrow → .low ⇒ .mean - 1.96 * np.std(gains(labelled, seen), ddof=1) / 5**0.5
-interval is too narrow → paired(labelled, seen) ⇒ paired(labelled, seen, confidence=0.9)
 seeds are paired → paired(labelled, seen).low > ⇒ interval(seen).low > interval(labelled).high
 judge what was decided → "validation" ⇒ "test"
-the most accurate → sets[name]["cost"] ⇒ -mean(sets[name]["validation"])
-the most expensive → min(fit ⇒ max(fit
-the first → return ⇒ return fit[0] if fit else
+the most accurate | the most expensive | the first →
+sets[name]["cost"] ⇒ -mean(sets[name]["validation"])
 take none → default=None ⇒ default=min(sets, key=lambda n: sets[n]["cost"])
 take none → default=None ⇒ default=list(sets)[0]
 fits no mistake | bought, which costs 90 and changes → sets[name]["cost"] ⇒ len(name)

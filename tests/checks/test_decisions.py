@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from kdhelpers import checks, stats
 
@@ -22,22 +23,13 @@ def best(settings: list[float], choose: Callable[..., float] = max) -> Any:
 
 
 RATES, TEMPERATURES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3], [1, 4, 16, 32, 64, 128]
+TWELVE = [0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32]
 
 
-def refined(trial):
-    """Goes on from the best by steps that get smaller."""
-    place, step = 4.0, 4.0
-    for _ in range(3):
-        tried = {x: np.mean(trial(x)) for x in (place / step, place, place * step)}
-        place, step = max(tried, key=tried.get), step**0.5
-    return np.float64(place)
-
-
-def control(make: Any, limit: float = 1.0, against: Any = None) -> Any:
+def control(make: Any, limit: float = 1.0) -> Any:
     def answer(teacher_logits, labels, trial):
         own = make(teacher_logits, labels)
-        gain = np.mean(trial(teacher_logits)) - np.mean(trial(own if against is None else against))
-        return own, gain > limit
+        return own, np.mean(trial(teacher_logits)) - np.mean(trial(own)) > limit
 
     return answer
 
@@ -60,12 +52,8 @@ def means(logits, labels):
     return torch.stack([logits[labels == c].mean(0) for c in range(10)])[labels]
 
 
-def one_hot(logits, labels):
-    return 5.0 * torch.nn.functional.one_hot(labels, 10)
-
-
 def paired(teacher_logits, labels, trial):
-    own = within(teacher_logits, labels)
+    own = within(teacher_logits, labels) + 5  # a softmax does not see it
     difference = stats.paired_difference(trial(own), trial(teacher_logits))
     return [own, difference.low > 0]
 
@@ -106,14 +94,9 @@ def pilot_then_new(trial, claim):
         (checks.baseline_rate, best(RATES), "The report's gain of 1"),
         (checks.baseline_rate, best([0.01, 0.03, 0.1]), "are left"),
         (checks.choose_temperature, best(TEMPERATURES), "rule of thumb"),
-        (checks.choose_temperature, refined, "rule of thumb"),
-        (checks.choose_temperature, best([0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32]), "edge"),
-        (checks.missing_control, control(within), "takes away the picture"),
+        (checks.choose_temperature, best(TWELVE), "edge"),
         (checks.missing_control, control(means), "One step further"),
         (checks.missing_control, paired, "takes away the picture"),
-        # what a softmax cannot see changes nothing
-        (checks.missing_control, control(lambda z, y: within(z, y) + 5), "takes away"),
-        (checks.missing_control, control(lambda z, y: means(z, y).log_softmax(1)), "One step"),
         (checks.stop_or_go_on, patience(5), "in time"),
         (checks.stop_or_go_on, patience(8, 0.5), "in time"),
         (checks.judge_claim, read(), "T = 4 against T = 2 helps, possible"),
@@ -135,16 +118,11 @@ def lowest(mean: float, low: float, high: float) -> str:
     return "helps" if mean > 0 else "hurts"
 
 
-def peeking(first: int, step: int) -> Any:
-    def answer(trial, claim):
-        gains = trial(first)
-        while (
-            len(gains) < 40 and stats.mean_interval(gains).low < 0 < stats.mean_interval(gains).high
-        ):
-            gains = np.concatenate([gains, trial(step)])
-        return read()(lambda n: gains, claim)
-
-    return answer
+def peeking(trial, claim):
+    gains = trial(3)
+    while len(gains) < 40 and (seen := stats.mean_interval(gains)).low < 0 < seen.high:
+        gains = np.concatenate([gains, trial(1)])
+    return read()(lambda n: gains, claim)
 
 
 def helps_alone(trial, claim):
@@ -170,25 +148,24 @@ CHOICES = [
     (lambda trial: np.log10(best(TEMPERATURES)(trial)), "the logarithm of one that you tried"),
     (best([1, 2, 4]), "edge of what you tried, 1 to 4"),
     (best([8, 16]), "Only three or more"),
-    (best([20, 50, 100]), "edge of what you tried, 20 to 100"),
+    (best([32, 64, 128]), "edge of what you tried, 32 to 128"),
     (best([1, 4, 100, 400]), "too coarse"),
     (the_first_dip, "ended too early, between 2.4"),
-    (best(list(range(1, 40))), "more than 12 trials"),
+    (best([*TWELVE, 48]), "more than 12 trials"),
     (best([0, 1, 4]), "one temperature above 0"),
     (lambda trial: trial([1, 2]), "one temperature above 0, and got a list"),
     (lambda trial: [trial(T) for T in TEMPERATURES] and 4, "your own trial of"),
     (lambda trial: print(trial(4)), "returns nothing"),
 ]
 CONTROLS = [
-    (control(lambda logits, labels: logits), "the teacher itself"),
-    (control(lambda logits, labels: logits.log_softmax(1)), "the teacher itself"),
-    (control(lambda logits, labels: logits[torch.randperm(len(logits))]), "changes two things"),
-    (control(one_hot), "changes two things"),
-    (control(lambda logits, labels: logits.softmax(1)), "the teacher's probabilities"),
-    (control(lambda logits, labels: logits + torch.randn(logits.shape)), "still tells much"),
-    (control(now_and_then), "still tells much"),
+    (lambda t, y, trial: (t, True), "the teacher itself"),
+    (lambda t, y, trial: (t.log_softmax(1), True), "the teacher itself"),
+    (lambda t, y, trial: (t[torch.randperm(len(t))], True), "changes two things"),
+    (lambda t, y, trial: (5.0 * F.one_hot(y, 10), True), "changes two things"),
+    (lambda t, y, trial: (t.softmax(1), True), "the teacher's probabilities"),
+    (lambda t, y, trial: (t + torch.randn(t.shape), True), "still tells much"),
+    (lambda t, y, trial: (now_and_then(t, y), True), "still tells much"),
     (control(within, limit=-99), "says the same for both teachers"),
-    (control(within, limit=99), "says the same for both teachers"),
     (lambda t, y, trial: (within(t, y), True), "without a trial of the teacher's"),
     (lambda t, y, trial: (trial(t), within(t, y), True)[1:], "the control that you return"),
     (lambda t, y, trial: True, "Return two things"),
@@ -217,9 +194,7 @@ READINGS = [
     (read((5,)), "take them, too"),
     (read((2,)), "2 pairs"),
     (read((41,)), "40 pairs in all, and you asked for 41"),
-    (read([1] * 5), "take them, too"),
-    (peeking(3, 1), "You looked "),
-    (peeking(5, 5), "You looked "),
+    (peeking, "You looked "),
     (helps_alone, "It looks as if only what helps makes the claim possible; without"),
     (read(verdict=lowest, fate=lambda mean, low, high: mean), "if the mean alone decides."),
     (read(fate=lambda mean, low, high: 100 * high), "It looks as if the claim is divided by 100"),
@@ -230,7 +205,6 @@ READINGS = [
     (lambda trial, claim: (trial(40), "helps")[1], "Return two texts"),
     (lambda trial, claim: ("helps", "possible"), "judge by 0 pairs"),
     (lambda trial, claim: trial(0.5), "a whole number"),
-    (lambda trial, claim: trial(40).mean(), "Return two texts"),
     (lambda trial, claim: (trial(40), ("hurts", "ruled out"))[1], "Your 40 pairs give"),
 ]
 WRONG = [
