@@ -152,7 +152,6 @@ brightest pixel → / 255 ⇒ / images.max()
 from -1 to 1 → / 255 ⇒ / 127.5 - 1
 change with `images` → ([0.5] * images.shape[1], [0.25] * images.shape[1])
 first images only → x = images. ⇒ x = images[:32].
-overflow → x.std(C) ⇒ ((images**2).float().mean(C) / 255**2 - x.mean(C) ** 2).clamp(min=0).sqrt()
 
 # cached_logits(t, s, v)
 ✓ → t[v, s]

@@ -156,7 +156,6 @@ mean is missing → return mean, ⇒ return
 another order → mean, mean - reach ⇒ mean - reach, mean
 another order → mean, mean - reach, mean + reach ⇒ mean - reach, mean + reach, mean
 bounds are swapped → mean - reach, mean + reach ⇒ mean + reach, mean - reach
-bounds are swapped → 0.975 ⇒ 0.025
 changes its argument `treatment` → d = t - b ⇒ t -= b; d = t
 `return mean, low, high`. One of yours → (0.1, (0.1, 0.2))
 no number → ("a", "b", "c")

@@ -97,8 +97,7 @@ m, s = mean[:, None, None], std[:, None, None]
 return model((x - m) / s)
 ✓ → as it stands
 ✓ → return model((x - m) / s) ⇒ return model(x / s - m / s)
-still go from 0 to 255 → / 255 ⇒
-255 as well → None], std[:, None, None] ⇒ None] / 255, std[:, None, None] / 255
+still go from 0 to 255 | 255 as well → / 255 ⇒
 order of the pictures' channels → x = ⇒ pixels = pixels.flip(1); x =
 height and width → x = ⇒ pixels = pixels.mT; x =
 or by a root → / s ⇒ / s**0.5
