@@ -82,6 +82,7 @@ for _ in range(60): ⇒ while high - low > 1e-5 * high:
 ✓ → return high ⇒ return np.float32(high)
 ✓ → return high ⇒ return torch.tensor([high])
 1/T → return high ⇒ return 1 / high
+without a softmax over all → top(logits, middle) ⇒ logits.max() / middle
 FALLS as T rises → < target ⇒ >= target
 cannot be reached → low, high = 0 ⇒ assert target > 1 / len(logits); low, high = 0
 cannot be reached | did not finish | `while` loop → 1000.0 ⇒ 1000.0; middle = 1.0 ;

@@ -44,6 +44,7 @@ better for every seed →
 each.simultaneous.low > 0 ⇒ min(x - b for b, x in zip(baseline, tips[name])) > 0.005
 too wide → compare(baseline, tips) ⇒ compare(baseline, tips, confidence=1 - 0.05 / 15)
 any clear change → each.simultaneous.low > 0 ⇒ each.simultaneous.low * each.simultaneous.high > 0
+upper end of the interval → simultaneous.low ⇒ simultaneous.high
 fits no mistake | wide, with a mean gain of +0.0580 → default=None ⇒ default=list(tips)[-1]
 a text → default=None ⇒ default="None"
 a text → default=None ⇒ default=""

@@ -28,6 +28,7 @@ return same, off
 ✓ → by_loop(r, e)
 ✓ → (r - e).abs().max() / r.abs().max() ⇒ float(np.abs(r - e).max() / np.abs(r).max())
 largest difference itself → / r.abs().max() ⇒
+largest absolute logit is → r.argmax(1) == e.argmax(1) ⇒ r.abs().argmax(1) == e.abs().argmax(1)
 each difference by its own logit → (r - e).abs().max() / r.abs().max() ⇒ ((r - e) / r).abs().max()
 may be a negative one → / r.abs().max() ⇒ / r.max()
 largest logit of the export → / r.abs().max() ⇒ / e.abs().max()
@@ -134,6 +135,7 @@ for name, x in c.items():
 return max(fitting, key=fitting.get) if fitting else None
 ✓ → as it stands
 test accuracy → x["validation"] ⇒ x["test"]
+either limit is enough → <= kb and ⇒ <= kb or
 one seed, the best → mean(x ⇒ max(x
 worst seed → mean(x ⇒ min(x
 median over the seeds → mean(x ⇒ np.median(x
