@@ -77,11 +77,11 @@ def check_parity(wanted: Tensor, got: Tensor) -> None:
     off = float((wanted - got).abs().max() / wanted.abs().max().clamp(min=1e-30))
     # Written so that NaN is refused.
     if others or not off <= TOLERANCE:
-        raise ValueError(
-            f"the exported network answers {others} of {len(wanted)} images otherwise, and a logit "
-            f"differs by {off:.1e} of the largest (allowed: {TOLERANCE:.0e}); nothing was written. "
-            "Does it do in `forward` what depends on its mode, its batch or chance?"
-        )
+        told = f"the exported network answers {others} of {len(wanted)} images otherwise, and a"
+        told += f" logit differs by {off:.1e} of the largest (allowed: {TOLERANCE:.0e})"
+        told += "; nothing was written"
+        remedy = "Does it do in `forward` what depends on its mode, its batch or chance?"
+        raise ValueError(f"{told}. {remedy}")
 
 
 def answers(content: bytes, pixels: Tensor) -> Tensor:

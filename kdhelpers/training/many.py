@@ -322,8 +322,6 @@ def _check_each(*each: Sequence[Any]) -> None:
     own = [*students, *objectives]
     own += [p for each in own for p in each.parameters() if p.requires_grad]
     if len({id(one) for one in own}) < len(own):
-        raise ValueError(
-            "each student needs to be a network of its own, with weights of its own, and an "
-            "objective of its own, also with a learned temperature of its own; build them anew for "
-            "every seed."
-        )
+        told = "each student needs to be a network of its own, with weights of its own, and an"
+        told += " objective of its own, also with a learned temperature of its own"
+        raise ValueError(f"{told}; build them anew for every seed.")

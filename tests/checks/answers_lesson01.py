@@ -174,7 +174,7 @@ teacher's plain logits stand where its prob → F.softmax(v, 1) ⇒ v
 softmax twice → F.log_softmax(u, 1) ⇒ u.softmax(1).log_softmax(1)
 never reaches 0 → F.kl_div(F.log_softmax(u, 1) ⇒ F.cross_entropy(u ; , reduction="batchmean" ⇒
 -log q alone →
-F.kl_div(F.log_softmax(u, 1), F.softmax(v, 1), reduction="batchmean") ⇒ -u.log_softmax(1).sum(1).mean()
+F.softmax(v, 1), reduction="batchmean" ⇒ torch.ones_like(v), reduction="batchmean"
 factor temperature² is missing → T**2 * ⇒
 by its square → T**2 ⇒ T
 divided by temperature² → T**2 ⇒ T**-2
@@ -340,7 +340,8 @@ one number → return loss ⇒ return loss.expand(2)
 teacher.eval() ⇒ ; opt.zero_grad() ⇒
 2 things | teacher runs in train mode | Gradients reach the teacher →
 teacher.eval() ⇒ ; torch.no_grad ⇒ torch.enable_grad
-in line | backward() | `no_grad` around the loss | has lost its connection → plain_loss( ⇒ torch.no_grad()(plain_loss)(
+in line | backward() | `no_grad` around the loss | has lost its connection →
+plain_loss( ⇒ torch.no_grad()(plain_loss)(
 change with `labels` or `temperature` or `alpha` | the loss should be →
 plain_loss(student(x), target, y, T, a) ⇒ (student(x) - target).abs().mean()
 runs more than once | weights after the step should be → opt.step() ⇒ opt.step(); opt.step()
