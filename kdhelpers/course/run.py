@@ -5,9 +5,12 @@ import itertools
 import math
 import re
 import shutil
+import signal
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,7 +145,8 @@ def _execute(plan: Plan, folder: Path, home: Path, aside: Path, progress: bool) 
         identity = plan.identity  # of what is executed, should the file change meanwhile
         writes_record = RECORD_FILE in lesson.parameters
         values = plan.values_in(home) | ({RECORD_FILE: str(record_file)} if writes_record else {})
-        executed = _papermill(plan, values, notebook, progress, ends)
+        with _no_interrupt_lost():
+            executed = _papermill(plan, values, notebook, progress, ends)
         failure = _stopped_early(executed, record_file if writes_record else None)
         if failure is None:
             if writes_record:
@@ -158,6 +162,27 @@ def _execute(plan: Plan, folder: Path, home: Path, aside: Path, progress: bool) 
             notebook.replace(kept)
     seconds = time.perf_counter() - started
     return Outcome(lesson.name, plan.profile, seconds, kept, record, failure, died)
+
+
+@contextmanager
+def _no_interrupt_lost() -> Iterator[None]:
+    """Raise an interrupt at the end, whatever became of it inside a callback of the kernel's."""
+    before, arrived = signal.getsignal(signal.SIGINT), threading.Event()
+
+    def note(number: int, frame: Any) -> None:
+        arrived.set()
+        signal.default_int_handler(number, frame)
+
+    noting = before is signal.default_int_handler
+    if noting and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is note:
+            signal.signal(signal.SIGINT, before)
+        if arrived.is_set():
+            raise KeyboardInterrupt
 
 
 def _papermill(

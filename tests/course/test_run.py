@@ -4,7 +4,9 @@ import ast
 import json
 import os
 import re
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +301,21 @@ def test_a_kernel_that_does_not_start_leads_to_the_doctor(
     (outcome,) = run_lessons("1", start_timeout=0.5)
     assert str(outcome.failure).endswith(told)
     assert not kernel or Path("starts").read_text() == "1"
+
+
+def test_an_interrupt_that_got_lost_ends_the_run_all_the_same(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losing(*_: object, **options: object) -> None:
+        with suppress(KeyboardInterrupt):  # as in a callback whose errors nobody sees
+            signal.raise_signal(signal.SIGINT)
+        raise ValueError("what came of it")
+
+    monkeypatch.setattr(papermill, "execute_notebook", losing)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run_lessons("1")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_kernel_whose_port_was_taken_starts_again_and_a_lesson_may_write_no_record(
