@@ -86,6 +86,9 @@ MISTAKES: Mistakes = {
     "The shift is added to a row, one image, and not to a column, the class: "
     "`logits[:, missing]`.":
         dict(raised=lambda z, missing, shift: _raised(z.T, missing, shift).T),
+    "You multiply the logit. A bias is added.":
+        dict(raised=lambda z, missing, shift: torch.where(
+            torch.arange(z.shape[1]) == missing, z * shift, z)),
     "Of several equally good shifts you return the last. Return the first, the smallest change "
     "that does it.": dict(last=True),
     "You stop where the accuracy first falls, or no longer rises. It may rise again: try all "

@@ -58,6 +58,8 @@ MISTAKES: Mistakes = {
         ]
         for name, decision in (("sample", "row"), ("view", "sheet"))
     },
+    "You sort the views, and their samples stay where they were. Keep the order of the batch.":
+        dict(sheet=lambda view: view.sort().values),
     "`sample` and `view` are exchanged, and wrapped so that they fit. The table is [views, N, C]: "
     "`table[view, sample]`.":
         [dict(pick=lambda table, view, row: table[row % len(table), view]),

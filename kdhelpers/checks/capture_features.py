@@ -180,7 +180,8 @@ MISTAKES: Mistakes = {
         f"This is the output of `{name}`, whatever the path. The hook belongs on "
         "`model.get_submodule(path)`.":
             dict(depth=1, layer_of=lambda model, path, name=name: model.get_submodule(name))
-        for name in ("lower.conv", "lower.norm", "upper.conv", "upper.norm")
+        for name in (f"{half}.{part}" for half in ("lower", "upper")
+                     for part in ("conv", "norm", "relu"))
     },
     "You return the features of your first call again. Make the list or dict in which the hook "
     "keeps them anew in each call, inside the function.": dict(depth=1, hand_on=_of_the_first_case),

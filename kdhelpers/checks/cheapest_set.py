@@ -24,7 +24,7 @@ def solution(
     margin: float,
     *,
     among: Way = list,
-    good: Way = lambda of, margin, labelled, accuracies: of.low > -margin,
+    good: Way = lambda interval, margin, labelled, row: interval.low > -margin,
     judged_on: str = "validation",
     rank: Way = lambda each: each["cost"],
     otherwise: Way = lambda sets: None,
@@ -69,36 +69,38 @@ def _told(name: str, inputs: dict[str, Any]) -> str:
 # fmt: off
 MISTAKES: Mistakes = {
     "You take the cheapest set, however much it loses. Look at the intervals first.":
-        dict(good=lambda of, margin, a, b: True),
+        dict(good=lambda interval, margin, a, b: True),
     "You take a set with no clear difference from labels. Not to see a loss is not to exclude one: "
     "with few seeds the interval is wide, and its lower end tells what may be lost.":
-        [dict(good=lambda of, margin, a, b: of.high >= 0),
-         dict(good=lambda of, margin, a, b: of.low <= 0 <= of.high)],
+        [dict(good=lambda interval, margin, a, b: interval.high >= 0),
+         dict(good=lambda interval, margin, a, b: interval.low <= 0 <= interval.high)],
     "You compare the mean loss with the margin. The mean may be right by luck: the whole interval "
     "has to lie above −margin.":
-        [dict(good=lambda of, margin, a, b: of.mean > -margin),
-         dict(good=lambda of, margin, a, b: abs(of.mean) < margin)],
+        [dict(good=lambda interval, margin, a, b: interval.mean > -margin),
+         dict(good=lambda interval, margin, a, b: abs(interval.mean) < margin)],
     "You ask that the upper end of the interval lies above −margin. The lower end tells the worst "
-    "that the seeds allow.": dict(good=lambda of, margin, a, b: of.high > -margin),
+    "that the seeds allow.": dict(good=lambda interval, margin, a, b: interval.high > -margin),
     "You allow no loss at all, or a hundredth of the margin. The margin is a share: leave the "
     "differences in shares, too (no points=True), and compare with −margin.":
-        [dict(good=lambda of, margin, a, b, by=by: of.low > -margin * by) for by in (0.0, 0.01)],
+        [dict(good=lambda interval, margin, a, b, by=by: interval.low > -margin * by)
+         for by in (0.0, 0.01)],
     "You look whether the cheapest set will do, and at no other. The next one may.":
         dict(among=lambda sets: [min(sets, key=lambda name: sets[name]["cost"])]),
     "The sign of the margin: a loss is a negative difference, so compare with −margin.":
-        dict(good=lambda of, margin, a, b: of.low > margin),
+        dict(good=lambda interval, margin, a, b: interval.low > margin),
     "You subtract the other way round: the difference is that of the set minus that of the "
-    "labels.": dict(good=lambda of, margin, a, b: of.high < margin),
+    "labels.": dict(good=lambda interval, margin, a, b: interval.high < margin),
     "You ask of every seed that it loses less than the margin. The interval also tells what other "
     "seeds may do.":
-        dict(good=lambda of, margin, a, b: min(map(sub, b, a)) > -margin),
+        dict(good=lambda interval, margin, a, b: min(map(sub, b, a)) > -margin),
     "Your interval is too narrow: 1.96 or 2 standard errors are for many seeds, and 95 % leave out "
     "2.5 % on each side. With five seeds Student's t reaches 2.78 standard errors.":
-        [dict(good=lambda of, margin, a, b, t=t: of.mean - t / 2.776 * of.margin > -margin)
+        [dict(good=lambda interval, margin, a, b, t=t:  # its own t is 2.776
+              interval.mean - t / 2.776 * interval.margin > -margin)
          for t in (1.96, 2.0, 2.132)],
     "You compare the accuracies without their pairs. The seeds are paired: take the interval of "
     "the paired difference.":
-        dict(good=lambda of, margin, a, b:
+        dict(good=lambda interval, margin, a, b:
              stats.mean_interval(b).low > stats.mean_interval(a).high - margin),
     "You decide on the test images. They judge what was decided, and can do so once: decide on "
     "`validation`.": dict(judged_on="test"),

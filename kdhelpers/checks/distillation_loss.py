@@ -156,6 +156,10 @@ IN_A_STEP: Mistakes = {
          *(dict(pointwise=lambda t, s: (s.z - t.z) ** 2, **softened, **reduced)
            for softened in ({}, dict(soften=lambda s, t, T: (s, t)))
            for reduced in ({}, dict(reduce=torch.mean)))],
+    "The soft term takes both directions of the divergence. KL(teacher ‖ student) alone is asked "
+    f"for: {KL}.":
+        [dict(pointwise=lambda t, s: _kl(t, s) + _kl(s, t)),
+         dict(pointwise=lambda t, s: (_kl(t, s) + _kl(s, t)) / 2)],
     "The soft term is not softened and has T in place of T², as when probabilities are divided by "
     "T: that softens nothing. Divide the logits before the softmax, and multiply by "
     "`temperature**2`.":

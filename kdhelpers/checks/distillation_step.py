@@ -91,6 +91,13 @@ def _of_probabilities(
     return loss_solution(s, t, y, T, alpha)
 
 
+def _logits(student: nn.Module, *others: Any) -> Tensor:
+    """Of the student as it was: the step comes after them."""
+    logits: Tensor = student.train()(others[1])
+    solution(student, *others)
+    return logits
+
+
 # fmt: off
 MISTAKES: Mistakes = {
     "The teacher runs in train mode: its dropout and batch norm make its answers depend on chance "
@@ -108,6 +115,8 @@ MISTAKES: Mistakes = {
     },
     "Both logits come from the student, whose own answer teaches it nothing. Ask the teacher.":
         dict(loss=lambda s, t, y, T, alpha: loss_solution(s, s, y, T, alpha)),
+    "You return the logits. Return the loss that you called `backward()` on.":
+        dict(whole=_logits),
     **steps.inside_the_loss(IN_A_STEP, loss_solution),
 }
 # fmt: on

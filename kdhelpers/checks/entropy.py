@@ -51,6 +51,7 @@ MISTAKES: Mistakes = {
          dict(summands=lambda p, log: p.log_softmax(1))],
     "`log1p(p)` is log(1 + p). The entropy needs log p.":
         dict(summands=lambda p, log: p * p.log1p()),
+    "This takes `exp` where the logarithm belongs.": dict(summands=lambda p, log: p * p.exp()),
     "Each logarithm is weighted with p². Its weight is p.":
         dict(summands=lambda p, log: p**2 * log(p)),
     "This is Σ p², or 1 minus it, another measure of spread. The entropy is -Σ p log p.":

@@ -50,6 +50,9 @@ def numbers(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tenso
     return 2.0 * torch.randn(*shape, generator=generator, dtype=dtype)
 
 
+Way = Answer  # how a solution does one thing: a decision of it
+
+
 @dataclass(frozen=True)
 class Case:
     """Fixed inputs. `inputs` makes them anew at each call, as name → value in the order of the
@@ -62,7 +65,7 @@ class Case:
     edge: bool = False
 
     @classmethod
-    def each_of(cls, inputs: Answer, *arguments: tuple[Any, ...]) -> tuple["Case", ...]:
+    def each_of(cls, inputs: Way, *arguments: tuple[Any, ...]) -> tuple["Case", ...]:
         """One for each tuple of arguments that `inputs` is called with."""
         return tuple(cls(partial(inputs, *each)) for each in arguments)
 
@@ -88,10 +91,11 @@ class Observation:
     detail: str = ""
 
 
-Way = Answer  # how a solution does one thing: a decision of it
 Changes = Mapping[str, Any]
 # A sentence for the learner → the decisions that are taken otherwise, or several such ways. `depth`
 # among them is the largest group of mistakes it is looked for in: 2 by itself, 4 for frequent ones.
+# `then`, `whole` and `exchanged` belong to every exercise (`Exercise.variant`), so no decision of a
+# solution has one of these names.
 # The tables keep their own layout (`fmt: off`): a sentence, and below it what it is about.
 Mistakes = Mapping[str, Changes | Sequence[Changes]]
 

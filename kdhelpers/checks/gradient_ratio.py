@@ -37,6 +37,11 @@ def _apart(classes: int, power: int, batch: int, z: Tensor, v: Tensor, T: float)
     return T**power * (z - v) / z.shape[1] ** classes / len(z) ** batch
 
 
+def _reverse(q: Tensor, p: Tensor) -> Tensor:
+    log = (q / p).log()
+    return q * (log - (q * log).sum(1, keepdim=True))
+
+
 def _pair(seed: int, batch: int, classes: int, temperature: float) -> dict[str, Any]:
     return {
         "student_logits": numbers(seed, batch, classes),
@@ -89,6 +94,12 @@ MISTAKES: Mistakes = {
          dict(whole=lambda z, v, T: z / v)],
     "The softmax's own derivative, q (1 - q), is still on it. With the logarithm of the loss it "
     "cancels: q - p stays.": dict(difference=lambda q, p: (q - p) * q * (1 - q)),
+    "This is the gradient of the divergence the other way round, KL(student ‖ teacher). That of "
+    "KL(teacher ‖ student) is simpler: q - p.":
+        dict(difference=_reverse),
+    "These are the summands of the loss. Its gradient is asked for: q - p.":
+        [dict(difference=lambda q, p: p * (p / q).log(), factor=lambda T, power=power: T**power)
+         for power in (1, 2, 0)],
     "The teacher's best class stands where its soft targets belong, as with hard labels. Use its "
     "softmax at T.":
         [dict(difference=lambda q, p: q - F.one_hot(p.argmax(1), p.shape[1]), **more)

@@ -6,7 +6,7 @@ for each pair, measured on validation images; 40 pairs in all. The verdict is "h
 "ruled out".
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
@@ -74,6 +74,9 @@ def _ways(differences: Any, claim: float) -> dict[str, Reading]:
         "one standard error each side stands for the interval (68 %)": wide(error),
         "the interval is narrower than one of 95 % (90 %, for instance)": wide(1.685 * error),
         "the interval is wider than one of 95 % (99 %, for instance)": wide(2.7 * error),
+        "helps and hurts are exchanged": (
+            {VERDICTS[0]: VERDICTS[1], VERDICTS[1]: VERDICTS[0]}.get(verdict, verdict), fate
+        ),
         "the difference has the wrong sign": reading(-high, -low, -low, claim),
         "the verdict asks for the claim instead of 0": (
             reading(low - claim, high - claim, high, claim)[0], fate
@@ -119,7 +122,7 @@ def _said(result: Any) -> Reading:
     return words[0], words[1]
 
 
-def _bench(gains: Tensor) -> tuple[Answer, list[Tensor]]:
+def _bench(gains: Tensor) -> tuple[Callable[[Any], Any], list[Tensor]]:
     """The `trial` of an experiment with these gains, and what has been looked at so far."""
     looks: list[Tensor] = []
 

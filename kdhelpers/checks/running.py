@@ -165,14 +165,19 @@ def explain(error: BaseException) -> str:
 
 
 _CAUSES = {
-    r"for \^=?: |bitwise_xor": "`^` is not a power in Python. The power is `**`, as in "
+    r"for \^=?: |bitwise_xor(_cpu|' not)": "`^` is not a power in Python. The power is `**`, as in "
     "`temperature**2`.",
     r"\b(decoupled_kd|dist|distillation)_loss\(\) takes \d+ positional": "this function does not "
     "take its settings by position. Name them: `temperature=…, alpha=…`.",
     r"\b(kd_loss|soft_targets|soft_cross_entropy|probability_mse)\(\) takes \d+ positional": ""
     "this function does not take the temperature by position. Name it: `temperature=…`.",
-    r"name '(F|nn|torch)' is not defined": "a missing import; run the import cell at the top of "
-    "the notebook first.",
+    r"name '(F|nn|torch|np|math|scipy|stats)' is not defined": "a missing import; run the import "
+    "cell at the top of the notebook first, or import it above your function.",
+    r"output dtype.* Bool": "True and False have no mean. Make them numbers: `.float().mean()`.",
+    r"Boolean value of Tensor": "a condition on several numbers, or a loss of `nn` called like a "
+    "function: it is made first, `nn.MSELoss()(a, b)`.",
+    r"'float' object has no attribute 'backward'": "`.item()` makes a plain number, which no "
+    "gradient goes through. Call `backward()` on the tensor.",
     r"does not require grad and does not have a grad_fn": "the loss has lost its connection to "
     "the student. Run the student outside `torch.no_grad()`, do not use `.item()` or `.detach()` "
     "on it, and give the student's logits to the loss as the student's.",

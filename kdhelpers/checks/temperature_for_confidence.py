@@ -148,6 +148,10 @@ MISTAKES: Mistakes = {
          for move in ((True, False), (False, True))
          for end in (0, 1)
          for way in _in_both(move=move, end=end)],
+    "You search among the logarithms of T and divide the logits by the logarithm. Divide by "
+    "`math.exp` of the middle, and return that.":
+        [dict(low=math.log(LOW), high=math.log(HIGH), middle=_arithmetic, **more)
+         for more in ({}, dict(then=math.exp))],
     "This is half the DIFFERENCE of the ends. The middle is half their sum.":
         dict(middle=lambda low, high: (high - low) / 2),
     "The soft target is divided by T, after the softmax. Divide the logits, before it.":

@@ -122,7 +122,7 @@ def watched(
             else "The student runs inside `torch.no_grad()`, or not at all, so the loss cannot "
             "teach it. Only the teacher belongs inside."
         )
-        raise Misuse(f"{cause}\n{explain(error)}") from error
+        raise Misuse(f"{cause}\n{explain(error).partition(chr(10))[0]}") from error
     finally:
         for handle in handles:
             handle.remove()
@@ -248,4 +248,7 @@ def tips(weights: str) -> dict[str, str]:
         "loss": "Does the loss inside your step pass the exercise before this one?",
         weights: "The loss is right, so look at what comes after it: `zero_grad`, `backward` and "
         "`step`, each of them once, by the optimiser as it is.",
+        "running mean of the teacher's batch norm": "The loss and the step are right. Call "
+        "`teacher.eval()` before every call of the teacher, so that its running averages stay as "
+        "they are.",
     }

@@ -249,8 +249,8 @@ def find_lessons(
     chosen = list(dict.fromkeys(_find_one(str(name), root) for name in names))
     for one, other in itertools.combinations(chosen, 2):
         if one.name == other.name:
-            told = f"{one.path} and {other.path} have the same name and would overwrite each other"
-            raise CourseError(f"{told}; run them one by one with different --out")
+            told = f"{one.path} and {other.path} have the same name: one's results would overwrite"
+            raise CourseError(f"{told} the other's; run them one by one with different --out")
     return chosen
 
 

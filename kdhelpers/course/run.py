@@ -142,19 +142,21 @@ def _execute(plan: Plan, folder: Path, home: Path, aside: Path, progress: bool) 
     ends: list[int | None] = []
     started = time.perf_counter()
     try:
-        identity = plan.identity  # of what is executed, should the file change meanwhile
-        writes_record = RECORD_FILE in lesson.parameters
-        values = plan.values_in(home) | ({RECORD_FILE: str(record_file)} if writes_record else {})
-        with _no_interrupt_lost():
+        with _no_interrupt_lost():  # what has been finished is kept first
+            identity = plan.identity  # of what is executed, should the file change meanwhile
+            writes_record = RECORD_FILE in lesson.parameters
+            values = plan.values_in(home) | (
+                {RECORD_FILE: str(record_file)} if writes_record else {}
+            )
             executed = _papermill(plan, values, notebook, progress, ends)
-        failure = _stopped_early(executed, record_file if writes_record else None)
-        if failure is None:
-            if writes_record:
-                seconds = time.perf_counter() - started
-                record = records.complete(record_file, identity, seconds)
-                record_file.replace(folder / record_file.name)
-            kept.unlink(missing_ok=True)  # of an earlier run
-            kept = folder / notebook.name
+            failure = _stopped_early(executed, record_file if writes_record else None)
+            if failure is None:
+                if writes_record:
+                    seconds = time.perf_counter() - started
+                    record = records.complete(record_file, identity, seconds)
+                    record_file.replace(folder / record_file.name)
+                kept.unlink(missing_ok=True)  # of an earlier run
+                kept = folder / notebook.name
     except Exception as error:  # a lesson may fail in any way, and the others still run
         failure, died = describe(error, notebook, killed=SIGKILL in ends)
     finally:  # after Ctrl-C, too
@@ -173,10 +175,10 @@ def _no_interrupt_lost() -> Iterator[None]:
         arrived.set()
         signal.default_int_handler(number, frame)
 
-    noting = before is signal.default_int_handler
-    if noting and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, note)
+    mine = before is signal.default_int_handler
     try:
+        if mine and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, note)
         yield
     finally:
         if signal.getsignal(signal.SIGINT) is note:

@@ -95,8 +95,8 @@ def sweep(
     )  # fmt: skip
     lesson = shared.lesson
     if RECORD_FILE not in lesson.parameters:
-        told = f"{lesson.name} has no parameter {RECORD_FILE!r}, so it writes no record"
-        raise CourseError(f"{told} and cannot be swept")
+        told = f"{lesson.name} has no parameter {RECORD_FILE!r}"
+        raise CourseError(f"{told}, so it writes no record and cannot be swept")
     points = expand(shared, grid, fixed=parameters or {})
     workers = _worker_count(workers, executor)
     folder = Path(out_dir) if out_dir else Path("runs") / "sweeps" / lesson.name

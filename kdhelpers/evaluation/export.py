@@ -79,9 +79,8 @@ def check_parity(wanted: Tensor, got: Tensor) -> None:
     if others or not off <= TOLERANCE:
         told = f"the exported network answers {others} of {len(wanted)} images otherwise, and a"
         told += f" logit differs by {off:.1e} of the largest (allowed: {TOLERANCE:.0e})"
-        told += "; nothing was written"
         remedy = "Does it do in `forward` what depends on its mode, its batch or chance?"
-        raise ValueError(f"{told}. {remedy}")
+        raise ValueError(f"{told}; nothing was written. {remedy}")
 
 
 def answers(content: bytes, pixels: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class Teacher:
     """
 
     model: nn.Module | None  # None: there are answers only
-    shuffled = False  # whether an image gets the answer to another one, however it is changed
+    _shuffled: bool = False  # whether an image gets the answer to another one, also a changed one
 
     def __init__(self, model: nn.Module, *, cache: bool | None = None) -> None:
         remedy = "wrap a function or a session in one, and several networks in one that averages"
@@ -122,7 +122,8 @@ class Teacher:
             return {}
         logits, count = answers.table[0][known], int(known.sum())
         right, chance = accuracy(logits, train.labels[known]), 1 / logits.shape[1]
-        if right < chance - 2 * (chance * (1 - chance) / count) ** 0.5 and not self.shuffled:
+        least = chance - 2 * (chance * (1 - chance) / count) ** 0.5
+        if right < least and not answers.teacher._shuffled:
             warnings.warn(
                 f"the teacher is right on {right:.1%} of the transfer set, less than chance "
                 f"({chance:.1%}): is it trained, with this order of classes, and on images "
@@ -212,7 +213,7 @@ class LookUp:
     """The logits of each batch from a table [views, N, C], that of `train` in `views`.
 
     Pictures of another split, or that are not as `batches` made them, are not those of the table;
-    changed ones are looked up only where that does not matter: of a teacher that is `shuffled`.
+    changed ones are looked up only where that does not matter: of a teacher that is shuffled.
     """
 
     def __init__(self, table: Tensor, teacher: Teacher, train: Split, views: Views) -> None:
@@ -221,7 +222,7 @@ class LookUp:
         self.network: nn.Module | None = None
 
     def __call__(self, batch: Batch) -> Tensor:
-        its_own, shuffled = batch.is_of(*self.of), self.teacher.shuffled
+        its_own, shuffled = batch.is_of(*self.of), self.teacher._shuffled
         if its_own and (shuffled or batch.is_as_made()):
             return self.table[batch.view, batch.sample]
         told = "the batch is of another split than the one that the teacher's answers were mixed"
@@ -267,7 +268,7 @@ class ShuffledTeacher(Teacher):
         ValueError: no network, or a seed that is no whole number from 0.
     """
 
-    shuffled = True
+    _shuffled = True
 
     def __init__(self, teacher: nn.Module | Teacher, *, seed: int = 0) -> None:
         mixed_seed(seed)  # refuses what is none

@@ -65,6 +65,7 @@ def soft_target_bars(
         named = listed(f"{split.class_name(which)} {values[which]:.2f}" for which in most)
         said.append(f"{title}: most to {named}")
         names = list(split.classes) or [split.class_name(n) for n in range(len(values))]
+        require(len(names) == len(values), f"{title!r} has {len(values)} of {len(names)} classes.")
         axes.bar(names, values, color=TEACHER)
         above = dict(xytext=(0, 1), textcoords="offset points", ha="center", va="bottom")
         for place, value in enumerate(values):

@@ -56,7 +56,8 @@ def arms(
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=9)
     means = {label(name): mean_interval(values) for name, values in points.items()}
-    said = [f"{n} {told(mean)}" for n, mean in sorted(means.items(), key=lambda it: -it[1].mean)]
+    order = sorted(means, key=lambda name: -means[name].mean)
+    said = [f"{name} {told(means[name])}" for name in order]
     lines = "" if teacher is None else f" A dashed line marks the teacher at {100 * teacher:.2f}."
     lines += f" A dotted line marks the mean of {of}." if compared else ""
     return figure, (

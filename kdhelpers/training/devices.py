@@ -22,8 +22,8 @@ def device_for(device: str) -> torch.device:
     """One device of this machine, for a process that `torchrun` has not started beside others."""
     count = os.environ.get("WORLD_SIZE", "1")
     if "TORCHELASTIC_RUN_ID" in os.environ and count != "1":
-        told = f"torchrun started {count} processes, each of which would train the whole student"
-        raise ValueError(f"{told}: it trains on one device; start it with python.")
+        told = f"torchrun started {count} processes; each would train all and write one checkpoint"
+        raise ValueError(f"{told}: a student trains on one device; start it with python.")
     kind, index = kind_and_index(device)
     return torch.device(kind, index) if kind == "cuda" else torch.device(kind)
 

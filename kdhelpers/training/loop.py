@@ -1,4 +1,7 @@
-"""The loop: epochs, and the steps within them, from top to bottom."""
+"""The loop: epochs, and the steps within them, from top to bottom.
+
+Whatever is learned is the objective's business.
+"""
 
 import math
 import threading

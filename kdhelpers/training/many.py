@@ -189,6 +189,8 @@ def _can_lie_side_by_side(runs: Sequence[Run], recipe: Recipe) -> bool:
 
 
 def _asks_for_logits_only(objective: Objective) -> bool:
+    if objective._forward_hooks or objective._forward_pre_hooks or "forward" in vars(objective):
+        return False
     if isinstance(objective, Faded):
         return _asks_for_logits_only(objective.objective)
     return type(objective) in (Supervised, Distillation)

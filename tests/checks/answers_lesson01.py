@@ -173,6 +173,8 @@ student's plain logits → F.log_softmax(u, 1) ⇒ u
 teacher's plain logits stand where its prob → F.softmax(v, 1) ⇒ v
 softmax twice → F.log_softmax(u, 1) ⇒ u.softmax(1).log_softmax(1)
 never reaches 0 → F.kl_div(F.log_softmax(u, 1) ⇒ F.cross_entropy(u ; , reduction="batchmean" ⇒
+both directions →
+* soft ⇒ * (soft + F.kl_div(F.log_softmax(v, 1), F.softmax(u, 1), reduction="batchmean"))
 -log q alone →
 F.softmax(v, 1), reduction="batchmean" ⇒ torch.ones_like(v), reduction="batchmean"
 factor temperature² is missing → T**2 * ⇒
@@ -192,6 +194,7 @@ one loss for each image → "batchmean") ⇒ "none").sum(1)
 each image and class → batchmean ⇒ none
 hard term is summed → (s, y) ⇒ (s, y, reduction="sum")
 arguments of `cross_entropy` are swapped → F.cross_entropy(s, y) ⇒ nn.CrossEntropyLoss()(y, s)
+loss of `nn` called like a function → F.cross_entropy(s, y) ⇒ nn.CrossEntropyLoss(s, y)
 arguments of `cross_entropy` are swapped → (s, y) ⇒ (y.float(), s)
 arguments of `cross_entropy` are swapped → (s, y) ⇒ (F.one_hot(y, s.shape[1]).float(), s)
 cross_entropy` contains the softmax already → (s, y) ⇒ (s.softmax(1), y)
@@ -340,10 +343,10 @@ one number → return loss ⇒ return loss.expand(2)
 teacher.eval() ⇒ ; opt.zero_grad() ⇒
 2 things | teacher runs in train mode | Gradients reach the teacher →
 teacher.eval() ⇒ ; torch.no_grad ⇒ torch.enable_grad
-in line | backward() | `no_grad` around the loss | has lost its connection →
-plain_loss( ⇒ torch.no_grad()(plain_loss)(
+in line | backward() | `no_grad` around the loss → plain_loss( ⇒ torch.no_grad()(plain_loss)(
 change with `labels` or `temperature` or `alpha` | the loss should be →
 plain_loss(student(x), target, y, T, a) ⇒ (student(x) - target).abs().mean()
+no gradient goes through → loss.backward() ⇒ loss.item().backward()
 runs more than once | weights after the step should be → opt.step() ⇒ opt.step(); opt.step()
 the teacher's probabilities → , target, ⇒ , target.softmax(1),
 the teacher's probabilities → , target, ⇒ , (target / T).softmax(1),

@@ -35,6 +35,7 @@ ANSWERS = """
 ✓ → torch.distributions.Categorical(probs=p).entropy()
 ✓ → entropy_by_loop(p)
 ✓ → -(torch.xlogy(p, p) / math.log(2)).sum(1) * math.log(2)
+`exp` where the logarithm → -(p * p.exp()).sum(1)
 bits → -(p * p.clamp(min=1e-20).log2()).sum(1)
 log C minus the entropy → math.log(p.shape[1]) - torch.special.entr(p).sum(1)
 2 things | bits → -(p * p.log2()).sum(1)
@@ -83,6 +84,7 @@ for _ in range(60): ⇒ while high - low > 1e-5 * high:
 ✓ → return high ⇒ return torch.tensor([high])
 1/T → return high ⇒ return 1 / high
 without a softmax over all → top(logits, middle) ⇒ logits.max() / middle
+among the logarithms of T → 0.01, 1000.0 ⇒ math.log(0.01), math.log(1000.0)
 FALLS as T rises → < target ⇒ >= target
 cannot be reached → low, high = 0 ⇒ assert target > 1 / len(logits); low, high = 0
 cannot be reached | did not finish | `while` loop → 1000.0 ⇒ 1000.0; middle = 1.0 ;
@@ -143,6 +145,8 @@ teacher's softmax is taken at T = 1 → t / T ⇒ t
 student's softmax is taken at T = 1 → s / T ⇒ s
 multiplied by the temperature → s / T ⇒ s * T ; t / T ⇒ t * T
 Log-probabilities → F.softmax( ⇒ F.log_softmax(
+summands of the loss →
+T * gap ⇒ F.softmax(t / T, 1) * ((t / T).log_softmax(1) - (s / T).log_softmax(1))
 absolute value → T * gap ⇒ T * gap.abs()
 You return the loss → losses.kd_loss(s, t, temperature=T)
 are exchanged | sign is turned round → T * gap ⇒ -T * gap

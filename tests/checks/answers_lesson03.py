@@ -159,6 +159,7 @@ first images only → x = images. ⇒ x = images[:32].
 ✓ → t[v, s].clone().requires_grad_()
 ✓ → t.float()[v.int(), s.int()]
 exchanged, and wrapped → t[s % len(t), v]
+You sort the views → t[v.sort().values, s]
 below the size of the batch → t[v, s.clamp(max=len(s) - 1)]
 reverse order → t[v, s].flip(0)
 shuffling misaligns a cache → t[v, torch.arange(len(s))]

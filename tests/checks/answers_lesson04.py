@@ -51,6 +51,7 @@ return kept[0]
 ✓ → return kept[0] ⇒ return kept[0].double()
 ✓ more than once → kept = [] ⇒ kept = []; model(images)
 works in place | output.clone() → o.clone() ⇒ o
+output of `lower.relu`, whatever → submodule(path) ⇒ submodule("lower.relu")
 module after the one → model.get_submodule(path) ⇒ next_module(model, path)
 whole block → (path) ⇒ (path.rpartition(".")[0])
 whole block → model.get_submodule(path) ⇒ getattr(model, path.split(".")[0])

@@ -191,9 +191,8 @@ def test_a_right_answer_that_prints_and_draws_random_numbers(capsys: Any) -> Non
 
 
 @EVERY
-def test_reference_and_right_decisions_agree(check: checks.Exercise) -> None:
+def test_the_right_decisions_are_taken_by_default(check: checks.Exercise) -> None:
     assert check(check.variant())
-    assert check(check.solution)
 
 
 @EVERY

@@ -495,6 +495,20 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None
         assert told == expected
 
 
+def joint(folder: Path | None) -> FitNet:
+    taught, guide = student(), teacher()
+    inner = WithFeatures(Distillation(guide), guide, hint=pair())
+    objective = Faded(inner, term="hint")
+    fit(taught, objective, split(), epochs=3, batch_size=16, checkpoint=folder and folder / "j.pt")
+    return taught
+
+
+def test_joint_training_resumes_with_its_regressor(tmp_path: Path) -> None:
+    with interrupted_at(5):
+        joint(tmp_path)
+    assert same(weights(joint(None)), weights(joint(tmp_path)))
+
+
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("begun") / "run.pt"

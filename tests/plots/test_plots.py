@@ -15,7 +15,7 @@ from figure_reading import assert_drawn, assert_labelled
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 from PIL import Image
-from shown import ARMS, CLASSES, DRAW, MODELS, STAGE2, WORDS, maps
+from shown import ARMS, CLASSES, DRAW, MODELS, STAGE2, WORDS, maps, split
 
 from kdhelpers import plots
 
@@ -53,6 +53,7 @@ REFUSED: list[tuple[Callable[..., Any], tuple, dict, str]] = [
     (plots.power_curve, ([2, 8], {"a": [10, 50]}), {}, "divide percent by 100.* got 10"),
     (plots.misleading_bars, ({"a": 0.5},), {}, "at least two arms, got 1"),
     (plots.misleading_bars, ({"a": 98.0, "b": 97.0},), {}, "divide percent"),
+    (plots.soft_target_bars, (split(2, 1), 0, {"T": [1.0]}), {}, "'T' has 1 of 3 classes"),
     (plots.pixel_deviation, ([[0.1, 0.2]], [0.1] * 3), {}, "a deviation for each channel"),
     (plots.pixel_deviation, ([0.1, 0.2, 0.3], [0.1] * 3), {}, "a deviation for each channel"),
     (plots.pixel_deviation, ([[0.1, 0.2, 0.3]], [0.1]), {}, "a deviation for each channel"),

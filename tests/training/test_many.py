@@ -296,6 +296,18 @@ def side_by_side_only(in_threads: Callable[..., Any], runs: Any, workers: int) -
     return in_threads(runs, workers)
 
 
+def penalised() -> list[Objective]:
+    """With a hook that adds the size of the student's weights."""
+
+    def more(objective: Any, given: Any, terms: Any) -> Any:
+        return terms | {"size": 0.01 * sum(p.square().sum() for p in given[0].parameters())}
+
+    objectives = [Supervised() for _ in SEEDS]
+    for objective in objectives:
+        objective.register_forward_hook(more)
+    return [*objectives]
+
+
 def test_what_cannot_lie_side_by_side_is_trained_by_fit_bit_for_bit() -> None:
     def several(seed: int) -> nn.Module:
         return student(seed, (3, 4 + seed % 2))
@@ -305,6 +317,7 @@ def test_what_cannot_lie_side_by_side_is_trained_by_fit_bit_for_bit() -> None:
     exactly(hints)
     exactly(supervised, ema=0.5)
     exactly(supervised, trains=[POOL.take(20 + seed, seed=seed) for seed in SEEDS])  # of any size
+    exactly(penalised)  # a hook sees the student itself
     check_against_fit(supervised, lambda seed: Small(seed=seed), exact=True)  # dropout
     with pytest.raises(ValueError, match=r"'student\.drop' draws"):
         exactly(supervised, lambda seed: Small(seed=seed))
