@@ -90,6 +90,8 @@ MISTAKES: Mistakes = {
     "Of those that are clear you take the one with the best single seed.":
         dict(worth=lambda baseline, row: max(row)),
     "Of those that are clear you take the first.": dict(worth=lambda baseline, row: 0.0),
+    "Of those that are clear you take the last.":
+        dict(among=lambda b, tips: [*tips][::-1], worth=lambda baseline, row: 0.0),
     "Of those that are clear you take the one with the smallest gain.":
         dict(worth=lambda baseline, row: -_gain(baseline, row)),
     "You test the tip with the largest mean gain, and no other. A smaller gain may be clear.":
@@ -107,6 +109,7 @@ adopted_tip = Exercise(
     cases=Case.table(
         "baseline tips",
         (BASE, {"small": SMALL, "clear": CLEAR, "wide": WIDE}),
+        (BASE, {"clear": CLEAR, "broad": BROAD, "small": SMALL}),
         (BASE, {"lucky": LUCKY, "worse": WORSE, "wide": WIDE}),
         (BASE, {"worse": WORSE, "lucky": LUCKY, "uneven": UNEVEN, "more": list(WORSE)}),
         (BASE, {"worse": WORSE, "small": SMALL, "wide": WIDE}),

@@ -57,6 +57,8 @@ MISTAKES: Mistakes = {
     "largest absolute one, `reference.abs().max()`.": dict(unit=lambda r, e: r.max() - r.min()),
     "You compare the largest logit of one with the largest of the other. They may sit at different "
     "places: subtract first.": dict(of=lambda logits: logits.abs().max()),
+    "You subtract the absolute values. A logit that changes its sign is far off: subtract first.":
+        dict(of=torch.abs),
     "You average the differences. One wrong logit among thousands disappears in a mean: take the "
     "largest.": dict(summary=torch.mean),
     "This is the root of the mean square. One wrong logit among thousands disappears in it: take "
@@ -95,7 +97,12 @@ parity = Exercise(
     observe=two_numbers("share", "difference"),
     solution=solution,
     cases=Case.each_of(
-        _logits, (1, 6, 3, 0.3, 0.5), (2, 40, 5, 0.1, -0.5), (4, 9, 10, 0.8, 1.0), (6, 7, 4, 0, 0)
+        _logits,
+        (1, 6, 3, 0.3, 0.5),
+        (2, 40, 5, 0.1, -0.5),
+        (4, 9, 10, 0.8, 1.0),
+        (6, 7, 4, 0, 0),
+        (9, 9, 4, 1.2, -0.5),
     ),
     mistakes=MISTAKES,
     praise=(

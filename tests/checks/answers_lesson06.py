@@ -45,6 +45,9 @@ each.simultaneous.low > 0 ⇒ min(x - b for b, x in zip(baseline, tips[name])) >
 too wide → compare(baseline, tips) ⇒ compare(baseline, tips, confidence=1 - 0.05 / 15)
 any clear change → each.simultaneous.low > 0 ⇒ each.simultaneous.low * each.simultaneous.high > 0
 upper end of the interval → simultaneous.low ⇒ simultaneous.high
+you take the last →
+max(clear, key=lambda name: clear[name].difference.mean, default=None) ⇒ [None, *clear][-1]
+fits no mistake | broad, with a mean gain → difference.mean ⇒ simultaneous.high
 fits no mistake | wide, with a mean gain of +0.0580 → default=None ⇒ default=list(tips)[-1]
 a text → default=None ⇒ default="None"
 a text → default=None ⇒ default=""

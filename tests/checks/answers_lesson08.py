@@ -29,6 +29,7 @@ return same, off
 ✓ → (r - e).abs().max() / r.abs().max() ⇒ float(np.abs(r - e).max() / np.abs(r).max())
 largest difference itself → / r.abs().max() ⇒
 True and False have no mean → .float().mean() ⇒ .mean()
+subtract the absolute values → (r - e).abs() ⇒ (r.abs() - e.abs()).abs()
 largest absolute logit is → r.argmax(1) == e.argmax(1) ⇒ r.abs().argmax(1) == e.abs().argmax(1)
 each difference by its own logit → (r - e).abs().max() / r.abs().max() ⇒ ((r - e) / r).abs().max()
 may be a negative one → / r.abs().max() ⇒ / r.max()
