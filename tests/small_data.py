@@ -1,13 +1,15 @@
 """A small split and a small network for tests that train something, and a way to interrupt it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from kdhelpers import data
 from kdhelpers.data.split import Split
 from kdhelpers.models import initial_weights
 
@@ -23,6 +25,14 @@ def split(count: int = 40, classes: int = 3, *, seed: int = 0) -> Split:
         image[:, int(label) * 2 : int(label) * 2 + 2] += 120
     names = tuple(str(number) for number in range(classes))
     return Split(images, labels, (0.3,), (0.25,), names)
+
+
+def fewer(load: Callable[..., data.DataSet], name: str, **options: Any) -> data.DataSet:
+    """The data set as it is loaded, with a part of its samples."""
+    whole = load(name, **options)
+    count = 320 if name == "digits" else 500
+    parts = whole.train.take(count), whole.validation.take(100), whole.test.take(200)
+    return data.DataSet(name, *parts)
 
 
 class Small(nn.Module):

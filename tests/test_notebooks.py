@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import statistics
-from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from forked import ended, forks
 from IPython.core.interactiveshell import InteractiveShell
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+from small_data import fewer
 
 import kdhelpers
 from kdhelpers import checks, course, data, losses, temperature
@@ -290,14 +290,6 @@ SMALL = {
 
 def refuse(*arguments: Any, **names: Any) -> None:
     raise AssertionError(f"the network was touched: {arguments}")
-
-
-def fewer(load: Callable[..., data.DataSet], name: str, **options: Any) -> data.DataSet:
-    """The data set as it is loaded, with a part of its samples."""
-    whole = load(name, **options)
-    count = 320 if name == "digits" else 500
-    parts = whole.train.take(count), whole.validation.take(100), whole.test.take(200)
-    return data.DataSet(name, *parts)
 
 
 @pytest.fixture(scope="module")

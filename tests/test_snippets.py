@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_notebooks import fewer
+from small_data import fewer
 
 import kdhelpers as kd
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import socket
+import subprocess
 import sys
 import time
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -18,7 +19,7 @@ from filelock import FileLock
 from forked import forked, forks
 from pyarrow import parquet
 from sweep_lesson import Inline, accuracy
-from tiny_course import call, write_lesson
+from tiny_course import COMMAND, call, write_lesson
 
 from kdhelpers.course import cli, sweep
 from kdhelpers.course.plans import Plan, plan
@@ -380,15 +381,17 @@ def test_a_sweep_that_is_killed_goes_on_and_ends_with_the_same_table() -> None:
     assert_gone(out, 2)
 
 
-def test_ctrl_c_keeps_what_is_done_and_leaves_no_kernel(
-    root: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    interrupt = "if seeds == [1]:\n    os.kill(os.getppid(), signal.SIGINT)\n    time.sleep(60)"
+def test_ctrl_c_keeps_what_is_done_and_leaves_no_kernel(root: Path) -> None:
+    group = "os.getpgid(os.getppid())"  # a terminal tells all of it
+    interrupt = f"if seeds == [1]:\n    os.killpg({group}, signal.SIGINT)\n    time.sleep(60)"
     sweep_lesson.write(root, interrupt)
-    assert call("sweep 05 -p seed 0:3 --workers 1 --out out") == 130
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert err.endswith("the same command goes on from there\ninterrupted\n")
-    assert "KeyboardInterrupt" not in err
+    command = [*COMMAND, *["sweep", "05", "-p", "seed", "0:3", "--workers", "1", "--out", "out"]]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, start_new_session=True
+    )
+    assert done.returncode == 130
+    assert done.stdout == ""
+    assert done.stderr.endswith("the same command goes on from there\ninterrupted\n")
+    assert "KeyboardInterrupt" not in done.stderr
     assert [row["status"] for row in table(Path("out"))] == ["ok", "missing", "missing"]
     assert_gone(Path("out"), 2)
