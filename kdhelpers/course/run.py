@@ -145,9 +145,8 @@ def _execute(plan: Plan, folder: Path, home: Path, aside: Path, progress: bool) 
         with _no_interrupt_lost():  # what has been finished is kept first
             identity = plan.identity  # of what is executed, should the file change meanwhile
             writes_record = RECORD_FILE in lesson.parameters
-            values = plan.values_in(home) | (
-                {RECORD_FILE: str(record_file)} if writes_record else {}
-            )
+            own = {RECORD_FILE: str(record_file)} if writes_record else {}
+            values = plan.values_in(home) | own
             executed = _papermill(plan, values, notebook, progress, ends)
             failure = _stopped_early(executed, record_file if writes_record else None)
             if failure is None:
