@@ -301,16 +301,15 @@ class Exercise(Check):
         for size, related in SEARCH[:depth]:
             found: dict[str, list[Observation]] = {}
             for group, changes in self.groups(size):
-                sentences = list(dict.fromkeys(m.sentence for m in group))
                 made = self._outcomes(group, changes)
                 if related:
                     if more := relations.relation(name, self._pairs(seen, made, name)):
-                        return [*sentences, more], []  # what it does to the effects is not known
+                        return [*_sentences(group), more], []  # its effects are not known
                 elif all(map(_alike, seen, made, cases)):
                     same = [o for o in self._outcomes(group, changes) if isinstance(o, Observation)]
                     if size > 1:
-                        return sentences, same
-                    found.setdefault(sentences[0], same)
+                        return _sentences(group), same
+                    found.setdefault(group[0].sentence, same)
             if found:
                 return [_either(list(found))], next(iter(found.values()))
         return None
@@ -349,7 +348,9 @@ class Exercise(Check):
 
     def _outcomes(self, group: tuple[Mistake, ...], changes: Changes) -> Iterator[Outcome]:
         """What these mistakes do in one case after the other."""
-        variant, known = self._made.setdefault(group, (self.variant(**changes), []))
+        if group not in self._made:
+            self._made[group] = self.variant(**changes), []
+        variant, known = self._made[group]
         for number, case in enumerate(self.cases):
             if number == len(known):
                 known.append(self._attempt(variant, case.inputs()))
@@ -474,6 +475,10 @@ def _alike(seen: Outcome, made: Outcome, case: Case) -> bool:
     if isinstance(seen, Failure) or isinstance(made, Failure):
         return seen == made
     return seen.clues == made.clues and _same_values(seen, made, case.tolerance * SLACK)
+
+
+def _sentences(group: tuple[Mistake, ...]) -> list[str]:
+    return list(dict.fromkeys(m.sentence for m in group))
 
 
 def _either(sentences: list[str]) -> str:

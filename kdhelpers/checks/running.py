@@ -56,8 +56,7 @@ def sandbox() -> Iterator[None]:
     with (
         warnings.catch_warnings(action="ignore", category=UserWarning),
         torch.random.fork_rng(devices=[]),
-        torch.inference_mode(False),
-        torch.enable_grad(),
+        torch.inference_mode(False),  # and with gradients
         torch.device("cpu") if elsewhere else nullcontext(),
     ):
         yield
