@@ -6,7 +6,7 @@ images; of several equally good ones the first.
 """
 
 from collections.abc import Callable
-from itertools import pairwise, takewhile
+from itertools import accumulate, pairwise, takewhile
 from operator import le, lt
 from typing import Any
 
@@ -93,6 +93,11 @@ MISTAKES: Mistakes = {
     "that does it.": dict(last=True),
     "You stop where the accuracy first falls, or no longer rises. It may rise again: try all "
     "shifts.": [dict(patient=le), dict(patient=lt)],
+    "The shifts add up: each is put on top of those before. Start every shift from the logits as "
+    "they were, with a new `.clone()`.":
+        dict(whole=lambda logits, labels, missing, shifts: shifts[int(solution(
+            logits, labels, missing, list(accumulate(shifts)),
+            hand_on=lambda shift, place, best: place))]),
     "You return the shift with the lowest accuracy.": dict(worst=True),
     "You return the position of the best shift. Return the shift itself, `shifts[…]`.":
         dict(hand_on=lambda shift, place, best: float(place)),

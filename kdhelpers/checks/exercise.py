@@ -40,7 +40,7 @@ SEARCH = (1, False), (0, True), (2, False), (1, True), (3, False), (4, False)
 UNKNOWN = "Your result differs, and it fits no mistake that this check knows."
 NEARLY = (
     "Your result is nearly right: something small is added, as inside a logarithm, or it is "
-    "rounded or computed in half precision."
+    "rounded, searched for in steps too coarse, or computed in half precision."
 )
 
 

@@ -66,6 +66,9 @@ def _ways(differences: Any, claim: float) -> dict[str, Reading]:
         "the claim is divided by 100, and it is in points already": reading(
             low, high, high, claim / 100
         ),
+        "a claim that lies below the interval is ruled out, too: the gain is larger still": (
+            verdict, FATES[not low <= claim <= high]
+        ),
         "only what helps makes the claim possible; without a clear difference, too, the upper end "
         "tells": (verdict, fate if low > 0 else FATES[1]),
         "the spread of single pairs is taken for that of the mean (no square root of n)": wide(
@@ -182,6 +185,7 @@ def _judged(answer: Answer, baseline: str, treatment: str, claim: float) -> tupl
 WORLDS = (  # baseline, treatment, and the claimed gain: 3.5 is out of reach at 90 %, not at 95 %
     ("T = 2", "T = 4", 3.5), ("labels", "T = 1", 1.15), ("T = 16", "T = 32", 1.0),
     ("T = 4", "class means", 2.0), ("T = 32", "T = 16", 0.3),
+    ("class means", "T = 4", 1.5),
 )  # fmt: skip
 
 
@@ -192,7 +196,7 @@ def _decide(answer: Answer) -> Verdict:
         return Verdict("wrong", _explained(seen))
     return Verdict(
         "right",
-        f"read as they should be, five pairs of arms: {'; '.join(told)}. The test images, which "
+        f"read as they should be, six pairs of arms: {'; '.join(told)}. The test images, which "
         "you have not seen, tell the same story, except where the truth lies next to a limit.",
     )
 

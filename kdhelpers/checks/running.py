@@ -209,6 +209,8 @@ _CAUSES = {
     "behind the features that you keep. Keep a `.clone()`, or leave that operation out.",
     r"(max|min)\(\).* empty": "`max` or `min` of nothing, as nothing was left to choose from. Say "
     "what it returns then: `max(…, default=None)`.",
+    r"list index out of range": "a list that is shorter than you take it for. Is there an entry "
+    "before the first, or behind the last?",
     r"size of tensor a .* must match": "two tensors whose shapes do not go together. Print both "
     "shapes: is each of them what you take it for?",
     r"did not finish": "a `while` loop whose condition never becomes false. `for _ in "

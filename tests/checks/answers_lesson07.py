@@ -40,6 +40,14 @@ def by_climbing(z, y, m, shifts, stop):
     return best
 
 
+def by_adding_up(z, y, m, shifts):
+    w, right = z.clone(), []
+    for s in shifts:
+        w[:, m] += s
+        right.append((w.argmax(1) == y).float().mean().item())
+    return shifts[right.index(max(right))]
+
+
 ANSWERS = """
 # bias_shift(z, y, m, s)
 ✓ → by_loop(z, y, m, s)
@@ -51,6 +59,7 @@ by_loop(z[y != m], y[y != m], m, s)
 may rise again → by_climbing(z, y, m, s, stop=lambda before, now: now < before)
 may rise again → by_climbing(z, y, m, s, stop=lambda before, now: now <= before)
 you return the last → max(reversed(s), key=lambda each: accuracy(z, y, m, each))
+shifts add up → by_adding_up(z, y, m, s)
 lowest accuracy → min(s, key=lambda each: accuracy(z, y, m, each))
 the position of the best → s.index(by_loop(z, y, m, s))
 return the accuracy → max(accuracy(z, y, m, each) for each in s)

@@ -130,6 +130,12 @@ def helps_alone(trial, claim):
     return verdict, fate if verdict == "helps" else "ruled out"
 
 
+def below_ruled_out(trial, claim):
+    of = stats.mean_interval(gains := trial(40))
+    verdict, _ = read()(lambda n: gains, claim)
+    return verdict, "possible" if of.low <= claim <= of.high else "ruled out"
+
+
 def the_first_dip(trial):
     T, best = 1.0, np.mean(trial(1.0))
     while (accuracy := np.mean(trial(1.2 * T))) > best:
@@ -186,6 +192,7 @@ STOPS = [
     (lambda history: history[-1]["loss"] < 0.2, "Overfitting went on: "),
     (lambda history: history[-1]["validation"], "returned a value of type float"),
     (lambda history: len(history) == 20 or None, "returned nothing"),
+    (lambda history: history[-1]["loss"] > history[-2]["loss"], "an entry before the first"),
 ]
 READINGS = [
     (read(verdict=lowest), "the sign of the mean is the verdict"),
@@ -198,6 +205,7 @@ READINGS = [
     (helps_alone, "It looks as if only what helps makes the claim possible; without"),
     (read(verdict=lowest, fate=lambda mean, low, high: mean), "if the mean alone decides."),
     (read(fate=lambda mean, low, high: 100 * high), "It looks as if the claim is divided by 100"),
+    (below_ruled_out, "a claim that lies below the interval is ruled out, too"),
     (read(confidence=0.999), "It looks as if the interval is wider than one of 95 %"),
     (read(confidence=0.68), "68 %"),
     (read(confidence=0.9), "narrower than one of 95 %"),
