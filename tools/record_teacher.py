@@ -47,7 +47,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("file", type=Path)
     parser.add_argument("--dataset", default="cifar10", choices=["cifar10", "photodigits"])
     parser.add_argument("--root", help="data root; default KDHELPERS_DATA, else data/")
-    parser.add_argument("--weights", type=Path, help="a state_dict to start from, or to record")
+    parser.add_argument("--weights", type=Path, help="to start from, or to record; a run.pt, too")
     parser.add_argument("--checkpoints", type=Path, help="train, and keep every epoch here")
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--lr", type=float, default=0.1)
@@ -101,7 +101,7 @@ def main() -> None:
     model = models.build("vgg16", width=given.width, seed=given.seed)
     if given.weights:
         kept = torch.load(given.weights, map_location="cpu", weights_only=True)
-        model.load_state_dict(kept)
+        model.load_state_dict(kept.get("state", {}).get("student", kept))
     if given.checkpoints:
         given.checkpoints.mkdir(parents=True, exist_ok=True)
         train(model, pictures, given)

@@ -77,7 +77,7 @@ def _run(options: argparse.Namespace) -> bool:
     outcomes: list[Outcome] = []
     try:
         for each in plans:
-            if told := expected(each.lesson.name, each.profile):
+            if told := expected(each.lesson.name, each.profile, each.parameters):
                 print(told, file=sys.stderr, flush=True)
             outcome = run.execute(each, options.out)
             outcomes.append(outcome)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from kdhelpers.course.records import load_records
+from kdhelpers.course.records import WHERE, load_records, without_folders
 from kdhelpers.course.root import CourseError
 from kdhelpers.stats.tables import Table
 
@@ -47,12 +47,21 @@ def _at(commits: Sequence[str]) -> str:
     return f"commit {known}{' with changes' * changed}"
 
 
-def expected(notebook: str, profile: str) -> str:
-    """What the recorded run of a long profile took, in a sentence; "" if there is none."""
+def expected(notebook: str, profile: str, parameters: Mapping[str, Any]) -> str:
+    """What the recorded run of a long profile took, in a sentence; "" if there is none.
+
+    Where these parameters are others, and so may be the time, they are named.
+    """
+    own = without_folders(dict(parameters))
     with suppress(CourseError):  # a file that is no record stops no run
         for record in load_records(notebook):
             if record["profile"] == profile:
-                return f"{notebook}, profile {profile}; its recorded run: {provenance(record)}"
+                given = record["parameters"].items()
+                where = {name for name, _ in given if name in WHERE or name.endswith("_dir")}
+                other = [n for n, value in given if n not in where and own.get(n, value) != value]
+                yours = f"; in this one {', '.join(other)} differ" if other else ""
+                told = f"{notebook}, profile {profile}; its recorded run: {provenance(record)}"
+                return told + yours
     return ""
 
 

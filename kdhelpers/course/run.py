@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -204,12 +205,24 @@ def _papermill(
                 start_timeout=math.ceil(plan.start_timeout),
                 execution_timeout=plan.cell_timeout,
                 kernel_manager_class=_noting(ends),
+                stderr_file=_AboveTheBar() if progress else None,
                 shutdown_kernel="immediate",  # else it takes PyTorch apart, for seconds
                 extra_arguments=[*QUIET],
             )
         except RuntimeError as error:
             if attempt == STARTS or LATE in str(error) or _started_cells(notebook):
                 raise
+
+
+class _AboveTheBar:
+    """A file for what a lesson tells as it runs: how long it may take, warnings."""
+
+    def write(self, text: str) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(text.rstrip("\n"), file=sys.stderr)
+
+    def flush(self) -> None: ...
 
 
 def _engine() -> str:

@@ -6,6 +6,7 @@ one network where they can lie so, and one by one in threads where not.
 
 import copy
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -98,7 +99,8 @@ class _Forecast:
         minutes = self.left * seconds / self.workers / 60
         if minutes > 10 and not self.told:
             self.told = True
-            print(f"a run took {seconds:.0f} s, the other {self.left} may take {minutes:.0f} min")
+            told = f"a run took {seconds:.0f} s, the other {self.left} may take {minutes:.0f} min"
+            print(told, file=sys.stderr)  # `kdhelpers run` shows it beside its progress
 
 
 def fit_many(

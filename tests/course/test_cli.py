@@ -138,7 +138,8 @@ def test_a_lesson_that_fails_does_not_stop_the_others(capfd: pytest.CaptureFixtu
     write_lesson(root, "02_error", "def f(x):\n    return 1 / x\n", "a = 1\nb = 2\nf(0)\nc = 3")
     write_lesson(root, "03_exit", "import sys", "sys.exit(0)", "late = 1", parameters=None)
     write_lesson(root, "04_dead", "import os\nos.kill(os.getpid(), 9)", "late = 1")
-    write_lesson(root, "05_last", START, STOPPED_WHILE_IT_WROTE, RECORD)
+    tells = "import sys\nprint('may take 12 min', file=sys.stderr)"
+    write_lesson(root, "05_last", START, tells, STOPPED_WHILE_IT_WROTE, RECORD)
     assert call("run 2 3 4 5 -p rate -1e-3 --out out") == 1
 
     out, err = capfd.readouterr()
@@ -161,6 +162,7 @@ def test_a_lesson_that_fails_does_not_stop_the_others(capfd: pytest.CaptureFixtu
     left = Path("out/04_dead.unfinished.ipynb")
     told = f"{cell}died (killed, out of memory, or a crash in compiled code)"
     assert run.describe(DeadKernelError(), left) == (told, True)
+    assert "may take 12 min\n" in err
     assert "05_last: 100%" in err  # the progress bar, also without a terminal
     for word in ("Traceback", "TCP", "the stream is closed"):
         assert word not in err

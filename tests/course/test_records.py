@@ -146,12 +146,15 @@ def test_a_recorded_profile_tells_before_it_starts_what_it_took(
     file = Path("results/01_mnist_kd.json")
     write(file)
     file.write_text(json.dumps(json.loads(file.read_text()) | {"profile": "full", "seconds": 540}))
-    told = results.expected("01_mnist_kd", "full")
+    told = results.expected("01_mnist_kd", "full", {})
     assert told.startswith("01_mnist_kd, profile full; its recorded run: ")
     assert "9 minutes" in told
-    assert results.expected("01_mnist_kd", "quick") == ""
+    assert results.expected("01_mnist_kd", "full", {"epochs": 3, "workers": 9}) == told
+    other = results.expected("01_mnist_kd", "full", {"epochs": 4})
+    assert other == f"{told}; in this one epochs differ"
+    assert results.expected("01_mnist_kd", "quick", {}) == ""
     Path("results/01_mnist_kd.x.json").write_text("no record")
-    assert results.expected("01_mnist_kd", "full") == ""  # and no reason not to start
+    assert results.expected("01_mnist_kd", "full", {}) == ""  # and no reason not to start
 
 
 @pytest.mark.parametrize(

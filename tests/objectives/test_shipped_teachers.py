@@ -76,6 +76,9 @@ def test_a_teacher_is_trained_anew_recorded_and_trained_on(
     called("--weights", str(folder / "weights.pt"))
     again = RecordedTeacher.load(tmp_path / "answers.npz")
     torch.testing.assert_close(again.logits(few.test), first.logits(few.test), rtol=0, atol=0.05)
+    called("--weights", str(folder / "run.pt"))  # as a run that was stopped leaves it
+    stopped = RecordedTeacher.load(tmp_path / "answers.npz")
+    torch.testing.assert_close(stopped.logits(few.test), first.logits(few.test), rtol=0, atol=0.05)
 
     called(
         "--weights", str(folder / "weights.pt"), "--checkpoints", str(tmp_path / "on"),

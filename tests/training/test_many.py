@@ -175,11 +175,11 @@ def test_how_long_the_others_may_take_is_told_once_after_a_run_that_takes_time(
         now[0] += 90 * (seed > 0)
 
     run_arms({"a": run, "b": run}, [0, 1, 2, 3, 4])
-    assert capsys.readouterr().out == "a run took 90 s, the other 8 may take 12 min\n"
+    assert capsys.readouterr().err == "a run took 90 s, the other 8 may take 12 min\n"
     run_arms({"a": run}, [0, 1, 2, 3, 4])
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().err == ""
     many._Forecast(17, workers=2).after(90.0)
-    assert capsys.readouterr().out == "a run took 90 s, the other 16 may take 12 min\n"
+    assert capsys.readouterr().err == "a run took 90 s, the other 16 may take 12 min\n"
 
 
 def test_runs_share_the_time_and_the_threads() -> None:
