@@ -63,9 +63,9 @@ def _processor() -> str:
 def placed(
     module: nn.Module, device: torch.device, *, channels_last: bool | None = None
 ) -> Iterator[None]:
-    """The module on a device inside, in a memory layout; afterwards where and as it was."""
+    """The module on a device inside, in a memory layout; afterwards in the memory that it had."""
     modes = [(part, part.training) for part in module.modules()]
-    before = {name: (tensor.device, tensor.stride()) for name, tensor in _tensors_of(module)}
+    before = {name: tensor.data for name, tensor in _tensors_of(module)}
     layout = torch.channels_last if channels_last else torch.contiguous_format
     try:
         for _, tensor in _tensors_of(module):
@@ -78,12 +78,11 @@ def placed(
         yield
     finally:
         for name, tensor in _tensors_of(module):
-            own, strides = before.get(name, (device, tensor.stride()))
-            data = tensor.data.to(own)
-            if data.stride() != strides:
-                data = torch.empty_strided(data.shape, strides, dtype=data.dtype, device=own)
-                data.copy_(tensor.data)
-            tensor.data = data
+            own = before.get(name, tensor.data)
+            same = own.shape == tensor.shape and own.dtype == tensor.dtype
+            moved = own.data_ptr() != tensor.data_ptr()
+            # In the memory that it had: somebody else may hold it, as a `state_dict` does.
+            tensor.data = own.copy_(tensor.data) if same and moved else tensor.data.to(own.device)
         for part, mode in modes:
             part.training = mode
 

@@ -3,6 +3,7 @@
 That the values are right, formulas in NumPy hold (`test_losses.py`).
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,10 @@ class Case:
     labelled: bool = False
     weights: tuple[str, str] = ("", "")
     smallest: int = 1  # batch
+
+    @property
+    def softened(self) -> bool:
+        return "temperature" in inspect.signature(self.loss).parameters
 
     def call(self, loss: Loss, student: Tensor, teacher: Tensor, **options: Any) -> Tensor:
         if self.labelled:

@@ -43,12 +43,13 @@ def plain(seed: int) -> nn.Module:
 
 
 def state(model: nn.Module) -> list[Any]:
-    """All that is not values: modes, hooks, and of each tensor its place, layout and gradient."""
+    """All that is not values: modes, hooks, and of each tensor its memory, layout and gradient."""
     tensors = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers())
     return [
         [(name, each.training, dict(each._forward_hooks), dict(each._forward_pre_hooks))
          for name, each in model.named_modules()],
-        [(name, id(tensor), tensor.stride(), tensor.device, tensor.dtype, tensor.requires_grad)
+        [(name, id(tensor), tensor.data_ptr(), tensor.stride(), tensor.device, tensor.dtype,
+          tensor.requires_grad)
          for name, tensor in tensors.items()],
     ]  # fmt: skip
 
