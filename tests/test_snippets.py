@@ -4,6 +4,7 @@ import ast
 import functools
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -14,6 +15,8 @@ import torch
 from small_data import fewer
 
 import kdhelpers as kd
+from kdhelpers.course import cli
+from kdhelpers.course.plans import plan
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -98,6 +101,19 @@ def test_the_code_of_a_docstring_runs(code: str) -> None:
     exec(compile(re.sub(r"(?m)^    ", "", code), "docstring", "exec"), surroundings())
 
 
-def test_the_examples_are_found() -> None:
+def test_no_example_is_lost() -> None:
     assert len(blocks_of_docstrings()) >= 7
-    assert sum(bool(blocks_of_page(page)) for page in PAGES) >= 2
+    for page in PAGES:
+        fences = set(re.findall(r"(?m)^ *```(.*)$", page.read_text("utf-8")))
+        assert fences <= {"", "python", "sh", "text", "mermaid", "{raw} html"}, page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_commands_of_a_page_are_understood(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = page.read_text("utf-8")
+    commands = re.findall(r"(?m)(?:^|> |`)kdhelpers ((?:run|sweep|start|list)\b[^`\n]*)", text)
+    for command in commands:
+        given = cli._parser().parse_args(shlex.split(command, comments=True))
+        if given.name == "run":
+            assert plan(given.lessons, profile=given.profile, parameters=dict(given.p))

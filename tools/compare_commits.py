@@ -48,7 +48,7 @@ def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for number, pair in enumerate(zip(old, new, strict=True)):
             yield from differences(*pair, f"{place}[{number}]")
-    elif old != new and not (old != old and new != new):
+    elif repr(old) != repr(new):  # -0.0 is not 0.0, 1 is not True
         yield f"{place}: {old!r} -> {new!r}"
 
 
