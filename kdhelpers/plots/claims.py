@@ -11,6 +11,7 @@ from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, Drawn, drawing, listed, 
 from kdhelpers.plots.results import in_words, name_rows, name_sides, verdict_colour
 from kdhelpers.stats.arms import Results, label
 from kdhelpers.stats.comparisons import compare
+from kdhelpers.stats.intervals import FEWEST_FOR_VERDICT
 from kdhelpers.stats.tables import less_is_better, verdict
 from kdhelpers.stats.tables import percent as told
 
@@ -31,8 +32,9 @@ def forest(
     Args:
         results: the arms (see `kdhelpers.stats`).
         baseline: the name of the arm that is subtracted.
-        claim: the effect somebody claims, (least, most) in points: a shaded band. A gain is
-            ruled out by an interval that ends below the band, a fall by one that begins above it.
+        claim: the effect somebody claims, (least, most) in points: a shaded band. From five seeds
+            on, a gain is ruled out by an interval that ends below it, a fall by one that begins
+            above it.
         key: the figure of the runs that is compared.
 
     Raises:
@@ -55,7 +57,8 @@ def forest(
         wide = f", ± {together.margin:.2f} with all arms together" if together.count > 1 else ""
         said.append(f"{label(name)} {told(alone, sign=True)}{wide} ({verdict(together, key)})")
         beyond = claim and (together.low > claim[1] if falls else together.high < claim[0])
-        if beyond and not together.degenerate:  # without spread there is no interval
+        # Without spread there is no interval, and too few seeds rule nothing out.
+        if beyond and not together.degenerate and together.count >= FEWEST_FOR_VERDICT:
             refuted.append(label(name))
     axes.axvline(0, color="k", linewidth=1)
     if claim is not None:

@@ -46,7 +46,8 @@ def alpha_temperature_grid(results: Results, baseline: Arm, *, key: str = "accur
     """The mean gain over the student alone, in points, for every pair (alpha, T).
 
     A gain is written with its margin, which one seed has not, and in bold where the 95 % interval
-    leaves out zero; without spread there is none. A pair that was not run stays grey.
+    of five seeds or more leaves out zero; without spread there is none. A pair that was not run
+    stays grey.
 
     Args:
         results: by (alpha, T) (see `kdhelpers.stats`).

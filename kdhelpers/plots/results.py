@@ -27,7 +27,8 @@ def arms(
         results: the arms (see `kdhelpers.stats`).
         teacher: its accuracy, a dashed line; leave it out where it would squeeze the arms.
         baseline: the arm to compare with: a dotted line at its mean, and the others in the
-            colours of what is better, worse, or not clearly different from it, seed by seed.
+            colours of what is better, worse, or (as with fewer than five seeds) not clearly
+            different from it, seed by seed.
         key: the figure of the runs to show.
         what: its name, on the axis and in the alternative text, if not that of `key`.
 

@@ -12,6 +12,7 @@ from kdhelpers._values import check_int, check_number, check_type, require
 from kdhelpers.stats.arms import LARGEST, Arm, pairs, row
 
 CONFIDENCE = 1e-6, 1 - 1e-6  # between never and always
+FEWEST_FOR_VERDICT = 5  # seeds: with three, two lucky ones make an interval
 ALL_DIGITS = Context(prec=1_000)  # more than any float has
 
 
@@ -217,9 +218,9 @@ def describe(difference: Interval, *, unit: str = "points") -> str:
     """What an interval of differences allows to say, as a sentence without its full stop.
 
     "helps by 0.8 points (0.5 to 1.1) with 10 seeds", or "not distinguishable from zero with 10
-    seeds; an effect above 0.3 points is ruled out, as is one below -0.2 points". Bounds are
-    rounded outwards, so that what is said to be ruled out is. More is better: for a loss or an
-    error, swap the arms.
+    seeds; an effect above 0.3 points is ruled out, as is one below -0.2 points"; with fewer than
+    five seeds there is no verdict. Bounds are rounded outwards, so that what is said to be ruled
+    out is. More is better: for a loss or an error, swap the arms.
 
     Args:
         difference: in the unit to be printed; see `Interval.scaled`.
@@ -243,6 +244,9 @@ def describe(difference: Interval, *, unit: str = "points") -> str:
         )
     low = _rounded(difference.low, difference, ROUND_FLOOR)
     high = _rounded(difference.high, difference, ROUND_CEILING)
+    if difference.count < FEWEST_FOR_VERDICT:
+        mean = _rounded(difference.mean, difference)
+        return f"{mean}{name} ({low} to {high}) with {seeds}, too few for a verdict"
     if difference.low <= 0 <= difference.high:
         return (
             f"not distinguishable from zero with {seeds}; an effect above {high}{name} is ruled "

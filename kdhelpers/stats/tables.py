@@ -13,6 +13,7 @@ from kdhelpers._values import check_number, check_type, require, short_repr
 from kdhelpers.stats.arms import Arm, Results, against, by_size, label, named, naming
 from kdhelpers.stats.comparisons import compare
 from kdhelpers.stats.intervals import (
+    FEWEST_FOR_VERDICT,
     Interval,
     bootstrap_difference,
     mean_interval,
@@ -238,7 +239,7 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
     """Every arm of an experiment against one of them, corrected for the number of arms.
 
     The verdict is that of the simultaneous interval. With fewer than 6 seeds there is no
-    bootstrap interval, with one seed there are only the differences.
+    bootstrap interval, with fewer than 5 no verdict, with one seed there are only the differences.
 
     Args:
         results: the arms.
@@ -297,9 +298,9 @@ def difference(baseline: Arm, arm: Arm, *, key: str = "accuracy") -> str:
 
 
 def verdict(difference: Interval, key: str = "accuracy") -> str:
-    """What an interval of paired differences of a figure allows to say."""
-    if difference.count < 2:
-        return "one seed"
+    """What an interval of paired differences of a figure allows to say, from five seeds on."""
+    if difference.count < FEWEST_FOR_VERDICT:
+        return f"{difference.count} seeds: no verdict" if difference.count > 1 else "one seed"
     if difference.degenerate and difference.mean:
         return "no spread to judge by"
     more, less = "helps", "hurts"

@@ -12,7 +12,8 @@ from kdhelpers import plots
 from kdhelpers.plots.drawing import DISTILLED, NEUTRAL
 from kdhelpers.plots.results import verdict_colour
 from kdhelpers.stats.comparisons import compare
-from kdhelpers.stats.intervals import mean_interval
+from kdhelpers.stats.intervals import describe, mean_interval, paired_difference
+from kdhelpers.stats.tables import arms_table, corrected_table, paired_table
 
 
 def axes_of(name: str) -> Axes:
@@ -47,8 +48,8 @@ def test_arms_show_every_seed_and_the_interval_in_percent() -> None:
 
 
 def test_the_colour_of_an_arm_is_its_verdict_against_the_baseline() -> None:
-    values = {"alone": [0.7, 0.72, 0.71], "same": [0.71, 0.7, 0.72]}
-    values |= {"up": [0.8, 0.81, 0.82], "down": [0.5, 0.51, 0.52]}
+    values = {"alone": [0.7, 0.72, 0.71, 0.7, 0.72], "same": [0.71, 0.7, 0.72, 0.72, 0.7]}
+    values |= {"up": [0.8, 0.81, 0.82, 0.8, 0.82], "down": [0.5, 0.51, 0.52, 0.5, 0.52]}
     (axes,) = plots.arms(values, baseline="alone").figure.axes
     diamonds = [colour(drawn.lines[0]) for drawn in errorbars(axes)]
     assert diamonds == [plots.NEUTRAL, plots.NEUTRAL, plots.DISTILLED, plots.ALONE]
@@ -102,10 +103,10 @@ def test_numbers_are_differences_only_where_nothing_is_compared() -> None:
     sized = {(50, name): arm for name, arm in rows.items()}
     pair = {"baseline": "none", "comparisons": [tuple(rows)]}
     for arms, options in ((rows, {}), (by_seed, {}), (sized, {}), (rows, pair), (by_seed, pair)):
-        assert "+3.33 ± 1.43 (helps)" in plots.paired_points(arms, **options).alt
+        assert "+3.33 ± 1.43 (3 seeds: no verdict)" in plots.paired_points(arms, **options).alt
     gains = {(4, "KD"): np.array([1.0, 1.2]), 0.5: np.array([1.0, 1.2])}
     told = plots.paired_points(gains)
-    assert "4, KD +1.10 ± 1.27 (no clear difference); 0.5 +1.10" in told.alt
+    assert "4, KD +1.10 ± 1.27 (2 seeds: no verdict); 0.5 +1.10" in told.alt
     lists = {"labels": [0.9, 0.91], "KD": [0.92, 0.93]}
     arrays = {name: np.array(arm) for name, arm in lists.items()}
     missing = ((lists, {}), (lists, {"baseline": "label"}), (arrays, {"baseline": "label"}))
@@ -157,10 +158,10 @@ def test_results_are_drawn_as_their_numbers_are() -> None:
         (plots.forest(family, baseline="alone", claim=(2, 3)), "forest"),
     ):
         assert picture.alt == DRAW[name]().alt
-    losses = {"alone": [{"loss": 0.5, "seed": s} for s in range(2)], "KD": [{"loss": 0.25}] * 0}
-    losses["KD"] = [{"loss": 0.25, "seed": s} for s in range(2)]
+    losses = {"alone": [{"loss": 0.5, "seed": s} for s in range(5)], "KD": [{"loss": 0.25}] * 0}
+    losses["KD"] = [{"loss": 0.25, "seed": s} for s in range(5)]
     assert "KD -25.00 ± 0.00 (no spread to judge by)" in plots.paired_points(losses, key="loss").alt
-    assert verdict_colour(mean_interval([25, 25])) == NEUTRAL  # as the words say
+    assert verdict_colour(mean_interval([25] * 5)) == NEUTRAL  # as the words say
 
 
 def test_less_calibration_error_is_better_in_figures_as_in_tables() -> None:
@@ -192,7 +193,7 @@ def test_less_calibration_error_is_better_in_figures_as_in_tables() -> None:
     axes, bar = grid.figure.axes
     assert axes.images[0].get_cmap().name == "RdBu_r"  # what is better is blue
     assert bar.get_ylabel() == "← better    change (points)    worse →"
-    gain = mean_interval([-0.2, -0.21])
+    gain = mean_interval([-0.2, -0.21] * 3)
     assert verdict_colour(gain, "calibration_error") == DISTILLED != verdict_colour(gain)
 
 
@@ -215,12 +216,33 @@ def test_one_seed_is_drawn_without_bars_and_told_without_a_verdict() -> None:
         assert picture.png
 
 
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_only_five_seeds_get_a_verdict_in_words_or_colour(count: int) -> None:
+    alone, taught = [0.5, 0.6, 0.7, 0.8, 0.9], [0.521, 0.619, 0.72, 0.82, 0.92]
+    arms, enough = {"alone": alone[:count], "KD": taught[:count]}, count == 5
+    said = "helps" if enough else f"{count} seeds: no verdict"
+    for table in (arms_table, paired_table, corrected_table):
+        assert said in repr(table(arms, baseline="alone"))
+    gain = paired_difference(*arms.values(), points=True)
+    assert gain.low > 0
+    assert describe(gain).startswith("helps by 2 points") is enough
+    assert describe(gain).endswith(f"with {count} seeds" + ", too few for a verdict" * (not enough))
+    forest = plots.forest(arms, baseline="alone", claim=(4, 5))
+    assert f"({said})" in forest.alt
+    assert forest.alt.endswith(f"it is ruled out for {'KD' if enough else 'no arm'}.")
+    assert f"({said})" in plots.paired_points(arms).alt
+    assert verdict_colour(gain) == (DISTILLED if enough else NEUTRAL)
+    assert colour(forest.figure.axes[0].lines[0]) == verdict_colour(gain)
+    grid = plots.alpha_temperature_grid({(0.9, 4.0): arms["KD"]}, arms["alone"])
+    assert grid.figure.axes[0].texts[0].get_fontweight() == ("bold" if enough else "normal")
+
+
 def test_the_grid_writes_every_gain_and_says_which_are_sure() -> None:
     axes = DRAW["alpha_temperature_grid"]().figure.axes[0]
     assert tick_names(axes) == (["1", "4"], ["0.9", "0.5"])
     cells = {text.get_position(): text for text in axes.texts}
     assert {place: text.get_text() for place, text in cells.items()} == {
-        (1, 0): "+1.00\n± 0.50", (0, 0): "−2.00\n± 2.98", (1, 1): "+0.25", (0, 1): "not run",
+        (1, 0): "+1.00\n± 0.25", (0, 0): "−2.00\n± 2.48", (1, 1): "+0.25", (0, 1): "not run",
     }  # fmt: skip
     bold = [place for place, text in cells.items() if text.get_fontweight() == "bold"]
     assert bold == [(1, 0)]
@@ -231,7 +253,7 @@ def test_the_grid_writes_every_gain_and_says_which_are_sure() -> None:
 
 
 def test_without_spread_nothing_is_bold_and_no_claim_is_ruled_out() -> None:
-    rows = {"alone": [0.5, 0.6, 0.7], "KD": [0.52, 0.62, 0.72]}
+    rows = {"alone": [0.5, 0.6, 0.7, 0.8, 0.9], "KD": [0.52, 0.62, 0.72, 0.82, 0.92]}
     grid = plots.alpha_temperature_grid({(0.9, 4.0): rows["KD"]}, rows["alone"])
     (cell,) = grid.figure.axes[0].texts
     assert (cell.get_text(), cell.get_fontweight()) == ("+2.00\n± 0.00", "normal")
@@ -264,16 +286,16 @@ def test_a_forest_has_a_row_for_each_arm_with_its_mean_and_both_intervals() -> N
 
 def test_of_a_family_the_verdict_is_the_simultaneous_one() -> None:
     family = {
-        "alone": [0.5, 0.5, 0.5],
-        "better by itself": [0.507, 0.51, 0.513],  # by 0.7, 1 and 1.3 points
-        "no other": [0.49, 0.5, 0.51],
+        "alone": [0.5] * 5,
+        "better by itself": [0.503, 0.51, 0.517, 0.503, 0.517],  # by 0.3, 1 and 1.7 points
+        "no other": [0.48, 0.5, 0.52, 0.48, 0.52],
     }
     picture = plots.forest(family, baseline="alone")
     (axes,) = picture.figure.axes
     thin, thick, diamond, *_ = axes.lines
     assert thin.get_xdata()[0] < 0 < thick.get_xdata()[0]
     assert {line.get_color() for line in (thin, thick, diamond)} == {plots.NEUTRAL}
-    assert "+1.00 ± 0.75, ± 1.07 with all arms together (no clear difference)" in picture.alt
+    assert "+1.00 ± 0.87, ± 1.09 with all arms together (no clear difference)" in picture.alt
     for claim, refuted in (((2, 3), "no arm"), ((2.2, 3), "better by itself")):
         told = plots.forest(family, baseline="alone", claim=claim).alt
         assert told.endswith(f"ruled out for {refuted}.")
@@ -290,7 +312,7 @@ def test_of_a_family_the_verdict_is_the_simultaneous_one() -> None:
     ],
 )
 def test_a_claim_is_ruled_out_by_less_of_it(key: str, claim: tuple, words: str) -> None:
-    rows = {"alone": [0.5, 0.6, 0.7], "up": [0.551, 0.65, 0.75], "down": [0.449, 0.55, 0.65]}
+    rows = {"alone": [0.5] * 5, "up": [0.551, *[0.55] * 4], "down": [0.449, *[0.45] * 4]}
     family = {name: [{key: value} for value in row] for name, row in rows.items()}
     assert plots.forest(family, baseline="alone", claim=claim, key=key).alt.endswith(words)
 

@@ -72,8 +72,8 @@ def test_a_verdict_needs_an_interval_on_one_side_of_zero() -> None:
         assert verdict(Interval((low + high) / 2, low, high, 5)) == said
 
 
-ALONE = {1000: [0.97, 0.98, 0.96], 50: [0.78, 0.80, 0.79], 200: [0.91, 0.92, 0.90]}
-DISTILLED = {50: [0.86, 0.89, 0.87], 200: [0.91, 0.92, 0.90], 1000: [0.95, 0.96, 0.941]}
+ALONE = {1000: [0.97, 0.98, 0.96] * 2, 50: [0.78, 0.80, 0.79] * 2, 200: [0.91, 0.92, 0.90] * 2}
+DISTILLED = {50: [0.86, 0.89, 0.87] * 2, 200: [0.91, 0.92, 0.90] * 2, 1000: [0.95, 0.96, 0.941] * 2}
 
 
 def results(arm: list[float]) -> list[dict[str, float]]:
@@ -111,8 +111,8 @@ def test_arms_are_compared_seed_by_seed_with_the_baseline_or_any_of_them() -> No
     alone, distilled = table.rows
     assert alone == ["alone", percent(mean_interval([50, 54])), "65.00 ± 63.53", ""]
     assert distilled[1] == percent(mean_interval([60, 64]))
-    assert distilled[2:] == ["80.00 ± 0.00", "+10.00 ± 0.00 (no spread to judge by)"]
-    assert arms_table(ARMS, baseline="distilled").rows[0][-1].startswith("-10.00 ± 0.00 (no spread")
+    assert distilled[2:] == ["80.00 ± 0.00", "+10.00 ± 0.00 (2 seeds: no verdict)"]
+    assert arms_table(ARMS, baseline="distilled").rows[0][-1].startswith("-10.00 ± 0.00 (2 seeds")
     turned = arms_table(ARMS, keys=("agreement", "accuracy")).rows[1]
     assert turned[-1].startswith("+15.00 ± ")  # of the first figure that is shown
     with pytest.raises(ValueError, match="keys names no figure of the runs; give one"):
@@ -134,17 +134,17 @@ def test_an_arm_with_fewer_seeds_is_paired_by_seed() -> None:
 
 
 def test_a_difference_is_told_in_points_with_its_verdict() -> None:
-    arms = {"alone": results([0.5, 0.54]), "KD": results([0.6, 0.6402])[::-1]}
-    assert difference(arms["alone"], arms["KD"]) == "+10.01 ± 0.13 (helps)"
-    assert difference([0.5, 0.54], [0.4, 0.4402]) == "-9.99 ± 0.13 (hurts)"
-    assert difference([0.5, 0.54], [0.6, 0.64]) == "+10.00 ± 0.00 (no spread to judge by)"
-    assert paired_table(arms).rows == [["KD", "+10.01 ± 0.13", "helps"]]
+    arms = {"alone": results([0.5, 0.54] * 3), "KD": results([0.6, 0.6402] * 3)[::-1]}
+    assert difference(arms["alone"], arms["KD"]) == "+10.01 ± 0.01 (helps)"
+    assert difference([0.5, 0.54] * 3, [0.4, 0.4402] * 3) == "-9.99 ± 0.01 (hurts)"
+    assert difference([0.5, 0.54] * 3, [0.6, 0.64] * 3) == "+10.00 ± 0.00 (no spread to judge by)"
+    assert paired_table(arms).rows == [["KD", "+10.01 ± 0.01", "helps"]]
     chosen = paired_table(arms, comparisons=[("KD", "alone")])
-    assert chosen.rows == [["alone − KD", "-10.01 ± 0.13", "hurts"]]
-    errors = [[{"calibration_error": e} for e in of] for of in ([0.05, 0.06], [0.15, 0.1602])]
-    assert difference(*errors, key="calibration_error") == "+10.01 ± 0.13 (hurts)"
+    assert chosen.rows == [["alone − KD", "-10.01 ± 0.01", "hurts"]]
+    errors = [[{"calibration_error": e} for e in of * 3] for of in ([0.05, 0.06], [0.15, 0.1602])]
+    assert difference(*errors, key="calibration_error") == "+10.01 ± 0.01 (hurts)"
     both = dict(zip(("alone", "KD"), errors, strict=True))
-    assert paired_table(both, key="calibration_error").rows == [["KD", "+10.01 ± 0.13", "hurts"]]
+    assert paired_table(both, key="calibration_error").rows == [["KD", "+10.01 ± 0.01", "hurts"]]
     sized = {(50, "alone"): arms["alone"], (50, "distilled"): arms["KD"]}
     assert paired_table(sized).rows[0][0] == "50 images"
 
@@ -228,7 +228,7 @@ def test_a_verdict_on_several_arms_is_that_of_the_wider_interval() -> None:
 
 
 def test_less_of_an_error_a_loss_or_a_time_is_better_and_more_of_anything_else() -> None:
-    less = mean_interval([-2, -2.1])
+    less = mean_interval([-2, -2.1] * 3)
     for key in ("ece", "ECE", "nll", "brier", "error_rate", "latency_ms", "seconds", "top1error"):
         assert verdict(less, key) == "helps"
     for key in ("accuracy", "agreement", "validation", "missing", "terms"):
