@@ -16,6 +16,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 SMALL = {
     "cifar_loop": "--dataset photodigits --images 260 --rounds 1 --workers 0 --device cpu",
     "hint_cost": "--width 0.1 --batch 2 --repeats 1",
+    "import_time": "--repeats 1",
     "learning_rate": "--sizes 10 --rates 0.01 0.02 --seeds 2 --steps 1",
     "loss_overhead": "--repeats 2 --batch 8 --classes 4",
     "many_seeds": "--students 2 --steps 2 --samples 8 --repeats 1",

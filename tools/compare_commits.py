@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-TIMES = re.compile(r"(^|_)(seconds|latency|latency_ms|ms|milliseconds)$")
+TIMES = re.compile(r"(^|_)(seconds|latency|latency_ms|ms|milliseconds|times|kilobytes)$")
 
 
 def run(commit: str, lessons: list[str], folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kdhelpers._values import require
 from kdhelpers.checks.running import Answer, Misuse, Unfinished, explain, sandbox
 from kdhelpers.checks.verdict import Verdict
 
@@ -53,6 +54,9 @@ def progress(lesson: int | str) -> None:
 
     Args:
         lesson: its number, 1 or "01" for lesson 01.
+
+    Raises:
+        ValueError: it has no exercises.
     """
     from kdhelpers import checks
 
@@ -60,6 +64,7 @@ def progress(lesson: int | str) -> None:
     names = {each: name for name, each in vars(checks).items() if isinstance(each, Check)}
     known = [each for each in {**_solved, **names} if each in names]
     of = [each for each in known if each.task.startswith(f"Lesson {lesson:02d}:")]
+    require(of, f"no exercise is one of lesson {lesson:02d}; give another number.")
     left = [names[each] for each in of if not _solved.get(each)]
     told = f"; open: {', '.join(left)}" if left else ", all of them"
     print(f"{len(of) - len(left)} of {len(of)} exercises of lesson {lesson:02d} solved{told}")

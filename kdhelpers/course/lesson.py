@@ -194,6 +194,8 @@ def lesson(name: str, values: Mapping[str, Any]) -> Lesson:
             raise CourseError("seeds needs at least one value, got []")
         if key == "workers" and value < 1:
             raise CourseError(f"workers must be at least 1, got {value}")
+    if both := {*checked.get("seeds", ())} & {*checked.get("tuning_seeds", ())}:
+        raise CourseError(f"tuning_seeds must be other ones than seeds, but both have {min(both)}")
     return Lesson(name, checked, checked.pop(RECORD_FILE, ""))
 
 
