@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 import sweep_lesson
+import torch
+import torch.nn.functional as F
 from forked import ended, forks
+
+import kdhelpers as kd
+from kdhelpers.data import Batch
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 SMALL = {
@@ -65,3 +70,38 @@ def numbers(ratios: object) -> list[float]:
         return [number for each in ratios for number in numbers(each)]
     assert isinstance(ratios, float | int)
     return [float(ratios)]
+
+
+@pytest.mark.parametrize("arm", ["cosine", "regressor"])
+def test_the_tutorials_ways_have_its_losses(arm: str) -> None:
+    peers = runpy.run_path(str(BENCHMARKS / "peers.py"))
+    student = peers["network"]((16, 16), (0, 1), 256, seed=1).eval()
+    teacher = peers["network"]((128, 64, 64, 32), (1, 3), 512, seed=0).eval()
+    objective, again = (peers["tutorial_objective"](arm, kd.Teacher(teacher), 1) for _ in "12")
+    images, labels = torch.rand(4, 3, 32, 32), torch.arange(4)
+    terms = objective(student, Batch(images, labels, labels, labels * 0))
+
+    own, guide = student[:6](images), teacher[:10](images)
+    if arm == "cosine":
+        pooled = F.avg_pool1d(guide.flatten(1), 2)
+        hidden = torch.nn.CosineEmbeddingLoss()(own.flatten(1), pooled, torch.ones(4))
+    else:
+        weight, bias = objective.parameters()
+        assert torch.equal(weight, next(again.parameters()))
+        hidden = F.mse_loss(F.conv2d(own, weight, bias, padding=1), guide)
+    theirs = 0.75 * F.cross_entropy(student(images), labels) + 0.25 * hidden
+    torch.testing.assert_close(0.75 * sum(terms.values()), theirs)
+
+
+def test_the_table_has_the_teacher_the_other_figure_and_the_precisions() -> None:
+    first = {"last": 70.0, "best": 71.0, "precision": "fp32", "seconds": 1.0}
+    both = {"0": first, "1": first | {"precision": "bf16"}}
+    found = {"tutorial": {"alone": {"0": first}, "teacher": {"0": first}}}
+    found["haitongli"] = {"alone": both}
+    lines = runpy.run_path(str(BENCHMARKS / "peers.py"))["table"](found).splitlines()
+    told = "84.74, best (83.7 last) | 70.00 ± 0.00 | 71.00 ± 0.00 | bf16 and fp32 | 2"
+    assert lines[2:] == [
+        "| tutorial | teacher | 75.1 to 75.6 | 70.00 | 71.00 | fp32 | 1 |",
+        "| tutorial | alone | 69.9 to 70.4 | 70.00 | 71.00 | fp32 | 1 |",
+        f"| haitongli | alone | {told} |",
+    ]
