@@ -58,9 +58,8 @@ def results() -> str:
     """Markdown: what came out, a line for each record."""
     lines = ["| lesson | profile | data | what came out |", "|---|---|---|---|"]
     for record in _all_records():
-        told = record["parameters"]
-        seeds = f"{told['dataset']}, {len(told['seeds'])} seeds"
-        lines.append(_line(*_name(record), seeds, record["metrics"]["headline"]))
+        told = record_tables.data_and_seeds(record)
+        lines.append(_line(*_name(record), told, record["metrics"].get("headline", "")))
     return "\n".join(lines)
 
 
@@ -74,13 +73,13 @@ def tables() -> str:
     parts = []
     for record in _all_records():
         number, profile = _name(record)
-        headline = record_tables.text(record["metrics"]["headline"])
+        headline = record_tables.text(record["metrics"].get("headline", ""))
         parts += [f"## Lesson {number}, {profile}", f"*{headline}*", record_tables.markdown(record)]
     return "\n\n".join(parts)
 
 
 def _name(record: dict[str, Any]) -> tuple[str, str]:
-    return record["notebook"].partition("_")[0], record["profile"]
+    return record["notebook"].partition("_")[0], record_tables.profile(record)
 
 
 def _all_records() -> list[dict[str, Any]]:

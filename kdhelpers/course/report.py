@@ -122,7 +122,7 @@ def of_record(record: dict[str, Any], name: str) -> Section:
     A list in the metrics that is as long as the parameter `seeds` holds one value per seed.
     """
     metrics, count = record["metrics"], seed_count(record["parameters"])
-    headline, profile = metrics.get("headline"), record["profile"] or "plain papermill"
+    headline, profile = metrics.get("headline"), results.profile(record)
     section = Section(
         f"{record['notebook']} ({name})",
         [headline] * isinstance(headline, str) + [f"{profile}, {results.provenance(record)}"],

@@ -16,17 +16,16 @@ def provenance(record: Mapping[str, Any]) -> str:
     It leaves out data and seeds where the record's parameters do not name them. Of a record that
     is joined from parts it tells the precision and the time of all parts, and their commits.
     """
-    parameters, environment = record["parameters"], record["environment"]
+    environment = record["environment"]
     versions = environment.get("versions")
     torch = versions.get("torch") if isinstance(versions, Mapping) else None
-    parts, seeds = record["metrics"].get("parts") or {}, parameters.get("seeds")
+    parts = record["metrics"].get("parts") or {}
     seconds = parts["seconds"] if parts else record["seconds"]
     took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
     threads, commits = environment.get("threads", "unknown"), [str(environment.get("commit"))]
     made = parts.get("commits") or commits
     told = [
-        str(parameters.get("dataset", "")),
-        f"{len(seeds)} seeds" if isinstance(seeds, list) else "",
+        data_and_seeds(record),
         str(environment.get("device", "unknown device")),
         f"{threads} thread{'s' * (threads != 1)}",
         f"PyTorch {torch or 'unknown'}",
@@ -36,6 +35,18 @@ def provenance(record: Mapping[str, Any]) -> str:
         _at(commits) if made == commits else f"joined at {_at(commits)}, trained at {_at(made)}",
     ]
     return ", ".join(filter(None, told))
+
+
+def data_and_seeds(record: Mapping[str, Any]) -> str:
+    """ "mnist, 5 seeds": what of the two the record's parameters name."""
+    data, seeds = (record["parameters"].get(name) for name in ("dataset", "seeds"))
+    told = [str(data or ""), f"{len(seeds)} seeds" if isinstance(seeds, list) else ""]
+    return ", ".join(filter(None, told))
+
+
+def profile(record: Mapping[str, Any]) -> str:
+    """What ran the lesson: the profile of ours, or papermill's own command."""
+    return str(record["profile"] or "plain papermill")
 
 
 def _at(commits: Sequence[str]) -> str:
@@ -95,7 +106,7 @@ class Recorded(list[dict[str, Any]]):
         return f"No record here yet: `kdhelpers run {number} --profile full`"
 
     def _repr_markdown_(self) -> str:
-        shown = [f"Profile `{text(each['profile'])}`: {markdown(each)}" for each in self]
+        shown = [f"Profile `{text(profile(each))}`: {markdown(each)}" for each in self]
         return "\n\n".join(shown) or self._none
 
     def __repr__(self) -> str:
