@@ -30,7 +30,7 @@ from kdhelpers._tensors import (
     check_result,
     check_samples,
     check_temperature,
-    widened,
+    cross_entropy,
 )  # fmt: skip
 from kdhelpers._values import check_number, check_weights
 
@@ -134,7 +134,7 @@ def distillation_loss(
     """
     check_number(alpha, 0, 1, name="alpha")
     soft = kd_loss(student_logits, teacher_logits, temperature=temperature)
-    hard = F.cross_entropy(widened(student_logits), check_labels(labels, like=student_logits))
+    hard = cross_entropy(student_logits, check_labels(labels, like=student_logits))
     return alpha * soft + (1.0 - alpha) * hard
 
 
