@@ -58,7 +58,8 @@ def kd_loss(
 
     Summed over classes, averaged over the batch: PyTorch's "batchmean"; its "mean" would divide by
     C as well. T² keeps the size of the gradient when T changes, so that a weight on this loss
-    means the same at every temperature. It is 0 if and only if p_s = p_t.
+    means the same at every temperature. It is 0 if and only if p_s = p_t: softmaxes are compared,
+    one class per image, so multi-label logits that differ by a constant per row give 0.
 
     Raises ValueError: wrong logits (see the module); T ≤ 0.
     Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531; RepDistiller and mdistiller agree,
