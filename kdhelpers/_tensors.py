@@ -10,6 +10,7 @@ training step wait for the device.
 from collections.abc import Collection
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdhelpers._values import check_type, is_number, require, short_repr
@@ -127,6 +128,15 @@ def check_labels(labels: Tensor, *, like: Tensor) -> Tensor:
 def widened(tensor: Tensor) -> Tensor:
     """The tensor in at least float32: half precision is for layers, not for sums of logarithms."""
     return tensor if tensor.dtype in HOTTEST else tensor.float()
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    """With class indices, in at least float32, over all rows: PyTorch would leave those of the
+    label -100, a common padding, out unseen. So they stop a GPU, too, where no label is read."""
+    none = torch.iinfo(torch.int32).min  # leaves nothing out, also where a kernel keeps 32 bits
+    return F.cross_entropy(
+        widened(logits), labels, ignore_index=none, label_smoothing=label_smoothing
+    )
 
 
 def all_equal(values: Tensor, *, dim: int) -> Tensor:

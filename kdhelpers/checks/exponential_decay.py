@@ -105,6 +105,12 @@ MISTAKES: Mistakes = {
          dict(step=lambda epoch: 2 * epoch)],
     "Base and exponent are swapped: write `factor**epoch`.":
         dict(curve=lambda e, start, floor, factor: start * e**factor),
+    # A case holds a list of epochs, so `epoch` is not among the arguments that any exercise tries
+    # to exchange.
+    "`epoch` stands in the place of another argument. They come in the order (epoch, start, floor, "
+    "factor).":
+        [dict(depth=1, exchanged=(0, 1)), dict(depth=1, exchanged=(0, 2)),
+         dict(depth=1, whole=lambda start, floor, factor, e: solution(e, start, floor, factor))],
     "`start` is missing. T is `start * factor**epoch`, as long as that is above the floor.":
         dict(curve=lambda e, start, floor, factor: factor**e),
 }

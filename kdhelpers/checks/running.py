@@ -213,6 +213,8 @@ _CAUSES = {
     "before the first, or behind the last?",
     r"size of tensor a .* must match": "two tensors whose shapes do not go together. Print both "
     "shapes: is each of them what you take it for?",
+    r"mat1 and mat2 shapes": "a matrix product whose shapes do not go together. If it is one in a "
+    "network: does your function get that network, or is it one of the notebook's?",
     r"did not finish": "a `while` loop whose condition never becomes false. `for _ in "
     "range(100):` always ends.",
 }

@@ -30,7 +30,7 @@ from kdhelpers._tensors import (
     check_result,
     check_samples,
     check_temperature,
-    widened,
+    cross_entropy,
 )  # fmt: skip
 from kdhelpers._values import check_number, check_weights
 
@@ -58,7 +58,8 @@ def kd_loss(
 
     Summed over classes, averaged over the batch: PyTorch's "batchmean"; its "mean" would divide by
     C as well. T² keeps the size of the gradient when T changes, so that a weight on this loss
-    means the same at every temperature. It is 0 if and only if p_s = p_t.
+    means the same at every temperature. It is 0 if and only if p_s = p_t: softmaxes are compared,
+    one class per image, so multi-label logits that differ by a constant per row give 0.
 
     Raises ValueError: wrong logits (see the module); T ≤ 0.
     Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531; RepDistiller and mdistiller agree,
@@ -134,7 +135,7 @@ def distillation_loss(
     """
     check_number(alpha, 0, 1, name="alpha")
     soft = kd_loss(student_logits, teacher_logits, temperature=temperature)
-    hard = F.cross_entropy(widened(student_logits), check_labels(labels, like=student_logits))
+    hard = cross_entropy(student_logits, check_labels(labels, like=student_logits))
     return alpha * soft + (1.0 - alpha) * hard
 
 

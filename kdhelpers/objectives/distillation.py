@@ -7,10 +7,9 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._tensors import widened
+from kdhelpers._tensors import cross_entropy
 from kdhelpers._values import check_number, check_type, check_weights, require, short_repr
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
@@ -111,7 +110,7 @@ class Distillation(Objective):
         soft = self.soft_loss(student_logits, teacher_logits, **taken)
         if self.alpha == 1:  # there may be no labels
             return {"soft": soft, "hard": torch.zeros_like(soft)}
-        hard = F.cross_entropy(widened(student_logits), batch.labels)
+        hard = cross_entropy(student_logits, batch.labels)
         return {"soft": self.alpha * soft, "hard": (1 - self.alpha) * hard}
 
     def settings(self) -> dict[str, Any]:

@@ -12,10 +12,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdhelpers._tensors import widened
+from kdhelpers._tensors import cross_entropy
 from kdhelpers._values import check_number
 from kdhelpers.data.batching import Batch, Views
 from kdhelpers.data.split import Split
@@ -71,9 +70,9 @@ class Supervised(Objective):
         self.label_smoothing = label_smoothing
 
     def forward(self, student: nn.Module, batch: Batch) -> Terms:
-        logits = widened(logits_of(student(batch.inputs)))
+        logits = logits_of(student(batch.inputs))
         smoothing = self.label_smoothing
-        return {"hard": F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)}
+        return {"hard": cross_entropy(logits, batch.labels, label_smoothing=smoothing)}
 
     def settings(self) -> dict[str, Any]:
         return super().settings() | {"label_smoothing": float(self.label_smoothing)}

@@ -56,6 +56,11 @@ class DistillationLoss(nn.Module):
         return usual_loss(s, t, y, tau, a).reshape(1)
 
 
+def of_the_notebook(images):
+    """A network that is no argument of the answer."""
+    return images.flatten(1)[:, :3]
+
+
 def terse_step(net, big, x, y, opt, *, temperature, alpha):
     net.train().zero_grad(set_to_none=False)
     with torch.no_grad():
@@ -370,6 +375,11 @@ should be one number | return the loss itself → return loss ⇒ return student
 inside `torch.no_grad()` | RuntimeError →
 plain_loss(student(x), ⇒ plain_loss(torch.no_grad()(student)(x),
 Both logits come from the student → , target, ⇒ , student(x).detach(),
+change with `teacher`: → target = teacher(x) ⇒ target = of_the_notebook(x)
+Your code stopped | Likely cause | one of the notebook's →
+target = teacher(x) ⇒ target = nn.Linear(64, 10)(x.flatten(1))
+`student` and `teacher` are exchanged →
+student.train() ⇒ student, teacher = teacher, student; student.train()
 Freeze nothing → return loss ⇒ student.requires_grad_(False); return loss
 A hook stays → student.train() ⇒ student.train().register_forward_hook(lambda *x: None)
 A hook stays → teacher.eval() ⇒ teacher.eval().register_forward_hook(lambda *x: None)

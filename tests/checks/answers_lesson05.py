@@ -87,6 +87,9 @@ change with `start` | not: `floor` → max(10 * k**e, f)
 change with `start` or `floor` or `factor` → max(10 * 0.95**e, 1.0)
 round the temperature → round(max(s * k**e, f), 1)
 share of start that is lost → max(s * (1 - k * e), f)
+`epoch` stands in the place → decay(s, e, f, k)
+`epoch` stands in the place → decay(f, s, e, k)
+`epoch` stands in the place → decay(k, e, s, f)
 
 # exponential_decay(e, s, f, k)
 now = answer.__dict__

@@ -101,6 +101,7 @@ return model((x - m) / s)
 ✓ → as it stands
 ✓ → return model((x - m) / s) ⇒ return model(x / s - m / s)
 still go from 0 to 255 | 255 as well → / 255 ⇒
+change with `model`: → return model((x - m) / s) ⇒ return ((x - m) / s).flatten(1)[:, :3]
 order of the pictures' channels → x = ⇒ pixels = pixels.flip(1); x =
 height and width → x = ⇒ pixels = pixels.mT; x =
 or by a root → / s ⇒ / s**0.5

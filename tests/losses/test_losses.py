@@ -474,6 +474,13 @@ def test_refuses_bad_labels(loss: Loss, what: str) -> None:
     refuses(message, loss, GOOD, GOOD, labels)
 
 
+def test_padding_is_not_left_out_where_labels_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's own check for the CPU stands for the assert in its kernels for a GPU."""
+    monkeypatch.setattr(_tensors, "_is_read", lambda tensor: False)
+    with pytest.raises(IndexError, match="-100 is out of bounds"):
+        losses.distillation_loss(GOOD, GOOD, BAD_LABELS["padding"][0])
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
 def test_accepts_labels_of_any_integer_type(dtype: torch.dtype) -> None:
     student, teacher = CASES["distillation_loss"].sample()

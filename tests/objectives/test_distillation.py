@@ -61,6 +61,15 @@ def test_the_hard_term_of_logits_in_half_precision_is_computed_in_full(make: Any
     assert hard.item() > 0
 
 
+@pytest.mark.parametrize(
+    "make", [Supervised, partial(Supervised, label_smoothing=0.1), partial(Distillation, Small())]
+)
+def test_the_hard_term_leaves_no_padded_row_out(make: Any) -> None:
+    padded = BATCH._replace(labels=torch.where(BATCH.labels == 1, -100, BATCH.labels))
+    with pytest.raises(IndexError, match="-100 is out of bounds"):
+        make()(Small(), padded)
+
+
 def test_the_soft_loss_can_be_exchanged_and_is_among_the_settings() -> None:
     objective = Distillation(Small(), temperature=3.0, alpha=0.5, soft_loss=constant)
     assert objective(Small(), BATCH)["soft"].item() == 3.0
