@@ -3,8 +3,8 @@
     python benchmarks/import_time.py [--repeats 7]
 
 Claim: at most 1.3 times. Each repeat starts one process for either, in turns; the processor time of
-user and system counts, which a busy neighbour disturbs less than the clock, and of all the middle
-one. The last line is one JSON object.
+user and system counts, which a busy neighbour disturbs less than the clock, and of all repeats the
+median. The last line is one JSON object.
 
 Measured on a two-core CPU (Intel Xeon, AVX-512) with torch 2.15, November 2026, beside other work:
 2.29 s against 2.22 s, 1.03 times.

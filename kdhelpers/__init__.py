@@ -35,16 +35,18 @@ if TYPE_CHECKING:
     from kdhelpers.stats import tables
     from kdhelpers.training import optimizers
     from kdhelpers.training.fit import fit
+    from kdhelpers.training.loop import TrainingError
     from kdhelpers.training.many import fit_many, run_arms
     from kdhelpers.training.recipe import Recipe
 
 __version__ = "0.2.0"
 
 __all__ = ["Distillation", "Faded", "Hint", "LayerPair", "Objective", "Recipe", "RecordedTeacher"]
-__all__ += ["ShuffledTeacher", "Supervised", "Teacher", "WithFeatures", "build", "capture"]
-__all__ += ["checks", "data", "evaluate", "evaluation", "export_onnx", "fit", "fit_many", "lesson"]
-__all__ += ["load", "load_folder", "losses", "made_for", "models", "optimizers", "plots", "predict"]
-__all__ += ["regressor_between", "run_arms", "shipped_teacher", "stats", "tables", "temperature"]
+__all__ += ["ShuffledTeacher", "Supervised", "Teacher", "TrainingError", "WithFeatures", "build"]
+__all__ += ["capture", "checks", "data", "evaluate", "evaluation", "export_onnx", "fit"]
+__all__ += ["fit_many", "lesson", "load", "load_folder", "losses", "made_for", "models"]
+__all__ += ["optimizers", "plots", "predict", "regressor_between", "run_arms", "shipped_teacher"]
+__all__ += ["stats", "tables", "temperature"]
 
 _WHERE = {
     "course.lesson": ("lesson", "made_for"),
@@ -61,6 +63,7 @@ _WHERE = {
     "objectives.shipped": ("shipped_teacher",),
     "objectives.teacher": ("ShuffledTeacher", "Teacher"),
     "training.fit": ("fit",),
+    "training.loop": ("TrainingError",),
     "training.many": ("fit_many", "run_arms"),
     "training.recipe": ("Recipe",),
 }

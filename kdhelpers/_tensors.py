@@ -132,7 +132,7 @@ def widened(tensor: Tensor) -> Tensor:
 
 def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
     """With class indices, in at least float32, over all rows: PyTorch would leave those of the
-    label -100, a common padding, out unseen. So they stop a GPU, too, where no label is read."""
+    label -100, a common padding, out unseen. So they stop CUDA, too, where no label is read."""
     none = torch.iinfo(torch.int32).min  # leaves nothing out, also where a kernel keeps 32 bits
     return F.cross_entropy(
         widened(logits), labels, ignore_index=none, label_smoothing=label_smoothing

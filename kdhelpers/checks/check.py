@@ -64,7 +64,7 @@ def progress(lesson: int | str) -> None:
     names = {each: name for name, each in vars(checks).items() if isinstance(each, Check)}
     known = [each for each in {**_solved, **names} if each in names]
     of = [each for each in known if each.task.startswith(f"Lesson {lesson:02d}:")]
-    require(of, f"no exercise is one of lesson {lesson:02d}; give another number.")
+    require(of, f"lesson {lesson:02d} has no exercises; give another number.")
     left = [names[each] for each in of if not _solved.get(each)]
     told = f"; open: {', '.join(left)}" if left else ", all of them"
     print(f"{len(of) - len(left)} of {len(of)} exercises of lesson {lesson:02d} solved{told}")

@@ -160,7 +160,7 @@ def another(value: Any) -> Any:
         return [another(each) for each in value]
     if isinstance(value, np.ndarray):
         return value**2
-    if isinstance(value, nn.Module):
+    if isinstance(value, nn.Module) and [*value.parameters()]:
         other = deepcopy(value)
         vector_to_parameters(0.7 * parameters_to_vector(other.parameters()), other.parameters())
         return other

@@ -195,7 +195,7 @@ def lesson(name: str, values: Mapping[str, Any]) -> Lesson:
         if key == "workers" and value < 1:
             raise CourseError(f"workers must be at least 1, got {value}")
     if both := {*checked.get("seeds", ())} & {*checked.get("tuning_seeds", ())}:
-        raise CourseError(f"tuning_seeds must be other ones than seeds, but both have {min(both)}")
+        raise CourseError(f"tuning_seeds must differ from seeds, but both have {min(both)}")
     return Lesson(name, checked, checked.pop(RECORD_FILE, ""))
 
 

@@ -61,16 +61,19 @@ def _at(commits: Sequence[str]) -> str:
 def expected(notebook: str, profile: str, parameters: Mapping[str, Any]) -> str:
     """What the recorded run of a long profile took, in a sentence; "" if there is none.
 
-    Where these parameters are others, and so may be the time, they are named.
+    Those of its parameters that are others here, and so may be the time, are named; folders,
+    files of weights and where it trains count as the same.
     """
     own = without_folders(dict(parameters))
     with suppress(CourseError):  # a file that is no record stops no run
         for record in load_records(notebook):
             if record["profile"] == profile:
-                given = record["parameters"].items()
-                where = {name for name, _ in given if name in WHERE or name.endswith("_dir")}
-                other = [n for n, value in given if n not in where and own.get(n, value) != value]
-                yours = f"; in this one {', '.join(other)} differ" if other else ""
+                other = [
+                    name for name, value in record["parameters"].items()
+                    if own.get(name, value) != value
+                    and name not in WHERE and not name.endswith(("_dir", "_weights"))
+                ]  # fmt: skip
+                yours = f"; other here: {', '.join(other)}" if other else ""
                 told = f"{notebook}, profile {profile}; its recorded run: {provenance(record)}"
                 return told + yours
     return ""

@@ -220,7 +220,8 @@ class _AboveTheBar:
     def write(self, text: str) -> None:
         from tqdm import tqdm
 
-        tqdm.write(text.rstrip("\n"), file=sys.stderr)
+        if text.strip():
+            tqdm.write(text.rstrip("\n"), file=sys.stderr)
 
     def flush(self) -> None: ...
 

@@ -65,7 +65,7 @@ def placed(
 ) -> Iterator[None]:
     """The module on a device inside, in a memory layout; afterwards in the memory that it had."""
     modes = [(part, part.training) for part in module.modules()]
-    before = {name: tensor.data for name, tensor in _tensors_of(module)}
+    before = {name: (tensor, tensor.data) for name, tensor in _tensors_of(module)}
     layout = torch.channels_last if channels_last else torch.contiguous_format
     try:
         for _, tensor in _tensors_of(module):
@@ -78,8 +78,8 @@ def placed(
         yield
     finally:
         for name, tensor in _tensors_of(module):
-            own = before.get(name, tensor.data)
-            same = own.shape == tensor.shape and own.dtype == tensor.dtype
+            known, own = before.get(name, (tensor, tensor.data))
+            same = known is tensor and own.shape == tensor.shape and own.dtype == tensor.dtype
             moved = own.data_ptr() != tensor.data_ptr()
             # In the memory that it had: somebody else may hold it, as a `state_dict` does.
             tensor.data = own.copy_(tensor.data) if same and moved else tensor.data.to(own.device)

@@ -259,5 +259,5 @@ def test_progress_tells_what_is_solved_and_what_is_open(capsys: Any, monkeypatch
     monkeypatch.setattr("kdhelpers.checks.check._solved", dict.fromkeys(every, True))
     checks.progress(5)
     assert "4 of 4 exercises of lesson 05 solved, all of them" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="no exercise is one of lesson 97"):
+    with pytest.raises(ValueError, match="lesson 97 has no exercises"):
         checks.progress(97)

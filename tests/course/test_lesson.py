@@ -178,7 +178,7 @@ def test_a_lesson_knows_its_parameters_without_its_file(root: Path) -> None:
         ({"control_seeds": [2, 2]}, "control_seeds must be different whole numbers"),
         ({"seeds": []}, "seeds needs at least one value"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
-        ({"tuning_seeds": [7, 1]}, "tuning_seeds must be other ones than seeds, but both have 1"),
+        ({"tuning_seeds": [7, 1]}, "tuning_seeds must differ from seeds, but both have 1"),
     ],
 )
 def test_a_value_that_does_not_fit_is_told_before_the_work(

@@ -151,7 +151,7 @@ def test_a_recorded_profile_tells_before_it_starts_what_it_took(
     assert "9 minutes" in told
     assert results.expected("01_mnist_kd", "full", {"epochs": 3, "workers": 9}) == told
     other = results.expected("01_mnist_kd", "full", {"epochs": 4})
-    assert other == f"{told}; in this one epochs differ"
+    assert other == f"{told}; other here: epochs"
     assert results.expected("01_mnist_kd", "quick", {}) == ""
     Path("results/01_mnist_kd.x.json").write_text("no record")
     assert results.expected("01_mnist_kd", "full", {}) == ""  # and no reason not to start

@@ -154,6 +154,16 @@ def test_frozen_batch_normalisation_stays_so_in_a_student_that_trains(frozen: st
     assert norm.training == (frozen == "none")
 
 
+def test_buffers_that_change_places_or_are_new_keep_their_values() -> None:
+    module = nn.Module()
+    for name, value in (("now", 1.0), ("before", 2.0), ("count", 3.0)):
+        module.register_buffer(name, torch.tensor(value))
+    kept = module.count
+    with placed(module, torch.device("cpu")):
+        module.now, module.before, module.count = module.before, module.now, 5 * module.count
+    assert [module.now, module.before, module.count, kept] == [2.0, 1.0, 15.0, 3.0]
+
+
 def test_filters_of_one_channel_lie_channels_last_as_well() -> None:
     """Kernels are chosen by strides: with others, other last digits and a third of the speed."""
     network = torch.nn.Conv2d(1, 8, 3)
