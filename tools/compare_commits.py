@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-# An ONNX file has names in it that tell where it was made, and so its size.
-TIMES = re.compile(r"(^|_)(seconds|latency|latency_ms|ms|milliseconds|times|kilobytes)$")
+TIMES = re.compile(r"(^|_)(seconds|latency|latency_ms|ms|milliseconds|times)$")
 
 
 def run(commit: str, lessons: list[str], folder: Path) -> dict[str, Any]:
