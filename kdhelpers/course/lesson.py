@@ -16,7 +16,7 @@ from kdhelpers._files import write_text
 from kdhelpers._values import check_type, short_repr
 from kdhelpers.course import notebook, records
 from kdhelpers.course.notebook import TYPES, convert, find_lessons
-from kdhelpers.course.records import RECORD_FILE, WHERE, plain, read_json, without_folders
+from kdhelpers.course.records import RECORD_FILE, is_place, plain, read_json, without_folders
 from kdhelpers.course.root import CourseError, home
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from kdhelpers.stats.tables import Table
 
 PARTS = "parts_dir"  # the parameter that says where finished runs are kept
-HOW = (*WHERE, "precision")  # each part tells its own
 
 Run = Callable[..., dict[str, Any]]
 
@@ -80,8 +79,8 @@ class Lesson:
         parameters = {
             name: without_folders(value)  # the same file lies elsewhere on another machine
             for name, value in self.parameters.items()
-            if name not in (*HOW, "seed")
-            and not name.endswith("_dir")
+            if name not in ("precision", "seed")  # each part tells its own
+            and not is_place(name)
             and not (isinstance(value, list | dict) and name.endswith("s"))
         }
         text = json.dumps([known, parameters], sort_keys=True)

@@ -169,6 +169,11 @@ def _plain(value: Any, name: str) -> Any:
     )
 
 
+def is_place(parameter: str) -> bool:
+    """Whether it says where networks train or files lie, which changes no result."""
+    return parameter in WHERE or parameter.endswith("_dir")
+
+
 def without_folders(value: Any) -> Any:
     """The value with every absolute path cut to its last part."""
     if isinstance(value, str) and Path(value).is_absolute():

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from kdhelpers.course.records import WHERE, load_records, without_folders
+from kdhelpers.course.records import is_place, load_records, without_folders
 from kdhelpers.course.root import CourseError
 from kdhelpers.stats.tables import Table
 
@@ -71,7 +71,7 @@ def expected(notebook: str, profile: str, parameters: Mapping[str, Any]) -> str:
                 other = [
                     name for name, value in record["parameters"].items()
                     if own.get(name, value) != value
-                    and name not in WHERE and not name.endswith(("_dir", "_weights"))
+                    and not is_place(name) and not name.endswith("_weights")
                 ]  # fmt: skip
                 yours = f"; other here: {', '.join(other)}" if other else ""
                 told = f"{notebook}, profile {profile}; its recorded run: {provenance(record)}"

@@ -192,6 +192,7 @@ def _papermill(
 ) -> Any:
     """The executed notebook; a kernel that dies as it starts gets another attempt."""
     import papermill  # slow to import, and a lesson's kernel imports this module without need
+    from tqdm.contrib import DummyTqdmFile
 
     for attempt in itertools.count(1):
         try:
@@ -205,25 +206,14 @@ def _papermill(
                 start_timeout=math.ceil(plan.start_timeout),
                 execution_timeout=plan.cell_timeout,
                 kernel_manager_class=_noting(ends),
-                stderr_file=_AboveTheBar() if progress else None,
+                # What a lesson tells as it runs, how long it may take, stands above the bar.
+                stderr_file=DummyTqdmFile(sys.stderr) if progress else None,
                 shutdown_kernel="immediate",  # else it takes PyTorch apart, for seconds
                 extra_arguments=[*QUIET],
             )
         except RuntimeError as error:
             if attempt == STARTS or LATE in str(error) or _started_cells(notebook):
                 raise
-
-
-class _AboveTheBar:
-    """A file for what a lesson tells as it runs: how long it may take, warnings."""
-
-    def write(self, text: str) -> None:
-        from tqdm import tqdm
-
-        if text.strip():
-            tqdm.write(text.rstrip("\n"), file=sys.stderr)
-
-    def flush(self) -> None: ...
 
 
 def _engine() -> str:

@@ -11,7 +11,6 @@ from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, Drawn, drawing, listed, 
 from kdhelpers.plots.results import in_words, name_rows, name_sides, verdict_colour
 from kdhelpers.stats.arms import Results, label
 from kdhelpers.stats.comparisons import compare
-from kdhelpers.stats.intervals import FEWEST_FOR_VERDICT
 from kdhelpers.stats.tables import less_is_better, verdict
 from kdhelpers.stats.tables import percent as told
 
@@ -57,8 +56,7 @@ def forest(
         wide = f", ± {together.margin:.2f} with all arms together" if together.count > 1 else ""
         said.append(f"{label(name)} {told(alone, sign=True)}{wide} ({verdict(together, key)})")
         beyond = claim and (together.low > claim[1] if falls else together.high < claim[0])
-        # Without spread there is no interval, and too few seeds rule nothing out.
-        if beyond and not together.degenerate and together.count >= FEWEST_FOR_VERDICT:
+        if beyond and together.allows_verdict:
             refuted.append(label(name))
     axes.axvline(0, color="k", linewidth=1)
     if claim is not None:

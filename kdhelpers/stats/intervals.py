@@ -39,6 +39,11 @@ class Interval:
         """Whether the values were all the same, so that their spread says nothing of the error."""
         return math.isclose(self.low, self.high, rel_tol=1e-9)
 
+    @property
+    def allows_verdict(self) -> bool:
+        """Whether there are five values or more, and a spread to judge by."""
+        return self.count >= FEWEST_FOR_VERDICT and not self.degenerate
+
     def __format__(self, spec: str) -> str:
         if not spec:
             return repr(self)
