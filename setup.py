@@ -10,8 +10,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
-from kdhelpers.course.root import ADDRESS  # noqa: E402
-from kdhelpers.course.start import contents, linked  # noqa: E402
+from kdhelpers.course.root import ADDRESS, contents, linked  # noqa: E402
 
 
 class WithCourse(build_py):

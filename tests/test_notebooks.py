@@ -24,7 +24,7 @@ from small_data import fewer
 import kdhelpers
 from kdhelpers import checks, course, data, losses, temperature
 from kdhelpers._files import write_text
-from kdhelpers.course import plans, root, start
+from kdhelpers.course import plans, root
 from kdhelpers.losses import features as feature_losses
 from kdhelpers.losses import logits as logit_losses
 from kdhelpers.objectives import distillation
@@ -298,7 +298,7 @@ def refuse(*arguments: Any, **names: Any) -> None:
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the course as a wheel has it."""
     folder = tmp_path_factory.mktemp("site") / "kdhelpers" / "course"
-    for name, text in start.contents(ROOT):
+    for name, text in root.contents(ROOT):
         write_text(folder / "material" / name, text)
     return folder
 

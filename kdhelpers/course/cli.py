@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from kdhelpers import __version__
 from kdhelpers.course.notebook import find_lessons
 from kdhelpers.course.records import RECORD_FILE, read_or_made
-from kdhelpers.course.root import CourseError, installing
+from kdhelpers.course.root import CourseError, installing, start
 
 if TYPE_CHECKING:
     from kdhelpers.course.run import Outcome
@@ -111,8 +111,6 @@ def _show_table(outcomes: "list[Outcome]", out: str) -> None:
 
 
 def _start(options: argparse.Namespace) -> bool:
-    from kdhelpers.course.start import start
-
     print(start(options.folder))
     there = shlex.quote(options.folder)
     print(f"\nNext:\n  cd {there}\n  jupyter lab    # or: kdhelpers run 01")

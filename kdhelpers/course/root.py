@@ -1,10 +1,24 @@
-"""Where the course lies, and how a person is told that something cannot be done."""
+"""Where the course lies, a folder to work in, and how a person is told what cannot be done.
 
-from collections.abc import Iterator
+The package carries the course: that of its checkout, or the copy that `setup.py` puts into a wheel.
+A folder to work in gets the lessons without outputs, so that no answer stands below its question.
+"""
+
+import json
+import os
+import posixpath
+import re
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from kdhelpers._files import read_text, write_text
+from kdhelpers._values import short_path
+
 LESSONS = "[0-9][0-9]_*.ipynb"  # in notebooks/
+CARRIED = [f"notebooks/{LESSONS}", "notebooks/profiles/*/*.yaml", "results/*.json"]
+CARRIED += ["docs/glossary.md", "docs/map.md"]
 # Where the repository is published, https://github.com/OWNER/NAME; "" is nowhere yet. It stands
 # here alone: `python tools/published.py` writes it into cells and badges, setup.py into the wheel.
 ADDRESS = ""
@@ -64,3 +78,100 @@ def installing(extra: str) -> str:
     if ADDRESS:
         return f"python -m pip install 'kdhelpers[{extra}] @ git+{ADDRESS}'"
     return f"python -m pip install 'WHEEL[{extra}]', WHEEL being the file that you installed"
+
+
+# -- a folder to work in ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Started:
+    """What `start` did: the files that are `new`, those that were there, which of them differ."""
+
+    folder: Path
+    new: list[str]
+    kept: list[str]
+    other_versions: list[str]
+
+    def __str__(self) -> str:
+        lessons = sum(name.endswith(".ipynb") for name in self.new)
+        if not self.new:
+            told = "nothing new"
+        elif not self.kept:
+            told = f"{lessons} lessons, their profiles and records, the glossary and the map"
+        else:
+            told = f"new are {', '.join(self.new)}"
+        stay = f"; {len(self.kept)} files were there and stay as they are" * bool(self.kept)
+        return "\n".join([f"{self.folder}: {told}{stay}", *self.other_versions])
+
+
+def start(folder: str | Path = "course") -> Started:
+    """Bring the course into a folder; a file that is there is never touched.
+
+    Raises:
+        CourseError: it is the course itself, or cannot be written.
+    """
+    target, told = Path(folder), short_path(folder)
+    done = Started(target, [], [], [])
+    with unless_lost(f"cannot write to {told}", "; choose another folder"):
+        if target.resolve() == carried():
+            raise CourseError(f"{told} is the course itself; choose another folder")
+        for name, text in contents(carried()):
+            path = target / name
+            if not os.path.lexists(path):
+                write_text(path, text)
+                done.new.append(name)
+                continue
+            done.kept.append(name)
+            if name.endswith(".ipynb") and (differs := _version(path)):
+                done.other_versions.append(f"{name}: {differs}")
+    return done
+
+
+def _version(path: Path) -> str:
+    from kdhelpers.course.notebook import Notebook  # which imports from here
+
+    try:
+        return Notebook(path).made_for
+    except CourseError as error:  # whatever it is, it stays
+        return str(error)
+
+
+def contents(source: Path) -> Iterator[tuple[str, str]]:
+    """The names and texts of what the course in `source` gives to its learners."""
+    found = (path for kind in CARRIED for path in sorted(source.glob(kind)))
+    names = [path.relative_to(source).as_posix() for path in found]
+    for name in names:
+        text = read_text(source / name)
+        if name.endswith(".md"):
+            text = linked(text, name, names)
+        elif name.endswith(".ipynb"):
+            notebook = json.loads(text)
+            for cell in notebook["cells"]:
+                if cell["cell_type"] == "code":
+                    cell |= {"outputs": [], "execution_count": None}
+                else:
+                    cell["source"] = linked("".join(cell["source"]), name, names)
+            text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+        yield name, text
+
+
+def linked(text: str, page: str, held: Collection[str], address: str = ADDRESS) -> str:
+    """The Markdown of a page: its links lead to the pages `held` beside it, else to `address`.
+
+    Where there is no address, words are left of a link to what is not held.
+    """
+    base, here = f"{address}/blob/main/", posixpath.dirname(page)
+
+    def lead(link: re.Match[str]) -> str:
+        words, target = link.groups()
+        own = bool(address) and target.startswith(base)
+        if not own and re.match(r"[a-z]+:|#", target):
+            return link[0]
+        target = target.removeprefix(base) if own else posixpath.join(here, target)
+        path, mark, place = target.partition("#")
+        path = posixpath.normpath(path)
+        if path in held:
+            return f"[{words}]({posixpath.relpath(path, here or '.')}{mark}{place})"
+        return f"[{words}]({base}{path}{mark}{place})" if address else words
+
+    return re.sub(r"\[([^\]]*)\]\(([^)\s]+)\)", lead, text)

@@ -13,7 +13,7 @@ from kdhelpers.course import lesson as lessons
 from kdhelpers.course import records
 from kdhelpers.course import root as roots
 from kdhelpers.course.notebook import Notebook, Parameter, find_lessons
-from kdhelpers.course.root import CourseError, find_root
+from kdhelpers.course.root import CourseError
 from kdhelpers.stats.tables import Table
 
 
@@ -30,22 +30,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def names(found: list[Notebook]) -> list[str]:
     return [lesson.name for lesson in found]
-
-
-def test_the_root_is_the_nearest_folder_with_lessons_or_that_of_an_editable_installation(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(root / "notebooks" / "profiles")
-    assert find_root() == root
-    write_lesson(root / "inner", "01_other")
-    monkeypatch.chdir(root / "inner")
-    assert find_root() == root / "inner"
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(roots, "__file__", str(root / "kdhelpers" / "course" / "root.py"))
-    assert find_root() == root
-    monkeypatch.setattr(roots, "__file__", str(tmp_path / "site" / "kdhelpers" / "a" / "b.py"))
-    with pytest.raises(CourseError, match=r"no lessons found at or above .*`kdhelpers start"):
-        find_root()
 
 
 def test_a_lesson_has_many_names_and_counts_once_and_no_name_means_all(root: Path) -> None:

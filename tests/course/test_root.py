@@ -1,16 +1,15 @@
-"""A folder to work in: what it holds, where its links lead, and that nothing there is lost."""
+"""Where the course is found; what a folder to work in holds, and that nothing there is lost."""
 
 import json
 import re
 from pathlib import Path
 
 import pytest
-from tiny_course import call
+from tiny_course import call, write_lesson
 
 from kdhelpers.course import root as roots
 from kdhelpers.course.notebook import find_lessons
-from kdhelpers.course.root import CourseError, carried, find_root
-from kdhelpers.course.start import linked, start
+from kdhelpers.course.root import CourseError, carried, find_root, linked, start
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -23,6 +22,22 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def names_in(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_root_is_the_nearest_folder_with_lessons_or_that_of_an_editable_installation(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outer, inner = here / "Kurs {Übung}", here / "Kurs {Übung}" / "inner"
+    for course in (outer, inner):
+        write_lesson(course, "01_mnist_kd")
+        monkeypatch.chdir(course / "notebooks" / "profiles")
+        assert find_root() == course
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(roots, "__file__", str(outer / "kdhelpers" / "course" / "root.py"))
+    assert find_root() == outer
+    monkeypatch.setattr(roots, "__file__", str(here / "site" / "kdhelpers" / "a" / "b.py"))
+    with pytest.raises(CourseError, match=r"no lessons found at or above .*`kdhelpers start"):
+        find_root()
 
 
 def test_a_started_course_has_the_lessons_without_outputs_and_all_that_they_lead_to(
