@@ -158,7 +158,7 @@ def _sweep(options: argparse.Namespace) -> bool:
         raise CourseError(f"-p {twice} is given twice; write all its values behind one -p")
     from tqdm import tqdm
 
-    from kdhelpers.course import figures, sweep
+    from kdhelpers.course import report, sweep
 
     def show_failure(row: "Row") -> None:
         values = ", ".join(f"{name} = {value}" for name, value in row.values.items())
@@ -180,9 +180,9 @@ def _sweep(options: argparse.Namespace) -> bool:
     except KeyboardInterrupt:
         print("what is finished is kept: the same command goes on from there", file=sys.stderr)
         raise
-    if metric := figures.chosen(result.rows):
+    if metric := report.chosen(result.rows):
         print(f"{metric}, mean ± half of the 95 % interval:\n")
-        print(figures.summary(*figures.series(result.rows, metric)), end="\n\n")
+        print(report.summary(*report.series(result.rows, metric)), end="\n\n")
     failed = sum(row.status != "ok" for row in result.rows)
     print(
         f"{len(result.rows)} point{'s' * (len(result.rows) != 1)}, {result.ran} run now"

@@ -86,7 +86,7 @@ def sweep(
             writing to the folder; nothing has been run.
         KeyboardInterrupt: after the kernels have been stopped; what is done is kept.
     """
-    from kdhelpers.course.figures import write_figure  # matplotlib is slow to import
+    from kdhelpers.course.report import write_figure  # matplotlib is slow to import
 
     check_type(out_dir, str, Path, type(None), name="out_dir")
     (shared,) = plan(

@@ -23,8 +23,6 @@ from kdhelpers.course.root import CourseError
 
 LIST, FAILURE = "sweep.json", "failure.txt"
 ONE = ("notebook", "profile", "lesson")  # what all points have in common
-STATUSES = ("ok", "failed", "missing")
-SEEDS = ("seed", "seeds")  # the parameter whose values repeat an experiment
 LARGEST = 1e30  # that a mean and an axis have room for
 
 

@@ -1,21 +1,25 @@
-"""The report is one file that anybody can read anywhere."""
+"""The report is one file that anybody can read anywhere; its figures say the same in words."""
 
 import base64
 import json
+import math
 import os
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sweep_lesson
+from figure_reading import errorbars
 
 from kdhelpers import course
 from kdhelpers.course import cli, plans, records, report
 from kdhelpers.course.plans import expand
 from kdhelpers.course.root import CourseError
-from kdhelpers.course.table import place_of, rows, write_failure, write_list
+from kdhelpers.course.table import Row, place_of, rows, write_failure, write_list
+from kdhelpers.stats.intervals import mean_interval
 
 EVIL = "</td><script>alert('1')</script><img src=x onerror=\"alert(2)\">&amp;{{ 7 * 7 }}{% raw %}"
 OURS = "html head meta title style body h1 h2 h3 section p img div table caption thead tbody tr th"
@@ -186,3 +190,102 @@ def test_a_damaged_sweep_and_a_pipe_stop_nothing(runs: Path) -> None:
     assert "Left out, for they are no readable records: hurt/sweep.json, other.json" in page
     assert "Sweep mine" in page
     assert "(mine/points/" not in page  # its points are no records of their own
+
+
+# -- the figure of a sweep ------------------------------------------------------------------------
+
+
+def row(metrics: dict[str, Any], **values: Any) -> Row:
+    return Row(values, "ok", 1.0, metrics, "", "x")
+
+
+ROWS = [
+    row({"y": 10.0 * seed + t + 100 * (mode == "b")}, mode=mode, t=t, seed=seed)
+    for mode in "ab" for t in (1.0, 8.0) for seed in (0, 1, 2)
+]  # fmt: skip
+
+
+def test_the_metric_of_interest_comes_first() -> None:
+    rows = [
+        row({"headline": "x", "good": True, "teacher.accuracy": 0.99, "n": n, "Accuracy": n / 9})
+        for n in (1, 2)
+    ]
+    assert report.chosen(rows) == "Accuracy"
+    assert report.chosen(rows, "n") == "n"
+    assert report.chosen([], "n") == ""
+    with pytest.raises(CourseError, match="no point has the number 'acuracy'; did you mean 'Acc"):
+        report.chosen(rows, "acuracy")
+
+
+def test_seeds_are_repetitions_the_first_parameter_is_x_and_the_others_are_lines() -> None:
+    x, lines = report.series(ROWS, "y")
+    assert x == "mode"
+    assert list(lines) == ["t = 1", "t = 8"]
+    assert lines["t = 8"] == {"a": [8, 18, 28], "b": [108, 118, 128]}
+    x, lines = report.series([row({"y": 1}, seed=0), row({"y": 3}, seed=1)], "y")
+    assert (x, lines) == ("", {"": {"all points": [1, 3]}})
+    assert report.series([], "y") == ("", {})
+    constant = [replace(each, values={"families": [], **each.values}) for each in ROWS]
+    assert report.series(constant, "y") == report.series(ROWS, "y")
+    assert report.series(constant[:1], "y") == ("families", {"": {"[]": [1]}})
+    rows = [row({"y": value}, t=t) for t, value in enumerate([1, None, "2", True])]
+    assert report.series([*rows, row({}, t=9)], "y") == ("t", {"": {0: [1]}})
+
+
+def test_a_point_may_have_a_result_of_each_of_its_seeds() -> None:
+    rows = [row({"alone": [1, 2], "KD": [t, 3.0], "who": ["a"]}, t=t) for t in (1.0, 8.0)]
+    assert report.chosen(rows) == "KD"
+    assert report.series(rows, "KD")[1] == {"": {1.0: [1, 3], 8.0: [8, 3]}}
+
+
+def test_means_and_intervals_are_where_they_belong() -> None:
+    lines = {"a": {1.0: [1, 2, 3], 8.0: [5.0]}, "b": {8.0: [2, 4], 1.0: [0, 0]}}
+    figure = report.picture("t", lines, "y").figure
+    axes = figure.axes[0]
+    bars = errorbars(axes)
+    assert [bar.lines[0].get_xydata().tolist() for bar in bars] == [
+        [[1, 2], [8, 5]],
+        [[1, 0], [8, 3]],
+    ]
+    low, high = (part.get_ydata() for part in bars[0].lines[1])
+    interval = mean_interval([1, 2, 3])
+    assert (low[0], high[0]) == pytest.approx((interval.low, interval.high))
+    assert (low[1], high[1]) == (-math.inf, math.inf)  # which are not drawn
+    assert all(map(math.isfinite, axes.get_ylim()))
+    assert axes.get_xscale() == "log"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "8"]
+    assert axes.get_ylabel() == "y"
+    assert axes.get_xlabel().startswith("t\nmean with 95 % interval")
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    styles = {(bar.lines[0].get_color(), bar.lines[0].get_marker()) for bar in bars}
+    assert len(styles) == 2
+
+
+def test_words_and_narrow_ranges_have_plain_axes() -> None:
+    words = report.picture("", {"": {"b": [1, 2], "a": [3]}}, "y").figure.axes[0]
+    assert [label.get_text() for label in words.get_xticklabels()] == ["b", "a"]
+    assert words.get_legend() is None
+    assert words.get_xlabel().startswith("mean")
+    for places in (range(1, 8), range(0, 99), range(1, 99)):
+        axes = report.picture("t", {"": {at: [at] for at in places}}, "y").figure.axes[0]
+        assert axes.get_xscale() == ("log" if places == range(1, 99) else "linear")
+
+
+def test_the_same_in_words_and_as_a_table() -> None:
+    lines = {"a": {1.0: [0.5, 0.7], 2.0: [0.25]}, "": {1.0: [1]}}
+    assert report.picture("t", lines, "y").alt == (
+        "y against t, mean and half of the 95 % interval over the seeds. "
+        "a: 1: 0.6 ± 1.3 (2 seeds); 2: 0.25. 1: 1."
+    )
+    assert report.picture("", {"": {1.0: [1]}}, "y").alt.startswith("y, mean")
+    table = report.summary("t", lines)
+    assert table.headers == ["t", "a", "result"]
+    assert table.rows == [["1", "0.6 ± 1.3 (2 seeds)", "1"], ["2", "0.25", ""]]
+
+
+def test_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.png"
+    report.write_figure(path, ROWS)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    report.write_figure(path, [row({"headline": "no number"}, t=1)])
+    assert not path.exists()
