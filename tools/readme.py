@@ -13,7 +13,6 @@ from typing import Any
 from kdhelpers import course, plots
 from kdhelpers._files import write_bytes, write_text
 from kdhelpers.course import records
-from kdhelpers.course import results as record_tables
 from kdhelpers.course.root import ADDRESS
 
 try:
@@ -58,7 +57,7 @@ def results() -> str:
     """Markdown: what came out, a line for each record."""
     lines = ["| lesson | profile | data | what came out |", "|---|---|---|---|"]
     for record in _all_records():
-        told = record_tables.data_and_seeds(record)
+        told = records.data_and_seeds(record)
         lines.append(_line(*_name(record), told, record["metrics"].get("headline", "")))
     return "\n".join(lines)
 
@@ -73,13 +72,13 @@ def tables() -> str:
     parts = []
     for record in _all_records():
         number, profile = _name(record)
-        headline = record_tables.text(record["metrics"].get("headline", ""))
-        parts += [f"## Lesson {number}, {profile}", f"*{headline}*", record_tables.markdown(record)]
+        headline = records.text(record["metrics"].get("headline", ""))
+        parts += [f"## Lesson {number}, {profile}", f"*{headline}*", records.markdown(record)]
     return "\n\n".join(parts)
 
 
 def _name(record: dict[str, Any]) -> tuple[str, str]:
-    return record["notebook"].partition("_")[0], record_tables.profile(record)
+    return record["notebook"].partition("_")[0], records.profile(record)
 
 
 def _all_records() -> list[dict[str, Any]]:
@@ -140,7 +139,7 @@ def figure() -> str:
     return (
         f'<img src="{FIGURE}" width="800" alt="{_picture(record).alt}">\n\n'
         "*Mean, 95 % interval and every seed.* "
-        f"(Lesson 03: {record_tables.provenance(record)})"
+        f"(Lesson 03: {records.provenance(record)})"
     )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from kdhelpers import __version__
 from kdhelpers.course.notebook import find_lessons
-from kdhelpers.course.records import RECORD_FILE, read_or_made
+from kdhelpers.course.records import RECORD_FILE, expected, read_or_made
 from kdhelpers.course.root import CourseError, installing, start
 
 if TYPE_CHECKING:
@@ -70,7 +70,6 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
 def _run(options: argparse.Namespace) -> bool:
     from kdhelpers.course import run
     from kdhelpers.course.plans import plan
-    from kdhelpers.course.results import expected
 
     plans = plan(options.lessons, parameters=dict(options.p), **_shared(options))
     run.prepare_folder(options.out, plans)

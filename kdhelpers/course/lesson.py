@@ -20,7 +20,6 @@ from kdhelpers.course.records import RECORD_FILE, is_place, plain, read_json, wi
 from kdhelpers.course.root import CourseError, home
 
 if TYPE_CHECKING:
-    from kdhelpers.course.results import Recorded
     from kdhelpers.stats.tables import Table
 
 PARTS = "parts_dir"  # the parameter that says where finished runs are kept
@@ -150,7 +149,7 @@ class Lesson:
         print(f"{headline} ({record['seconds']:.0f} s)" + f"\n{told}" * bool(told))
         return record
 
-    def recorded(self) -> "Recorded":
+    def recorded(self) -> records.Recorded:
         """The recorded runs of this lesson, those in `results/` of the course, to be shown.
 
         Where the notebook is alone, as on Colab, they are those that come with the package.
@@ -158,9 +157,7 @@ class Lesson:
         Raises:
             CourseError: a file there is not a record of this lesson.
         """
-        from kdhelpers.course.results import Recorded  # scipy takes a second to import
-
-        return Recorded(self.name, records.load_records(self.name))
+        return records.Recorded(self.name)
 
 
 def lesson(name: str, values: Mapping[str, Any]) -> Lesson:

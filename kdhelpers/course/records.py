@@ -1,25 +1,29 @@
 """A record: one run of a lesson as JSON, with everything needed to trust and repeat its numbers.
 
-A lesson's last cell writes it, the runner completes it (`complete`), and tables and reports are
-made from it (`load_records`, `results`). It names no folder, host or user of the machine.
+A lesson's last cell writes it, the runner completes it (`complete`), and README, report and
+notebooks show what it says. It names no folder, host or user of the machine.
 """
 
 import glob
+import html
 import json
 import math
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kdhelpers._files import read_text, write_text
 from kdhelpers._values import processors, short_path, short_repr
 from kdhelpers.course.root import CourseError, find_root, home, unless_lost
+
+if TYPE_CHECKING:
+    from kdhelpers.stats.tables import Table
 
 # The lesson's parameter that says where to write; it is no setting of the experiment.
 RECORD_FILE = "record_file"
@@ -105,17 +109,6 @@ def belongs_to(record: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
     found = {key: record[key] for key in ("notebook", "profile", "parameters")}
     found["lesson"] = record["environment"].get("lesson")
     return bool(found == without_folders(dict(run)))
-
-
-def read_or_made(record: Mapping[str, Any]) -> str:
-    """Of a record that is joined from parts how many runs were read; "" if none was."""
-    folder = record["parameters"].get("parts_dir")
-    parts = record["metrics"].get("parts") if folder else None
-    if not parts or parts["made"] == parts["count"]:
-        return ""
-    count, made = parts["count"], parts["made"]
-    told = f"{made} of {count} runs made now, the others were read from {folder}"
-    return f"{told}; for runs of your own: -p parts_dir runs/parts"
 
 
 def plain(value: Any, name: str) -> Any:
@@ -282,8 +275,7 @@ def read_json(path: Path) -> Any:
     """
     where = short_path(path)[1:-1]
     try:
-        text = read_text(path)
-        return json.loads(text, parse_constant=_refuse, object_pairs_hook=_once)
+        return json.loads(read_text(path), parse_constant=_refuse, object_pairs_hook=_once)
     except OSError as error:
         raise CourseError(f"{where} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -330,3 +322,126 @@ def _is_table(table: Any) -> bool:
             right = (isinstance(line, list) and len(line) == len(headers) for line in lines)
             return all(right) and all(isinstance(cell, str) for line in lines for cell in line)
     return False
+
+
+# -- what a record says, in words and in tables ---------------------------------------------------
+
+
+def provenance(record: Mapping[str, Any]) -> str:
+    """One sentence on where a record comes from: data, seeds, device, versions, date, commit.
+
+    It leaves out data and seeds where the record's parameters do not name them. Of a record that
+    is joined from parts it tells the precision and the time of all parts, and their commits.
+    """
+    environment = record["environment"]
+    versions = environment.get("versions")
+    torch = versions.get("torch") if isinstance(versions, Mapping) else None
+    parts = record["metrics"].get("parts") or {}
+    seconds = parts["seconds"] if parts else record["seconds"]
+    took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+    threads, commits = environment.get("threads", "unknown"), [str(environment.get("commit"))]
+    made = parts.get("commits") or commits
+    told = [
+        data_and_seeds(record),
+        str(environment.get("device", "unknown device")),
+        f"{threads} thread{'s' * (threads != 1)}",
+        f"PyTorch {torch or 'unknown'}",
+        " and ".join(parts.get("precisions", [])),
+        f"{parts['count']} trainings of {took} together" if parts else took,
+        str(environment.get("date", "no date"))[:10],
+        _at(commits) if made == commits else f"joined at {_at(commits)}, trained at {_at(made)}",
+    ]
+    return ", ".join(filter(None, told))
+
+
+def data_and_seeds(record: Mapping[str, Any]) -> str:
+    """ "mnist, 5 seeds": what of the two the record's parameters name."""
+    data, seeds = (record["parameters"].get(name) for name in ("dataset", "seeds"))
+    told = [str(data or ""), f"{len(seeds)} seeds" if isinstance(seeds, list) else ""]
+    return ", ".join(filter(None, told))
+
+
+def profile(record: Mapping[str, Any]) -> str:
+    """What ran the lesson: the profile of ours, or papermill's own command."""
+    return str(record["profile"] or "plain papermill")
+
+
+def _at(commits: Sequence[str]) -> str:
+    """One commit by its name, several by their number."""
+    changed = any(commit.endswith("-dirty") for commit in commits)
+    if len(commits) > 1:
+        return f"{len(commits)} commits{', some with changes' * changed}"
+    known = commits[0][:12] if commits[0] != "None" else "unknown"
+    return f"commit {known}{' with changes' * changed}"
+
+
+def expected(notebook: str, profile: str, parameters: Mapping[str, Any]) -> str:
+    """What the recorded run of a long profile took, in a sentence; "" if there is none.
+
+    Those of its parameters that are others here, and so may be the time, are named; folders,
+    files of weights and where it trains count as the same.
+    """
+    own = without_folders(dict(parameters))
+    with suppress(CourseError):  # a file that is no record stops no run
+        for record in load_records(notebook):
+            if record["profile"] == profile:
+                other = [
+                    name for name, value in record["parameters"].items()
+                    if own.get(name, value) != value
+                    and not is_place(name) and not name.endswith("_weights")
+                ]  # fmt: skip
+                yours = f"; other here: {', '.join(other)}" if other else ""
+                told = f"{notebook}, profile {profile}; its recorded run: {provenance(record)}"
+                return told + yours
+    return ""
+
+
+def read_or_made(record: Mapping[str, Any]) -> str:
+    """Of a record that is joined from parts how many runs were read; "" if none was."""
+    folder = record["parameters"].get("parts_dir")
+    parts = record["metrics"].get("parts") if folder else None
+    if not parts or parts["made"] == parts["count"]:
+        return ""
+    count, made = parts["count"], parts["made"]
+    told = f"{made} of {count} runs made now, the others were read from {folder}"
+    return f"{told}; for runs of your own: -p parts_dir runs/parts"
+
+
+def text(value: object) -> str:
+    """A text on one line of Markdown, and no tag of HTML."""
+    return html.escape(" ".join(str(value).split()), quote=False)
+
+
+def tables(record: Mapping[str, Any]) -> "dict[str, Table]":
+    """The tables to be shown of a record, by title."""
+    from kdhelpers.stats.tables import Table  # scipy takes a second to import
+
+    return {title: Table(**shown) for title, shown in record.get(TABLES, {}).items()}
+
+
+def markdown(record: Mapping[str, Any]) -> str:
+    """Where the record comes from, and its tables."""
+    shown = tables(record).items()
+    body = [f"**{text(name)}**\n\n{table._repr_markdown_()}" for name, table in shown]
+    return "\n\n".join([text(provenance(record)), *body])
+
+
+class Recorded(list[dict[str, Any]]):
+    """Recorded runs of a lesson; a notebook shows where each comes from, and its tables."""
+
+    def __init__(self, lesson: str) -> None:
+        super().__init__(load_records(lesson))
+        self.lesson = lesson
+
+    def _repr_markdown_(self) -> str:
+        return self._joined(f"Profile `{text(profile(each))}`: {markdown(each)}" for each in self)
+
+    def __repr__(self) -> str:
+        return self._joined(
+            "\n\n".join([provenance(each), *(f"{name}\n{t!r}" for name, t in tables(each).items())])
+            for each in self
+        )
+
+    def _joined(self, shown: Iterable[str]) -> str:
+        number = self.lesson.partition("_")[0]
+        return "\n\n".join(shown) or f"No record here yet: `kdhelpers run {number} --profile full`"

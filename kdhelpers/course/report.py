@@ -17,8 +17,7 @@ from matplotlib.figure import Figure
 
 from kdhelpers._files import write_bytes, write_text
 from kdhelpers._values import did_you_mean, short_path
-from kdhelpers.course import results
-from kdhelpers.course.records import read_record
+from kdhelpers.course import records
 from kdhelpers.course.root import CourseError, unless_lost
 from kdhelpers.course.table import LIST, Row, columns, is_drawable, is_per_seed, rows, seed_count
 from kdhelpers.plots import Picture
@@ -79,7 +78,7 @@ def report(
             sections.append(of_sweep(points, metric, path.parent.relative_to(folder).as_posix()))
         elif not any(place / "points" in path.parents for place in swept):
             try:
-                sections.append(of_record(read_record(path), name))
+                sections.append(of_record(records.read_record(path), name))
             except ValueError:  # no record, or one with numbers beyond all figures
                 left_out[name] = nothing
     if not sections:
@@ -136,12 +135,12 @@ def of_record(record: dict[str, Any], name: str) -> Section:
     A list in the metrics that is as long as the parameter `seeds` holds one value per seed.
     """
     metrics, count = record["metrics"], seed_count(record["parameters"])
-    headline, profile = metrics.get("headline"), results.profile(record)
+    headline, profile = metrics.get("headline"), records.profile(record)
     section = Section(
         f"{record['notebook']} ({name})",
-        [headline] * isinstance(headline, str) + [f"{profile}, {results.provenance(record)}"],
+        [headline] * isinstance(headline, str) + [f"{profile}, {records.provenance(record)}"],
     )
-    section.tables |= results.tables(record)
+    section.tables |= records.tables(record)
     shown = [[key, _result(each, count)] for key, each in _leaves(metrics) if key != "headline"]
     section.tables["Metrics"] = Table(["metric", "value"], shown)
     parameters = [[key, in_text(value)] for key, value in record["parameters"].items()]

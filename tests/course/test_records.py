@@ -1,4 +1,4 @@
-"""Records: what is in them, what is refused, and what they must not tell."""
+"""Records: what is in them, what is refused, what they say and what they must not tell."""
 
 import getpass
 import json
@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from tiny_course import write_lesson
 
-from kdhelpers.course import records, results
+from kdhelpers.course import records
 from kdhelpers.course.root import CourseError
+from kdhelpers.stats.tables import Table
 
 KEYS = ["notebook", "profile", "parameters", "metrics", "environment", "seconds"]
 
@@ -146,15 +147,15 @@ def test_a_recorded_profile_tells_before_it_starts_what_it_took(
     file = Path("results/01_mnist_kd.json")
     write(file)
     file.write_text(json.dumps(json.loads(file.read_text()) | {"profile": "full", "seconds": 540}))
-    told = results.expected("01_mnist_kd", "full", {})
+    told = records.expected("01_mnist_kd", "full", {})
     assert told.startswith("01_mnist_kd, profile full; its recorded run: ")
     assert "9 minutes" in told
-    assert results.expected("01_mnist_kd", "full", {"epochs": 3, "workers": 9}) == told
-    other = results.expected("01_mnist_kd", "full", {"epochs": 4})
+    assert records.expected("01_mnist_kd", "full", {"epochs": 3, "workers": 9}) == told
+    other = records.expected("01_mnist_kd", "full", {"epochs": 4})
     assert other == f"{told}; other here: epochs"
-    assert results.expected("01_mnist_kd", "quick", {}) == ""
+    assert records.expected("01_mnist_kd", "quick", {}) == ""
     Path("results/01_mnist_kd.x.json").write_text("no record")
-    assert results.expected("01_mnist_kd", "full", {}) == ""  # and no reason not to start
+    assert records.expected("01_mnist_kd", "full", {}) == ""  # and no reason not to start
 
 
 @pytest.mark.parametrize(
@@ -195,3 +196,62 @@ def test_a_file_that_is_no_record_is_named_in_one_sentence(
     assert str(caught.value).startswith(str(file))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+# -- what a record says ---------------------------------------------------------------------------
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+RECORD: dict[str, Any] = {
+    "parameters": {"dataset": "mnist", "seeds": [0, 1, 2]},
+    "environment": {
+        "device": "cpu",
+        "threads": 2,
+        "versions": {"torch": "2.11.0"},
+        "date": "2026-01-31T10:11:12+00:00",
+        "commit": COMMIT,
+    },
+    "seconds": 1234.0,
+    "metrics": {},
+}
+
+
+def test_provenance_says_what_a_record_knows_and_what_it_does_not() -> None:
+    assert records.provenance(RECORD) == (
+        "mnist, 3 seeds, cpu, 2 threads, PyTorch 2.11.0, 21 minutes, 2026-01-31, "
+        "commit 0123456789ab"
+    )
+    sparse = records.provenance(RECORD | {"environment": {"device": "cpu"}})
+    assert sparse.endswith("PyTorch unknown, 21 minutes, no date, commit unknown")
+    environment = RECORD["environment"] | {"commit": f"{COMMIT}-dirty"}
+    short = records.provenance(RECORD | {"seconds": 52.4, "environment": environment})
+    assert short.endswith(", 52 seconds, 2026-01-31, commit 0123456789ab with changes")
+
+
+@pytest.mark.parametrize(
+    ("commits", "told"),
+    [
+        ([], "commit 0123456789ab"),
+        ([COMMIT], "commit 0123456789ab"),
+        (["None"], "joined at commit 0123456789ab, trained at commit unknown"),
+        (
+            [f"{COMMIT[::-1]}-dirty"],
+            "joined at commit 0123456789ab, trained at commit 76543210fedc with changes",
+        ),
+        ([COMMIT, "b"], "joined at commit 0123456789ab, trained at 2 commits"),
+        (["a-dirty", "b"], "trained at 2 commits, some with changes"),
+    ],
+)
+def test_provenance_of_a_joined_record_tells_of_its_parts(commits: list[str], told: str) -> None:
+    parts = {"count": 49, "seconds": 6000.0, "commits": commits, "precisions": ["bf16", "fp32"]}
+    joined = records.provenance(RECORD | {"metrics": {"parts": parts}})
+    assert ", bf16 and fp32, 49 trainings of 100 minutes together, 2026-01-31, " in joined
+    assert joined.endswith(f", {told}")
+
+
+def test_a_record_brings_its_tables() -> None:
+    shown = {"Arms": {"headers": ["a", "b"], "rows": [["1", "2"]]}}
+    record = RECORD | {"tables": shown}
+    assert records.tables(record) == {"Arms": Table(["a", "b"], [["1", "2"]])}
+    assert records.markdown(record).startswith("mnist, 3 seeds, cpu")
+    assert "\n\n**Arms**\n\n| a | b |" in records.markdown(record)
+    assert records.tables(RECORD) == {}
