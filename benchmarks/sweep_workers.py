@@ -24,7 +24,7 @@ from pathlib import Path
 
 import nbformat
 
-from kdhelpers.course import sweep, table
+from kdhelpers.course import sweep
 from kdhelpers.course.sweep import SweepResult
 
 PARAMETERS = """\
@@ -71,7 +71,7 @@ def write_lesson(folder: Path) -> Path:
 
 def results(swept: SweepResult) -> dict[str, list[object]]:
     """The table without the seconds."""
-    columns = table.columns(swept.rows)
+    columns = sweep.columns(swept.rows)
     return {name: values for name, values in columns.items() if "seconds" not in name}
 
 

@@ -9,6 +9,7 @@ from tiny_course import write_lesson
 from kdhelpers import course
 from kdhelpers.course import records
 from kdhelpers.course.plans import Plan
+from kdhelpers.course.sweep import Row
 
 PARAMETERS = """\
 temperature: float = 4.0  # softness
@@ -61,6 +62,13 @@ def record(plan: Plan, folder: str, digest: str) -> None:
         file, notebook="", parameters={}, metrics=metrics, device="cpu", started=0.0
     )
     records.complete(file, plan.identity | {"lesson": digest}, 1.5)
+
+
+def row(metrics: dict[str, Any] | None = None, **values: Any) -> Row:
+    """A point that has these metrics, or none yet."""
+    if metrics is None:
+        return Row(values, "missing", None, {}, "", "x")
+    return Row(values, "ok", 1.5, metrics, "", "x")
 
 
 class Inline(Executor):

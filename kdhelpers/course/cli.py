@@ -21,7 +21,7 @@ from kdhelpers.course.root import CourseError, installing, start
 
 if TYPE_CHECKING:
     from kdhelpers.course.run import Outcome
-    from kdhelpers.course.table import Row
+    from kdhelpers.course.sweep import Row
 
 FAILED, BAD_ARGUMENTS, INTERRUPTED = 1, 2, 130
 ANSWER = 30  # seconds that a scheduler of dask may take

@@ -19,7 +19,7 @@ from kdhelpers._files import write_bytes, write_text
 from kdhelpers._values import did_you_mean, short_path
 from kdhelpers.course import records
 from kdhelpers.course.root import CourseError, unless_lost
-from kdhelpers.course.table import LIST, Row, columns, is_drawable, is_per_seed, rows, seed_count
+from kdhelpers.course.sweep import LIST, Row, columns, is_drawable, is_per_seed, rows, seed_count
 from kdhelpers.plots import Picture
 from kdhelpers.stats.intervals import mean_interval
 from kdhelpers.stats.tables import Table

@@ -1,27 +1,39 @@
-"""Run a lesson over a grid of parameter values, in parallel; what is finished is not run again."""
+"""Run a lesson over a grid of parameter values, in parallel; what is finished is not run again.
 
+A sweep's folder holds a list of the points, a folder of each, and one table of them all. The table
+is a function of what lies there, so it does not matter in how many attempts the records came about.
+"""
+
+import csv
+import io
+import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeGuard
 
 import psutil
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from kdhelpers._values import check_type, is_int, processors, short_repr
-from kdhelpers.course import run, table
+from kdhelpers._files import atomic, write_text
+from kdhelpers._values import check_type, is_int, processors, short_path, short_repr
+from kdhelpers.course import records, run
 from kdhelpers.course.notebook import Notebook
 from kdhelpers.course.plans import START, Plan, Point, expand, plan
 from kdhelpers.course.records import RECORD_FILE
 from kdhelpers.course.root import CourseError
-from kdhelpers.course.table import Row
 
+LIST, FAILURE = "sweep.json", "failure.txt"
+ONE = ("notebook", "profile", "lesson")  # what all points have in common
+LARGEST = 1e30  # that a mean and an axis have room for
 MOST_WORKERS = 256  # kernels that all load PyTorch
 ATTEMPTS = 3  # at a point whose kernel or process dies; what kills it may be the point itself
 PATIENCE = 600.0  # seconds: a killed sweep may have left a worker of dask at the same point
@@ -30,6 +42,22 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 
 # Why a point failed or None, and whether its kernel or process died: worth another attempt.
 Failure = tuple[str | None, bool]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One point: its values in the grid, and what came of it.
+
+    `status` is "ok", "failed" (`failure` says why) or "missing"; only "ok" has `metrics`, what
+    the record holds by dotted name: scalars, and lists of one number for each of the run's seeds.
+    """
+
+    values: dict[str, Any]
+    status: str
+    seconds: float | None
+    metrics: dict[str, Any]
+    failure: str
+    point: str
 
 
 @dataclass(frozen=True)
@@ -86,7 +114,7 @@ def sweep(
             writing to the folder; nothing has been run.
         KeyboardInterrupt: after the kernels have been stopped; what is done is kept.
     """
-    from kdhelpers.course.report import write_figure  # matplotlib is slow to import
+    from kdhelpers.course.report import write_figure  # which imports from here, and matplotlib
 
     check_type(out_dir, str, Path, type(None), name="out_dir")
     (shared,) = plan(
@@ -107,8 +135,8 @@ def sweep(
         told = f"another sweep is writing to {str(folder)!r}; choose another --out (out_dir)"
         raise CourseError(told) from None
     with alone:
-        table.write_list(folder, points)
-        todo = [point for point in points if not table.finished(folder, point)]
+        write_list(folder, points)
+        todo = [point for point in points if not finished(folder, point)]
         bar = tqdm(total=len(points), initial=len(points) - len(todo), desc=lesson.name,
                    unit="point", disable=not progress)  # fmt: skip
         try:
@@ -118,8 +146,8 @@ def sweep(
                     if row:
                         on_failure(row)
         finally:
-            found = table.rows(folder)
-            table.write_tables(folder, found)
+            found = rows(folder)
+            write_tables(folder, found)
         write_figure(folder / "sweep.png", found)
         return SweepResult(folder, found, len(todo))
 
@@ -175,8 +203,8 @@ def _run(executor: Executor, folder: Path, todo: list[Point]) -> Iterator[Row | 
     Whatever goes wrong at a point is written into its folder.
     """
     for point in todo:  # what a failed or killed attempt has left, except for the notebook
-        place = table.place_of(folder, point.folder)
-        for left in [*place.glob(".part-*"), place / table.FAILURE]:
+        place = place_of(folder, point.folder)
+        for left in [*place.glob(".part-*"), place / FAILURE]:
             left.unlink(missing_ok=True)
     attempts = {_submit(executor, folder, each): (each, 1) for each in todo}
     try:
@@ -187,7 +215,7 @@ def _run(executor: Executor, folder: Path, todo: list[Point]) -> Iterator[Row | 
                 if died and attempt < ATTEMPTS:
                     attempts[_submit(executor, folder, point)] = (point, attempt + 1)
                 else:
-                    yield table.write_failure(folder, point, failure) if failure else None
+                    yield write_failure(folder, point, failure) if failure else None
     finally:
         for future in attempts:
             future.cancel()
@@ -196,7 +224,7 @@ def _run(executor: Executor, folder: Path, todo: list[Point]) -> Iterator[Row | 
 def _submit(executor: Executor, folder: Path, point: Point) -> Future[Failure]:
     lesson = point.plan.lesson
     bare = replace(point.plan, lesson=Notebook(lesson.path))  # without the cells that were read
-    place = str(table.place_of(folder.absolute(), point.folder))
+    place = str(place_of(folder.absolute(), point.folder))
     try:
         return executor.submit(run_point, bare, place, lesson.digest)
     except Exception as error:  # it has been shut down, or a process of its pool was killed
@@ -226,3 +254,180 @@ def run_point(plan: Plan, folder: str, digest: str) -> Failure:
     home = Path(folder).parents[1]  # that of all points
     outcome = run.execute(plan, folder, home=home, progress=False, patience=PATIENCE)
     return outcome.failure, outcome.died
+
+
+# -- what its folder holds ------------------------------------------------------------------------
+
+
+def place_of(folder: Path, name: str) -> Path:
+    return folder / "points" / name
+
+
+def write_list(folder: Path, points: Sequence[Point]) -> None:
+    """Write down which points the sweep has."""
+    identity = points[0].plan.identity
+    content = {key: identity[key] for key in ONE} | {
+        "points": [
+            {"folder": point.folder}
+            | records.without_folders({"values": point.values, "parameters": point.plan.parameters})
+            for point in points
+        ]
+    }
+    write_text(folder / LIST, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
+def write_failure(folder: Path, point: Point, failure: str) -> Row:
+    """Keep the reason of a failure beside the executed notebook; return the point's row."""
+    write_text(place_of(folder, point.folder) / FAILURE, failure + "\n")
+    return Row(dict(point.values), "failed", None, {}, failure, point.folder)
+
+
+def finished(folder: Path, point: Point) -> bool:
+    """Whether the point has a readable record of the same lesson, profile and parameters.
+
+    The lesson is the same if the code of its cells is. Whether the package has changed is not
+    asked: every record names the commit.
+    """
+    return _record(folder, point.folder, point.plan.identity) is not None
+
+
+def rows(folder: Path) -> list[Row]:
+    """The points of the sweep in `folder`, in the order of its grid.
+
+    Raises:
+        CourseError: there is no list of points, or it is damaged.
+    """
+    content = records.read_json(folder / LIST)
+    try:
+        content = records.plain(content, LIST)
+        one = {key: _name(content[key]) for key in ONE}
+        points = [
+            (_name(each["folder"]), dict(each["values"].items()), dict(each["parameters"].items()))
+            for each in content["points"]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        where = short_path(folder / LIST)[1:-1]
+        raise CourseError(f"{where} is not the list of a sweep's points") from error
+    return [_row(folder, *point, one) for point in points]
+
+
+def _name(value: Any) -> str:
+    """A name that leads nowhere else: it is looked for inside the sweep's folder."""
+    if not re.fullmatch(r"(?!\.\.$)[^/\\\0]+", value, re.DOTALL):
+        raise ValueError("it is no name")
+    return str(value)
+
+
+def _row(
+    folder: Path, name: str, values: dict[str, Any], parameters: dict[str, Any], one: dict[str, str]
+) -> Row:
+    record = _record(folder, name, one | {"parameters": parameters})
+    if record is not None:
+        metrics = _flat(record["metrics"], seed_count(parameters))
+        return Row(values, "ok", record["seconds"], metrics, "", name)
+    try:
+        failure = (place_of(folder, name) / FAILURE).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return Row(values, "missing", None, {}, "", name)
+    return Row(values, "failed", None, {}, failure.strip(), name)
+
+
+def _record(folder: Path, name: str, one: Mapping[str, Any]) -> dict[str, Any] | None:
+    try:
+        record = records.read_record(place_of(folder, name) / f"{one['notebook']}.json")
+    except CourseError:
+        return None
+    return record if records.belongs_to(record, one) else None
+
+
+def _flat(metrics: Any, seeds: int, name: str = "") -> dict[str, Any]:
+    """`{"a": {"b": 1}, "c": [2]}` as `{"a.b": 1, "c": 2}`; a list with one value is that value.
+
+    A list of as many numbers as there are seeds stays one; others are left to the record.
+    """
+    match metrics:
+        case [only]:
+            return _flat(only, seeds, name)
+        case list():
+            return {name: metrics} if is_per_seed(metrics, seeds) else {}
+        case dict():
+            inner = [_flat(value, seeds, f"{name}.{key}" if name else key)
+                     for key, value in metrics.items()]  # fmt: skip
+            return {key: value for part in inner for key, value in part.items()}
+    return {name: metrics}
+
+
+def seed_count(parameters: Mapping[str, Any]) -> int:
+    """How many seeds a run was given; 0 where it has no list of them."""
+    seeds = parameters.get("seeds")
+    return len(seeds) if isinstance(seeds, list) else 0
+
+
+def is_per_seed(value: Any, seeds: int) -> TypeGuard[list[float]]:
+    """Whether a record's value is a list of one number for each of two or more seeds."""
+    return isinstance(value, list) and len(value) == seeds >= 2 and all(map(is_drawable, value))
+
+
+def is_drawable(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number that a mean and an axis have room for."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+
+
+def columns(table: Sequence[Row]) -> dict[str, list[Any]]:
+    """The table by column: the grid's parameters, status, seconds, then the metrics.
+
+    The cell of one result for each seed is their mean. A metric that is called like one of the
+    first columns gets the prefix "metrics.". Values that have no cell type (a parameter that is a
+    list or a mapping) are told as JSON.
+    """
+    names = list(table[0].values) if table else []
+    first = {name: [_cell(row.values.get(name)) for row in table] for name in names}
+    first |= {"status": [r.status for r in table], "seconds": [r.seconds for r in table]}
+    metrics = dict.fromkeys(name for row in table for name in row.metrics)
+    return first | {
+        f"metrics.{name}" if name in first else name: [
+            statistics.fmean(value) if isinstance(value, list) else value
+            for value in (row.metrics.get(name) for row in table)
+        ]
+        for name in metrics
+    }
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def _no_formula(cell: Any) -> Any:
+    """A text that a spreadsheet takes for one; a program of it would run a command."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(tuple("=+-@\t\r")) else cell
+
+
+def write_tables(folder: Path, found: Sequence[Row]) -> None:
+    """Write `sweep.csv` and, if pyarrow is installed, `sweep.parquet`.
+
+    In the CSV file a text that begins like a formula (=, +, -, @) has a ' before it.
+    """
+    table, text = columns(found), io.StringIO()
+    lines = [table, *zip(*table.values(), strict=True)]
+    csv.writer(text, lineterminator="\n").writerows(map(_no_formula, line) for line in lines)
+    write_text(folder / "sweep.csv", text.getvalue())
+    _write_parquet(folder / "sweep.parquet", table)
+
+
+def _write_parquet(path: Path, table: Mapping[str, list[Any]]) -> None:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        path.unlink(missing_ok=True)  # of an earlier start: it would tell less than the CSV file
+        return
+
+    def array(values: list[Any]) -> Any:
+        try:
+            return pyarrow.array(values)
+        except (pyarrow.ArrowException, OverflowError):  # values of several types
+            return pyarrow.array([None if value is None else str(value) for value in values])
+
+    with atomic(path) as temporary:
+        content = {name: array(values) for name, values in table.items()}
+        parquet.write_table(pyarrow.table(content), temporary)

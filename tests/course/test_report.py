@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import sweep_lesson
 from figure_reading import errorbars
+from sweep_lesson import row
 
 from kdhelpers import course
 from kdhelpers.course import cli, plans, records, report
 from kdhelpers.course.plans import expand
 from kdhelpers.course.root import CourseError
-from kdhelpers.course.table import Row, place_of, rows, write_failure, write_list
+from kdhelpers.course.sweep import place_of, rows, write_failure, write_list
 from kdhelpers.stats.intervals import mean_interval
 
 EVIL = "</td><script>alert('1')</script><img src=x onerror=\"alert(2)\">&amp;{{ 7 * 7 }}{% raw %}"
@@ -193,10 +194,6 @@ def test_a_damaged_sweep_and_a_pipe_stop_nothing(runs: Path) -> None:
 
 
 # -- the figure of a sweep ------------------------------------------------------------------------
-
-
-def row(metrics: dict[str, Any], **values: Any) -> Row:
-    return Row(values, "ok", 1.0, metrics, "", "x")
 
 
 ROWS = [

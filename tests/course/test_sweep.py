@@ -18,15 +18,13 @@ from distributed import LocalCluster
 from filelock import FileLock
 from forked import forked, forks
 from pyarrow import parquet
-from sweep_lesson import Inline, accuracy
+from sweep_lesson import Inline, accuracy, row
 from tiny_course import COMMAND, call, write_lesson
 
 from kdhelpers.course import cli, sweep
-from kdhelpers.course.plans import Plan, plan
+from kdhelpers.course.plans import Plan, expand, plan
 from kdhelpers.course.root import CourseError
-from kdhelpers.course.sweep import SweepResult
-from kdhelpers.course.table import Row
-from kdhelpers.course.table import rows as rows_of
+from kdhelpers.course.sweep import Row, SweepResult
 
 GRID = {"temperature": [1, 4], "seed": ["0:2"]}
 
@@ -58,6 +56,11 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def inline(grid: dict[str, Any], lesson: str = "05", **options: Any) -> SweepResult:
     return sweep.sweep(lesson, grid, executor=Inline(), progress=False, **options)
+
+
+def csv_lines(folder: Path) -> list[list[str]]:
+    with (folder / "sweep.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
 
 
 def table(folder: Path) -> list[dict[str, str]]:
@@ -126,7 +129,7 @@ def test_a_point_runs_again_if_anything_about_it_has_changed(
         json.dumps(good | {"parameters": good["parameters"] | {"temperature": 2.0}}),
     ):
         record.write_text(damage)
-        assert [row.status for row in rows_of(place)] == ["missing", "ok"]
+        assert [row.status for row in sweep.rows(place)] == ["missing", "ok"]
         assert (again(), again()) == (1, 0)
 
 
@@ -311,9 +314,101 @@ def test_a_full_disk_is_told_in_one_sentence(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sweep.table, "write_list", full)
+    monkeypatch.setattr(sweep, "write_list", full)
     assert call("sweep 05 -p seed 1") == 2
     assert "finished points are kept: [Errno 28] No space left" in capsys.readouterr().err
+
+
+# -- its table, a function of what lies in the folder ---------------------------------------------
+
+
+def test_metrics_have_dotted_names_and_one_value_in_a_list_is_that_value() -> None:
+    metrics = {
+        "headline": "9 points",
+        "accuracy": {"student": [0.5], "teacher": 1},
+        "alone": [{"100": [0.25]}],
+        "curve": [1, 2, 3],
+        "arms": {"KD": [0.5, 1], "who": ["a", "b"], "huge": [1, 10**400], "sure": [True, False]},
+        "nothing": [],
+        "good": True,
+        "unknown": None,
+    }
+    assert sweep._flat(metrics, seeds=2) == {
+        "headline": "9 points",
+        "accuracy.student": 0.5,
+        "accuracy.teacher": 1,
+        "alone.100": 0.25,
+        "arms.KD": [0.5, 1],
+        "good": True,
+        "unknown": None,
+    }
+
+
+def test_a_column_holds_parameters_and_metrics_and_the_mean_of_several_seeds() -> None:
+    found_rows = [
+        row(None, layers=["a", "b"], temperature=1.0),
+        row({"loss": [0.25, 0.75], "seconds": 3}, layers=["é"], temperature=2.0),
+        row({"loss": 0.25, "late": 1}, layers=[], temperature=4.0),
+    ]
+    assert sweep.columns(found_rows) == {
+        "layers": ['["a", "b"]', '["é"]', "[]"],
+        "temperature": [1.0, 2.0, 4.0],
+        "status": ["missing", "ok", "ok"],
+        "seconds": [None, 1.5, 1.5],
+        "loss": [None, 0.5, 0.25],
+        "metrics.seconds": [None, 3, None],
+        "late": [None, None, 1],
+    }
+    assert sweep.columns([]) == {"status": [], "seconds": []}
+
+
+def test_no_text_starts_a_formula(tmp_path: Path) -> None:
+    found_rows = [row({"=a()": "@b", "n": -1, "minus": "-1+1"}, mode="=cmd|' /C calc'!A0")]
+    sweep.write_tables(tmp_path, found_rows)
+    assert csv_lines(tmp_path) == [
+        ["mode", "status", "seconds", "'=a()", "n", "minus"],
+        ["'=cmd|' /C calc'!A0", "ok", "1.5", "'@b", "-1", "'-1+1"],
+    ]
+
+
+def test_both_files_hold_the_same(tmp_path: Path) -> None:
+    found_rows = [
+        row({"a": 1, "mixed": 1, "big": 2**64 - 1, "text": 'x,"y"\nz'}, seed=0),
+        row({"a": 0.1 + 0.2, "mixed": "one", "big": -1, "empty": None}, seed=1),
+        row(None, seed=2),
+    ]
+    sweep.write_tables(tmp_path, found_rows)
+    head, *lines = csv_lines(tmp_path)
+    assert head == ["seed", "status", "seconds", "a", "mixed", "big", "text", "empty"]
+    assert lines == [
+        ["0", "ok", "1.5", "1", "1", str(2**64 - 1), 'x,"y"\nz', ""],
+        ["1", "ok", "1.5", "0.30000000000000004", "one", "-1", "", ""],
+        ["2", "missing", "", "", "", "", "", ""],
+    ]
+    stored = parquet.read_table(tmp_path / "sweep.parquet")
+    assert stored.column_names == head
+    kinds = [str(stored.schema.field(name).type) for name in ("seed", "a", "mixed", "big")]
+    assert kinds == ["int64", "double", "string", "string"]
+    assert stored.to_pydict()["a"] == [1.0, 0.1 + 0.2, None]
+    assert stored.to_pydict()["mixed"] == ["1", "one", None]
+
+
+def test_the_list_names_no_folder_of_the_machine(tmp_path: Path) -> None:
+    with pytest.raises(CourseError, match=r"sweep.json cannot be read: No such file"):
+        sweep.rows(tmp_path)
+    (planned,) = plan("05", parameters={"mode": str(tmp_path / "data")})
+    points = expand(planned, {"layers": [[str(tmp_path / "a")], ["b"]]})
+    sweep.write_list(tmp_path, points)
+    assert str(tmp_path) not in (tmp_path / "sweep.json").read_text()
+    for point in points:
+        assert not sweep.finished(tmp_path, point)
+        place = sweep.place_of(tmp_path, point.folder)
+        sweep_lesson.record(point.plan, str(place), planned.lesson.digest)
+        assert sweep.finished(tmp_path, point)
+    found = [(row.values, row.status) for row in sweep.rows(tmp_path)]
+    assert found == [({"layers": ["a"]}, "ok"), ({"layers": ["b"]}, "ok")]
+    listed = json.loads((tmp_path / "sweep.json").read_text())["points"]
+    assert [each["parameters"]["mode"] for each in listed] == ["data", "data"]
 
 
 # -- with kernels ---------------------------------------------------------------------------------
@@ -330,7 +425,7 @@ TROUBLED = "sweep 05 -p temperature 1 2 4 -p seed 0 --out out"
 
 def check_trouble(folder: Path) -> None:
     """What a sweep over TROUBLE must come to, whoever runs it."""
-    found = rows_of(folder)
+    found = sweep.rows(folder)
     assert [row.status for row in found] == ["ok", "failed", "ok"]
     assert found[1].failure.endswith("ValueError: too <warm>")
     measured = [row.metrics.get("accuracy") for row in found]
