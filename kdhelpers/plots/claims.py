@@ -9,10 +9,10 @@ from kdhelpers._values import require
 from kdhelpers.plots.curves import draw_lines
 from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, Drawn, drawing, listed, percent, subplots
 from kdhelpers.plots.results import in_words, name_rows, name_sides, verdict_colour
-from kdhelpers.stats.arms import Results, label
+from kdhelpers.stats.arms import Results, label, less_is_better
 from kdhelpers.stats.comparisons import compare
-from kdhelpers.stats.tables import less_is_better, verdict
 from kdhelpers.stats.tables import percent as told
+from kdhelpers.stats.tables import verdict
 
 
 @drawing

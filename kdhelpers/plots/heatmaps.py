@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 from kdhelpers._values import require
 from kdhelpers.plots.drawing import ALONE, TEACHER, Drawn, drawing, subplots
 from kdhelpers.plots.results import best, in_words, sides
-from kdhelpers.stats.arms import Arm, Results
+from kdhelpers.stats.arms import Arm, Results, less_is_better
 from kdhelpers.stats.intervals import paired_difference
-from kdhelpers.stats.tables import less_is_better, verdict
 from kdhelpers.stats.tables import percent as told
+from kdhelpers.stats.tables import verdict
 
 BLANK = "#DDDDDD"  # cells that colour says nothing of
 DIVERGING = "RdBu"  # red to blue over white, also for colour-blind readers

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, Drawn, drawing, subplots
-from kdhelpers.stats.arms import Results, against, label, named, row
+from kdhelpers.stats.arms import Results, against, label, less_is_better, named, row
 from kdhelpers.stats.intervals import Interval, differences, mean_interval, paired_difference
-from kdhelpers.stats.tables import FIGURES, less_is_better, verdict
+from kdhelpers.stats.tables import FIGURES, verdict
 from kdhelpers.stats.tables import percent as told
 
 SEEDS_KEY = "dots: seeds; diamond: mean with 95 % interval"

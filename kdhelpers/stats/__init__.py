@@ -26,7 +26,8 @@ from kdhelpers.stats.intervals import (
     p_value,
     paired_difference,
 )
+from kdhelpers.stats.tuning import best_settings
 
-__all__ = ["Comparison", "Interval", "bootstrap_difference", "bootstrap_interval", "compare"]
-__all__ += ["describe", "differences", "holm", "mean_interval", "p_value", "paired_difference"]
-__all__ += ["power", "row"]
+__all__ = ["Comparison", "Interval", "best_settings", "bootstrap_difference", "bootstrap_interval"]
+__all__ += ["compare", "describe", "differences", "holm", "mean_interval", "p_value"]
+__all__ += ["paired_difference", "power", "row"]

@@ -3,6 +3,7 @@
 Everything that compares arms reads them here, so that a pair is always two runs of one seed.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -16,6 +17,8 @@ from kdhelpers._values import check_number, check_type, is_int, require, short_r
 Arm: TypeAlias = ArrayLike | Mapping[int, float] | Sequence[Mapping[str, Any]]
 Results: TypeAlias = Mapping[Any, Arm]
 
+LESS_IS_BETTER = {"error", "errors", "loss", "losses", "ece", "nll", "brier", "kl", "mse", "rmse"}
+LESS_IS_BETTER |= {"mae", "perplexity", "latency", "ms", "seconds", "time"}
 LARGEST = 1e100  # the squares of larger results overflow
 
 
@@ -53,6 +56,12 @@ def pairs(
     require(seeds <= first.keys(), f"{told} and {there} only in the treatment.")
     one, other = (_numbers([arm[seed] for seed in seeds], points) for arm in (first, second))
     return one, other
+
+
+def less_is_better(key: str) -> bool:
+    """Whether a figure is an error, a loss or a time, by a part of its name."""
+    parts = set(re.split("[^a-z]+", key.lower()))
+    return not parts.isdisjoint(LESS_IS_BETTER) or key.endswith(("error", "loss"))
 
 
 def is_name(results: Results, arm: Any) -> bool:

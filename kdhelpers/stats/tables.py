@@ -9,8 +9,17 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from kdhelpers._values import check_number, check_type, require, short_repr
-from kdhelpers.stats.arms import Arm, Results, against, by_size, label, named, naming
+from kdhelpers._values import check_number, check_type, is_number, require, short_repr
+from kdhelpers.stats.arms import (
+    Arm,
+    Results,
+    against,
+    by_size,
+    label,
+    less_is_better,
+    named,
+    naming,
+)
 from kdhelpers.stats.comparisons import compare
 from kdhelpers.stats.intervals import (
     FEWEST_FOR_VERDICT,
@@ -19,6 +28,7 @@ from kdhelpers.stats.intervals import (
     mean_interval,
     paired_difference,
 )
+from kdhelpers.stats.tuning import best_settings, scores
 
 FEWEST_FOR_BOOTSTRAP = 6  # seeds; see `stats.bootstrap_interval`
 
@@ -116,15 +126,6 @@ FIGURES = {
     "validation": "validation accuracy, %",
 }
 
-LESS_IS_BETTER = {"error", "errors", "loss", "losses", "ece", "nll", "brier", "kl", "mse", "rmse"}
-LESS_IS_BETTER |= {"mae", "perplexity", "latency", "ms", "seconds", "time"}
-
-
-def less_is_better(key: str) -> bool:
-    """Whether a figure is an error, a loss or a time, by a part of its name."""
-    parts = set(re.split("[^a-z]+", key.lower()))
-    return not parts.isdisjoint(LESS_IS_BETTER) or key.endswith(("error", "loss"))
-
 
 @made_of("results by arm")
 def arms_table(
@@ -187,6 +188,36 @@ def paired_table(
     rows = [[n, percent(gain, sign=True), verdict(gain, key)] for n, gain in gains.items()]
     headers = ["paired over the same seeds", "points, mean ± 95 %", "verdict"]
     return _with_seeds(headers, rows, [gain.count for gain in gains.values()])
+
+
+def trials_table(trials: Results, *, key: str = "accuracy") -> Table:
+    """The mean of every trial in %, a row per arm, and the setting that `best_settings` chooses.
+
+    Args:
+        trials: as for `best_settings`. Where the arms have settings of their own, these stand
+            beside the means.
+        key: the figure that chooses, a share in 0..1.
+
+    Raises:
+        ValueError: as for `kdhelpers.stats.best_settings`.
+    """
+    best, by_arm = best_settings(trials, key), scores(trials, key)
+    settings = [list(of) for of in by_arm.values()]
+    first = settings[0] if settings else []
+    common = all(of == first for of in settings)
+    rows = []
+    for arm, of in by_arm.items():
+        means = ["diverges" if mean is None else f"{100 * mean:.2f}" for mean in of.values()]
+        if not common:
+            means = [f"{_short(each)}: {mean}" for each, mean in zip(of, means, strict=True)]
+        rows.append([label(arm), *means, _short(best[arm])])
+    heads = map(_short, first) if common else (f"trial {n + 1}" for n in range(len(first)))
+    return Table([FIGURES.get(key, key), *heads, "chosen"], rows)
+
+
+def _short(setting: Any) -> str:
+    """A number without its zeros, anything else as a label."""
+    return f"{setting:g}" if is_number(setting) else label(setting)
 
 
 @made_of("costs by network")

@@ -42,7 +42,11 @@ Run = tuple[nn.Module, Objective, Split, int]  # the last is the seed
 
 
 def run_arms(
-    arms: Mapping[K, Callable[[int], T]], seeds: Sequence[int], *, workers: int = 1
+    arms: Mapping[K, Callable[[int], T]] | Sequence[K],
+    seeds: Sequence[int],
+    *,
+    run: Callable[[int, K], T] | None = None,
+    workers: int = 1,
 ) -> dict[K, list[T]]:
     """Call every arm of an experiment with every seed; what they return, arm by arm.
 
@@ -55,6 +59,7 @@ def run_arms(
             After the first one that takes long, a line tells how long the others may take.
             A `Teacher` may be shared. Build a network of your own inside
             `kdhelpers.models.initial_weights(seed)`: threads share PyTorch's random state.
+        run: one function for all arms, called as `run(seed, arm)`; `arms` are then their names.
         workers: how many runs at a time, default 1; never more than there are processors. Each
             has its share of the CPU's threads. The results are those of one after the other with
             as many threads, bit for bit.
@@ -67,23 +72,28 @@ def run_arms(
         KeyboardInterrupt: Ctrl-C ends every run after the training step in progress; what its
             checkpoint holds is kept.
     """
-    check_type(arms, Mapping, name="arms")
+    of: Any = arms
+    if run is None:
+        check_type(arms, Mapping, name="arms")
+        for arm in arms:
+            check_callable(of[arm], name=f"the arm {short_repr(arm)}", called="run(seed)")
+    else:
+        check_callable(run, name="run", called="run(seed, arm)")
+        check_type(arms, Mapping, list, tuple, name="arms")
     check_int(workers, name="workers", least=1)
     check_list(seeds, object, name="seeds")
     seeds = [check_int(seed, name="each of seeds", least=-MOST) for seed in seeds]
     told = f"seeds must differ, got {short_repr(seeds)}: a pair of runs is known by its seed."
     require(len({*seeds}) == len(seeds), told)
-    for arm, run in arms.items():
-        check_callable(run, name=f"the arm {short_repr(arm)}", called="run(seed)")
     forecast = _Forecast(len(arms) * len(seeds), min(workers, processors()))
 
-    def with_seed(run: Callable[[int], Any], seed: int) -> Any:
+    def with_seed(seed: int, arm: K) -> Any:
         started = time.perf_counter()
-        figures = run(seed)
+        figures = of[arm](seed) if run is None else run(seed, arm)
         forecast.after(time.perf_counter() - started)
         return figures | {"seed": seed} if isinstance(figures, dict) else figures
 
-    runs = [partial(with_seed, run, seed) for run in arms.values() for seed in seeds]
+    runs = [partial(with_seed, seed, arm) for arm in arms for seed in seeds]
     results = iter(in_threads(runs, workers))
     return {arm: [next(results) for _ in seeds] for arm in arms}
 

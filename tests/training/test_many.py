@@ -165,6 +165,16 @@ def test_what_is_no_dict_is_handed_back_and_lists_of_runs_need_no_seeds() -> Non
     assert run_arms({"a": json.dumps}, list(np.arange(2))) == {"a": ["0", "1"]}
 
 
+def test_one_function_may_run_all_arms() -> None:
+    def run(seed: int, arm: Any) -> dict[str, Any]:
+        return {"arm": arm}
+
+    names = ["alone", ("distilled", 4.0)]
+    wanted = {name: [{"arm": name, "seed": 2}, {"arm": name, "seed": 0}] for name in names}
+    assert run_arms(names, [2, 0], run=run, workers=2) == wanted
+    assert run_arms(dict.fromkeys(names), [2, 0], run=run) == wanted
+
+
 def test_how_long_the_others_may_take_is_told_once_after_a_run_that_takes_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,6 +239,9 @@ def test_the_first_error_is_raised_and_what_has_not_started_is_given_up() -> Non
         ({"seeds": [0, 0]}, r"seeds must differ, got \[0, 0\]"),
         ({"arms": {"a": 1}}, r"the arm 'a' must be a function, called as run\(seed\), got 1"),
         ({"arms": {"a": list, "b": lambda: 1}}, "the arm 'b' must be .*too many positional"),
+        ({"arms": ["a"]}, r"arms must be a Mapping, got \['a'\]"),
+        ({"arms": "ab", "run": max}, "arms must be a Mapping or list or tuple, got 'ab'"),
+        ({"run": lambda seed: seed}, r"run must be a function, called as run\(seed, arm\)"),
     ],
 )
 def test_what_cannot_be_run_is_one_sentence(change: dict[str, Any], message: str) -> None:
