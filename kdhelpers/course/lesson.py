@@ -39,6 +39,7 @@ class Lesson:
         self._device = _device(parameters.get("device"))
         self._parts: list[dict[str, Any]] = []  # the finished runs that it has used
         self._made: list[Path] = []  # the files of those that were not read, but made
+        self._tables: dict[str, Table] = {}
 
     def kept(self, run: Run) -> Run:
         """Keep what a function returns in `parts_dir`, a file for each set of its arguments.
@@ -119,14 +120,19 @@ class Lesson:
             "precisions": sorted({str(f["precision"]) for f in figures if "precision" in f}),
         }
 
-    def record(
-        self, headline: str, *, tables: "Mapping[str, Table] | None" = None, **metrics: Any
-    ) -> dict[str, Any]:
+    def table(self, title: str, table: "Table") -> "Table":
+        """A table that the record shows, too, under this title: in README, report and notebook.
+
+        It is handed back, so a cell that ends with it shows it. One of the same title is replaced.
+        """
+        self._tables[title] = table
+        return table
+
+    def record(self, headline: str, **metrics: Any) -> dict[str, Any]:
         """Keep what was measured where `record_file` says, print the headline, return the record.
 
         Args:
             headline: the result in a line.
-            tables: what README, report and notebook show of it, by title.
             metrics: numbers, text, lists, mappings, dataclasses. Tensors and NumPy values of one
                 number count as numbers, keys that are numbers or tuples as text (4.0 as "4").
 
@@ -143,7 +149,7 @@ class Lesson:
             metrics={"headline": headline, **_named(metrics), **joined},
             device=self._device,
             started=self._started,
-            tables=_named(tables),
+            tables=_named(self._tables) or None,
         )
         told = records.read_or_made(record)
         print(f"{headline} ({record['seconds']:.0f} s)" + f"\n{told}" * bool(told))

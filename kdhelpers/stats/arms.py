@@ -94,8 +94,23 @@ def naming(arm: Any) -> Iterator[None]:
 
 
 def label(name: Any) -> str:
-    """The name of an arm in words: "small, alone" for ("small", "alone")."""
-    return ", ".join(map(str, name)) if isinstance(name, tuple) else str(name)
+    """The name of an arm in words: "small, alone" for ("small", "alone"), "small, 4" for 4.0."""
+    if isinstance(name, tuple):
+        return ", ".join(map(label, name))
+    return f"{name:g}" if isinstance(name, float) else str(name)
+
+
+def compared_with(results: Results, arm: Any, baseline: Any) -> Any:
+    """The name of the arm that it is compared with: `baseline`, or that of its own size.
+
+    Raises:
+        ValueError: as for `named`.
+    """
+    named(results)
+    own = isinstance(arm, tuple) and not is_name(results, baseline)
+    of = (*arm[:-1], baseline) if own else baseline
+    named(results, of)
+    return of
 
 
 def against(
@@ -122,8 +137,7 @@ def against(
     sized = arms == {"alone", "distilled"}  # any other whole number may be a temperature
     found = {}
     for name, arm in results.items():
-        of = (*name[:-1], baseline) if isinstance(name, tuple) else baseline
-        named(results, of)
+        of = compared_with(results, name, baseline)
         if name != of:
             told = label(name)
             if isinstance(name, tuple) and len(arms) == 2:  # the size says enough

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from kdhelpers._values import check_number, check_type, is_number, require, short_repr
+from kdhelpers._values import check_number, check_type, require, short_repr
 from kdhelpers.stats.arms import (
     Arm,
     Results,
     against,
     by_size,
+    compared_with,
     label,
     less_is_better,
     named,
@@ -135,19 +136,19 @@ def arms_table(
 
     Args:
         results: the arms; one may have fewer seeds than the baseline (then a column counts them).
-        baseline: the arm to compare the others with.
+        baseline: the arm to compare the others with; of results by (size, arm), each size's own.
         keys: which of their figures to show, shares in 0..1 as `evaluate` gives them.
 
     Raises:
         ValueError: there is no arm called `baseline`, an arm has a seed that it has not, or other
             arguments.
     """
-    named(results, baseline)
     require(len(keys), "keys names no figure of the runs; give one at least, such as 'accuracy'.")
     rows = []
     for name, arm in results.items():
+        of = compared_with(results, name, baseline)
         with naming(name):
-            gain = "" if name == baseline else difference(results[baseline], arm, key=keys[0])
+            gain = "" if name == of else difference(results[of], arm, key=keys[0])
             rows.append([label(name), *(_mean(arm, key) for key in keys), gain])
     heads = ["arm", *(FIGURES.get(key, key) for key in keys), f"against {label(baseline)}, points"]
     counts = [mean_interval(arm, key=keys[0]).count for arm in results.values()]
@@ -209,15 +210,10 @@ def trials_table(trials: Results, *, key: str = "accuracy") -> Table:
     for arm, of in by_arm.items():
         means = ["diverges" if mean is None else f"{100 * mean:.2f}" for mean in of.values()]
         if not common:
-            means = [f"{_short(each)}: {mean}" for each, mean in zip(of, means, strict=True)]
-        rows.append([label(arm), *means, _short(best[arm])])
-    heads = map(_short, first) if common else (f"trial {n + 1}" for n in range(len(first)))
+            means = [f"{label(each)}: {mean}" for each, mean in zip(of, means, strict=True)]
+        rows.append([label(arm), *means, label(best[arm])])
+    heads = map(label, first) if common else (f"trial {n + 1}" for n in range(len(first)))
     return Table([FIGURES.get(key, key), *heads, "chosen"], rows)
-
-
-def _short(setting: Any) -> str:
-    """A number without its zeros, anything else as a label."""
-    return f"{setting:g}" if is_number(setting) else label(setting)
 
 
 @made_of("costs by network")

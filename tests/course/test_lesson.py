@@ -181,8 +181,10 @@ def test_a_lesson_records_what_it_measured(root: Path, capsys: pytest.CaptureFix
         "arms": {(50, "alone"): [torch.tensor(0.5)], 4.0: np.float32(0.25), 1000: None},
         "size": Size(3, (1, 28)),
     }
-    shown = {"All arms": Table(["arm", "accuracy"], [["alone", "0.5"]])}
-    record = lesson.record("it helps", tables=shown, **metrics)
+    table = Table(["arm", "accuracy"], [["alone", "0.5"]])
+    lesson.table("All arms", Table(["of a cell that is run again"], []))
+    assert lesson.table("All arms", table) is table
+    record = lesson.record("it helps", **metrics)
     assert records.read_record(Path("out/r.json")) == record
     assert record["metrics"] == {
         "headline": "it helps",
@@ -199,7 +201,8 @@ def test_a_lesson_records_what_it_measured(root: Path, capsys: pytest.CaptureFix
         lesson.record("x", arms={4.0: float("nan")})
     with pytest.raises(CourseError, match="two keys are one as text"):
         lesson.record("x", arms={1: 2, "1": 3})
-    assert "tables" not in lesson.record("no file, no tables")
+    again = lessons.lesson("01_mnist_kd", kernel())
+    assert "tables" not in again.record("no file, no tables")
 
 
 def test_a_lesson_shows_its_recorded_runs(
@@ -209,7 +212,8 @@ def test_a_lesson_shows_its_recorded_runs(
     nothing = "No record here yet: `kdhelpers run 01 --profile full`"
     assert lesson.recorded()._repr_markdown_() == repr(lesson.recorded()) == nothing
     table = Table(["arm", "accuracy"], [["<b>alone</b>", "0.5"]])
-    lesson.record("it helps", tables={"All <i>arms</i>": table})
+    lesson.table("All <i>arms</i>", table)
+    lesson.record("it helps")
     (record,) = recorded = lesson.recorded()
     assert record["metrics"]["headline"] == "it helps"
     shown = recorded._repr_markdown_()

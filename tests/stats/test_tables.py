@@ -121,6 +121,15 @@ def test_arms_are_compared_seed_by_seed_with_the_baseline_or_any_of_them() -> No
         arms_table(ARMS, baseline="teacher")
 
 
+def test_arms_of_several_kinds_are_compared_each_with_its_own_baseline() -> None:
+    arms = {(kind, T): [0.5 + T / 100] * 2 for kind in ("small", "tiny") for T in (1.0, 4.0)}
+    rows = arms_table(arms, baseline=1.0).rows  # type: ignore[arg-type]
+    assert [row[0] for row in rows] == ["small, 1", "small, 4", "tiny, 1", "tiny, 4"]
+    assert [row[-1][:5] for row in rows] == ["", "+3.00", "", "+3.00"]
+    with pytest.raises(ValueError, match=r"baseline \('small', 'alone'\) is none of the arms"):
+        arms_table(arms)
+
+
 def test_an_arm_with_fewer_seeds_is_paired_by_seed() -> None:
     alone = [{"seed": s, "accuracy": a} for s, a in ((0, 0.1), (1, 0.2), (2, 0.3), (3, 0.9))]
     few = [{"seed": s, "accuracy": a} for s, a in ((2, 0.4), (1, 0.3))]
@@ -150,7 +159,7 @@ def test_a_difference_is_told_in_points_with_its_verdict() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [(0.0, "0.0"), ((4, "alone"), "4, alone"), (4, "4"), (None, "None")]
+    ("name", "told"), [(0.0, "0"), ((4.0, "alone"), "4, alone"), (4, "4"), (None, "None")]
 )
 def test_names_that_are_no_text_are_shown_in_words(name: Any, told: str) -> None:
     arms = {name: [0.5, 0.54], (0.5, 0.54): [0.6, 0.64]}
