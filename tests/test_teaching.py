@@ -30,10 +30,14 @@ def test_a_wrong_answer_on_the_page_is_told_what_stands_there(
     assert told in verdict.message
 
 
-def test_the_sheet_asks_what_the_lessons_of_the_timetable_ask() -> None:
+def test_the_sheet_asks_what_the_sections_of_the_timetable_ask() -> None:
     page = teaching.sheet()
     asked = page.count("<li>")
     assert asked > 10
+    sections = re.findall(r"<h3>(.+?)</h3>", page)
+    timetable = (teaching.ROOT / "docs" / "workshop.md").read_text("utf-8")
+    assert {"When it is done wrong", "Choosing T"} <= set(sections)
+    assert all(f"*{section}*" in timetable for section in sections)
     assert page.count("<div class='line'>") == asked
     assert re.findall(r"<h2>(.+?)</h2>", page)[1].startswith("01 · ")
     assert not re.search(r"https?://|<script", page)

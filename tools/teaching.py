@@ -50,22 +50,29 @@ def prose(notebook: NotebookNode) -> str:
 def sheet() -> str:
     """HTML: the sum by hand of lesson 01, and a line to write on for each prediction."""
     timetable = (ROOT / "docs" / "workshop.md").read_text(encoding="utf-8")
-    used = re.findall(r"^\| \d:\d\d \| \d+ \| (\d\d) \|", timetable, re.M)
+    rows = re.findall(r"^\| \d:\d\d \| \d+ \| (\d\d) \| (.+?) \|", timetable, re.M)
+    named = {(lesson, title) for lesson, row in rows for title in re.findall(r"\*(.+?)\*", row)}
     parts = [
         "<p>Names: <span style='display:inline-block;width:70%' class='line'></span></p>",
-        "<h2>By hand</h2><p>Three logits: ln 16, ln 4, ln 1. Fill in the probabilities p, and "
-        "KL(p ‖ q) for a student that says q = (1, 1, 1)/3.</p>",
+        "<h2>By hand</h2><p>Three logits: ln 16, ln 4, ln 1. Fill in the probabilities p, and at "
+        "T = 2 KL(p ‖ q) for a student that says q = (1, 1, 1)/3.</p>",
         "<table><tr><th></th><th>ln 16</th><th>ln 4</th><th>ln 1</th><th>KL(p ‖ q)</th></tr>",
-        *(f"<tr><th>T = {T}</th>{'<td>&nbsp;</td>' * 4}</tr>" for T in (1, 2)),
+        f"<tr><th>T = 1</th>{'<td>&nbsp;</td>' * 3}<td>–</td></tr>",
+        f"<tr><th>T = 2</th>{'<td>&nbsp;</td>' * 4}</tr>",
         "</table>",
     ]
     for path in LESSONS:
-        if path.stem[:2] in used:
-            notebook = nbformat.read(path, as_version=4)
-            asked = PREDICT.findall(prose(notebook))
-            lines = [f"<li>{worded(each)}<div class='line'></div></li>" for each in asked]
+        notebook = nbformat.read(path, as_version=4)
+        _, *cut = re.split(r"^#+ (.+)$", prose(notebook), flags=re.M)
+        asked = []
+        for heading, text in zip(cut[::2], cut[1::2], strict=True):
+            title = heading.replace("$", "")
+            if (path.stem[:2], title) in named and (questions := PREDICT.findall(text)):
+                lines = [f"<li>{worded(each)}<div class='line'></div></li>" for each in questions]
+                asked.append(f"<h3>{html.escape(title)}</h3><ol>{''.join(lines)}</ol>")
+        if asked:
             title = notebook.cells[0].source.partition("\n")[0].lstrip("# ")
-            parts.append(f"<h2>{html.escape(title)}</h2><ol>{''.join(lines)}</ol>")
+            parts += [f"<h2>{html.escape(title)}</h2>", *asked]
     return PAGE.format(title="What we think, before the cell runs", body="\n".join(parts))
 
 
