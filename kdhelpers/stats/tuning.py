@@ -27,8 +27,8 @@ def scores(trials: Results, key: str = "accuracy") -> dict[Any, dict[Any, float 
 def best_settings(trials: Results, key: str = "accuracy") -> dict[Any, Any]:
     """The setting of each arm whose runs have the best mean; of equal ones the first.
 
-        tried = kd.run_arms([("alone", 0.01), ("alone", 0.1), …], [100], run=student)
-        rates = stats.best_settings(tried, "validation")  # {"alone": 0.1, …}
+        tried = {("alone", 0.01): [0.81, 0.83], ("alone", 0.1): [0.88, 0.90]}
+        stats.best_settings(tried)  # {"alone": 0.1}
 
     Args:
         trials: results by (arm, setting). An empty list is a trial that diverged: it counts, and
