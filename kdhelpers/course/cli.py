@@ -60,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _shared(options: argparse.Namespace) -> dict[str, Any]:
     """What `run` and `sweep` have in common."""
+    given = [name for name, *_ in options.p]
+    if twice := next((name for name in given if given.count(name) > 1), None):
+        values = "; write all its values behind one -p" * (options.name == "sweep")
+        raise CourseError(f"-p {twice} is given twice{values}")
     names = ("profile", "parameter_file", "cell_timeout", "start_timeout")
     return {name: value for name, value in vars(options).items() if name in names}
 
@@ -152,9 +156,6 @@ def _report(options: argparse.Namespace) -> bool:
 
 
 def _sweep(options: argparse.Namespace) -> bool:
-    names = [name for name, *_ in options.p]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise CourseError(f"-p {twice} is given twice; write all its values behind one -p")
     from tqdm import tqdm
 
     from kdhelpers.course import report, sweep

@@ -96,9 +96,12 @@ class Lesson:
             return dict(part)
         self._made.append(path)  # threads may append at once, not count
         started = time.perf_counter()
+        figures = plain(compute(), f"the figures of {words}")
+        if not isinstance(figures, dict):
+            raise CourseError(f"{known['function']} must return a dict, got {short_repr(figures)}")
         part = known | {
             "parameters": parameters,
-            "figures": plain(compute(), f"the figures of {words}"),
+            "figures": figures,
             "seconds": time.perf_counter() - started,
             "environment": records.environment(self._device),
         }

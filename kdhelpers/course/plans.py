@@ -54,11 +54,14 @@ class Plan:
         return {p.name: p.default for p in declared if p.name != RECORD_FILE} | self.values
 
     def values_in(self, folder: Path) -> dict[str, Any]:
-        """The values for runs into the folder: what the profiles keep in `runs/` is kept there."""
-        own = self.parameters
-        kept = {name: Path(own[name]).parts for name in self.moved if own.get(name)}
-        moved = {name: str(folder.joinpath(*parts[1:])) for name, parts in kept.items()
-                 if parts[0] == "runs"}  # fmt: skip
+        """The values for runs into the folder: what the profiles keep in `runs/` is kept there,
+        what they keep elsewhere lies in the course, whatever folder one works in.
+        """
+        own, course = self.parameters, self.lesson.path.resolve().parent.parent
+        moved = {}
+        for name in filter(own.get, self.moved):
+            first, *rest = Path(own[name]).parts
+            moved[name] = str(folder.joinpath(*rest) if first == "runs" else course / own[name])
         return self.values | moved
 
     @property
@@ -262,8 +265,10 @@ def _axis(plan: Plan, name: str, target: str, values: Iterable[Any]) -> list[tup
     for item in _items(plan, name, target, values):
         given = refine(plan, {target: item if target == name else [item]}).values[target]
         told = given if target == name else given[0]
-        if (written := json.dumps(told, sort_keys=True)) in axis:
-            raise CourseError(f"the grid has {name} = {short_repr(told)} twice")
+        # As the records will tell it: of files without their folders.
+        if (written := json.dumps(without_folders(told), sort_keys=True)) in axis:
+            remedy = "; give relative paths" * (axis[written][0] != told)
+            raise CourseError(f"the grid has {name} = {short_repr(told)} twice{remedy}")
         axis[written] = told, given
     return list(axis.values())
 
@@ -342,10 +347,17 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+# Numbers are those of YAML 1.2: 1e-3 is one, and 1:10 is text, not 70.
 _Loader.yaml_implicit_resolvers = {
-    letter: [rule for rule in rules if not rule[0].endswith(":timestamp")]
+    letter: [rule for rule in rules if not rule[0].endswith((":timestamp", ":int", ":float"))]
     for letter, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
+REAL = re.compile(
+    r"[-+]?((?=[0-9]*[.eE])(\.[0-9]+|[0-9]+\.?[0-9]*)([eE][-+]?[0-9]+)?|\.inf)$|\.nan$"
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", WHOLE, [*"-+0123456789"])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", REAL, [*"-+.0123456789"])
 
 
 def _parse(text: str) -> Any:

@@ -8,6 +8,7 @@ import glob
 import html
 import json
 import math
+import os
 import platform
 import subprocess
 import sys
@@ -19,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kdhelpers._files import read_text, write_text
-from kdhelpers._values import processors, short_path, short_repr
-from kdhelpers.course.root import CourseError, find_root, home, unless_lost
+from kdhelpers._values import is_number, processors, short_path, short_repr
+from kdhelpers.course.root import CourseError, carried, home, unless_lost
 
 if TYPE_CHECKING:
     from kdhelpers.stats.tables import Table
@@ -223,13 +224,17 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    """The course's commit, "-dirty" if tracked files differ; None if it is no repository."""
+    """The package's commit, "-dirty" if tracked files differ; None if it is no repository."""
     ask = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
-        root = find_root()
+        root = carried()  # of the package that runs: the lesson's code has its own digest
         if not (root / ".git").exists():  # a copy inside some other repository is not at its commit
             return None
-        told = subprocess.run(ask, cwd=root, capture_output=True, text=True, check=True, timeout=20)
+        # A hook of git's says in GIT_DIR which repository it is of: not of ours.
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        told = subprocess.run(
+            ask, cwd=root, env=clean, capture_output=True, text=True, check=True, timeout=20
+        )
     except (CourseError, OSError, subprocess.SubprocessError):
         return None
     return told.stdout.strip()
@@ -336,7 +341,7 @@ def provenance(record: Mapping[str, Any]) -> str:
     environment = record["environment"]
     versions = environment.get("versions")
     torch = versions.get("torch") if isinstance(versions, Mapping) else None
-    parts = record["metrics"].get("parts") or {}
+    parts = joined(record)
     seconds = parts["seconds"] if parts else record["seconds"]
     took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
     threads, commits = environment.get("threads", "unknown"), [str(environment.get("commit"))]
@@ -352,6 +357,13 @@ def provenance(record: Mapping[str, Any]) -> str:
         _at(commits) if made == commits else f"joined at {_at(commits)}, trained at {_at(made)}",
     ]
     return ", ".join(filter(None, told))
+
+
+def joined(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What it tells of its parts; empty if it has none, or a lesson calls something else so."""
+    parts = record["metrics"].get("parts")
+    told = isinstance(parts, Mapping) and map(parts.get, ("count", "seconds"))
+    return parts if told and all(map(is_number, told)) else {}
 
 
 def data_and_seeds(record: Mapping[str, Any]) -> str:
@@ -399,8 +411,8 @@ def expected(notebook: str, profile: str, parameters: Mapping[str, Any]) -> str:
 def read_or_made(record: Mapping[str, Any]) -> str:
     """Of a record that is joined from parts how many runs were read; "" if none was."""
     folder = record["parameters"].get("parts_dir")
-    parts = record["metrics"].get("parts") if folder else None
-    if not parts or parts["made"] == parts["count"]:
+    parts = joined(record) if folder else {}
+    if not parts or parts.get("made", parts["count"]) == parts["count"]:
         return ""
     count, made = parts["count"], parts["made"]
     told = f"{made} of {count} runs made now, the others were read from {folder}"

@@ -7,6 +7,7 @@ import base64
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,8 @@ def report(
             try:
                 sections.append(of_record(records.read_record(path), name))
             except ValueError:  # no record, or one with numbers beyond all figures
-                left_out[name] = nothing
+                if not _is_part(path):
+                    left_out[name] = nothing
     if not sections:
         raise CourseError(next(iter(left_out.values()), nothing))
     target = Path(out) if out else folder / "report.html"
@@ -90,12 +92,22 @@ def report(
     return target, list(left_out)
 
 
+def _is_part(path: Path) -> bool:
+    """Whether it is a finished run of those that a record is joined from."""
+    with suppress(CourseError):
+        content = records.read_json(path)
+        return isinstance(content, dict) and {"function", "figures"} <= content.keys()
+    return False
+
+
 def _json_files(folder: Path) -> list[Path]:
     """All that may be records, after the lists of the sweeps."""
     with unless_lost(f"{short_path(folder)} cannot be read"):
         if folder.is_file():
             raise CourseError(f"{short_path(folder)} is a file; give its folder")
-        found = [path for path in folder.rglob("*.json") if not path.name.startswith(".")]
+        names = [path.relative_to(folder) for path in folder.rglob("*.json")]
+        hidden = {name for name in names if any(part.startswith(".") for part in name.parts)}
+        found = [folder / name for name in names if name not in hidden]
         files = [path for path in found if path.is_file()]  # a pipe would be waited for
     return sorted(files, key=lambda path: (path.name != LIST, path))
 

@@ -20,12 +20,14 @@ from filelock import FileLock, Timeout
 
 from kdhelpers._values import short_path
 from kdhelpers.course import records
+from kdhelpers.course.notebook import Notebook
 from kdhelpers.course.plans import Plan
 from kdhelpers.course.records import RECORD_FILE
 from kdhelpers.course.root import CourseError, unless_lost
 
 KERNEL = "python3"  # whatever name an editor stored in the notebook
 SAVED = 5.0  # seconds between two states of a notebook that is being executed, each up to 1.5 MB
+OUTPUT = 600  # seconds that what a cell has put out may take to arrive after its end
 STARTS = 3  # at once two kernels may be given one port, and the second of them does not start
 # The kernel's own log would go to the terminal: a warning about TCP at every start (since
 # ipykernel 7.3), now and then an error about being stopped, which it may also log as Tornado's.
@@ -75,8 +77,8 @@ def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
     """Create the folder of the results, and make sure that they can be written there.
 
     Raises:
-        CourseError: they cannot, or would replace the lessons themselves, or a quick run those of
-            another profile.
+        CourseError: they cannot, or would replace the lessons themselves, or those of another
+            profile than the quick one.
     """
     folder, told = Path(out_dir), short_path(out_dir)
     with unless_lost(f"cannot write to {told}", "; choose another --out (out_dir)"):
@@ -90,10 +92,10 @@ def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
             other = records.read_record(target.with_suffix(".json"))["profile"]
         except CourseError:  # there is none
             continue
-        if each.profile == "quick" and other not in ("quick", None):
+        if other not in (each.profile, "quick", None):
             raise CourseError(
-                f"{told} holds a {other} run of {each.lesson.name}, which a quick one would "
-                "replace; choose another --out, or delete it"
+                f"{told} holds a {other} run of {each.lesson.name}, which a {each.profile} one "
+                "would replace; choose another --out, or delete it"
             )
 
 
@@ -117,8 +119,10 @@ def execute(
     Raises:
         KeyboardInterrupt: after the kernel has been stopped; the executed part is kept.
     """
-    folder, name = Path(out_dir), plan.lesson.name
+    folder, name, lesson = Path(out_dir), plan.lesson.name, plan.lesson
     try:
+        if Notebook(lesson.path).digest != lesson.digest:  # the record would tell of another
+            raise CourseError(f"{lesson.path.name} has changed meanwhile; start the run again")
         with FileLock(folder.resolve() / f".{name}.lock", timeout=patience):
             for left in folder.glob(f".{glob.escape(name)}-run-*"):  # by one that was killed
                 shutil.rmtree(left, ignore_errors=True)
@@ -131,6 +135,8 @@ def execute(
         reason = f"another run is writing to {str(out_dir)!r}; choose another --out"
     except OSError as error:
         reason = f"cannot write to {str(out_dir)!r}: {error.strerror}; choose another --out"
+    except CourseError as error:
+        reason = str(error)
     return Outcome(name, plan.profile, 0.0, folder / f"{name}.ipynb", None, reason)
 
 
@@ -205,6 +211,7 @@ def _papermill(
                 progress_bar={"desc": plan.lesson.name} if progress else False,
                 start_timeout=math.ceil(plan.start_timeout),
                 execution_timeout=plan.cell_timeout,
+                iopub_timeout=OUTPUT,
                 kernel_manager_class=_noting(ends),
                 # What a lesson tells as it runs, how long it may take, stands above the bar.
                 stderr_file=DummyTqdmFile(sys.stderr) if progress else None,

@@ -40,6 +40,7 @@ def names_in(folder: str) -> list[str]:
         ("run -p epochs=many", "kdhelpers: parameter 'epochs' of 01_first wants a whole number"),
         ("run --start-timeout -1", "kdhelpers: the limit of a kernel's start is a number of sec"),
         ("run --cell-timeout 0", "kdhelpers: the limit of a cell is a number of seconds, not 0.0"),
+        ("run -p epochs 3 -p epochs 4", "kdhelpers: -p epochs is given twice\n"),
         ("run -f no.yaml", "kdhelpers: no.yaml cannot be read: No such file or directory"),
         ("run 1 --out notebooks", "kdhelpers: 'notebooks' holds the lesson itself"),
         ("run 1 --out notebooks/01_first.ipynb", "kdhelpers: cannot write to "),

@@ -81,6 +81,7 @@ def test_seed_is_one_value_of_seeds_unless_the_lesson_has_a_seed() -> None:
         ({"temperature": {"a": 1}}, "the grid's 'temperature' wants a list of values"),
         ({"temperature": ["1", 1.0]}, "the grid has temperature = 1.0 twice"),
         ({"seed": ["0:5", 3]}, "the grid has seed = 3 twice"),
+        ({"mode": ["/a/t.pt", "/b/t.pt"]}, "the grid has mode = '/b/t.pt' twice; give relative"),
         ({"seed": [1], "seeds": [[2]]}, "the grid has both 'seed' and 'seeds'"),
         ({"seed": ["0:100000000000"]}, "the grid's 'seed' has more than 10,000 values"),
         ({"seed": ["0:101"], "shift": ["0:100"]}, "the grid has 10,100 points; at most 10,000"),

@@ -50,6 +50,8 @@ def converted(value: Any, kind: str) -> Any:
         (["1e-3", 2], "list[float]", [0.001, 2.0]),
         ("[mnist, 'a b']", "list[str]", ["mnist", "a b"]),
         ("{a: 1, b: [x, null]}", "dict", {"a": 1, "b": ["x", None]}),
+        ("{a: 1e-2, b: -.5, c: 1.}", "dict", {"a": 0.01, "b": -0.5, "c": 1.0}),
+        ("{a: 1:10, b: 010, c: 0, d: -3}", "dict", {"a": "1:10", "b": "010", "c": 0, "d": -3}),
         ("{a: 2024-01-31}", "dict", {"a": "2024-01-31"}),  # dates stay text, as in papermill
     ],
 )

@@ -104,8 +104,13 @@ def test_arguments_and_figures_that_no_file_holds_are_named(tmp_path: Path) -> N
     def diverges(seed: int) -> dict[str, Any]:
         return {"accuracy": float("nan")}
 
+    def one_number(seed: int) -> Any:
+        return 0.5
+
     with pytest.raises(ValueError, match=r"the figures of 0\['accuracy'\] is nan"):
         lesson(tmp_path).kept(diverges)(0)
+    with pytest.raises(ValueError, match=r"one_number must return a dict, got 0\.5"):
+        lesson(tmp_path).kept(one_number)(0)
     with pytest.raises(ValueError, match=r"the arguments of student.*is of type object"):
         lesson(tmp_path).kept(student)(0, object())
     assert not list(tmp_path.glob("*"))

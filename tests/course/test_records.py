@@ -96,8 +96,10 @@ def test_the_commit_and_whether_files_differ_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lesson = write_lesson(tmp_path, "01_mnist_kd")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(records, "carried", lambda: tmp_path)  # wherever one works
     assert write()["environment"]["commit"] is None
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
     for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
         monkeypatch.setenv(f"{name}_NAME", "someone")
         monkeypatch.setenv(f"{name}_EMAIL", "someone@example.org")
@@ -105,6 +107,8 @@ def test_the_commit_and_whether_files_differ_from_it(
         subprocess.run(["git", *command], check=True)
     commit = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip()
     (tmp_path / "new").write_text("not tracked")
+    monkeypatch.chdir(tmp_path / "sub")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "of a hook"))
     assert write()["environment"]["commit"] == commit
     with lesson.open("a") as file:
         file.write("\n")

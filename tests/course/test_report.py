@@ -95,6 +95,7 @@ def test_one_file_with_everything_nothing_from_elsewhere_and_no_text_that_is_a_t
     )  # fmt: skip
     (runs / "<b onclick=alert(3)>.json").write_text(json.dumps(evil))
     (runs / "<i>left out.json").write_text("{}")
+    (runs / "a part.json").write_text('{"function": "student", "figures": {}}')
     assert cli.main(["report", str(runs)]) == 0
     out, err = capsys.readouterr()
     assert out == f"{runs / 'report.html'}\n"

@@ -350,6 +350,29 @@ def test_a_quick_run_does_not_replace_a_full_one(root: Path) -> None:
     run.prepare_folder("runs", plans.plan("1", profile="full"))
 
 
+def test_a_lesson_that_changes_before_its_turn_is_not_run(root: Path) -> None:
+    (planned,) = plans.plan("1")
+    path = planned.lesson.path
+    path.write_text(path.read_text(encoding="utf-8").replace("int = ", "int = 7"), encoding="utf-8")
+    outcome = run.execute(planned, "out")
+    assert outcome.failure == "01_first.ipynb has changed meanwhile; start the run again"
+    assert not Path("out").exists()
+
+
+def test_what_a_profile_keeps_in_the_course_is_found_from_any_folder(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters = 'parts_dir: str = ""\nrecord_file: str = ""\n'
+    write_lesson(root, "04_parts", parameters=parameters, full="parts_dir: results/parts/04\n")
+    monkeypatch.chdir(root / "notebooks")
+    (planned,) = plans.plan("4", profile="full")
+    found = planned.values_in(Path("out"))["parts_dir"]
+    assert found == str(root.resolve() / "results" / "parts" / "04")
+    assert planned.identity["parameters"]["parts_dir"] == "results/parts/04"
+    (mine,) = plans.plan("4", parameters={"parts_dir": "here"})
+    assert mine.values_in(Path("out"))["parts_dir"] == "here"
+
+
 @pytest.mark.parametrize("folder", ["out", "link", "link/../out"])
 def test_a_second_run_into_the_same_folder_is_refused(root: Path, folder: str) -> None:
     (plan, _) = plans.plan()
