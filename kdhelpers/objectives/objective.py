@@ -27,7 +27,9 @@ class Objective(nn.Module):
     """The base of all objectives: nothing to prepare, nothing to tell.
 
     `forward(student, batch)` returns the weighted terms, scalars, by name. `needs_labels` says
-    whether images without one (label −1) are refused.
+    whether images without one (label −1) are refused. A network held as an attribute is trained
+    along unless it is frozen (`requires_grad_(False)`; with `eval()` it stays in eval mode); keep a
+    teacher as `kd.Teacher`.
     """
 
     needs_labels: bool = True

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -129,6 +130,23 @@ def test_an_objective_is_told_the_epoch_tells_its_figures_and_is_trained() -> No
     assert objective.told == [(0, 3), (1, 3), (2, 3)]
     assert [row["told"] for row in history] == [1.0, 2.0, 3.0]
     assert objective.scale.item() != 1.0
+
+
+def test_what_an_objective_holds_in_eval_mode_stays_so() -> None:
+    class Matching(Objective):
+        def __init__(self, teacher: nn.Module) -> None:
+            super().__init__()
+            self.teacher, self.drop = teacher, nn.Dropout()
+
+        def forward(self, student: nn.Module, batch: Batch) -> Terms:
+            assert not any(part.training for part in self.teacher.modules())
+            assert student.training and self.drop.training
+            return {"soft": F.mse_loss(student(batch.inputs), self.teacher(batch.inputs))}
+
+    teacher = Small(seed=1).eval().requires_grad_(False)
+    before = weights(teacher)
+    fit(Small(), Matching(teacher), split(20), epochs=2)
+    assert same(weights(teacher), before)  # also the running statistics
 
 
 # -- the same again -------------------------------------------------------------------------------
