@@ -23,9 +23,10 @@ from kdhelpers.data.batching import Batch, Views, batches
 from kdhelpers.evaluation import accuracy, predict
 from kdhelpers.models import initial_weights
 from kdhelpers.models.build import PlainCNN
-from kdhelpers.objectives.distillation import Distillation
+from kdhelpers.objectives.distillation import Distillation, Faded
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
 from kdhelpers.objectives.teacher import Teacher
+from kdhelpers.temperature import Linear
 from kdhelpers.training import fit as training
 from kdhelpers.training.optimizers import cosine, nesterov
 from kdhelpers.training.recipe import Recipe
@@ -140,13 +141,33 @@ def test_what_an_objective_holds_in_eval_mode_stays_so() -> None:
 
         def forward(self, student: nn.Module, batch: Batch) -> Terms:
             assert not any(part.training for part in self.teacher.modules())
-            assert student.training and self.drop.training
+            assert student.training
+            assert self.drop.training
             return {"soft": F.mse_loss(student(batch.inputs), self.teacher(batch.inputs))}
 
     teacher = Small(seed=1).eval().requires_grad_(False)
     before = weights(teacher)
     fit(Small(), Matching(teacher), split(20), epochs=2)
     assert same(weights(teacher), before)  # also the running statistics
+
+
+def test_an_objective_within_an_own_one_is_told_and_tells_all_the_same() -> None:
+    class Around(Objective):
+        def __init__(self, inner: Objective) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, student: nn.Module, batch: Batch) -> Terms:
+            terms: Terms = self.inner(student, batch)
+            return terms
+
+    def rows(wrap: Any) -> list[Any]:
+        inner = Faded(Distillation(Small(seed=1), temperature=Linear(start=8.0, end=1.0)))
+        return [row | {"seconds": 0} for row in fit(Small(), wrap(inner), split(), epochs=3)]
+
+    assert rows(Around) == rows(lambda inner: inner)
+    with pytest.raises(ValueError, match="the teacher answers an image with"):
+        fit(Small(), Around(Distillation(Small(classes=2))), split(), epochs=1)
 
 
 # -- the same again -------------------------------------------------------------------------------
