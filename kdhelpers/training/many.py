@@ -32,6 +32,7 @@ from kdhelpers.objectives.distillation import Distillation, Faded
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
 from kdhelpers.training.fit import fit, recipe_of
 from kdhelpers.training.loop import History, Row, train_student, validated
+from kdhelpers.training.own_code import own_code
 from kdhelpers.training.recipe import Recipe, check_student, file_of_run, with_precision
 from kdhelpers.training.side_by_side import SideBySide, refusal
 from kdhelpers.training.threads import in_threads
@@ -133,15 +134,17 @@ def fit_many(
     and objectives that ask for logits only (`Supervised`, `Distillation`, either one `Faded`) are
     trained side by side as one network, in as many parts as `workers`: that saves the overhead of
     every step, which most of a small network's time goes into, and agrees with `fit` up to
-    rounding. All others are trained one by one, `workers` at a time.
+    rounding (but a `soft_loss` that draws random numbers draws others). All others are trained one
+    by one, `workers` at a time.
 
     Args:
         students: networks, each an object of its own.
         objectives: one for each, with a learned temperature of its own, if any. They may share a
             `Teacher`.
         trains: one split for each, such as `split.take(50, seed=seed)`.
-        recipe, settings: as for `fit`; side by side the optimiser must treat every weight by
-            itself, as Adam and SGD do.
+        recipe, settings: as for `fit`; an installed optimiser must treat every weight by itself,
+            as Adam and SGD do. With one of your own (a class, or a function, that an installed
+            package does not hold) the students are trained one by one.
         seeds: one for each.
         workers: how many threads, default 1; each has its share of the CPU's, and there are never
             more at a time than processors.
@@ -194,6 +197,7 @@ def _can_lie_side_by_side(runs: Sequence[Run], recipe: Recipe) -> bool:
         recipe.precision == "fp32"
         and recipe.channels_last
         and not (recipe.ema or recipe.compile)
+        and not own_code(recipe.optimizer)  # it may look at all weights, to clip their gradients
         and len(set(map(len, trains))) == 1
         and all(map(_asks_for_logits_only, objectives))
         and refusal(students, [split.normalise(split.images[:2]) for split in trains]) is None
