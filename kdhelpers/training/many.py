@@ -58,12 +58,13 @@ def run_arms(
         arms: for each arm a function of a seed that trains a student of its own and returns its
             figures, a dict, to which the seed is added (anything else is handed back as it is).
             After the first one that takes long, a line tells how long the others may take.
-            A `Teacher` may be shared. Build a network of your own inside
-            `kdhelpers.models.initial_weights(seed)`: threads share PyTorch's random state.
+            A `Teacher` may be shared.
         run: one function for all arms, called as `run(seed, arm)`; `arms` are then their names.
-        workers: how many runs at a time, default 1; never more than there are processors. Each
-            has its share of the CPU's threads. The results are those of one after the other with
-            as many threads, bit for bit.
+        workers: with more than 1 no arm may call `torch.manual_seed`, as threads share PyTorch's
+            random state: build your networks inside `kdhelpers.models.initial_weights(seed)`.
+            So many runs at a time, default 1; never more than there are processors. Each has its
+            share of the CPU's threads. The results are those of one after the other with as many
+            threads, bit for bit.
 
     Raises:
         ValueError: `workers` is not a whole number of at least 1, an arm is no function or `seeds`
