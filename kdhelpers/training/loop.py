@@ -127,6 +127,9 @@ def train_student(
             if whole.training and not part.training
         ]
         settings |= {"in eval mode": [name for name, _ in asleep]} if asleep else {}
+        held = nn.ModuleDict({"student": unwrapped(student), "objective": objective})
+        frozen = [name for name, own in held.named_parameters() if not own.requires_grad]
+        settings |= {"frozen weights": frozen} if frozen else {}
         steps = steps_per_epoch(len(train), recipe.batch_size)
 
         model = cast(nn.Module, torch.compile(student)) if recipe.compile else student
