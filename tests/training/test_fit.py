@@ -151,6 +151,18 @@ def test_what_an_objective_holds_in_eval_mode_stays_so() -> None:
     assert same(weights(teacher), before)  # also the running statistics
 
 
+def test_labels_that_no_objective_asks_for_may_be_of_other_classes() -> None:
+    class Silent(Objective):
+        needs_labels = False
+
+        def forward(self, student: nn.Module, batch: Batch) -> Terms:
+            return {"size": student(batch.inputs).square().mean()}
+
+    assert fit(Small(), Silent(), split(classes=4), epochs=1)
+    with pytest.raises(ValueError, match="labels run from 0 to 3"):
+        fit(Small(), Silent(), split(classes=4), epochs=1, validation=split(classes=4))
+
+
 def test_an_objective_within_an_own_one_is_told_and_tells_all_the_same() -> None:
     class Around(Objective):
         def __init__(self, inner: Objective) -> None:
