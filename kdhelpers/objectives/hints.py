@@ -285,8 +285,10 @@ def regressor_between(
         own = _outputs(student, [student_layer], images)[student_layer]
     with taking(teacher, images):
         guide = _outputs(teacher, [teacher_layer], images)[teacher_layer]
-    _tensors.check_samples(own, name=f"the student's {student_layer!r}", dims=_tensors.MAPS)
-    _tensors.check_samples(guide, name=f"the teacher's {teacher_layer!r}", dims=_tensors.MAPS)
+    for whose, layer, said in ("student", student_layer, own), ("teacher", teacher_layer, guide):
+        told = f"the {whose}'s {layer!r} must have the shape (batch, channels, height, width)"
+        remedy = "between tokens or vectors take LayerPair(…, regressor=nn.Linear(32, 64))"
+        require(said.ndim == 4, f"{told}, but has {tuple(said.shape)}; {remedy}.")
     height, width = guide.shape[2:]
     return Regressor(own.shape[1], guide.shape[1], size=(height, width), kernel_size=kernel_size)
 

@@ -24,33 +24,49 @@ Terms = dict[str, Tensor]
 
 
 class Objective(nn.Module):
-    """The base of all objectives: nothing to prepare, nothing to tell.
+    """The base of all objectives: nothing to prepare or tell but what objectives held in it do.
+
+    An objective held as an attribute is called through it: `check`, `prepare`, `start_epoch` and
+    `figures` pass on to it, unless they are overridden without `super()`.
 
     `forward(student, batch)` returns the weighted terms, scalars, by name. `needs_labels` says
-    whether images without one (label −1) are refused.
+    whether images without one (label −1) are refused. A network held as an attribute is trained
+    along unless it is frozen (`requires_grad_(False)`; with `eval()` it stays in eval mode); keep a
+    teacher as `kd.Teacher`.
     """
 
     needs_labels: bool = True
 
     def check(self, student: nn.Module, train: Split) -> None:
         """Called once, before `prepare`: refuse what does not fit the student."""
+        for each in _held(self):
+            each.check(student, train)
 
     def prepare(self, train: Split, views: Views, epochs: int) -> None:
         """Called once before training, with the split on its device: remember what can be."""
+        for each in _held(self):
+            each.prepare(train, views, epochs)
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Called before each epoch, numbered 0 to epochs - 1: what changes over time is set here.
 
         A resumed run calls it for the epochs that are left, so it must depend on `epoch` alone.
         """
+        for each in _held(self):
+            each.start_epoch(epoch, epochs)
 
     def figures(self) -> dict[str, float]:
         """What the history tells of each epoch besides the loss terms, read after it."""
-        return {}
+        return {name: value for each in _held(self) for name, value in each.figures().items()}
 
     def settings(self) -> dict[str, Any]:
         """Plain values that a resumed run must share with the one that it continues."""
         return {"objective": type(self).__name__}
+
+
+def _held(objective: Objective) -> list[Objective]:
+    """No method: a subclass may use any name."""
+    return [each for each in objective.children() if isinstance(each, Objective)]
 
 
 class Supervised(Objective):

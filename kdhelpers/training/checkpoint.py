@@ -31,6 +31,10 @@ GENERATORS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] =
         lambda own: own.bit_generator.state,
         lambda own, state: setattr(own.bit_generator, "state", state),
     ),
+    np.random.RandomState: (
+        lambda own: [np.asarray(each).tolist() for each in own.get_state()],
+        lambda own, state: own.set_state(tuple(state)),
+    ),
 }
 OF_ALL_WEIGHTS = {"step", "eta", "mu", "mu_product"}  # what optimisers keep as one number
 OTHER_SHAPES = {"LBFGS", "Adafactor"}  # optimisers that do not keep a value for each weight
@@ -157,8 +161,9 @@ def precision_of(path: Path) -> str | None:
 class Besides:
     """What a run goes on with besides: what its parts leave out of their `state_dict`.
 
-    These are buffers, random generators, and the attributes that the steps of own code set, if they
-    are plain or tensors; not tensors of a student, which are features of its last images.
+    These are buffers, random generators, and of own code the attributes that its steps set, if they
+    are plain or tensors, and the tensors that they change in place; not tensors of a student, which
+    are features of its last images.
     """
 
     def __init__(self, parts: dict[str, Any]) -> None:
@@ -173,6 +178,14 @@ class Besides:
             if is_own(type(part))
             for name in set_in_training(type(part), CALLED_IN_A_STEP)
         }
+        self.tensors = {  # and what each held before the first step
+            f"{path}.{name}": (value, value.detach().clone())
+            for path, part in found.items()
+            if is_own(type(part)) and not path.startswith(("student", "average"))
+            for name, value in getattr(part, "__dict__", {}).items()
+            if isinstance(value, Tensor) and value.layout == torch.strided
+            if f"{path}.{name}" not in self.attributes
+        }
 
     def state_dict(self) -> dict[str, Any]:
         state = {path: GENERATORS[type(own)][0](own) for path, own in self.generators.items()}
@@ -182,6 +195,9 @@ class Besides:
                 state[path] = value.detach()
             elif isinstance(value, PLAIN):
                 state[path] = value
+        for path, (own, begun) in self.tensors.items():
+            if not torch.equal(own, begun):
+                state[path] = own.detach()
         return state | unsaved_buffers(self.modules)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -194,6 +210,10 @@ class Besides:
             value = state[path]
             value = value.to(device) if isinstance(value, Tensor) else value
             setattr(*self.attributes[path], value)
+        for path, (own, begun) in self.tensors.items():
+            value = state.get(path, begun).to(own.device)
+            if not torch.equal(own, value):
+                own.detach().copy_(value)
 
 
 def _read(path: Path) -> Any:

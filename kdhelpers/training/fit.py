@@ -57,7 +57,8 @@ def fit(
             epoch, whole or not at all. Where it exists, training goes on after its last epoch,
             and ends with the weights of an uninterrupted run (bit for bit on a CPU). Of classes of
             your own it keeps buffers, too, random generators in attributes, and the numbers, texts
-            and (but of the student) tensors that a step sets as attributes; no lists, no globals.
+            and (but of the student) tensors that a step sets as attributes, or changes in place if
+            they are tensors; no lists, no arrays of NumPy, no globals.
         on_epoch: called with the figures of each epoch, after the checkpoint is written; when it
             returns True (nothing else counts), training ends there. A run that goes on from a
             checkpoint calls it for the epochs of the past, too.

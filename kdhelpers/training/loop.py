@@ -119,9 +119,17 @@ def train_student(
             objective.prepare(train, recipe.views, epochs)  # now its settings may name the epochs
         settings = _settings(student, objective, train, recipe, epochs, seed)
         settings |= {f"code of {name}": digest for name, digest in code.items()}
-        asleep = [name for name, part in student.named_modules() if not part.training]
-        asleep = asleep if student.training else []
-        settings |= {"in eval mode": asleep} if asleep else {}
+        seen: set[nn.Module] = set()  # an objective may hold the student, too
+        asleep = [
+            (name, part)
+            for whole in (student, objective)
+            for name, part in whole.named_modules(seen)
+            if whole.training and not part.training
+        ]
+        settings |= {"in eval mode": [name for name, _ in asleep]} if asleep else {}
+        held = nn.ModuleDict({"student": unwrapped(student), "objective": objective})
+        frozen = [name for name, own in held.named_parameters() if not own.requires_grad]
+        settings |= {"frozen weights": frozen} if frozen else {}
         steps = steps_per_epoch(len(train), recipe.batch_size)
 
         model = cast(nn.Module, torch.compile(student)) if recipe.compile else student
@@ -154,8 +162,8 @@ def train_student(
                 started = time.perf_counter()
                 objective.start_epoch(epoch, epochs)
                 step.train()
-                for name in asleep:
-                    student.get_submodule(name).training = False
+                for _, part in asleep:
+                    part.training = False
                 optimizer.zero_grad()
                 torch.clear_autocast_cache()  # of copies that a check or a validation has made
                 means = _Means()

@@ -32,6 +32,7 @@ from kdhelpers.objectives.distillation import Distillation, Faded
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
 from kdhelpers.training.fit import fit, recipe_of
 from kdhelpers.training.loop import History, Row, train_student, validated
+from kdhelpers.training.own_code import own_code
 from kdhelpers.training.recipe import Recipe, check_student, file_of_run, with_precision
 from kdhelpers.training.side_by_side import SideBySide, refusal
 from kdhelpers.training.threads import in_threads
@@ -57,12 +58,13 @@ def run_arms(
         arms: for each arm a function of a seed that trains a student of its own and returns its
             figures, a dict, to which the seed is added (anything else is handed back as it is).
             After the first one that takes long, a line tells how long the others may take.
-            A `Teacher` may be shared. Build a network of your own inside
-            `kdhelpers.models.initial_weights(seed)`: threads share PyTorch's random state.
+            A `Teacher` may be shared.
         run: one function for all arms, called as `run(seed, arm)`; `arms` are then their names.
-        workers: how many runs at a time, default 1; never more than there are processors. Each
-            has its share of the CPU's threads. The results are those of one after the other with
-            as many threads, bit for bit.
+        workers: with more than 1 no arm may call `torch.manual_seed`, as threads share PyTorch's
+            random state: build your networks inside `kdhelpers.models.initial_weights(seed)`.
+            So many runs at a time, default 1; never more than there are processors. Each has its
+            share of the CPU's threads. The results are those of one after the other with as many
+            threads, bit for bit.
 
     Raises:
         ValueError: `workers` is not a whole number of at least 1, an arm is no function or `seeds`
@@ -133,15 +135,17 @@ def fit_many(
     and objectives that ask for logits only (`Supervised`, `Distillation`, either one `Faded`) are
     trained side by side as one network, in as many parts as `workers`: that saves the overhead of
     every step, which most of a small network's time goes into, and agrees with `fit` up to
-    rounding. All others are trained one by one, `workers` at a time.
+    rounding (but a `soft_loss` that draws random numbers draws others). All others are trained one
+    by one, `workers` at a time.
 
     Args:
         students: networks, each an object of its own.
         objectives: one for each, with a learned temperature of its own, if any. They may share a
             `Teacher`.
         trains: one split for each, such as `split.take(50, seed=seed)`.
-        recipe, settings: as for `fit`; side by side the optimiser must treat every weight by
-            itself, as Adam and SGD do.
+        recipe, settings: as for `fit`; an installed optimiser must treat every weight by itself,
+            as Adam and SGD do. With one of your own (a class, or a function, that an installed
+            package does not hold) the students are trained one by one.
         seeds: one for each.
         workers: how many threads, default 1; each has its share of the CPU's, and there are never
             more at a time than processors.
@@ -194,6 +198,7 @@ def _can_lie_side_by_side(runs: Sequence[Run], recipe: Recipe) -> bool:
         recipe.precision == "fp32"
         and recipe.channels_last
         and not (recipe.ema or recipe.compile)
+        and not own_code(recipe.optimizer)  # it may look at all weights, to clip their gradients
         and len(set(map(len, trains))) == 1
         and all(map(_asks_for_logits_only, objectives))
         and refusal(students, [split.normalise(split.images[:2]) for split in trains]) is None

@@ -185,7 +185,8 @@ def check_student(
         if what == "train":
             warn_if_probabilities(logits, "student")
         lowest, highest = (int(bound) for bound in torch.aminmax(split.labels))
-        if highest >= (classes := logits.shape[1]):
+        asked = needs_labels or what == "validation"
+        if asked and highest >= (classes := logits.shape[1]):
             told = f"labels run from {lowest} to {highest}, but the student has {classes} classes"
             remedy = f"build it with num_classes={highest + 1}"
             remedy = "subtract 1" if lowest == 1 and highest == classes else remedy

@@ -450,7 +450,8 @@ def test_kept_features_that_half_precision_cannot_hold_are_told() -> None:
 
 @pytest.mark.parametrize("layers", [("head", GUIDE), (GUIDED, "head")])
 def test_no_regressor_can_be_made_for_layers_without_maps(layers: tuple[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"'head' must have the shape \(batch, channels"):
+    told = r"'head' must have the shape \(batch, channels.*take LayerPair\(…, regressor=nn\.Linear"
+    with pytest.raises(ValueError, match=told):
         regressor_between(student(), teacher(), split(), *layers)
 
 

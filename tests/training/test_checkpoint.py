@@ -178,6 +178,12 @@ def frozen_in_part() -> nn.Module:
     return student
 
 
+def frozen_head() -> nn.Module:
+    student = Small()
+    student.head.requires_grad_(False)
+    return student
+
+
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("begun") / "run.pt"
@@ -191,6 +197,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"student": Small(seed=9)}, "student"),
         ({"student": Small(width=5), "lr": 2e-3}, "student"),  # told first
         ({"student": frozen_in_part()}, "in eval mode is None"),
+        ({"student": frozen_head()}, r"frozen weights is None, this run has \['student.head.we"),
         ({"objective": Distillation(Small(), temperature=2.0)}, "temperature is 4.0"),
         ({"objective": Distillation(Small(), alpha=0.5)}, "alpha"),
         ({"objective": Distillation(Small(seed=5))}, "teacher"),

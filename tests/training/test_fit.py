@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -22,9 +23,10 @@ from kdhelpers.data.batching import Batch, Views, batches
 from kdhelpers.evaluation import accuracy, predict
 from kdhelpers.models import initial_weights
 from kdhelpers.models.build import PlainCNN
-from kdhelpers.objectives.distillation import Distillation
+from kdhelpers.objectives.distillation import Distillation, Faded
 from kdhelpers.objectives.objective import Objective, Supervised, Terms
 from kdhelpers.objectives.teacher import Teacher
+from kdhelpers.temperature import Linear
 from kdhelpers.training import fit as training
 from kdhelpers.training.optimizers import cosine, nesterov
 from kdhelpers.training.recipe import Recipe
@@ -129,6 +131,55 @@ def test_an_objective_is_told_the_epoch_tells_its_figures_and_is_trained() -> No
     assert objective.told == [(0, 3), (1, 3), (2, 3)]
     assert [row["told"] for row in history] == [1.0, 2.0, 3.0]
     assert objective.scale.item() != 1.0
+
+
+def test_what_an_objective_holds_in_eval_mode_stays_so() -> None:
+    class Matching(Objective):
+        def __init__(self, teacher: nn.Module) -> None:
+            super().__init__()
+            self.teacher, self.drop = teacher, nn.Dropout()
+
+        def forward(self, student: nn.Module, batch: Batch) -> Terms:
+            assert not any(part.training for part in self.teacher.modules())
+            assert student.training
+            assert self.drop.training
+            return {"soft": F.mse_loss(student(batch.inputs), self.teacher(batch.inputs))}
+
+    teacher = Small(seed=1).eval().requires_grad_(False)
+    before = weights(teacher)
+    fit(Small(), Matching(teacher), split(20), epochs=2)
+    assert same(weights(teacher), before)  # also the running statistics
+
+
+def test_labels_that_no_objective_asks_for_may_be_of_other_classes() -> None:
+    class Silent(Objective):
+        needs_labels = False
+
+        def forward(self, student: nn.Module, batch: Batch) -> Terms:
+            return {"size": student(batch.inputs).square().mean()}
+
+    assert fit(Small(), Silent(), split(classes=4), epochs=1)
+    with pytest.raises(ValueError, match="labels run from 0 to 3"):
+        fit(Small(), Silent(), split(classes=4), epochs=1, validation=split(classes=4))
+
+
+def test_an_objective_within_an_own_one_is_told_and_tells_all_the_same() -> None:
+    class Around(Objective):
+        def __init__(self, inner: Objective) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, student: nn.Module, batch: Batch) -> Terms:
+            terms: Terms = self.inner(student, batch)
+            return terms
+
+    def rows(wrap: Any) -> list[Any]:
+        inner = Faded(Distillation(Small(seed=1), temperature=Linear(start=8.0, end=1.0)))
+        return [row | {"seconds": 0} for row in fit(Small(), wrap(inner), split(), epochs=3)]
+
+    assert rows(Around) == rows(lambda inner: inner)
+    with pytest.raises(ValueError, match="the teacher answers an image with"):
+        fit(Small(), Around(Distillation(Small(classes=2))), split(), epochs=1)
 
 
 # -- the same again -------------------------------------------------------------------------------

@@ -180,7 +180,9 @@ class CountingLoss:
         (lambda: None, lambda own: own.buffer.sum()),
         (CountingLoss, lambda own: own.kept()),
         (lambda: np.random.default_rng(0), lambda own: own.kept.random()),
+        (lambda: np.random.RandomState(0), lambda own: own.kept.rand()),
         (lambda: random.Random(0), lambda own: own.kept.random()),
+        (lambda: torch.zeros(3), lambda own: own.kept.add_(own.buffer).sum()),
         (
             lambda: torch.Generator().manual_seed(0),
             lambda own: torch.rand(1, generator=own.kept).sum(),

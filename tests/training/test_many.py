@@ -321,6 +321,12 @@ def penalised() -> list[Objective]:
     return [*objectives]
 
 
+class Clipping(torch.optim.SGD):
+    def step(self, closure: Any = None) -> Any:
+        nn.utils.clip_grad_norm_(self.param_groups[0]["params"], 0.01)
+        return super().step(closure)
+
+
 def test_what_cannot_lie_side_by_side_is_trained_by_fit_bit_for_bit() -> None:
     def several(seed: int) -> nn.Module:
         return student(seed, (3, 4 + seed % 2))
@@ -331,6 +337,7 @@ def test_what_cannot_lie_side_by_side_is_trained_by_fit_bit_for_bit() -> None:
     exactly(supervised, ema=0.5)
     exactly(supervised, trains=[POOL.take(20 + seed, seed=seed) for seed in SEEDS])  # of any size
     exactly(penalised)  # a hook sees the student itself
+    exactly(supervised, optimizer=Clipping)  # by the norm of all weights
     check_against_fit(supervised, lambda seed: Small(seed=seed), exact=True)  # dropout
     with pytest.raises(ValueError, match=r"'student\.drop' draws"):
         exactly(supervised, lambda seed: Small(seed=seed))
