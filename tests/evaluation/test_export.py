@@ -81,10 +81,16 @@ class Branches(nn.Module):
         return self.last(x if float(x.sum()) > 0 else -x)
 
 
+class Fixed(OfTheBatch):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.last(inputs.view(len(inputs), -1))
+
+
 @pytest.mark.parametrize(
     ("model", "images", "words"),
     [
         (Branches(), split(4), "Branches cannot be exported to ONNX: "),
+        (Fixed(), split(4), r"Fixed fixes .* \(len\(images\) does\); use images.shape\[0\] or flatten"),
         (Small(), split(4).select([]), "the split is empty"),
         (Small(), "images", "split must be"),
         (Small().double(), split(4), r"in torch.float64; give a copy in float32: .*\.float\(\)"),
