@@ -143,6 +143,14 @@ def test_networks_that_answer_with_more_than_logits_are_taken() -> None:
     assert torch.equal(average(images), plain(images))
 
 
+def test_targets_of_the_whole_split_are_refused_for_a_part_of_it() -> None:
+    targets, part = F.one_hot(TRAIN.labels, 3).float(), TRAIN.take(20, seed=1)
+    with pytest.raises(ValueError, match=r"64 targets for 20 images"):
+        kd.fit(linear(seed=1), shown().MultiLabel(linear(seed=2), targets), part, **RUN)
+    own = shown().MultiLabel(linear(seed=2), targets[part.indices])
+    kd.fit(linear(seed=1), own, part, **RUN)
+
+
 def test_mixup_shows_both_the_same_pictures() -> None:
     ends, teacher = [], linear(seed=2)
     for cache in (True, False):
