@@ -48,8 +48,8 @@ def export_onnx(model: nn.Module, path: str | Path, split: Split) -> Path:
 
     Raises:
         ValueError: an answer is another one, or a logit differs by more than 1e-4 of the largest:
-            no file is written. Also a network that cannot be exported, takes one batch size only or
-            is not in float32, an empty split, or a folder.
+            no file is written. Also a network that cannot be exported, takes one batch size only,
+            has other classes than the split or is not in float32, an empty split, or a folder.
         ImportError: the extra `deploy` is not installed.
     """
     check_network(model)
@@ -61,6 +61,9 @@ def export_onnx(model: nn.Module, path: str | Path, split: Split) -> Path:
     require(len(split), "the split is empty: there is nothing to compare the exported network by.")
     some = split.select(range(min(len(split), COMPARED)))
     wanted = predict(model, some).cpu()
+    found, names = [*wanted.shape[1:]], len(split.classes)
+    told = f"the network answers an image with logits {found}, but the split has {names} classes"
+    require(not names or found == [names], f"{told}; give one that names them all.")
     content = _exported(_FromPixels(model, split), some)
     check_parity(wanted, answers(content, some.images.cpu()))
     write_bytes(path, content)
