@@ -37,6 +37,17 @@ def linear(classes: int = 3, seed: int = 0) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
 
 
+class WithFeatures(nn.Module):
+    """Answers with two: logits and features, as the network of docs/own_data.md."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network(images), images
+
+
 def batch() -> Batch:
     return next(batches(TRAIN, 16, seed=3))
 
@@ -116,6 +127,28 @@ def test_one_logit_is_two_and_many_labels_are_as_many_binary_ones() -> None:
     )
     hard = F.binary_cross_entropy_with_logits(logits[0], targets[batch().sample])
     torch.testing.assert_close(terms[0]["hard"], 0.5 * hard)
+
+
+def test_networks_that_answer_with_more_than_logits_are_taken() -> None:
+    network, plain = WithFeatures(linear(seed=1)), linear(seed=1)
+    for objective in (
+        shown().Weighted(linear(seed=2), torch.ones(3), alpha=0.5),
+        shown().MultiLabel(WithFeatures(linear(seed=2)), F.one_hot(TRAIN.labels, 3).float()),
+    ):
+        objective.prepare(TRAIN, kd.data.Views(), 1)
+        assert objective(network, batch()) == objective(plain, batch())
+    images, one = batch().inputs, linear(1)
+    assert torch.equal(shown().TwoLogits(WithFeatures(one))(images), shown().TwoLogits(one)(images))
+    average = shown().Average(WithFeatures(linear(seed=1)), WithFeatures(linear(seed=1)))
+    assert torch.equal(average(images), plain(images))
+
+
+def test_targets_of_the_whole_split_are_refused_for_a_part_of_it() -> None:
+    targets, part = F.one_hot(TRAIN.labels, 3).float(), TRAIN.take(20, seed=1)
+    with pytest.raises(ValueError, match=r"64 targets for 20 images"):
+        kd.fit(linear(seed=1), shown().MultiLabel(linear(seed=2), targets), part, **RUN)
+    own = shown().MultiLabel(linear(seed=2), targets[part.indices])
+    kd.fit(linear(seed=1), own, part, **RUN)
 
 
 def test_mixup_shows_both_the_same_pictures() -> None:

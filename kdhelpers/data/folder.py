@@ -27,6 +27,7 @@ PARTS = {  # and what people call them
     "validation": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
+DARK = 32  # below it pictures are nearly black; of 12 bits in files of 16 white is 16
 Classes = dict[str, list[Path]]  # the pictures of each class, in an order that all systems share
 
 
@@ -47,7 +48,7 @@ def load_folder(
     colour; they are turned as the camera noted down, and what is transparent becomes white. Files
     that are no pictures by their names, or hidden, are left out. Classes are numbered in the order
     of their names, as text: 1, 10, 2. Pictures for training that lie among those for validation or
-    test, too, are warned of.
+    test, too, are warned of, and pictures that are all nearly black, as of 12 bits in files of 16.
 
     Args:
         size: cut to squares and scale to so many pixels a side, up to 512; needed unless all
@@ -89,6 +90,10 @@ def load_folder(
         read = pool.map(lambda file: _read(file[0], size), every)
         pixels = torch.from_numpy(stacked(read, "give size=…, such as size=64"))
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels.movedim(3, 1).contiguous()
+    if (brightest := int(pixels.max())) < DARK:
+        told = f"the brightest pixel of all pictures is {brightest} of 255, which leaves few greys"
+        remedy = "where files of 16 bits use 12, say, scale them first, by 16"
+        warnings.warn(f"{told}; {remedy}.", stacklevel=2)
     counts = [len(part) for part in files.values()]
     rows = dict(zip(files, torch.arange(len(every)).split(counts), strict=True))
     labels = torch.tensor([label for _, label in every])

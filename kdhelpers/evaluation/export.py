@@ -48,8 +48,8 @@ def export_onnx(model: nn.Module, path: str | Path, split: Split) -> Path:
 
     Raises:
         ValueError: an answer is another one, or a logit differs by more than 1e-4 of the largest:
-            no file is written. Also a network that cannot be exported or is not in float32, an
-            empty split, or a folder.
+            no file is written. Also a network that cannot be exported, takes one batch size only,
+            has other classes than the split or is not in float32, an empty split, or a folder.
         ImportError: the extra `deploy` is not installed.
     """
     check_network(model)
@@ -61,6 +61,9 @@ def export_onnx(model: nn.Module, path: str | Path, split: Split) -> Path:
     require(len(split), "the split is empty: there is nothing to compare the exported network by.")
     some = split.select(range(min(len(split), COMPARED)))
     wanted = predict(model, some).cpu()
+    found, names = [*wanted.shape[1:]], len(split.classes)
+    told = f"the network answers an image with logits {found}, but the split has {names} classes"
+    require(not names or found == [names], f"{told}; give one that names them all.")
     content = _exported(_FromPixels(model, split), some)
     check_parity(wanted, answers(content, some.images.cpu()))
     write_bytes(path, content)
@@ -92,6 +95,7 @@ def answers(content: bytes, pixels: Tensor) -> Tensor:
 
 def _exported(served: _FromPixels, split: Split) -> bytes:
     _deploying()
+    name = type(served.model).__name__
     device = next((p.device for p in served.model.parameters()), torch.device("cpu"))
     two = split.images.expand(2, -1, -1, -1) if len(split) == 1 else split.images[:2]
     with evaluating(served), warnings.catch_warnings():
@@ -104,11 +108,13 @@ def _exported(served: _FromPixels, split: Split) -> bytes:
             )  # fmt: skip
         except Exception as error:  # of many kinds, and long
             reason = str(error).strip().partition("\n")[0][:200]
-            name = type(served.model).__name__
             raise ValueError(f"{name} cannot be exported to ONNX: {reason}.") from error
     program.model.metadata_props["classes"] = json.dumps(split.classes)
     proto = program.model_proto
     graph = proto.graph
+    told = f"{name} fixes the batch in its forward (len(images) does)"
+    free = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    require(free, f"{told}; use images.shape[0] or flatten(1).")
     for each in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del each.metadata_props[:]  # stack traces, with the folders of this machine
     content: bytes = proto.SerializeToString()

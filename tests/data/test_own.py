@@ -354,6 +354,14 @@ def test_a_folder_of_classes_is_dealt_out_class_by_class_and_every_picture_once(
     assert [len(split) for split in none[1:]] == [40, 0, 0]
 
 
+def test_twelve_bits_in_files_of_sixteen_are_warned_of_once(tmp_path: Path) -> None:
+    for path in sorted(fill(tmp_path).rglob("*.png")):
+        Image.fromarray(pixels(8, 8).astype(np.uint16) * 16).save(path)
+    with pytest.warns(UserWarning, match=r"all pictures is 16 of 255.*scale them first") as told:
+        kd.load_folder(tmp_path)
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize(
     "called", [("train", "val", "test"), ("Training", "VALID", "testing"), ("train", "validation")]
 )

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_a_network_that_looks_at_its_batch_answers_otherwise_and_is_not_written(
     path = tmp_path / "batch.onnx"
     path.write_text("from before")
     with pytest.raises(ValueError, match=r"nothing was written.*depends on its mode, its batch"):
-        kd.export_onnx(OfTheBatch(), path, split(9))
+        kd.export_onnx(OfTheBatch(), path, replace(split(9), classes=()))  # it has no names
     assert path.read_text() == "from before"
     assert [*tmp_path.iterdir()] == [path]
 
@@ -81,10 +82,17 @@ class Branches(nn.Module):
         return self.last(x if float(x.sum()) > 0 else -x)
 
 
+class Fixed(OfTheBatch):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.last(inputs.view(len(inputs), -1))
+
+
 @pytest.mark.parametrize(
     ("model", "images", "words"),
     [
         (Branches(), split(4), "Branches cannot be exported to ONNX: "),
+        (Fixed(), split(4), r"Fixed fixes .*\(len\(images\) does\); use images.shape\[0\] or"),
+        (Small(4), split(4), r"answers an image with logits \[4\], but the split has 3 classes; "),
         (Small(), split(4).select([]), "the split is empty"),
         (Small(), "images", "split must be"),
         (Small().double(), split(4), r"in torch.float64; give a copy in float32: .*\.float\(\)"),
