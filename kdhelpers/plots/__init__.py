@@ -2,9 +2,9 @@
 
 A picture shows itself as the last line of a cell; its alternative text is composed from the data
 that it draws, and `.figure` is the matplotlib `Figure`. What figures of arms take as results: see
-`kdhelpers.stats`; they show percent and points. Colours are from the palette of Okabe and Ito,
-which colour-blind readers can tell apart; what colour says is said by shape or text as well. What
-a figure cannot draw, it refuses with a `ValueError` that begins with the figure's name.
+`kdhelpers.stats`; their units are those of the tables. Colours are from the palette of Okabe and
+Ito, which colour-blind readers can tell apart; what colour says is said by shape or text as well.
+What a figure cannot draw, it refuses with a `ValueError` that begins with the figure's name.
 """
 
 from kdhelpers.plots.claims import forest, misleading_bars, power_curve

@@ -9,10 +9,10 @@ from kdhelpers._values import require
 from kdhelpers.plots.curves import draw_lines
 from kdhelpers.plots.drawing import DISTILLED, NEUTRAL, Drawn, drawing, listed, percent, subplots
 from kdhelpers.plots.results import in_words, name_rows, name_sides, verdict_colour
-from kdhelpers.stats.arms import Results, label, less_is_better
+from kdhelpers.stats.arms import Results, is_share, label, less_is_better
 from kdhelpers.stats.comparisons import compare
+from kdhelpers.stats.tables import digits, verdict
 from kdhelpers.stats.tables import percent as told
-from kdhelpers.stats.tables import verdict
 
 
 @drawing
@@ -23,7 +23,7 @@ def forest(
     claim: tuple[float, float] | None = None,
     key: str = "accuracy",
 ) -> Drawn:
-    """The paired difference of every arm from one baseline, in points, a row each.
+    """The paired difference of every arm from one baseline, a row each.
 
     The thick line holds for the arm alone and the thin one, which colour and verdict go by, for
     all arms together (see `kdhelpers.stats.compare`).
@@ -31,15 +31,15 @@ def forest(
     Args:
         results: the arms (see `kdhelpers.stats`).
         baseline: the name of the arm that is subtracted.
-        claim: the effect somebody claims, (least, most) in points: a shaded band. From five seeds
-            on, a gain is ruled out by an interval that ends below it, a fall by one that begins
-            above it.
+        claim: the effect somebody claims, (least, most) in points, or in the unit of a `key` that
+            is no share: a shaded band. From five seeds on, a gain is ruled out by an interval
+            that ends below it, a fall by one that begins above it.
         key: the figure of the runs that is compared.
 
     Raises:
         ValueError: no arm, a claim whose least effect is not below its most, or as for `compare`.
     """
-    compared = compare(baseline, results, key=key, points=True)
+    compared = compare(baseline, results, key=key, points=is_share(key))
     require(compared, "there is nothing to draw; give at least one arm beside the baseline.")
     ordered = claim is None or claim[0] < claim[1]
     require(ordered, f"a claim is (least, most) with least < most, got {claim}.")
@@ -53,22 +53,25 @@ def forest(
         axes.plot((together.low, together.high), (row, row), linewidth=1.3, **style)
         axes.plot((alone.low, alone.high), (row, row), linewidth=4, **style)
         axes.plot(alone.mean, row, "D", color=style["color"], markersize=6, markeredgecolor="white")
-        wide = f", ± {together.margin:.2f} with all arms together" if together.count > 1 else ""
-        said.append(f"{label(name)} {told(alone, sign=True)}{wide} ({verdict(together, key)})")
+        margin = format(together.margin, digits(alone, key))
+        wide = f", ± {margin} with all arms together" if together.count > 1 else ""
+        said.append(
+            f"{label(name)} {told(alone, sign=True, key=key)}{wide} ({verdict(together, key)})"
+        )
         beyond = claim and (together.low > claim[1] if falls else together.high < claim[0])
         if beyond and together.allows_verdict:
             refuted.append(label(name))
     axes.axvline(0, color="k", linewidth=1)
     if claim is not None:
-        shown = f"claimed: {claim[0]:+g} to {claim[1]:+g} points"
+        shown = f"claimed: {claim[0]:+g} to {claim[1]:+g}{' points' * is_share(key)}"
         axes.axvspan(*claim, color="#F0E442", alpha=0.5, linewidth=0, label=shown)
         figure.legend(frameon=False, loc="outside upper right", fontsize=9)
     name_rows(axes, compared)
     name_sides(axes, key)
     legend = "diamond: mean; thick: 95 % interval of one arm; thin: of all arms together"
-    axes.set_xlabel(f"difference in {in_words(key)} (points)\n{legend}")
+    axes.set_xlabel(f"difference in {in_words(key)}{' (points)' * is_share(key)}\n{legend}")
     of = f"{in_words(key)} from {label(baseline)}"
-    alt = f"Paired differences in {of}, in points: {'; '.join(said)}."
+    alt = f"Paired differences in {of}{', in points' * is_share(key)}: {'; '.join(said)}."
     if claim is not None:
         alt += f" A band shows the {'fall' if falls else 'gain'} {shown.replace(':', ',')}; "
         alt += f"it is ruled out for {listed(refuted) if refuted else 'no arm'}."

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from kdhelpers._values import require
 from kdhelpers.plots.drawing import ALONE, TEACHER, Drawn, drawing, subplots
 from kdhelpers.plots.results import best, in_words, sides
-from kdhelpers.stats.arms import Arm, Results, less_is_better
+from kdhelpers.stats.arms import Arm, Results, is_share, less_is_better
 from kdhelpers.stats.intervals import paired_difference
 from kdhelpers.stats.tables import percent as told
 from kdhelpers.stats.tables import verdict
@@ -43,7 +43,7 @@ def soft_target_heatmap(targets: ArrayLike, classes: Sequence[str]) -> Drawn:
 
 @drawing
 def alpha_temperature_grid(results: Results, baseline: Arm, *, key: str = "accuracy") -> Drawn:
-    """The mean gain over the student alone, in points, for every pair (alpha, T).
+    """The mean gain over the student alone for every pair (alpha, T).
 
     A gain is written with its margin, which one seed has not, and in bold where the 95 % interval
     of five seeds or more leaves out zero; without spread there is none. A pair that was not run
@@ -58,8 +58,9 @@ def alpha_temperature_grid(results: Results, baseline: Arm, *, key: str = "accur
         ValueError: no pair, or as for `kdhelpers.stats.paired_difference`.
     """
     require(results, "there is nothing to draw; give the runs of at least one (alpha, T).")
+    share = is_share(key)
     means = {
-        point: paired_difference(baseline, arm, key=key, points=True)
+        point: paired_difference(baseline, arm, key=key, points=share)
         for point, arm in results.items()
     }
     alphas = sorted({alpha for alpha, _ in means}, reverse=True)
@@ -72,7 +73,9 @@ def alpha_temperature_grid(results: Results, baseline: Arm, *, key: str = "accur
     colours = DIVERGING + "_r" * falls  # what is better is blue
     image = axes.imshow(gains, cmap=colours, vmin=-reach, vmax=reach, aspect="auto")
     axes.set_facecolor(BLANK)
-    texts = [[told(cell, sign=True) if cell else "not run" for cell in row] for row in cells]
+    texts = [
+        [told(cell, sign=True, key=key) if cell else "not run" for cell in row] for row in cells
+    ]
     stacked = [[text.replace(" ±", "\n±") for text in row] for row in texts]
     sure = [[cell and verdict(cell) in ("helps", "hurts") for cell in row] for row in cells]
     _write(axes, stacked, light=np.abs(gains) > 0.6 * reach, bold=np.array(sure, dtype=bool))
@@ -81,15 +84,15 @@ def alpha_temperature_grid(results: Results, baseline: Arm, *, key: str = "accur
     what, over, end = "gain", "over", "largest"
     if falls:
         what, over, end = "change", f"in {in_words(key)} from", "smallest"
-    figure.colorbar(image, label=f"← {less}    {what} (points)    {more} →")
+    figure.colorbar(image, label=f"← {less}    {what}{' (points)' * share}    {more} →")
     said = []
     for alpha, words in zip(alphas, texts, strict=True):
         listed = [f"{text} at T = {t:g}" for text, t in zip(words, temperatures, strict=True)]
         said.append(f"alpha {alpha:g}: {', '.join(listed)}")
     alpha, t = best(means, key)
     return figure, (
-        f"Grid of alpha (rows) and temperature (columns): the {what} {over} the student alone in "
-        f"points. {'; '.join(said)}. The {end} is at alpha {alpha:g}, T = {t:g}."
+        f"Grid of alpha (rows) and temperature (columns): the {what} {over} the student alone"
+        f"{' in points' * share}. {'; '.join(said)}. The {end} is at alpha {alpha:g}, T = {t:g}."
     )
 
 

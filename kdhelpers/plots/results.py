@@ -8,10 +8,19 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from kdhelpers.plots.drawing import ALONE, DISTILLED, NEUTRAL, TEACHER, Drawn, drawing, subplots
-from kdhelpers.stats.arms import Results, against, label, less_is_better, named, row
+from kdhelpers.stats.arms import (
+    FIGURES,
+    Results,
+    against,
+    is_share,
+    label,
+    less_is_better,
+    named,
+    row,
+)
 from kdhelpers.stats.intervals import Interval, differences, mean_interval, paired_difference
-from kdhelpers.stats.tables import FIGURES, verdict
 from kdhelpers.stats.tables import percent as told
+from kdhelpers.stats.tables import verdict
 
 SEEDS_KEY = "dots: seeds; diamond: mean with 95 % interval"
 
@@ -21,7 +30,7 @@ def arms(
     results: Results, *, teacher: float | None = None, baseline: str = "", key: str = "accuracy",
     what: str = "",
 ) -> Drawn:  # fmt: skip
-    """The accuracy (%) of every arm of an experiment, an arm a row, from the top.
+    """The accuracy of every arm of an experiment, an arm a row, from the top.
 
     Args:
         results: the arms (see `kdhelpers.stats`).
@@ -38,32 +47,35 @@ def arms(
     """
     compared, of, what = baseline != "", label(baseline), what or in_words(key)
     named(results, *[baseline] * (compared or not results))
-    points = {name: row(arm, key, points=True) for name, arm in results.items()}
-    figure, axes = subplots(7.2, 1.3 + 0.42 * len(points))
+    share = is_share(key)
+    shown = {name: row(arm, key, points=share) for name, arm in results.items()}
+    figure, axes = subplots(7.2, 1.3 + 0.42 * len(shown))
+    lines = ""
     if teacher is not None:
-        axes.axvline(*row([teacher], points=True), color=TEACHER, linestyle="--", label="teacher")
+        top = mean_interval([teacher], points=share)
+        axes.axvline(top.mean, color=TEACHER, linestyle="--", label="teacher")
+        lines = f" A dashed line marks the teacher at {told(top, key=key)}."
     if compared:
-        level = float(points[baseline].mean())
+        level = float(shown[baseline].mean())
         axes.axvline(level, color=NEUTRAL, linestyle=":", label=f"mean of {of}")
-    for number, (name, values) in enumerate(points.items()):
+    for number, (name, values) in enumerate(shown.items()):
         colour = NEUTRAL
         if compared:
             gain = paired_difference(results[baseline], results[name], key=key)
             colour = verdict_colour(gain, key)
         _seeds(axes, number, values, colour)
-    name_rows(axes, points)
+    name_rows(axes, shown)
     colours = f"\nseed by seed, green: better than {of}; orange: worse" if compared else ""
-    axes.set_xlabel(f"{what} (%)\n{SEEDS_KEY}{colours}")
+    axes.set_xlabel(f"{what}{' (%)' * share}\n{SEEDS_KEY}{colours}")
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=9)
-    means = {label(name): mean_interval(values) for name, values in points.items()}
+    means = {label(name): mean_interval(values) for name, values in shown.items()}
     order = sorted(means, key=lambda name: -means[name].mean)
-    said = [f"{name} {told(means[name])}" for name in order]
-    lines = "" if teacher is None else f" A dashed line marks the teacher at {100 * teacher:.2f}."
+    said = [f"{name} {told(means[name], key=key)}" for name in order]
     lines += f" A dotted line marks the mean of {of}." if compared else ""
     return figure, (
-        f"{what} in % of every arm, a dot for each seed with the mean and its 95 % interval, from "
-        f"the highest: {'; '.join(said)}.{lines}"
+        f"{what}{' in %' * share} of every arm, a dot for each seed with the mean and its 95 % "
+        f"interval, from the highest: {'; '.join(said)}.{lines}"
     )
 
 
@@ -73,7 +85,7 @@ def paired_points(
     *,
     baseline: str | None = None,
     comparisons: Sequence[tuple[Any, Any]] | None = None,
-    unit: str = "points",
+    unit: str | None = None,
     key: str = "accuracy",
 ) -> Drawn:
     """One row per comparison: the difference of every seed, its mean and 95 % interval.
@@ -84,7 +96,7 @@ def paired_points(
             them, without a baseline.
         baseline: the arm that is subtracted from all others, default "alone".
         comparisons: the pairs (baseline, arm) to show instead.
-        unit: of rows of differences.
+        unit: of rows of differences, default points; of a `key` that is no share none.
         key: the figure of the runs that is compared.
 
     Raises:
@@ -96,7 +108,8 @@ def paired_points(
         rows = {label(name): row(arm) for name, arm in results.items()}
     else:
         compared = against(results, "alone" if baseline is None else baseline, comparisons)
-        rows = {name: differences(*pair, key, points=True) for name, pair in compared.items()}
+        share = is_share(key)
+        rows = {name: differences(*pair, key, points=share) for name, pair in compared.items()}
     means = {name: mean_interval(values) for name, values in rows.items()}
     figure, axes = subplots(6.6, 0.9 + 0.5 * len(rows))
     for number, (name, values) in enumerate(rows.items()):
@@ -104,13 +117,16 @@ def paired_points(
     axes.axvline(0, color="k", linewidth=1)
     name_rows(axes, rows)
     name_sides(axes, key)
-    axes.set_xlabel(f"difference in {in_words(key)} ({unit})\n{SEEDS_KEY}")
+    unit = "points" * is_share(key) if unit is None else unit
+    what = f"difference in {in_words(key)}"
+    axes.set_xlabel(f"{what} ({unit})\n{SEEDS_KEY}" if unit else f"{what}\n{SEEDS_KEY}")
     said = [
-        f"{name} {told(each, sign=True)} ({verdict(each, key)})" for name, each in means.items()
+        f"{name} {told(each, sign=True, key=key)} ({verdict(each, key)})"
+        for name, each in means.items()
     ]
     return figure, (
-        f"Paired differences in {in_words(key)}, in {unit}, a dot for each seed with the mean and "
-        f"its 95 % interval: {'; '.join(said)}."
+        f"Paired differences in {in_words(key)}{f', in {unit}' if unit else ''}, a dot for each "
+        f"seed with the mean and its 95 % interval: {'; '.join(said)}."
     )
 
 

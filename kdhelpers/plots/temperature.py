@@ -18,11 +18,10 @@ from kdhelpers.plots.drawing import (
     Drawn,
     drawing,
     listed,
-    percent,
     subplots,
 )
 from kdhelpers.plots.results import best, draw_intervals, in_words
-from kdhelpers.stats.arms import Arm
+from kdhelpers.stats.arms import Arm, is_share
 from kdhelpers.stats.intervals import mean_interval
 from kdhelpers.stats.tables import percent as told
 
@@ -119,12 +118,12 @@ def log_curves(
 def temperature_sweep(
     results: Mapping[Any, Any], *, teacher: float, key: str = "accuracy"
 ) -> Drawn:
-    """Accuracy (%) against T with 95 % intervals, a line per student; "alone" as level lines.
+    """The accuracy against T with 95 % intervals, a line per student; "alone" as level lines.
 
     Args:
         results: by (student, T), and by (student, "alone") without a teacher (see
             `kdhelpers.stats`).
-        teacher: its accuracy in 0..1, a dashed line.
+        teacher: its accuracy in 0..1, or its figure, a dashed line.
         key: the figure of the runs to show.
 
     Raises:
@@ -142,31 +141,31 @@ def temperature_sweep(
     fits = sweeps and sweeps.keys() <= levels.keys()
     require(fits, f"every student needs runs alone and at some T, got {got}.")
     figure, axes = subplots(6.6, 3.8)
-    said = []
+    said, share = [], is_share(key)
     for number, ((student, sweep), colour, marker) in enumerate(
         zip(sweeps.items(), cycle((DISTILLED, ALONE, NEUTRAL)), cycle("soD^"))
     ):
-        bars = {t: mean_interval(sweep[t], key=key, points=True) for t in sorted(sweep)}
+        bars = {t: mean_interval(sweep[t], key=key, points=share) for t in sorted(sweep)}
         style = {"label": f"{student}, distilled", "color": colour, "marker": marker}
         places = [t * (1 + 0.04 * number) for t in bars]
         draw_intervals(axes, places, list(bars.values()), **style)
-        level = mean_interval(levels[student], key=key, points=True)
+        level = mean_interval(levels[student], key=key, points=share)
         dots = (3 * number, (1, 3))  # those of one line between those of another at its height
         axes.axhline(level.mean, color=colour, linestyle=dots, label=f"{student}, alone")
-        at = ", ".join(f"{told(bar)} at T = {t:g}" for t, bar in bars.items())
+        at = ", ".join(f"{told(bar, key=key)} at T = {t:g}" for t, bar in bars.items())
         at += f", best at {best(bars, key):g}"
-        said.append(f" {student}: alone {told(level)} (dotted); distilled {at}.")
-    (top,) = percent([teacher])
-    axes.axhline(top, color=TEACHER, linestyle="--", label="teacher")
+        said.append(f" {student}: alone {told(level, key=key)} (dotted); distilled {at}.")
+    top = mean_interval([teacher], points=share)
+    axes.axhline(top.mean, color=TEACHER, linestyle="--", label="teacher")
     axes.margins(y=0.08)
     axes.set_xscale("log", base=2)
     measured = sorted({t for sweep in sweeps.values() for t in sweep})
     axes.set_xticks(measured, [f"{t:g}" for t in measured])
     axes.minorticks_off()
-    axes.set(xlabel="temperature T", ylabel=f"{in_words(key)} (%)")
+    axes.set(xlabel="temperature T", ylabel=f"{in_words(key)}{' (%)' * share}")
     axes.grid(alpha=0.3)
     figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     return figure, (
-        f"{in_words(key)} in % against the temperature T, means with 95 % intervals.{''.join(said)}"
-        f" The teacher (dashed): {top:.2f}."
+        f"{in_words(key)}{' in %' * share} against the temperature T, means with 95 % "
+        f"intervals.{''.join(said)} The teacher (dashed): {told(top, key=key)}."
     )

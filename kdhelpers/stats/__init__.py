@@ -10,7 +10,7 @@ pandas with its index) will do as well. `key` says which figure is read: the acc
 otherwise; of one named as an error, a loss or a time less is better. Runs are paired by their seed,
 and one of two arms may have fewer seeds than the other. Statistics keep the unit of the numbers
 unless `points=True` asks for points, 100 times an accuracy in 0..1; tables and figures show percent
-and points of themselves.
+and points of themselves, and losses, times and errors, but for `calibration_error`, as measured.
 """
 
 from kdhelpers.stats import power

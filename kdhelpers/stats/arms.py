@@ -17,6 +17,12 @@ from kdhelpers._values import check_number, check_type, is_int, require, short_r
 Arm: TypeAlias = ArrayLike | Mapping[int, float] | Sequence[Mapping[str, Any]]
 Results: TypeAlias = Mapping[Any, Arm]
 
+FIGURES = {
+    "accuracy": "accuracy, %",
+    "agreement": "agreement with the teacher, %",
+    "calibration_error": "calibration error, %",
+    "validation": "validation accuracy, %",
+}
 LESS_IS_BETTER = {"error", "errors", "loss", "losses", "ece", "nll", "brier", "kl", "mse", "rmse"}
 LESS_IS_BETTER |= {"mae", "perplexity", "latency", "ms", "seconds", "time"}
 LARGEST = 1e100  # the squares of larger results overflow
@@ -62,6 +68,11 @@ def less_is_better(key: str) -> bool:
     """Whether a figure is an error, a loss or a time, by a part of its name."""
     parts = set(re.split("[^a-z]+", key.lower()))
     return not parts.isdisjoint(LESS_IS_BETTER) or key.endswith(("error", "loss"))
+
+
+def is_share(key: str) -> bool:
+    """Whether a figure is shown in percent and points; any other as it was measured."""
+    return key in FIGURES or not less_is_better(key)
 
 
 def is_name(results: Results, arm: Any) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from kdhelpers._values import check_int, check_number, check_type, require
-from kdhelpers.stats.arms import LARGEST, Arm, pairs, row
+from kdhelpers.stats.arms import LARGEST, Arm, is_share, less_is_better, pairs, row
 
 CONFIDENCE = 1e-6, 1 - 1e-6  # between never and always
 FEWEST_FOR_VERDICT = 5  # seeds: with three, two lucky ones make an interval
@@ -219,30 +219,35 @@ def p_value(differences: Arm, *, key: str = "accuracy") -> float:
     return float(2 * special.stdtr(count - 1, -abs(mean) / error))
 
 
-def describe(difference: Interval, *, unit: str = "points") -> str:
+def describe(difference: Interval, *, unit: str | None = None, key: str = "accuracy") -> str:
     """What an interval of differences allows to say, as a sentence without its full stop.
 
     "helps by 0.8 points (0.5 to 1.1) with 10 seeds", or "not distinguishable from zero with 10
     seeds; an effect above 0.3 points is ruled out, as is one below -0.2 points"; with fewer than
     five seeds there is no verdict. Bounds are rounded outwards, so that what is said to be ruled
-    out is. More is better: for a loss or an error, swap the arms.
+    out is.
 
     Args:
         difference: in the unit to be printed; see `Interval.scaled`.
-        unit: its name after a number; "" for none.
+        unit: its name after a number; "" for none, as of a figure that is no share by default.
+        key: the figure; of an error, a loss or a time less helps.
 
     Raises:
         ValueError: no interval.
     """
     check_type(difference, Interval, name="difference")
+    unit = "points" * is_share(key) if unit is None else unit
     name = f" {unit}" if unit else ""
+    more, less = ("better", "helps"), ("worse", "hurts")
+    if less_is_better(key):
+        more, less = less, more
     seeds = f"{difference.count} seeds"
     if difference.count < 2:
         return f"{difference.mean:+.4g}{name} with one seed, which says nothing of its error"
     if difference.degenerate:
         if difference.mean == 0:
             return f"no difference with any of {seeds}"
-        said = "better" if difference.mean > 0 else "worse"
+        said, _ = more if difference.mean > 0 else less
         return (
             f"{said} by the same {_rounded(abs(difference.mean), difference)}{name} with each of "
             f"{seeds}; without spread there is no interval"
@@ -259,10 +264,10 @@ def describe(difference: Interval, *, unit: str = "points") -> str:
         )
     mean = _rounded(abs(difference.mean), difference)
     if difference.low > 0:
-        return f"helps by {mean}{name} ({low} to {high}) with {seeds}"
+        return f"{more[1]} by {mean}{name} ({low} to {high}) with {seeds}"
     near = _rounded(-difference.high, difference, ROUND_FLOOR)
     far = _rounded(-difference.low, difference, ROUND_CEILING)
-    return f"hurts by {mean}{name} ({near} to {far}) with {seeds}"
+    return f"{less[1]} by {mean}{name} ({near} to {far}) with {seeds}"
 
 
 def _rounded(value: float, interval: Interval, rounding: str = ROUND_HALF_EVEN) -> str:

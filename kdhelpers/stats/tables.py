@@ -1,8 +1,10 @@
 """Tables of results, rendered from measured figures: in a notebook, a terminal and the README.
 
-What the tables of arms take as results: see `kdhelpers.stats`. They show percent and points.
+What the tables of arms take as results: see `kdhelpers.stats`. They show shares in
+percent and points, and losses, times and errors as they were measured.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +13,13 @@ from typing import Any, ParamSpec, TypeVar
 
 from kdhelpers._values import check_number, check_type, require, short_repr
 from kdhelpers.stats.arms import (
+    FIGURES,
     Arm,
     Results,
     against,
     by_size,
     compared_with,
+    is_share,
     label,
     less_is_better,
     named,
@@ -93,51 +97,59 @@ def _plain(cell: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text).replace("|", "&#124;")
 
 
-def percent(interval: Interval, *, sign: bool = False) -> str:
-    """`93.40 ± 0.83` from an interval of accuracies in points; of one seed, `93.40`."""
-    return format(interval, "+z.2f" if sign else "z.2f")
+def percent(interval: Interval, *, sign: bool = False, key: str = "accuracy") -> str:
+    """`93.40 ± 0.83` from an interval of accuracies in points; of one seed, `93.40`.
+
+    That of a `key` which is no share is in its own unit: `0.2040 ± 0.0039`.
+    """
+    return format(interval, ("+z" if sign else "z") + digits(interval, key))
+
+
+def digits(interval: Interval, key: str) -> str:
+    """The format of an interval: hundredths of points, else two digits of its margin.
+
+    Where it has none, four of its mean.
+    """
+    if is_share(key):
+        return ".2f"
+    spread = interval.count > 1 and not interval.degenerate
+    size = interval.margin if spread else abs(interval.mean) / 100 or 1
+    return f".{max(0, 1 - math.floor(math.log10(size)))}f"
 
 
 @made_of("results by size of the transfer set")
 def transfer_table(results: Results, *, teacher: float, key: str = "accuracy") -> Table:
-    """Accuracy in % of both arms and their paired difference, a row per transfer set.
+    """The accuracy of both arms and their paired difference, a row per transfer set.
 
     Args:
         results: by (size, arm), with the arms "alone" and "distilled"; a size may be text.
-        teacher: its accuracy in 0..1.
+        teacher: its accuracy in 0..1, or its figure.
         key: the figure of the runs to show.
 
     Raises:
         ValueError: other arguments, or as for `kdhelpers.stats.paired_difference`.
     """
-    level = 100 * check_number(teacher, 0, 1, name="teacher")
-    rows = []
+    if is_share(key):
+        check_number(teacher, 0, 1, name="teacher")
+    level, rows = _mean([teacher], key), []
     for size, (alone, taught) in by_size(results).items():
         shown = [_mean(alone, key), _mean(taught, key), difference(alone, taught, key=key)]
-        rows.append([f"{size:,}", *shown, f"{level:.2f}"])
-    return Table(
-        ["images", "student alone, %", "distilled, %", "difference, points", "teacher, %"], rows
-    )
-
-
-FIGURES = {
-    "accuracy": "accuracy, %",
-    "agreement": "agreement with the teacher, %",
-    "calibration_error": "calibration error, %",
-    "validation": "validation accuracy, %",
-}
+        rows.append([f"{size:,}", *shown, level])
+    unit = ", %" * is_share(key)
+    heads = ["images", f"student alone{unit}", f"distilled{unit}", f"difference{_points(key)}"]
+    return Table([*heads, f"teacher{unit}"], rows)
 
 
 @made_of("results by arm")
 def arms_table(
     results: Results, *, baseline: str = "alone", keys: Sequence[str] = ("accuracy",)
 ) -> Table:
-    """A row per arm: figures in %, and the first one's paired difference from the baseline.
+    """A row per arm: its figures, and the first one's paired difference from the baseline.
 
     Args:
         results: the arms; one may have fewer seeds than the baseline (then a column counts them).
         baseline: the arm to compare the others with; of results by (size, arm), each size's own.
-        keys: which of their figures to show, shares in 0..1 as `evaluate` gives them.
+        keys: which of their figures to show; shares in 0..1, as `evaluate` gives them, in %.
 
     Raises:
         ValueError: there is no arm called `baseline`, an arm has a seed that it has not, or other
@@ -150,7 +162,8 @@ def arms_table(
         with naming(name):
             gain = "" if name == of else difference(results[of], arm, key=keys[0])
             rows.append([label(name), *(_mean(arm, key) for key in keys), gain])
-    heads = ["arm", *(FIGURES.get(key, key) for key in keys), f"against {label(baseline)}, points"]
+    gains = f"against {label(baseline)}{_points(keys[0])}"
+    heads = ["arm", *(FIGURES.get(key, key) for key in keys), gains]
     counts = [mean_interval(arm, key=keys[0]).count for arm in results.values()]
     return _with_seeds(heads, rows, counts)
 
@@ -171,7 +184,7 @@ def paired_table(
     comparisons: Sequence[tuple[Any, Any]] | None = None,
     key: str = "accuracy",
 ) -> Table:
-    """The paired differences in points with their verdicts, a row each: `plots.paired_points`.
+    """The paired differences with their verdicts, a row each: `plots.paired_points`.
 
     A column counts the seeds of each row where they differ.
 
@@ -185,19 +198,21 @@ def paired_table(
         ValueError: an arm that is not there, or as for `kdhelpers.stats.paired_difference`.
     """
     pairs = against(results, baseline, comparisons)
-    gains = {name: paired_difference(*arms, key=key, points=True) for name, arms in pairs.items()}
-    rows = [[n, percent(gain, sign=True), verdict(gain, key)] for n, gain in gains.items()]
-    headers = ["paired over the same seeds", "points, mean ± 95 %", "verdict"]
+    share = is_share(key)
+    gains = {name: paired_difference(*arms, key=key, points=share) for name, arms in pairs.items()}
+    rows = [[n, percent(gain, sign=True, key=key), verdict(gain, key)] for n, gain in gains.items()]
+    unit = "points" if share else key
+    headers = ["paired over the same seeds", f"{unit}, mean ± 95 %", "verdict"]
     return _with_seeds(headers, rows, [gain.count for gain in gains.values()])
 
 
 def trials_table(trials: Results, *, key: str = "accuracy") -> Table:
-    """The mean of every trial in %, a row per arm, and the setting that `best_settings` chooses.
+    """The mean of every trial, a row per arm, and the setting that `best_settings` chooses.
 
     Args:
         trials: as for `best_settings`. Where the arms have settings of their own, these stand
             beside the means.
-        key: the figure that chooses, a share in 0..1.
+        key: the figure that chooses; a share in 0..1 is shown in %.
 
     Raises:
         ValueError: as for `kdhelpers.stats.best_settings`.
@@ -208,7 +223,7 @@ def trials_table(trials: Results, *, key: str = "accuracy") -> Table:
     common = all(of == first for of in settings)
     rows = []
     for arm, of in by_arm.items():
-        means = ["diverges" if mean is None else f"{100 * mean:.2f}" for mean in of.values()]
+        means = ["diverges" if mean is None else _mean([mean], key) for mean in of.values()]
         if not common:
             means = [f"{label(each)}: {mean}" for each, mean in zip(of, means, strict=True)]
         rows.append([label(arm), *means, label(best[arm])])
@@ -277,23 +292,24 @@ def corrected_table(results: Results, *, baseline: str, key: str = "accuracy") -
         ValueError: `baseline` is none of the arms, or as for `kdhelpers.stats.compare`.
     """
     named(results, baseline)
-    first, of = results[baseline], label(baseline)
+    first, of, share = results[baseline], label(baseline), is_share(key)
     rows = [[of, _mean(first, key), *[""] * 5]]
-    for name, result in compare(baseline, results, key=key, points=True).items():
-        arm, drawn = results[name], ""
+    for name, result in compare(baseline, results, key=key, points=share).items():
+        arm, drawn, spec = results[name], "", digits(result.difference, key)
         if result.difference.count >= FEWEST_FOR_BOOTSTRAP:
-            bounds = bootstrap_difference(first, arm, key=key, points=True)
-            drawn = f"{bounds.low:+.2f} to {bounds.high:+.2f}"
+            bounds = bootstrap_difference(first, arm, key=key, points=share)
+            drawn = f"{bounds.low:+{spec}} to {bounds.high:+{spec}}"
         wide, corrected = "", ""
         if result.difference.count > 1:
-            wide = f"± {result.simultaneous.margin:.2f}"
+            wide = f"± {result.simultaneous.margin:{spec}}"
             corrected = f"{result.corrected_p:.3f}" if result.corrected_p >= 0.001 else "< 0.001"
+        gain = percent(result.difference, sign=True, key=key)
         rows.append([
-            label(name), _mean(arm, key), percent(result.difference, sign=True), wide, drawn,
-            corrected, verdict(result.simultaneous, key),
+            label(name), _mean(arm, key), gain, wide, drawn, corrected,
+            verdict(result.simultaneous, key),
         ])  # fmt: skip
     headers = [
-        "arm", FIGURES.get(key, key), f"against {of}, points", "± for all arms together",
+        "arm", FIGURES.get(key, key), f"against {of}{_points(key)}", "± for all arms together",
         "bootstrap", "corrected p", "verdict",
     ]  # fmt: skip
     return _without_empty(headers, rows)
@@ -307,21 +323,25 @@ def _without_empty(headers: list[str], rows: list[list[str]]) -> Table:
 
 
 def _mean(arm: Arm, key: str) -> str:
-    return percent(mean_interval(arm, key=key, points=True))
+    return percent(mean_interval(arm, key=key, points=is_share(key)), key=key)
+
+
+def _points(key: str) -> str:
+    return ", points" * is_share(key)
 
 
 def difference(baseline: Arm, arm: Arm, *, key: str = "accuracy") -> str:
-    """`+8.77 ± 3.76 (helps)`: the paired difference of two arms in points, and its verdict.
+    """`+8.77 ± 3.76 (helps)`: the paired difference of two arms, and its verdict.
 
     Args:
-        baseline, arm: arms of results, accuracies in 0..1.
+        baseline, arm: arms of results; shares, in 0..1, differ by points.
         key: the figure of the runs that is compared.
 
     Raises:
         ValueError: as for `kdhelpers.stats.paired_difference`.
     """
-    gain = paired_difference(baseline, arm, key=key, points=True)
-    return f"{percent(gain, sign=True)} ({verdict(gain, key)})"
+    gain = paired_difference(baseline, arm, key=key, points=is_share(key))
+    return f"{percent(gain, sign=True, key=key)} ({verdict(gain, key)})"
 
 
 def verdict(difference: Interval, key: str = "accuracy") -> str:

@@ -160,7 +160,8 @@ def test_results_are_drawn_as_their_numbers_are() -> None:
         assert picture.alt == DRAW[name]().alt
     losses = {"alone": [{"loss": 0.5, "seed": s} for s in range(5)], "KD": [{"loss": 0.25}] * 0}
     losses["KD"] = [{"loss": 0.25, "seed": s} for s in range(5)]
-    assert "KD -25.00 ± 0.00 (no spread to judge by)" in plots.paired_points(losses, key="loss").alt
+    drawn = plots.paired_points(losses, key="loss")
+    assert "KD -0.2500 ± 0.0000 (no spread to judge by)" in drawn.alt
     assert verdict_colour(mean_interval([25] * 5)) == NEUTRAL  # as the words say
 
 
@@ -195,6 +196,27 @@ def test_less_calibration_error_is_better_in_figures_as_in_tables() -> None:
     assert bar.get_ylabel() == "← better    change (points)    worse →"
     gain = mean_interval([-0.2, -0.21] * 3)
     assert verdict_colour(gain, "calibration_error") == DISTILLED != verdict_colour(gain)
+
+
+def test_figures_of_a_loss_or_a_time_have_its_own_unit() -> None:
+    found = {"alone": [10.0, 12.0, 11.0, 10.4, 11.6], "KD": [8.1, 10.2, 8.9, 8.5, 9.4]}
+    found = {name: [{"ms": value} for value in arm] for name, arm in found.items()}
+    sized = {(50, "alone"): found["alone"], (50, "distilled"): found["KD"]}
+    sweep = {("s", "alone"): found["alone"], ("s", 4.0): found["KD"]}
+    gain, mean = "-1.98 ± 0.20", "alone 11.0 ± 1.0"
+    for picture, *told in (
+        (plots.arms(found, teacher=40, key="ms"), "Ms of every arm", mean, "teacher at 40.00."),
+        (plots.paired_points(found, key="ms"), "differences in ms, a dot", f"KD {gain} (helps)"),
+        (plots.forest(found, baseline="alone", claim=(-3, -1), key="ms"), gain, "-3 to -1; it"),
+        (plots.transfer_curve(sized, teacher=40, key="ms"), "Ms of a", mean, gain, "has 40.00."),
+        (plots.temperature_sweep(sweep, teacher=40, key="ms"), "Ms against", mean, ": 40.00."),
+        (plots.alpha_temperature_grid({(0.9, 4.0): found["KD"]}, found["alone"], key="ms"), gain),
+    ):
+        assert all(words in picture.alt for words in told), picture.alt
+        written = picture.alt.replace("95 % interval", "") + texts(picture.figure)
+        assert "points" not in written
+        assert "(%)" not in written
+        assert "in %" not in written
 
 
 def test_one_seed_is_drawn_without_bars_and_told_without_a_verdict() -> None:
@@ -321,8 +343,8 @@ def test_names_that_are_no_text_are_drawn_in_words() -> None:
     arms = {0.0: shown.ARMS["alone"], (4, "KD"): shown.ARMS["distilled"]}
     forest, levels = plots.forest(arms, baseline=0.0), plots.arms(arms, baseline=0.0)
     assert tick_names(forest.figure.axes[0])[1] == ["4, KD"]
-    assert "accuracy from 0.0, in points: 4, KD +3.33" in forest.alt
-    assert levels.alt.endswith("A dotted line marks the mean of 0.0.")
+    assert "accuracy from 0, in points: 4, KD +3.33" in forest.alt
+    assert levels.alt.endswith("A dotted line marks the mean of 0.")
 
 
 def test_power_is_in_percent_against_the_number_of_pairs() -> None:

@@ -271,6 +271,15 @@ def test_the_unit_can_be_named_or_left_out() -> None:
     assert describe(interval, unit="") == "helps by 0.8 (0.5 to 1.1) with 10 seeds"
 
 
+def test_less_of_a_loss_or_an_error_helps_and_only_shares_have_points() -> None:
+    more, less = Interval(0.8, 0.5, 1.1, 10), Interval(-0.8, -1.1, -0.5, 10)
+    assert describe(less, key="nll") == "helps by 0.8 (0.5 to 1.1) with 10 seeds"
+    assert describe(more, key="nll") == "hurts by 0.8 (0.5 to 1.1) with 10 seeds"
+    assert describe(less, key="calibration_error").startswith("helps by 0.8 points")
+    same = Interval(-0.3, -0.3, -0.3, 3)
+    assert describe(same, key="ms", unit="ms").startswith("better by the same 0.3 ms with each")
+
+
 @given(st.floats(-50, 50), st.floats(0.001, 50))
 def test_a_sentence_agrees_with_the_short_verdict(mean: float, margin: float) -> None:
     interval = Interval(mean, mean - margin, mean + margin, 10)
