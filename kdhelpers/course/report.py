@@ -106,8 +106,7 @@ def _json_files(folder: Path) -> list[Path]:
         if folder.is_file():
             raise CourseError(f"{short_path(folder)} is a file; give its folder")
         names = [path.relative_to(folder) for path in folder.rglob("*.json")]
-        hidden = {name for name in names if any(part.startswith(".") for part in name.parts)}
-        found = [folder / name for name in names if name not in hidden]
+        found = [folder / n for n in names if not any(part.startswith(".") for part in n.parts)]
         files = [path for path in found if path.is_file()]  # a pipe would be waited for
     return sorted(files, key=lambda path: (path.name != LIST, path))
 

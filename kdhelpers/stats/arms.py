@@ -117,7 +117,6 @@ def compared_with(results: Results, arm: Any, baseline: Any) -> Any:
     Raises:
         ValueError: as for `named`.
     """
-    named(results)
     own = isinstance(arm, tuple) and not is_name(results, baseline)
     of = (*arm[:-1], baseline) if own else baseline
     named(results, of)

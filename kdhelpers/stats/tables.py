@@ -156,6 +156,7 @@ def arms_table(
             arguments.
     """
     require(len(keys), "keys names no figure of the runs; give one at least, such as 'accuracy'.")
+    named(results, *[baseline] * (not results))
     rows = []
     for name, arm in results.items():
         of = compared_with(results, name, baseline)

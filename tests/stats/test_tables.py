@@ -129,6 +129,8 @@ def test_arms_of_several_kinds_are_compared_each_with_its_own_baseline() -> None
     assert [row[-1][:5] for row in rows] == ["", "+3.00", "", "+3.00"]
     with pytest.raises(ValueError, match=r"baseline \('small', 'alone'\) is none of the arms"):
         arms_table(arms)
+    with pytest.raises(ValueError, match="baseline 'alone' is none of the arms: none"):
+        arms_table({})
 
 
 def test_an_arm_with_fewer_seeds_is_paired_by_seed() -> None:
