@@ -81,8 +81,8 @@ class PretendedGpu(TorchDispatchMode):
             self.reads.append(_place())
         device = kwargs.get("device")
         result_is_ours = bool(ours)
-        if device is not None:  # "meta" is what PyTorch itself takes them for
-            result_is_ours = device.type == "cuda" or (device.type == "meta" and bool(ours))
+        if device is not None:  # "meta" is what PyTorch itself takes theirs for, as in `x.to(y)`
+            result_is_ours = device.type in ("cuda", "meta")
             kwargs["device"] = torch.device("cpu")
         generators = [each for each in flat if isinstance(each, torch.Generator)]
         assert not (generators and result_is_ours), f"a CPU generator for {GPU}, at {_place()}"
