@@ -52,7 +52,7 @@ def kernels(folder: Path) -> list[tuple[int, str]]:
     return [(int(number), threads) for number, threads in lines]
 
 
-def record(plan: Plan, folder: str, digest: str) -> None:
+def record(plan: Plan, folder: str) -> None:
     """Do what a kernel does, without one."""
     place = Path(folder)
     file = place / f"{plan.lesson.name}.json"
@@ -61,7 +61,7 @@ def record(plan: Plan, folder: str, digest: str) -> None:
     course.write_record(
         file, notebook="", parameters={}, metrics=metrics, device="cpu", started=0.0
     )
-    records.complete(file, plan.identity | {"lesson": digest}, 1.5)
+    records.complete(file, plan.identity, 1.5)
 
 
 def row(metrics: dict[str, Any] | None = None, **values: Any) -> Row:

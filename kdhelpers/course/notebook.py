@@ -85,6 +85,10 @@ class Notebook:
 
     path: Path
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: what the code was, without the cells that were read."""
+        return {"path": self.path, "digest": self.digest}
+
     @property
     def name(self) -> str:
         return self.path.stem

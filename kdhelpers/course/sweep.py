@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeGuard
@@ -26,7 +26,6 @@ from tqdm import tqdm
 from kdhelpers._files import atomic, write_text
 from kdhelpers._values import check_type, is_int, processors, short_path, short_repr
 from kdhelpers.course import records, run
-from kdhelpers.course.notebook import Notebook
 from kdhelpers.course.plans import START, Plan, Point, expand, plan
 from kdhelpers.course.records import RECORD_FILE
 from kdhelpers.course.root import CourseError
@@ -222,11 +221,9 @@ def _run(executor: Executor, folder: Path, todo: list[Point]) -> Iterator[Row | 
 
 
 def _submit(executor: Executor, folder: Path, point: Point) -> Future[Failure]:
-    lesson = point.plan.lesson
-    bare = replace(point.plan, lesson=Notebook(lesson.path))  # without the cells that were read
     place = str(place_of(folder.absolute(), point.folder))
     try:
-        return executor.submit(run_point, bare, place, lesson.digest)
+        return executor.submit(run_point, point.plan, place)
     except Exception as error:  # it has been shut down, or a process of its pool was killed
         failed: Future[Failure] = Future()
         failed.set_exception(error)
@@ -245,11 +242,8 @@ def _failure(future: Future[Failure]) -> Failure:
         return run.in_words(error), False
 
 
-def run_point(plan: Plan, folder: str, digest: str) -> Failure:
+def run_point(plan: Plan, folder: str) -> Failure:
     """Run one point, in whatever process this is."""
-    if plan.lesson.digest != digest:
-        told = f"{plan.lesson.path.name} has changed since the sweep began; start the sweep again"
-        return told, False
     run.prepare_folder(folder, [plan])
     home = Path(folder).parents[1]  # that of all points
     outcome = run.execute(plan, folder, home=home, progress=False, patience=PATIENCE)

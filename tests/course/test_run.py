@@ -154,7 +154,7 @@ def test_checkpoints_lie_where_the_results_do_unless_another_folder_is_asked_for
     for given in ({}, {"checkpoint_dir": "runs/mine"}, {"seeds": [5]}, {"temperature": 8}):
         run_lessons("3", profile="full", parameters=given, out_dir="out")
     (plan,) = plans.plan("3", profile="full")
-    sweep.run_point(plan, "swept/points/one", plan.lesson.digest)
+    sweep.run_point(plan, "swept/points/one")
     *folders, hot, swept = (each["checkpoint_dir"] for each in seen)
     assert folders == ["out/kept", "runs/mine", "out/kept"]
     assert hot.startswith("out/kept/temperature=8")

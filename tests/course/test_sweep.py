@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from sweep_lesson import Inline, accuracy, row
 from tiny_course import COMMAND, call, write_lesson
 
 from kdhelpers.course import cli, sweep
+from kdhelpers.course.notebook import Notebook
 from kdhelpers.course.plans import Plan, expand, plan
 from kdhelpers.course.root import CourseError
 from kdhelpers.course.sweep import Row, SweepResult
@@ -43,11 +45,11 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The parameters of the points that ran, without a kernel."""
     seen: list[dict[str, Any]] = []
 
-    def run_point(plan: Plan, folder: str, digest: str) -> tuple[str | None, bool]:
+    def run_point(plan: Plan, folder: str) -> tuple[str | None, bool]:
         seen.append(plan.values)
         if plan.values.get("mode") == "bad":
             return "cell In [3]:\nit is bad", False
-        sweep_lesson.record(plan, folder, digest)
+        sweep_lesson.record(plan, folder)
         return None, False
 
     monkeypatch.setattr(sweep, "run_point", run_point)
@@ -188,13 +190,13 @@ def test_a_kernel_or_process_that_dies_is_replaced_a_few_times(
 ) -> None:
     record, calls = sweep.run_point, []
 
-    def deadly(plan: Plan, folder: str, digest: str) -> tuple[str | None, bool]:
+    def deadly(plan: Plan, folder: str) -> tuple[str | None, bool]:
         calls.append(plan.values["temperature"])
         if calls[-1] == 2 or (calls.count(1) < 2 and calls[-1] == 1):
             if kernel:
                 return "cell In [4]:\nit died", True
             raise BrokenExecutor
-        return record(plan, folder, digest)
+        return record(plan, folder)
 
     monkeypatch.setattr(sweep, "run_point", deadly)
     result = inline({"temperature": [1, 2, 3]})
@@ -284,12 +286,14 @@ def test_what_the_command_says_at_its_end_also_without_pyarrow(
 
 def test_a_lesson_that_changes_meanwhile(root: Path) -> None:
     (planned,) = plan("05")
-    failure, died = sweep.run_point(planned, "out", "digest of another")
-    assert str(failure).startswith(
-        "05_tiny.ipynb has changed since the sweep began; start the swee"
-    )
-    assert not died
-    assert not Path("out").exists()
+    there = pickle.loads(pickle.dumps(planned))  # as for another process
+    sweep_lesson.write(root, "temperature += 1")
+    assert there.lesson.digest == planned.lesson.digest != Notebook(planned.lesson.path).digest
+    for each in (planned, there):
+        failure, died = sweep.run_point(each, "out/points/1")
+        assert failure == "05_tiny.ipynb has changed meanwhile; start the run again"
+        assert not died
+        assert not [*Path("out").rglob("*.ipynb")]
 
 
 # -- the command, without kernels -----------------------------------------------------------------
@@ -403,7 +407,7 @@ def test_the_list_names_no_folder_of_the_machine(tmp_path: Path) -> None:
     for point in points:
         assert not sweep.finished(tmp_path, point)
         place = sweep.place_of(tmp_path, point.folder)
-        sweep_lesson.record(point.plan, str(place), planned.lesson.digest)
+        sweep_lesson.record(point.plan, str(place))
         assert sweep.finished(tmp_path, point)
     found = [(row.values, row.status) for row in sweep.rows(tmp_path)]
     assert found == [({"layers": ["a"]}, "ok"), ({"layers": ["b"]}, "ok")]
