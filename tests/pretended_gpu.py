@@ -46,7 +46,7 @@ class OnGpu(Tensor):
         return OnGpu(self.inner.clone())
 
     def tolist(self) -> Any:
-        return self.inner.tolist()
+        return self.cpu().tolist()
 
     def numpy(self, **options: Any) -> Any:
         raise TypeError("can't convert cuda:0 device type tensor to numpy")
@@ -77,13 +77,15 @@ class PretendedGpu(TorchDispatchMode):
             others = [each for each in tensors if not isinstance(each, OnGpu) and each.ndim]
             by_index = func in INDEXED and isinstance(args[0], OnGpu)
             assert by_index or not others, f"{func} of tensors on {GPU} and cpu, at {_place()}"
-        if ours and func in READS:
-            self.reads.append(_place())
         device = kwargs.get("device")
         result_is_ours = bool(ours)
         if device is not None:  # "meta" is what PyTorch itself takes theirs for, as in `x.to(y)`
             result_is_ours = device.type in ("cuda", "meta")
             kwargs["device"] = torch.device("cpu")
+        elif func is aten.copy_.default:
+            result_is_ours = isinstance(args[0], OnGpu)
+        if ours and (func in READS or not result_is_ours):
+            self.reads.append(_place())
         generators = [each for each in flat if isinstance(each, torch.Generator)]
         assert not (generators and result_is_ours), f"a CPU generator for {GPU}, at {_place()}"
         plain = {id(each.inner): each for each in ours} | {id(each): each for each in tensors}
