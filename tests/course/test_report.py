@@ -62,7 +62,7 @@ def write_sweep(root: Path, name: str = "mine", **grid: list[Any]) -> Path:
     write_list(folder, points)
     for point in points[:2]:
         place = place_of(folder, point.folder)
-        sweep_lesson.record(point.plan, str(place), plan.lesson.digest)
+        sweep_lesson.record(point.plan, str(place))
     write_failure(folder, points[2], f"ValueError: {EVIL}")
     return folder
 
