@@ -155,8 +155,8 @@ PEERS = {
 
 def table(found: dict[str, dict[str, Runs]]) -> str:
     """Ours beside theirs, in % ± the deviation over the seeds, as lines of Markdown."""
-    titles = "experiment", "arm", "published", "last epoch", "best test epoch", "precision", "seeds"
-    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    titles = "experiment|arm|published|last epoch ± std|best test epoch ± std|precision|seeds"
+    lines = [f"|{titles}|", "|---" * (titles.count("|") + 1) + "|"]
     for name, arms in found.items():
         peer = PEERS[name]
         for arm in [each for each in peer.published if each in arms]:

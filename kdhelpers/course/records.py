@@ -352,9 +352,9 @@ def provenance(record: Mapping[str, Any]) -> str:
         f"{threads} thread{'s' * (threads != 1)}",
         f"PyTorch {torch or 'unknown'}",
         " and ".join(parts.get("precisions", [])),
-        f"{parts['count']} trainings of {took} together" if parts else took,
+        f"{parts['count']} trainings, {took} in all" if parts else took,
         str(environment.get("date", "no date"))[:10],
-        _at(commits) if made == commits else f"joined at {_at(commits)}, trained at {_at(made)}",
+        _at(commits) if made == commits else f"collected at {_at(commits)}, trained at {_at(made)}",
     ]
     return ", ".join(filter(None, told))
 

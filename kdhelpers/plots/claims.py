@@ -101,7 +101,7 @@ def power_curve(counts: Sequence[int], powers: Mapping[str, Sequence[float]]) ->
     said = []
     for effect, (_, shares) in lines.items():
         enough = [count for count, share in zip(counts, shares, strict=True) if share >= 80]
-        reached = f"80 % with {min(enough)} pairs or more" if enough else "80 % with none of these"
+        reached = f"80 % by {min(enough)} pairs" if enough else "80 % by none of these"
         said.append(f"{effect} {shares[0]:.0f} % to {shares[-1]:.0f} %, {reached}")
     return figure, (
         f"Power in % against the number of pairs of runs, {counts[0]} to {counts[-1]}, a line for "

@@ -111,7 +111,7 @@ def hint_diagram() -> Drawn:
         (1.46, 4.88, "teacher: wide and shallow (frozen)", TEACHER),
         (3.72, 3.34, "hint layer", TEACHER),
         (4.45, 1.8, "student: thin and deep", DISTILLED),
-        (2.85, 0.93, "guided layer", DISTILLED),
+        (2.75, 0.93, "guided layer", DISTILLED),
         (1.55, 2.15, "stage 1: only\nthis part learns", "k"),
         (1.45, 0.28, "stage 2: the whole student learns; the regressor is gone", "k"),
     ):

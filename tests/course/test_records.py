@@ -236,19 +236,19 @@ def test_provenance_says_what_a_record_knows_and_what_it_does_not() -> None:
     [
         ([], "commit 0123456789ab"),
         ([COMMIT], "commit 0123456789ab"),
-        (["None"], "joined at commit 0123456789ab, trained at commit unknown"),
+        (["None"], "collected at commit 0123456789ab, trained at commit unknown"),
         (
             [f"{COMMIT[::-1]}-dirty"],
-            "joined at commit 0123456789ab, trained at commit 76543210fedc with changes",
+            "collected at commit 0123456789ab, trained at commit 76543210fedc with changes",
         ),
-        ([COMMIT, "b"], "joined at commit 0123456789ab, trained at 2 commits"),
+        ([COMMIT, "b"], "collected at commit 0123456789ab, trained at 2 commits"),
         (["a-dirty", "b"], "trained at 2 commits, some with changes"),
     ],
 )
 def test_provenance_of_a_joined_record_tells_of_its_parts(commits: list[str], told: str) -> None:
     parts = {"count": 49, "seconds": 6000.0, "commits": commits, "precisions": ["bf16", "fp32"]}
     joined = records.provenance(RECORD | {"metrics": {"parts": parts}})
-    assert ", bf16 and fp32, 49 trainings of 100 minutes together, 2026-01-31, " in joined
+    assert ", bf16 and fp32, 49 trainings, 100 minutes in all, 2026-01-31, " in joined
     assert joined.endswith(f", {told}")
 
 

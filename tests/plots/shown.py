@@ -159,8 +159,8 @@ WORDS = {
     "forest": "from alone | cosine +1.00 ± 0.09, ± 0.13 with all arms together (helps); rising "
     "-1.00 ± 0.09, ± 0.13 with all arms together (hurts); linear +2.00 ± 2.63 | (no clear | "
     "claimed, +2 to +3 points; it is ruled out for cosine and rising.",
-    "power_curve": "0.3 points 10 % to 90 %, 80 % with 32 pairs or more; 0.1 points 5 % to 20 %, "
-    "80 % with none",
+    "power_curve": "0.3 points 10 % to 90 %, 80 % by 32 pairs; 0.1 points 5 % to 20 %, "
+    "80 % by none",
     "misleading_bars": "Dynamic temperature wins: | fixed T 98.01, dynamic T 98.12 and linear "
     "98.03, on an axis from 98.00 to 98.13.",
 }
