@@ -5,6 +5,7 @@ of the class in general. `trial(logits)` distils ten students from these logits 
 the teacher's, and returns their accuracies on validation images in %. `labels` are [N].
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -81,11 +82,28 @@ def _decide(answer: Answer) -> Verdict:
         "\nOne step further: the mean of a class is also steadier than any picture's own logits. "
         "Exchanged within the class, they keep their spread, and one thing alone differs."
     )
+    if _pair(call(answer, first | {"trial": _scattered(first["teacher_logits"])}))[1]:
+        raise Misuse(
+            f"A good control, and right for both teachers. {shown} But ten pairs of students that "
+            "differ by +22 and -18 points in turn, +2 on average, are a gain to you as well: is "
+            "the mean difference large against its own uncertainty?"
+        )
     return Verdict(
         "right",
         f"your control keeps the class and takes away the picture. {shown} The second teacher "
         f"knows its classes and nothing of the pictures.{remark if uniform else ''}",
     )
+
+
+def _scattered(logits: Tensor) -> Callable[[Any], list[float]]:
+    """A made-up trial: the teacher is ahead by two points on average, and by chance."""
+
+    def trial(targets: Any) -> list[float]:
+        own = to_tensor(targets, wanted="logits").detach().to(torch.float32)
+        side = 1.0 if torch.equal(own, logits) else -1.0
+        return [80.0 + side * (1.0 + 10.0 * (-1) ** seed) for seed in range(10)]
+
+    return trial
 
 
 def _pair(result: Any) -> tuple[Tensor, bool]:

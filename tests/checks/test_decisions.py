@@ -26,10 +26,13 @@ RATES, TEMPERATURES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3], [1, 4, 16, 32, 64, 1
 TWELVE = [0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32]
 
 
-def control(make: Any, limit: float = 1.0) -> Any:
+def control(make: Any, limit: float | None = None) -> Any:
+    """A verdict by the paired interval, or by a mean difference beyond the `limit`."""
+
     def answer(teacher_logits, labels, trial):
         own = make(teacher_logits, labels)
-        return own, np.mean(trial(teacher_logits)) - np.mean(trial(own)) > limit
+        difference = stats.paired_difference(trial(own), trial(teacher_logits))
+        return own, difference.low > 0 if limit is None else difference.mean > limit
 
     return answer
 
@@ -172,6 +175,8 @@ CONTROLS = [
     (lambda t, y, trial: (t + torch.randn(t.shape), True), "still tells much"),
     (lambda t, y, trial: (now_and_then(t, y), True), "still tells much"),
     (control(within, limit=-99), "says the same for both teachers"),
+    (control(within, limit=0), "large against its own uncertainty"),
+    (control(means, limit=1), "large against its own uncertainty"),
     (lambda t, y, trial: (within(t, y), True), "without a trial of the teacher's"),
     (lambda t, y, trial: (trial(t), within(t, y), True)[1:], "the control that you return"),
     (lambda t, y, trial: True, "Return two things"),
