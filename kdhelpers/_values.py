@@ -111,13 +111,18 @@ def check_choice(value: object, allowed: Collection[str], *, name: str) -> str:
 
 
 def check_type(value: object, *kinds: type, name: str) -> None:
-    """Check for an object of one of the classes; of a named tuple it says which parts are one."""
+    """Check for an object of one of the classes; of a named tuple it says which parts are one.
+
+    A class may say in `REMEDY` how one is made.
+    """
     if not isinstance(value, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
         fields = getattr(value, "_fields", ())
         parts = [f".{each}" for each in fields if isinstance(getattr(value, each, None), kinds)]
-        remedy = f"; give its {' or '.join(parts)}" if parts else ""
-        raise ValueError(f"{name} must be a {wanted}, got {short_repr(value)}{remedy}.")
+        remedy = f"give its {' or '.join(parts)}" if parts else getattr(kinds[0], "REMEDY", "")
+        article = "an" if wanted.startswith(tuple("AEIOU")) else "a"
+        told = f"{name} must be {article} {wanted}, got {short_repr(value)}"
+        raise ValueError(f"{told}{'; ' * bool(remedy)}{remedy}.")
 
 
 def check_list(values: object, *kinds: type, name: str) -> None:

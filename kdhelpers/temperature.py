@@ -160,18 +160,21 @@ def at(temperature: float | Schedule, epoch: int, epochs: int) -> float | Tensor
 def standardize_logits(logits: Tensor) -> Tensor:
     """Per sample: (z − mean(z)) / (1e-7 + std(z)), with the C − 1 of an unbiased std.
 
-    Shape (B, C) to (B, C), C ≥ 2, at least float32. Applied to both networks before `kd_loss`, it
-    lets the student keep its own scale of logits: only their relations are taught. It also bounds
-    what a teacher can say: with C = 10 its top probability stays below 0.36 at T = 2.
+    Shape (B, C) to (B, C), C ≥ 3 (of two only the sign would be left), at least float32. Applied to
+    both networks before `kd_loss`, it lets the student keep its own scale of logits: only their
+    relations are taught. It also bounds what a teacher can say: with C = 10 its top probability
+    stays below 0.36 at T = 2.
     Usual: T 2, soft weight 9, hard weight 0.1. Nothing is detached.
 
-    Raises ValueError: logits not floating point, not (B, C), not finite, or of one class only
+    Raises ValueError: logits not floating point, not (B, C), not finite, or of less than 3 classes
     (values are checked on the CPU only, see `kdhelpers._tensors`).
     Source: Sun et al. 2024, arXiv 2403.01427. As in the authors' code, the std is the unbiased one
     and 1e-7 is added to it; the paper fixes neither. Equal logits, as of a head of zeros, are
     divided by 1 here.
     """
     logits = check_samples(logits, name="logits", dims=ROWS)
+    two = "two standardised logits are ±0.71 whatever they were, without a gradient; take kd_loss"
+    require(logits.shape[1] > 2, f"{two}.")
     centred = logits - logits.mean(dim=1, keepdim=True)
     scale = 1e-7 + logits.std(dim=1, keepdim=True)
     # Equal logits have no scale of their own, and 1e-7 would make their gradient one of millions.

@@ -113,11 +113,11 @@ def _parts(folder: Path) -> dict[str, Classes]:
         flat = named["train"] and len(below) == sum(map(len, named.values()))
         told = "has pictures, but no folder for each class; make them"
         _need(not flat, folder / "train", told)
-        return {"train": _classes(folder)}
+        return {"train": _classes(folder, least=2)}
     for each in named.values():
         told = f"has {' and '.join(path.name for path in each)}; put them together"
         _need(len(each) < 2, folder, told)
-    found = {part: _classes(each[0]) for part, each in named.items() if each}
+    found = {p: _classes(each[0], least=1 + (p == "train")) for p, each in named.items() if each}
     for part, classes in found.items():
         strange = sorted(classes.keys() - found["train"].keys())
         told = f"has classes that are not among those for training: {short_repr(strange)}"
@@ -125,13 +125,13 @@ def _parts(folder: Path) -> dict[str, Classes]:
     return found
 
 
-def _classes(folder: Path) -> Classes:
+def _classes(folder: Path, least: int) -> Classes:
     folders = _folders(folder)
     names = [normalize("NFC", each.name) for each in folders]
     remedy = "without labels: data.from_arrays([Image.open(path), …], None)"
     _need(names, folder, f"has no folder for each class; {remedy}")
     told = f"has one class only, {short_repr(names[0])}; give the folder that holds all classes"
-    _need(len({*names}) > 1, folder, told)
+    _need(len({*names}) >= least, folder, told)
     inner = [[each.name for each in _folders(each)] for each in folders]
     told = f"holds {short_repr(inner[0])} in each of {short_repr(names)}"
     told = f"{told}; name these train, val and test, or give the folder that holds the classes"

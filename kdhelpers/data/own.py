@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset, Subset
 from kdhelpers._values import check_int, check_type, require, short_repr
 from kdhelpers.data.images import LARGEST_IMAGE, mean_std
 from kdhelpers.data.pictures import Array, as_array, as_pixels, drawn, stacked
-from kdhelpers.data.split import NUMBERED, Split
+from kdhelpers.data.split import Split, numbering
 
 MOST_CLASSES = 100_000
 LOOKED_AT_AGAIN = 32  # samples of a data set, to see whether it answers the same
@@ -180,7 +180,7 @@ def _class_indices(labels: Any, count: int, classes: Any) -> tuple[NDArray[np.in
         high = int(found.max())
         low = int(found[found >= 0].min(initial=high))
         told = f"labels must start at 0, −1 where there is none, got {found.min()} to {high}"
-        remedy = f"number them from 0: {NUMBERED}, or name all classes: classes=…"
+        remedy = f"{numbering(int(found.min()))}, or name all classes: classes=…"
         require(low < 1 and high < MOST_CLASSES, f"{told}; {remedy}.")
         classes = tuple(map(str, range(high + 1)))
     return found, classes

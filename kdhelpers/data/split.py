@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,12 @@ from kdhelpers._random import generator
 from kdhelpers._tensors import version
 from kdhelpers._values import check_int, is_number, require, short_repr
 
-NUMBERED = "np.unique(labels, return_inverse=True)[1]"  # labels of any kind
+
+def numbering(lowest: int) -> str:
+    """What to do about labels that are no numbers of classes."""
+    if lowest < -1:  # a padding, as -100
+        return "where there is none: labels[labels < 0] = -1"
+    return "number them from 0: np.unique(labels, return_inverse=True)[1]"
 
 
 def _is(tensor: Any, dtype: torch.dtype) -> bool:
@@ -85,6 +90,8 @@ class Split:
             labels without a class, or a mean and deviation outside of 0..1.
     """
 
+    REMEDY: ClassVar = "data.from_dataset(dataset) or data.from_arrays(images, labels) makes one"
+
     images: Tensor
     labels: Tensor
     mean: tuple[float, ...]
@@ -130,8 +137,8 @@ class Split:
         low, high = (int(bound) for bound in torch.aminmax(self.labels))
         known = len(self.classes) or high + 1
         told = f"labels must lie in 0 to {known - 1}, the classes, or be −1 where there is none"
-        remedy = f"name all classes, or number them from 0: {NUMBERED}"
-        require(-1 <= low <= high < known, f"{told}, got {low} to {high}; {remedy}.")
+        told = f"{told}, got {low} to {high}; {numbering(low)}, or name all classes"
+        require(-1 <= low <= high < known, f"{told}.")
 
     def _count(self) -> None:
         """Set `indices` and where they count."""

@@ -16,7 +16,7 @@ from kdhelpers.evaluation import evaluating, logits_of, precision_of, predict
 
 TOLERANCE = 1e-4  # of the largest logit; other kernels sum in another order
 COMPARED = 256  # images
-EXTRA = "install the extra: python -m pip install --editable '.[deploy]'"
+EXTRA = "install the extra: python -m pip install --editable '.[deploy]' or 'FILE.whl[deploy]'"
 
 
 class _FromPixels(nn.Module):
@@ -107,7 +107,7 @@ def _exported(served: _FromPixels, split: Split) -> bytes:
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
         except Exception as error:  # of many kinds, and long
-            reason = str(error).strip().partition("\n")[0][:200]
+            reason = str(error.__cause__ or error).strip().partition("\n")[0][:200]
             raise ValueError(f"{name} cannot be exported to ONNX: {reason}.") from error
     program.model.metadata_props["classes"] = json.dumps(split.classes)
     proto = program.model_proto

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdhelpers._tensors import MAPS, check_pair, check_result
-from kdhelpers._values import check_choice, check_weights
+from kdhelpers._values import check_choice, check_weights, require
 
 
 def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
@@ -38,13 +38,16 @@ def attention_transfer_loss(
     form="paper": mean over B of ‖Q_s − Q_t‖₂, the equation's norm without its weight β/2.
     Both (B, channels, H, W); channels may differ, and the larger map is average-pooled.
 
-    Raises ValueError: wrong features (see the module) or not 4-d; an unknown form.
+    Raises ValueError: wrong features (see the module) or not 4-d; a map of one pixel; an unknown
+    form.
     Source: Zagoruyko & Komodakis 2016, arXiv 1612.03928. Their code, RepDistiller's and
     torchdistill's default are "code", which is ‖Q_s − Q_t‖₂² / (H·W): not the paper's equation.
     """
     check_choice(form, ("code", "paper"), name="form")
     student, teacher = check_pair(student_features, teacher_features, dims=MAPS)
     size = (min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3]))
+    told = "a map of one pixel gives all its attention to it; take a layer before the pooling"
+    require(size != (1, 1), f"{told}.")
     difference = _attention(student, size) - _attention(teacher, size)
     error: Tensor = difference.norm(dim=1) if form == "paper" else difference.square()
     return check_result(error.mean(), student, teacher, what="features")

@@ -32,7 +32,7 @@ from kdhelpers._tensors import (
     check_temperature,
     cross_entropy,
 )  # fmt: skip
-from kdhelpers._values import check_number, check_weights
+from kdhelpers._values import check_number, check_weights, require
 
 SHORTEST = 1e-8  # what a shorter vector is divided by
 
@@ -183,13 +183,17 @@ def dist_loss(
     may be less sharp than the teacher. A constant row or column counts as ρ = 0.
 
     Raises ValueError: wrong logits (see the module); T ≤ 0; beta or gamma negative; B of 1
-    unless gamma is 0.
+    unless gamma is 0; then two classes, whose correlation is always 1 or −1.
     Source: Huang et al. 2022, arXiv 2205.10536. Like torchdistill, each norm is at least 1e-8; the
     authors' code adds 1e-8 to their product instead, which differs for tiny columns only.
     """
     check_weights(beta=beta, gamma=gamma)
     least = 2 if gamma else 1
     student, teacher = check_logits(student_logits, teacher_logits, temperature, least=least)
+    told = (
+        "gamma=0 leaves the rows, and those of two classes correlate by 1 or -1 whatever they say"
+    )
+    require(gamma or student.shape[1] > 2, f"{told}.")
     p_s, p_t = F.softmax(student / temperature, dim=1), F.softmax(teacher / temperature, dim=1)
     loss = beta * _decorrelation(p_s, p_t, dim=1) + gamma * _decorrelation(p_s, p_t, dim=0)
     return check_result(loss * temperature**2, student, teacher)

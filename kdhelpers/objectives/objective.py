@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -35,6 +35,7 @@ class Objective(nn.Module):
     teacher as `kd.Teacher`.
     """
 
+    REMEDY: ClassVar = "Distillation(teacher) is one"
     needs_labels: bool = True
 
     def check(self, student: nn.Module, train: Split) -> None:

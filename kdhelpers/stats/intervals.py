@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from kdhelpers._values import check_int, check_number, check_type, require
-from kdhelpers.stats.arms import LARGEST, Arm, is_share, less_is_better, pairs, row
+from kdhelpers.stats.arms import LARGEST, Arm, less_is_better, pairs, row
 
 CONFIDENCE = 1e-6, 1 - 1e-6  # between never and always
 FEWEST_FOR_VERDICT = 5  # seeds: with three, two lucky ones make an interval
@@ -219,7 +219,7 @@ def p_value(differences: Arm, *, key: str = "accuracy") -> float:
     return float(2 * special.stdtr(count - 1, -abs(mean) / error))
 
 
-def describe(difference: Interval, *, unit: str | None = None, key: str = "accuracy") -> str:
+def describe(difference: Interval, *, unit: str = "", key: str = "accuracy") -> str:
     """What an interval of differences allows to say, as a sentence without its full stop.
 
     "helps by 0.8 points (0.5 to 1.1) with 10 seeds", or "not distinguishable from zero with 10
@@ -229,14 +229,13 @@ def describe(difference: Interval, *, unit: str | None = None, key: str = "accur
 
     Args:
         difference: in the unit to be printed; see `Interval.scaled`.
-        unit: its name after a number; "" for none, as of a figure that is no share by default.
+        unit: its name after a number, such as "points"; default: none.
         key: the figure; of an error, a loss or a time less helps.
 
     Raises:
         ValueError: no interval.
     """
     check_type(difference, Interval, name="difference")
-    unit = "points" * is_share(key) if unit is None else unit
     name = f" {unit}" if unit else ""
     more, less = ("better", "helps"), ("worse", "hurts")
     if less_is_better(key):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
 from kdhelpers._values import check_number, check_type, require, short_repr
@@ -47,6 +48,7 @@ def made_of(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     def refusing(make: Callable[P, T]) -> Callable[P, T]:
         @wraps(make)
         def made(*arguments: P.args, **options: P.kwargs) -> T:
+            signature(make).bind(*arguments, **options)  # a TypeError is Python's own, as usual
             given = (*arguments, *options.values())
             check_type(given[0] if given else None, Mapping, name=what)
             try:

@@ -124,14 +124,18 @@ RGB = pixels(12, 8, 8, 3)
         ((RGB, LABELS / 1), r"got float64; make NaN −1, then .astype\(int\)"),
         ((RGB, LABELS + 1), "must start at 0, .* got 1 to 3; number them from 0: np.unique"),
         ((RGB, LABELS % 2 * 2 - 1), "got -1 to 1; number them from 0: np.unique"),
-        ((RGB, LABELS - 2), "−1 where there is none, got -2"),
+        ((RGB, LABELS - 2), r"none, got -2 to 0; where there is none: labels\[labels < 0\] = -1"),
+        ((RGB, np.where(LABELS, LABELS, -100)), r"got -100 to 2; where .*\[labels < 0\] = -1"),
         ((RGB, LABELS * 90_000), "got 0 to 180000; .*return_inverse"),
         ((RGB, np.ma.masked_equal(LABELS, 2)), "labels must be whole, but 4 values are masked"),
         ((np.ma.masked_less(RGB, 9), LABELS), r"images must be whole, but .*\.filled"),
         ((RGB, ["a"] * 12), r"names, such as 'a'; give classes=sorted\(set\(labels\)\)"),
         ((RGB, ["a", "b"] * 6, ["a", "c"]), r"among classes, got \['b'\]"),
         ((RGB, ["a", "b"] * 6, ["a", "b", "b"]), "classes must be names, each another one"),
-        ((RGB, LABELS, ["a", "b"]), "must lie in 0 to 1, .* got 0 to 2; name all classes"),
+        (
+            (RGB, LABELS, ["a", "b"]),
+            "must lie in 0 to 1, .* got 0 to 2; number them .*, or name all",
+        ),
         ((RGB, LABELS, "abc"), "classes must be names, got 'abc'"),
         ((RGB, LABELS, None, [124, 117, 104]), "mean must be .* divide those of pixels 0..255"),
         ((RGB, LABELS, None, None, 58.4), "std must be .* divide those of pixels 0..255"),
@@ -410,6 +414,8 @@ def test_a_part_may_lack_classes_and_numbers_the_others_like_the_training_pictur
     ]
     val.target_transform = [1, 3].__getitem__  # somebody has numbered them already
     assert data.from_dataset(val, like=like).labels.tolist() == [1, 1, 3, 3, 3]
+    shutil.rmtree(tmp_path / "val" / "b")
+    assert kd.load_folder(tmp_path).validation.labels.tolist() == [3, 3, 3]  # all but one
 
 
 def test_what_systems_leave_in_folders_is_no_picture_and_names_may_be_anything(

@@ -247,7 +247,7 @@ def test_only_five_seeds_get_a_verdict_in_words_or_colour(count: int) -> None:
         assert said in repr(table(arms, baseline="alone"))
     gain = paired_difference(*arms.values(), points=True)
     assert gain.low > 0
-    assert describe(gain).startswith("helps by 2 points") is enough
+    assert describe(gain).startswith("helps by 2 (") is enough
     assert describe(gain).endswith(f"with {count} seeds" + ", too few for a verdict" * (not enough))
     forest = plots.forest(arms, baseline="alone", claim=(4, 5))
     assert f"({said})" in forest.alt

@@ -76,7 +76,9 @@ def test_one_seed_has_an_interval_that_reaches_everywhere() -> None:
     assert f"{one:+.1f}" == "+2.0"
     assert f"{mean_interval([1, 3], confidence=0.5):+.1f}" == "+2.0 ± 1.0"
     assert (verdict(one), verdict(one.scaled(100))) == ("one seed", "one seed")
-    assert describe(one) == "+2 points with one seed, which says nothing of its error"
+    assert (
+        describe(one, unit="points") == "+2 points with one seed, which says nothing of its error"
+    )
     assert p_value([2.0]) == 1.0
     with pytest.raises(ValueError, match="confidence must be"):
         mean_interval([2.0], confidence=1)
@@ -262,20 +264,20 @@ SENTENCES = [
 
 @pytest.mark.parametrize(("interval", "said"), SENTENCES)
 def test_a_sentence_says_what_the_interval_allows(interval: Any, said: str) -> None:
-    assert said in describe(Interval(*interval))
+    assert said in describe(Interval(*interval), unit="points")
 
 
 def test_the_unit_can_be_named_or_left_out() -> None:
     interval = Interval(0.8, 0.5, 1.1, 10)
     assert describe(interval, unit="seconds") == "helps by 0.8 seconds (0.5 to 1.1) with 10 seeds"
-    assert describe(interval, unit="") == "helps by 0.8 (0.5 to 1.1) with 10 seeds"
+    assert describe(interval) == "helps by 0.8 (0.5 to 1.1) with 10 seeds"
 
 
-def test_less_of_a_loss_or_an_error_helps_and_only_shares_have_points() -> None:
+def test_less_of_a_loss_or_an_error_helps() -> None:
     more, less = Interval(0.8, 0.5, 1.1, 10), Interval(-0.8, -1.1, -0.5, 10)
     assert describe(less, key="nll") == "helps by 0.8 (0.5 to 1.1) with 10 seeds"
     assert describe(more, key="nll") == "hurts by 0.8 (0.5 to 1.1) with 10 seeds"
-    assert describe(less, key="calibration_error").startswith("helps by 0.8 points")
+    assert describe(less, key="calibration_error").startswith("helps by 0.8 (")
     same = Interval(-0.3, -0.3, -0.3, 3)
     assert describe(same, key="ms", unit="ms").startswith("better by the same 0.3 ms with each")
 

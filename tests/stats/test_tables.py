@@ -26,6 +26,7 @@ from kdhelpers.stats.tables import (
     trials_table,
     verdict,
 )
+from kdhelpers.stats.tuning import best_settings
 
 TABLE = Table(["model", "accuracy, %"], [["teacher", "97.9"], ["student", "8.0"]])
 
@@ -258,6 +259,16 @@ def test_every_column_of_a_table_of_arms_is_of_the_figure_asked_for() -> None:
     wanted = corrected_table(plain, baseline="fixed")
     assert [row[:-1] for row in table.rows] == [row[:-1] for row in wanted.rows]
     assert [row[-1] for row in table.rows[1:]] == ["no clear difference", "hurts", "helps"]
+
+
+@pytest.mark.parametrize("key", ["milliseconds", "cross_entropy", "valLoss", "kl_divergence"])
+def test_less_of_it_is_better_by_a_part_of_its_name(key: str) -> None:
+    runs = [[{key: 5 + number / 10, "seed": number} for number in range(6)]]
+    runs += [[{key: 2.5 + number / 9, "seed": number} for number in range(6)]]
+    assert difference(*runs, key=key) == "-2.472 ± 0.022 (helps)"
+    assert best_settings({("KD", 1): runs[0], ("KD", 2): runs[1]}, key) == {"KD": 2}
+    with pytest.raises(TypeError, match="unexpected keyword argument 'key'"):
+        arms_table({"alone": runs[0]}, key=key)  # type: ignore[call-arg]
 
 
 def test_an_error_a_loss_or_a_time_is_shown_as_it_was_measured() -> None:

@@ -384,7 +384,8 @@ OTHER_CLASSES = replace(split(), classes=("c", "a", "b"))
     ("student", "change", "message"),
     [
         (Small(), {"seed": -1}, "seed must be at least 0, got -1"),
-        (Small(), {"objective": nn.CrossEntropyLoss()}, "objective must be a Objective"),
+        (Small(), {"objective": kd.losses.kd_loss}, r"an Objective, got .*; Distillation\(teacher"),
+        (Small(), {"train": [(0, 1)]}, r"train must be a Split, got .*; data.from_dataset\("),
         (Small(), {"recipe": {"epochs": 3}}, "recipe must be a Recipe or NoneType, got"),
         (Small().requires_grad_(False), {}, "no parameter to train"),
         (Small(classes=2), {}, "labels run from 0 to 2, but the student has 2 classes"),
