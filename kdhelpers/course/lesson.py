@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,21 +69,28 @@ class Lesson:
 
         return looked_up
 
-    def _part(self, known: dict[str, Any], compute: Callable[[], Any]) -> dict[str, Any]:
-        """The finished run of a function and its arguments: read from its file, else made.
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        """The parameters that every part depends on.
 
-        The file is that of the lesson's parameters, too, but for those that say *which* runs there
-        are (the seed, lists and mappings with a name in the plural: what a run takes of them is
-        among its arguments) or where they are made. It is not that of the code.
+        They are all but those that say *which* runs there are (the seed, lists and mappings with a
+        name in the plural: what a run takes of them is among its arguments) or where they are made.
+        A file is known by what it holds, wherever it lies.
         """
-        parameters = {
-            name: without_folders(value)  # the same file lies elsewhere on another machine
+        return {
+            name: _contents(value)
             for name, value in self.parameters.items()
             if name not in ("precision", "seed")  # each part tells its own
             and not is_place(name)
             and not (isinstance(value, list | dict) and name.endswith("s"))
         }
-        text = json.dumps([known, parameters], sort_keys=True)
+
+    def _part(self, known: dict[str, Any], compute: Callable[[], Any]) -> dict[str, Any]:
+        """The finished run of a function and its arguments: read from its file, else made.
+
+        The file is that of the lesson's `_settings`, too. It is not that of the code.
+        """
+        text = json.dumps([known, self._settings], sort_keys=True)
         words = "-".join(map(_key, known["run"].values()))
         safe = re.sub(r"[^A-Za-z0-9.+-]+", "_", words)[:80]
         name = f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
@@ -100,7 +107,7 @@ class Lesson:
         if not isinstance(figures, dict):
             raise CourseError(f"{known['function']} must return a dict, got {short_repr(figures)}")
         part = known | {
-            "parameters": parameters,
+            "parameters": self._settings,
             "figures": figures,
             "seconds": time.perf_counter() - started,
             "environment": records.environment(self._device),
@@ -241,6 +248,12 @@ def _device(asked: object) -> object:
     from kdhelpers.training.devices import kind_and_index
 
     return kind_and_index("auto")[0]
+
+
+def _contents(value: Any) -> Any:
+    if isinstance(value, str) and Path(value).is_file():
+        return f"sha256:{hashlib.sha256(Path(value).read_bytes()).hexdigest()}"
+    return without_folders(value)
 
 
 def _named(value: Any) -> Any:

@@ -96,9 +96,17 @@ def complete(path: Path, run: Mapping[str, Any], seconds: float) -> dict[str, An
     Args:
         run: the run's notebook, profile, parameters, and lesson, the digest of its code, which
             goes into the environment: `Plan.identity`.
+
+    Raises:
+        CourseError: it is no record, or the lesson ran with other parameters than it was given.
     """
     record = read_record(path)
     told = without_folders(dict(run))
+    for name, given in told["parameters"].items():
+        if (own := record["parameters"].get(name, given)) != given and not is_place(name):
+            changed = f"a cell has changed the parameter {name!r} from {short_repr(given)} to"
+            remedy = "give another name to what is computed, or the value with -p"
+            raise CourseError(f"{changed} {short_repr(own)}; {remedy}")
     record["environment"]["lesson"] = told.pop("lesson")
     record |= told | {"seconds": round(seconds, 2)}
     _write(path, record)
@@ -416,7 +424,7 @@ def read_or_made(record: Mapping[str, Any]) -> str:
         return ""
     count, made = parts["count"], parts["made"]
     told = f"{made} of {count} runs made now, the others were read from {folder}"
-    return f"{told}; for runs of your own: -p parts_dir runs/parts"
+    return f"{told}; to make all of them: -p parts_dir, and an empty folder"
 
 
 def text(value: object) -> str:

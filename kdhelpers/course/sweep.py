@@ -337,11 +337,14 @@ def _record(folder: Path, name: str, one: Mapping[str, Any]) -> dict[str, Any] |
 def _flat(metrics: Any, seeds: int, name: str = "") -> dict[str, Any]:
     """`{"a": {"b": 1}, "c": [2]}` as `{"a.b": 1, "c": 2}`; a list with one value is that value.
 
-    A list of as many numbers as there are seeds stays one; others are left to the record.
+    A list of as many numbers as there are seeds stays one, and as many runs become such a list for
+    each of their figures; other lists are left to the record.
     """
     match metrics:
         case [only]:
             return _flat(only, seeds, name)
+        case [dict(), *_] if runs := by_figure(metrics, seeds):
+            return _flat(runs, seeds, name)
         case list():
             return {name: metrics} if is_per_seed(metrics, seeds) else {}
         case dict():
@@ -349,6 +352,14 @@ def _flat(metrics: Any, seeds: int, name: str = "") -> dict[str, Any]:
                      for key, value in metrics.items()]  # fmt: skip
             return {key: value for part in inner for key, value in part.items()}
     return {name: metrics}
+
+
+def by_figure(runs: Any, seeds: int) -> dict[str, list[Any]]:
+    """One run for each of several seeds as a list for each figure; {} of anything else."""
+    if not isinstance(runs, list) or len(runs) != seeds:
+        return {}
+    same = all(isinstance(run, dict) and run.keys() == runs[0].keys() for run in runs)
+    return {key: [run[key] for run in runs] for key in runs[0] if key != "seed"} if same else {}
 
 
 def seed_count(parameters: Mapping[str, Any]) -> int:
@@ -371,12 +382,19 @@ def columns(table: Sequence[Row]) -> dict[str, list[Any]]:
     """The table by column: the grid's parameters, status, seconds, then the metrics.
 
     The cell of one result for each seed is their mean. A metric that is called like one of the
-    first columns gets the prefix "metrics.". Values that have no cell type (a parameter that is a
-    list or a mapping) are told as JSON.
+    first columns gets the prefix "metrics.", a parameter that is called "seconds" or "status" the
+    prefix "parameters.". Values that have no cell type (a parameter that is a list or a mapping)
+    are told as JSON.
     """
-    names = list(table[0].values) if table else []
-    first = {name: [_cell(row.values.get(name)) for row in table] for name in names}
-    first |= {"status": [r.status for r in table], "seconds": [r.seconds for r in table]}
+    own: dict[str, list[Any]] = {
+        "status": [r.status for r in table],
+        "seconds": [r.seconds for r in table],
+    }
+    first: dict[str, list[Any]] = {}
+    for name in table[0].values if table else ():
+        values = [_cell(row.values.get(name)) for row in table]
+        first |= {f"parameters.{name}" if name in own else name: values}
+    first |= own
     metrics = dict.fromkeys(name for row in table for name in row.metrics)
     return first | {
         f"metrics.{name}" if name in first else name: [

@@ -1,6 +1,7 @@
 """A long record is joined from parts: finished runs are read, missing ones are made."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,18 @@ def test_every_part_of_the_records_is_found_by_its_name() -> None:
         assert kept._part(known, lambda path=path: pytest.fail(str(path))) == part  # type: ignore[misc]
 
 
-def test_a_part_knows_a_file_by_its_name_wherever_it_lies(tmp_path: Path) -> None:
-    for folder in ("/home/ana", "/mnt/disk"):
-        lesson(tmp_path, weights=f"{folder}/vgg16.pt").kept(student)(0, "alone")
-    (part,) = tmp_path.glob("*.json")
-    assert json.loads(part.read_text())["parameters"]["weights"] == "vgg16.pt"
-    assert len(made) == 1
+def test_a_part_knows_a_file_by_what_it_holds_wherever_it_lies(tmp_path: Path) -> None:
+    parts, names = tmp_path / "parts", ("ana/vgg16.pt", "ben/mine.pt", "cem/vgg16.pt")
+    for name in names:
+        file = tmp_path / name
+        file.parent.mkdir()
+        file.write_text("others" if name == names[2] else "weights")
+        lesson(parts, weights=str(file)).kept(student)(0, "alone")
+    assert len(made) == len(list(parts.glob("*.json"))) == 2
+    for part in parts.glob("*.json"):
+        assert re.fullmatch(
+            "sha256:[0-9a-f]{64}", json.loads(part.read_text())["parameters"]["weights"]
+        )
 
 
 def test_two_functions_with_the_same_arguments_keep_their_own(tmp_path: Path) -> None:

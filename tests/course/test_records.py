@@ -47,6 +47,19 @@ def test_a_record_has_exactly_these_keys_and_comes_back_unchanged(tmp_path: Path
     assert record["environment"]["date"].endswith("+00:00")
 
 
+def test_a_lesson_that_changes_a_parameter_gets_no_record(tmp_path: Path) -> None:
+    file, run = (
+        tmp_path / "one.json",
+        {"notebook": "01_mnist_kd", "profile": "quick", "lesson": "a"},
+    )
+    write(file, parameters={"epochs": 3, "device": "cpu", "weights": "/home/ana/a.pt"})
+    told = {"parameters": {"epochs": 3, "device": "auto", "weights": "/tmp/a.pt", "late": 1}}
+    assert records.complete(file, run | told, 2.345)["seconds"] == 2.35
+    write(file, parameters={"epochs": 5})
+    with pytest.raises(CourseError, match="a cell has changed the parameter 'epochs' from 3 to 5;"):
+        records.complete(file, run | told, 2.345)
+
+
 def test_without_a_file_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert write("")["metrics"] == {"accuracy": [0.9, None]}

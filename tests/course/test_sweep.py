@@ -333,6 +333,8 @@ def test_metrics_have_dotted_names_and_one_value_in_a_list_is_that_value() -> No
         "alone": [{"100": [0.25]}],
         "curve": [1, 2, 3],
         "arms": {"KD": [0.5, 1], "who": ["a", "b"], "huge": [1, 10**400], "sure": [True, False]},
+        "runs": [{"seed": 0, "loss": 3, "by_epoch": [4]}, {"seed": 1, "loss": 2, "by_epoch": [5]}],
+        "others": [{"loss": 3}, {"accuracy": 2}],
         "nothing": [],
         "good": True,
         "unknown": None,
@@ -343,6 +345,7 @@ def test_metrics_have_dotted_names_and_one_value_in_a_list_is_that_value() -> No
         "accuracy.teacher": 1,
         "alone.100": 0.25,
         "arms.KD": [0.5, 1],
+        "runs.loss": [3, 2],
         "good": True,
         "unknown": None,
     }
@@ -364,6 +367,10 @@ def test_a_column_holds_parameters_and_metrics_and_the_mean_of_several_seeds() -
         "late": [None, None, 1],
     }
     assert sweep.columns([]) == {"status": [], "seconds": []}
+    own = sweep.columns([row({"loss": 1}, seconds=0.1, status="on")])
+    assert own["parameters.seconds"] == [0.1]
+    assert own["parameters.status"] == ["on"]
+    assert [own["seconds"], own["status"]] == [[1.5], ["ok"]]
 
 
 def test_no_text_starts_a_formula(tmp_path: Path) -> None:
