@@ -137,8 +137,9 @@ def set_in_training(kind: type, called: Iterable[str] = CALLED_IN_TRAINING) -> s
     for each in kind.__mro__:
         if is_own(each) or _is_ours(each):
             for name, method in vars(each).items():
-                if isinstance(method, types.FunctionType):
+                while isinstance(method, types.FunctionType):  # a decorator's and what it wraps
                     codes.setdefault(name, []).extend(_nested(method.__code__))
+                    method = getattr(method, "__wrapped__", None)
     stored: set[str] = set()
     reached, left = set(called), list(called)
     while left:
