@@ -9,6 +9,7 @@ methods, and the attributes of objects; not where it stands, and no comment or d
 import array
 import dis
 import hashlib
+import inspect
 import sys
 import types
 from argparse import Namespace
@@ -153,6 +154,16 @@ def set_in_training(kind: type, called: Iterable[str] = CALLED_IN_TRAINING) -> s
     return stored
 
 
+def _as_written(kind: type) -> dict[str, Any]:
+    """What a class holds, without what PyTorch puts around `step` for an optimiser's first object."""
+    content = dict(vars(kind))
+    if getattr(content.get("step"), "hooked", False):
+        content["step"] = content["step"].__wrapped__
+        if inspect.unwrap(content["step"]) is inspect.unwrap(super(kind, kind).step):  # inherited
+            del content["step"]
+    return content
+
+
 def _hooks(module: nn.Module) -> list[Any]:
     return [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
 
@@ -258,7 +269,7 @@ class _Content:
     def _add_class(self, kind: type) -> None:
         self._tell("class", module_of(kind), kind.__qualname__)
         if is_own(kind):
-            content = vars(kind)
+            content = _as_written(kind)
             for name in sorted(content.keys() - OF_EVERY_CLASS):
                 self._tell("of class", name)
                 self.add(content[name])
