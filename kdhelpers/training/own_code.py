@@ -124,7 +124,8 @@ def _attributes(value: Any) -> dict[str, Any]:
     told = isinstance(value, nn.Module | types.SimpleNamespace | Namespace) or is_dataclass(kind)
     if not (told or is_own(kind) or _is_ours(kind)):
         return {}
-    hidden = set_in_training(kind) | (OF_EVERY_MODULE if isinstance(value, nn.Module) else set())
+    hidden = {name for _, name in set_in_training(kind)}
+    hidden |= OF_EVERY_MODULE if isinstance(value, nn.Module) else set()
     return {
         name: own[name]
         for name in own
@@ -132,30 +133,37 @@ def _attributes(value: Any) -> dict[str, Any]:
     }
 
 
-def set_in_training(kind: type, called: Iterable[str] = CALLED_IN_TRAINING) -> set[str]:
-    """The attributes that change in training: its methods that are called there set them."""
-    codes: dict[str, list[types.CodeType]] = {}
-    for each in kind.__mro__:
-        if is_own(each) or _is_ours(each):
-            for name, method in vars(each).items():
-                while isinstance(method, types.FunctionType):  # a decorator's and what it wraps
-                    codes.setdefault(name, []).extend(_nested(method.__code__))
-                    method = getattr(method, "__wrapped__", None)
-    stored: set[str] = set()
+def set_in_training(
+    *kinds: type, called: Iterable[str] = CALLED_IN_TRAINING
+) -> set[tuple[type, str]]:
+    """The attributes that change in training: methods set them that are called there.
+
+    Of several classes, which hold objects of one another, a method may call those of all.
+    """
+    codes: dict[str, list[tuple[type, types.CodeType]]] = {}
+    for kind in kinds:
+        for each in kind.__mro__:
+            if is_own(each) or _is_ours(each):
+                for name, method in vars(each).items():
+                    while isinstance(method, types.FunctionType):  # a decorator's, what it wraps
+                        found = codes.setdefault(name, [])
+                        found += [(kind, code) for code in _nested(method.__code__)]
+                        method = getattr(method, "__wrapped__", None)
+    stored: set[tuple[type, str]] = set()
     reached, left = set(called), list(called)
     while left:
-        for code in codes.get(left.pop(), []):
+        for kind, code in codes.get(left.pop(), []):
             steps = list(dis.get_instructions(code))
             for before, step in pairwise(steps):
                 if step.opname == "STORE_ATTR" and before.opname != "LOAD_ATTR":  # self.x.y = …
-                    stored.add(step.argval)
+                    stored.add((kind, step.argval))
             left += codes.keys() & set(code.co_names) - reached
             reached |= set(code.co_names)
     return stored
 
 
 def _as_written(kind: type) -> dict[str, Any]:
-    """What a class holds, without what PyTorch puts around `step` for an optimiser's first object."""
+    """What a class holds, without what PyTorch puts around `step` once an optimiser is made."""
     content = dict(vars(kind))
     if getattr(content.get("step"), "hooked", False):
         content["step"] = content["step"].__wrapped__

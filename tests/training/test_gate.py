@@ -239,6 +239,35 @@ def test_what_a_decorated_method_sets_is_resumed(
     assert same(weights(whole), weights(resumed))
 
 
+class Meter:
+    def __init__(self) -> None:
+        self.count, self.mean = 0, torch.zeros(())
+
+    def update(self, value: Tensor) -> Tensor:
+        self.count += 1
+        self.mean = self.mean + (value - self.mean) / self.count
+        return self.mean
+
+
+class Metered(Supervised):
+    def __init__(self) -> None:
+        super().__init__()
+        self.meter = Meter()
+
+    def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
+        (hard,) = super().forward(student, batch).values()
+        return {"hard": hard / self.meter.update(hard.detach())}
+
+
+def test_what_an_object_of_an_objective_counts_is_resumed(tmp_path: Path) -> None:
+    run, file = partial(fit, train=split(), **LEARN), tmp_path / "run.pt"
+    whole, resumed = linear(), linear()
+    run(whole, Metered(), epochs=4)
+    run(linear(), Metered(), epochs=2, checkpoint=file)
+    run(resumed, Metered(), epochs=4, checkpoint=file)
+    assert same(weights(whole), weights(resumed))
+
+
 def test_a_checkpoint_of_the_first_versions_is_gone_on_from(tmp_path: Path) -> None:
     whole, resumed, file = linear(), linear(), tmp_path / "run.pt"
     fit(whole, Supervised(), split(), epochs=2, **LEARN)
