@@ -21,13 +21,14 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kdhelpers.objectives.frozen import globals_read, is_own_module, nested
 from kdhelpers.objectives.objective import module_of
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), np.generic, PurePath)
@@ -63,15 +64,7 @@ def own_code(*roots: Any) -> dict[str, str]:
 
 
 def is_own(thing: Any) -> bool:
-    return _is_own_module(module_of(thing))
-
-
-def _is_own_module(name: str) -> bool:
-    top = name.partition(".")[0]
-    if top == __name__.partition(".")[0] or top in sys.stdlib_module_names:
-        return False
-    file = getattr(sys.modules.get(name), "__file__", None) if name != "__main__" else None
-    return not file or not {"site-packages", "dist-packages"} & set(Path(file).parts)
+    return is_own_module(module_of(thing))
 
 
 def _is_ours(kind: type) -> bool:
@@ -147,7 +140,7 @@ def set_in_training(
                 for name, method in vars(each).items():
                     while isinstance(method, types.FunctionType):  # a decorator's, what it wraps
                         found = codes.setdefault(name, [])
-                        found += [(kind, code) for code in _nested(method.__code__)]
+                        found += [(kind, code) for code in nested(method.__code__)]
                         method = getattr(method, "__wrapped__", None)
     stored: set[tuple[type, str]] = set()
     reached, left = set(called), list(called)
@@ -167,20 +160,14 @@ def _as_written(kind: type) -> dict[str, Any]:
     content = dict(vars(kind))
     if getattr(content.get("step"), "hooked", False):
         content["step"] = content["step"].__wrapped__
-        if inspect.unwrap(content["step"]) is inspect.unwrap(super(kind, kind).step):  # inherited
+        inherited = [inspect.unwrap(getattr(base, "step", base)) for base in kind.__bases__]
+        if inspect.unwrap(content["step"]) in inherited:
             del content["step"]
     return content
 
 
 def _hooks(module: nn.Module) -> list[Any]:
     return [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
-
-
-def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _nested(constant)
 
 
 class _Content:
@@ -258,14 +245,12 @@ class _Content:
             with suppress(ValueError):  # it is empty as yet
                 filled = [cell.cell_contents]
             self._add_all("cell", filled)
-        for each in _nested(code):
-            steps = dis.get_instructions(each)
-            read = {step.argval for step in steps if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-            for name in sorted(read & around.keys()):
+        for each in nested(code):
+            for name in sorted(globals_read(each) & around.keys()):
                 value = around[name]
                 self._tell("global", name)
                 self.add(value)
-                if isinstance(value, types.ModuleType) and _is_own_module(value.__name__):
+                if isinstance(value, types.ModuleType) and is_own_module(value.__name__):
                     self._add_used(value, each)
 
     def _add_used(self, module: types.ModuleType, code: types.CodeType) -> None:
