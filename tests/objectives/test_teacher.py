@@ -94,6 +94,20 @@ def test_further_training_other_data_and_other_views_are_noticed(cache: bool) ->
             torch.testing.assert_close(logits(batch), network(batch.inputs), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("opaque", [False, True])
+def test_of_weights_that_are_gone_nothing_is_kept(opaque: bool) -> None:
+    network, asked = Small(seed=4), [(split(), VIEWS), (split(), Views()), (split(50), Views())]
+    if opaque:
+        network.session = object()
+    teacher = Teacher(network)
+    for _ in range(3):
+        with torch.no_grad():
+            network.head.bias += torch.tensor([1.0, 2.0, 3.0])
+        tables = [teacher.table(*each) for each in asked]
+    assert len(teacher._tables) == len(asked)
+    assert all(teacher.table(*each) is table for each, table in zip(asked, tables, strict=True))
+
+
 def test_a_hook_put_on_the_network_later_is_noticed() -> None:
     network, train = Small(seed=4), split()
     teacher = Teacher(network)
