@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from small_data import Small, same, split, weights
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau, StepLR
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -414,6 +414,9 @@ OTHER_CLASSES = replace(split(), classes=("c", "a", "b"))
         (Small(), {"optimizer": lambda p, lr: nesterov(plain().parameters(), lr)}, "no weight of"),
         (Small(), {"schedule": lambda o, steps: None}, "schedule.* returned None"),
         (Small(), {"schedule": lambda o, steps: ReduceLROnPlateau(o)}, "needs a figure"),
+        (Small(), {"schedule": ReduceLROnPlateau}, "not the number of steps; give cosine or"),
+        (Small(), {"schedule": ExponentialLR}, r"give lambda optimizer, total_steps: Exponential"),
+        (Small(), {"schedule": partial(StepLR, gamma=0.5)}, "of StepLR is not the number of steps"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_first(
