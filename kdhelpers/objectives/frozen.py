@@ -1,9 +1,13 @@
 """Frozen copies of networks of any kind, and what tells one network from another."""
 
 import copy
+import dis
 import hashlib
+import sys
+from collections.abc import Iterator
 from functools import partial
-from types import BuiltinFunctionType, FunctionType
+from pathlib import Path
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -11,6 +15,7 @@ from torch import Tensor, nn
 
 from kdhelpers import _tensors
 from kdhelpers.evaluation import precision_of, set_to_eval, uses_view
+from kdhelpers.objectives.objective import module_of
 
 
 def frozen(network: nn.Module, device: torch.device) -> nn.Module:
@@ -77,8 +82,8 @@ def _cast(dtype: torch.dtype, _model: nn.Module, inputs: tuple[Tensor, ...]) -> 
 def fingerprint(model: nn.Module) -> str:
     """SHA-256 of a network's structure (its `repr`), settings, weights and buffers.
 
-    Two networks with the same one compute the same, unless the code of a `forward` was edited, or
-    one `is_opaque`.
+    Two networks with the same one compute the same, unless the code of a `forward`, or of a module
+    that it reads, was edited, or one `is_opaque`.
     """
     _tensors.check_network(model)
     told = f"{type(model).__qualname__} {model!r} {settings_of(model)}"
@@ -124,8 +129,11 @@ def _attributes(model: nn.Module) -> dict[str, Any]:
 
 def settings_of(model: nn.Module) -> list[str]:
     """The attributes that a `forward` may compute with, as text: numbers, flags, functions."""
-    found = _attributes(model).items()
-    return [f"{name}={_in_text(value)}" for name, value in found if _is_told(value)]
+    return [
+        f"{name}={_in_text(value)}"
+        for name, value in _attributes(model).items()
+        if isinstance(value, FunctionType) or _is_told(value)
+    ]
 
 
 def _in_text(value: Any) -> str:
@@ -137,10 +145,16 @@ def _in_text(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key!r}: {_in_text(each)}' for key, each in value.items())}}}"
     if isinstance(value, FunctionType | BuiltinFunctionType):
-        code = getattr(value, "__code__", None)
-        own = f"{code.co_code.hex()} {[c for c in code.co_consts if _is_told(c)]}" if code else ""
+        own = _in_text(_parts(value)) if isinstance(value, FunctionType) else ""
         return f"{value.__module__}.{value.__qualname__} {own}"
     return repr(value)
+
+
+def _parts(function: FunctionType) -> list[Any]:
+    """What a function does and with which defaults, as far as it can be told."""
+    codes = [(code.co_code, code.co_names, *code.co_consts) for code in nested(function.__code__)]
+    values = [*sum(codes, ()), function.__defaults__, function.__kwdefaults__]
+    return [value for value in values if _is_told(value)]
 
 
 def is_opaque(model: nn.Module) -> bool:
@@ -156,5 +170,36 @@ def _is_told(value: Any) -> bool:
     if isinstance(value, dict):
         return all(map(_is_told, value.values()))
     if isinstance(value, FunctionType):
-        return not value.__closure__
+        told = not value.__closure__ and _is_told([value.__defaults__, value.__kwdefaults__])
+        return told and (not is_own_module(module_of(value)) or not _reads_values(value))
     return isinstance(value, _TOLD)
+
+
+def _reads_values(function: FunctionType) -> bool:
+    """Whether it reads globals other than modules, which its text says nothing of."""
+    around = function.__globals__
+    read = {name for code in nested(function.__code__) for name in globals_read(code)}
+    return not all(isinstance(around[name], ModuleType) for name in read & around.keys())
+
+
+def globals_read(code: CodeType) -> set[str]:
+    """The names that code reads from its module, those of built-in functions too."""
+    steps = dis.get_instructions(code)
+    return {step.argval for step in steps if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+
+
+def nested(code: CodeType) -> Iterator[CodeType]:
+    """The code and that of the functions and comprehensions in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from nested(constant)
+
+
+def is_own_module(name: str) -> bool:
+    """Whether a module is neither this package's nor Python's nor an installed one."""
+    top = name.partition(".")[0]
+    if top == __name__.partition(".")[0] or top in sys.stdlib_module_names:
+        return False
+    file = getattr(sys.modules.get(name), "__file__", None) if name != "__main__" else None
+    return not file or not {"site-packages", "dist-packages"} & set(Path(file).parts)

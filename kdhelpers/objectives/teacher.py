@@ -35,8 +35,9 @@ class Teacher:
     does the work (one for each thread, so students that train at the same time may share a
     `Teacher`). Logits are kept for every (sample, view) of a split, under a key made of the
     teacher's weights, the data and the views, so neither shuffling nor another data set nor
-    further training of the teacher can misalign them. Pictures that an objective has mixed or
-    changed are not looked up: the network is asked about them.
+    further training of the teacher can misalign them; where they are computed anew, those of
+    weights that are gone are dropped. Pictures that an objective has mixed or changed are not
+    looked up: the network is asked about them.
 
     Args:
         model: the network, logits [B, C] from images [B, channels, H, W]. It may hold what is no
@@ -161,8 +162,14 @@ class Teacher:
     def remembered(self, train: Split, what: Views | str, compute: Callable[[], Tensor]) -> Tensor:
         """What it said of a split, its logits in these views or a layer's features by its path."""
         with self._lock:
-            key = (self.identity(train), train.fingerprint, what)
+            key = identity, of, _ = (self.identity(train), train.fingerprint, what)
             if key not in self._tables:
+                opaque = is_opaque(self._network())  # then its identity is another for each split
+                self._tables = {
+                    each: table
+                    for each, table in self._tables.items()
+                    if each[0] == identity or (opaque and each[1] != of)
+                }
                 self._tables[key] = compute()
             return self._tables[key].to(train.images.device)
 

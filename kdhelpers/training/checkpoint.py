@@ -172,11 +172,12 @@ class Besides:
         for path, part in [*found.items()]:  # losses and schedules, for instance
             found |= {f"{path}.{n}": own for n, own in getattr(part, "__dict__", {}).items()}
         self.generators = {p: part for p, part in found.items() if type(part) in GENERATORS}
+        kinds = {type(part) for part in found.values() if is_own(type(part))}
         self.attributes = {
             f"{path}.{name}": (part, name)
+            for kind, name in set_in_training(*kinds, called=CALLED_IN_A_STEP)
             for path, part in found.items()
-            if is_own(type(part))
-            for name in set_in_training(type(part), CALLED_IN_A_STEP)
+            if type(part) is kind
         }
         self.tensors = {  # and what each held before the first step
             f"{path}.{name}": (value, value.detach().clone())

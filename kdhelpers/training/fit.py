@@ -58,7 +58,9 @@ def fit(
             and ends with the weights of an uninterrupted run (bit for bit on a CPU). Of classes of
             your own it keeps buffers, too, random generators in attributes, and the numbers, texts
             and (but of the student) tensors that a step sets as attributes, or changes in place if
-            they are tensors; no lists, no arrays of NumPy, no globals.
+            they are tensors; also of objects that are attributes of networks and objectives. A
+            step is what `forward`, `__call__`, `step` and `figures` do (or methods that they call)
+            with `self.name = …`; no `setattr`, no lists, no arrays of NumPy, no globals.
         on_epoch: called with the figures of each epoch, after the checkpoint is written; when it
             returns True (nothing else counts), training ends there. A run that goes on from a
             checkpoint calls it for the epochs of the past, too.

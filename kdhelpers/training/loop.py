@@ -271,7 +271,7 @@ def _average(student: nn.Module, decay: float) -> AveragedModel:
     average = get_ema_multi_avg_fn(decay)
 
     def averaged(own: Tensors, new: Tensors, count: Tensor | int) -> None:
-        if own[0].is_floating_point():  # they come sorted by their types
+        if own[0].is_floating_point() or own[0].is_complex():  # they come sorted by their types
             average(own, new, count)
         else:  # whole numbers, such as batches seen, have no average
             for before, now in zip(own, new, strict=True):

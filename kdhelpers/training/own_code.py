@@ -9,6 +9,7 @@ methods, and the attributes of objects; not where it stands, and no comment or d
 import array
 import dis
 import hashlib
+import inspect
 import sys
 import types
 from argparse import Namespace
@@ -20,13 +21,14 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kdhelpers.objectives.frozen import globals_read, is_own_module, nested
 from kdhelpers.objectives.objective import module_of
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), np.generic, PurePath)
@@ -62,15 +64,7 @@ def own_code(*roots: Any) -> dict[str, str]:
 
 
 def is_own(thing: Any) -> bool:
-    return _is_own_module(module_of(thing))
-
-
-def _is_own_module(name: str) -> bool:
-    top = name.partition(".")[0]
-    if top == __name__.partition(".")[0] or top in sys.stdlib_module_names:
-        return False
-    file = getattr(sys.modules.get(name), "__file__", None) if name != "__main__" else None
-    return not file or not {"site-packages", "dist-packages"} & set(Path(file).parts)
+    return is_own_module(module_of(thing))
 
 
 def _is_ours(kind: type) -> bool:
@@ -123,7 +117,8 @@ def _attributes(value: Any) -> dict[str, Any]:
     told = isinstance(value, nn.Module | types.SimpleNamespace | Namespace) or is_dataclass(kind)
     if not (told or is_own(kind) or _is_ours(kind)):
         return {}
-    hidden = set_in_training(kind) | (OF_EVERY_MODULE if isinstance(value, nn.Module) else set())
+    hidden = {name for _, name in set_in_training(kind)}
+    hidden |= OF_EVERY_MODULE if isinstance(value, nn.Module) else set()
     return {
         name: own[name]
         for name in own
@@ -131,36 +126,48 @@ def _attributes(value: Any) -> dict[str, Any]:
     }
 
 
-def set_in_training(kind: type, called: Iterable[str] = CALLED_IN_TRAINING) -> set[str]:
-    """The attributes that change in training: its methods that are called there set them."""
-    codes: dict[str, list[types.CodeType]] = {}
-    for each in kind.__mro__:
-        if is_own(each) or _is_ours(each):
-            for name, method in vars(each).items():
-                if isinstance(method, types.FunctionType):
-                    codes.setdefault(name, []).extend(_nested(method.__code__))
-    stored: set[str] = set()
+def set_in_training(
+    *kinds: type, called: Iterable[str] = CALLED_IN_TRAINING
+) -> set[tuple[type, str]]:
+    """The attributes that change in training: methods set them that are called there.
+
+    Of several classes, which hold objects of one another, a method may call those of all.
+    """
+    codes: dict[str, list[tuple[type, types.CodeType]]] = {}
+    for kind in kinds:
+        for each in kind.__mro__:
+            if is_own(each) or _is_ours(each):
+                for name, method in vars(each).items():
+                    while isinstance(method, types.FunctionType):  # a decorator's, what it wraps
+                        found = codes.setdefault(name, [])
+                        found += [(kind, code) for code in nested(method.__code__)]
+                        method = getattr(method, "__wrapped__", None)
+    stored: set[tuple[type, str]] = set()
     reached, left = set(called), list(called)
     while left:
-        for code in codes.get(left.pop(), []):
+        for kind, code in codes.get(left.pop(), []):
             steps = list(dis.get_instructions(code))
             for before, step in pairwise(steps):
                 if step.opname == "STORE_ATTR" and before.opname != "LOAD_ATTR":  # self.x.y = …
-                    stored.add(step.argval)
+                    stored.add((kind, step.argval))
             left += codes.keys() & set(code.co_names) - reached
             reached |= set(code.co_names)
     return stored
 
 
+def _as_written(kind: type) -> dict[str, Any]:
+    """What a class holds, without what PyTorch puts around `step` once an optimiser is made."""
+    content = dict(vars(kind))
+    if getattr(content.get("step"), "hooked", False):
+        content["step"] = content["step"].__wrapped__
+        inherited = [inspect.unwrap(getattr(base, "step", base)) for base in kind.__bases__]
+        if inspect.unwrap(content["step"]) in inherited:
+            del content["step"]
+    return content
+
+
 def _hooks(module: nn.Module) -> list[Any]:
     return [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
-
-
-def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _nested(constant)
 
 
 class _Content:
@@ -238,14 +245,12 @@ class _Content:
             with suppress(ValueError):  # it is empty as yet
                 filled = [cell.cell_contents]
             self._add_all("cell", filled)
-        for each in _nested(code):
-            steps = dis.get_instructions(each)
-            read = {step.argval for step in steps if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-            for name in sorted(read & around.keys()):
+        for each in nested(code):
+            for name in sorted(globals_read(each) & around.keys()):
                 value = around[name]
                 self._tell("global", name)
                 self.add(value)
-                if isinstance(value, types.ModuleType) and _is_own_module(value.__name__):
+                if isinstance(value, types.ModuleType) and is_own_module(value.__name__):
                     self._add_used(value, each)
 
     def _add_used(self, module: types.ModuleType, code: types.CodeType) -> None:
@@ -257,7 +262,7 @@ class _Content:
     def _add_class(self, kind: type) -> None:
         self._tell("class", module_of(kind), kind.__qualname__)
         if is_own(kind):
-            content = vars(kind)
+            content = _as_written(kind)
             for name in sorted(content.keys() - OF_EVERY_CLASS):
                 self._tell("of class", name)
                 self.add(content[name])

@@ -3,11 +3,13 @@
 import tempfile
 import warnings
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import lr_scheduler
 
 from kdhelpers import _tensors
 from kdhelpers._values import (
@@ -28,6 +30,7 @@ from kdhelpers.training.devices import PRECISIONS, kind_and_index, placed, preci
 from kdhelpers.training.optimizers import OPTIMIZERS, SCHEDULES, adam
 
 LONGEST = 1_000_000_000  # epochs or steps
+TAKES_STEPS = ("CosineAnnealingLR", "CosineAnnealingWarmRestarts", "PolynomialLR")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +95,7 @@ class Recipe:
                 object.__setattr__(self, name, known[check_choice(value, known, name=name)])
             elif value is not None or name == "optimizer":
                 check_callable(value, name=name, called=called)
+        _check_class(self.schedule)
         check_int(self.epochs, name="epochs", most=LONGEST)
         check_int(self.steps, name="steps", most=LONGEST)
         told = f"give epochs or steps, at least 1 and not both, got {self.epochs} and {self.steps}"
@@ -112,6 +116,17 @@ class Recipe:
         if self.epochs:
             return int(self.epochs)
         return max(1, round(self.steps / steps_per_epoch(len(train), self.batch_size)))
+
+
+def _check_class(schedule: Any) -> None:
+    """Refuse a class of PyTorch that would take the number of steps for something else."""
+    kind = schedule.func if isinstance(schedule, partial) else schedule
+    name = getattr(kind, "__name__", "")
+    if getattr(kind, "__module__", "") == lr_scheduler.__name__ and name not in TAKES_STEPS:
+        told = f"the second argument of {name} is not the number of steps"
+        remedy = f"lambda optimizer, total_steps: {name}(optimizer, …), with values of your own"
+        remedy = "cosine or one_cycle" if name == "ReduceLROnPlateau" else remedy
+        raise ValueError(f"{told}; give {remedy}.")
 
 
 def file_of_run(recipe: Recipe, run: str, checkpoint: str | Path | None) -> Path | None:

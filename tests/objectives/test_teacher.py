@@ -94,6 +94,20 @@ def test_further_training_other_data_and_other_views_are_noticed(cache: bool) ->
             torch.testing.assert_close(logits(batch), network(batch.inputs), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("opaque", [False, True])
+def test_of_weights_that_are_gone_nothing_is_kept(opaque: bool) -> None:
+    network, asked = Small(seed=4), [(split(), VIEWS), (split(), Views()), (split(50), Views())]
+    if opaque:
+        network.session = object()
+    teacher = Teacher(network)
+    for _ in range(3):
+        with torch.no_grad():
+            network.head.bias += torch.tensor([1.0, 2.0, 3.0])
+        tables = [teacher.table(*each) for each in asked]
+    assert len(teacher._tables) == len(asked)
+    assert all(teacher.table(*each) is table for each, table in zip(asked, tables, strict=True))
+
+
 def test_a_hook_put_on_the_network_later_is_noticed() -> None:
     network, train = Small(seed=4), split()
     teacher = Teacher(network)
@@ -146,6 +160,48 @@ def test_the_fingerprint_follows_what_a_forward_computes_with() -> None:
     before = fingerprint(scaled)
     scaled.scales["logits"][0] = 20.0
     assert fingerprint(scaled) != before
+
+
+SLOPE = 2.0
+
+
+class Acting(Small):
+    def __init__(self, act: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.act = act
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.act(super().forward(inputs))
+
+
+def test_a_function_that_a_forward_calls_is_told_by_all_that_it_does() -> None:
+    functions: list[Callable[..., Tensor]] = [
+        lambda x: torch.relu(x),
+        lambda x: torch.tanh(x),
+        lambda x, slope=2.0: slope * x,
+        lambda x, slope=3.0: slope * x,
+        lambda x, *, slope=3.0: slope * x,
+        lambda x: torch.stack([torch.relu(each) for each in x]),
+        lambda x: torch.stack([torch.tanh(each) for each in x]),
+        nn.functional.relu,
+    ]
+    networks = [Acting(function) for function in functions]
+    assert len({fingerprint(network) for network in networks}) == len(networks)
+    assert not any(map(is_opaque, networks))
+    assert is_opaque(Acting(lambda x: SLOPE * x))
+    assert is_opaque(Acting(lambda x, by=VIEWS: x))
+
+
+def test_a_table_is_none_of_another_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, train = Acting(lambda x: SLOPE * x), split()
+    teacher = Teacher(network)
+    before = teacher.table(train, Views())
+    monkeypatch.setitem(globals(), "SLOPE", 4.0)
+    torch.testing.assert_close(teacher.table(train, Views()), 2 * before)
+    network.act = lambda x: torch.relu(x)
+    torch.testing.assert_close(teacher.table(train, Views()), (before / 2).relu())
+    network.act = lambda x: torch.tanh(x)
+    torch.testing.assert_close(teacher.table(train, Views()), (before / 2).tanh())
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,70 @@ def test_what_own_code_keeps_is_resumed(
         fit(linear(), Keeping(made(), factor), split(), epochs=3, checkpoint=file, **LEARN)
 
 
+class Lookahead(torch.optim.SGD):  # around whose `step` PyTorch puts its own
+    count = 0
+
+    def step(self, closure: Any = None) -> Any:
+        self.count += 1
+        super().step(closure)
+        for own in self.param_groups[0]["params"]:
+            slow = self.state[own].setdefault("slow", own.detach().clone())
+            if self.count % 3 == 0:
+                own.data.copy_(slow.lerp_(own.detach(), 0.5))
+
+
+class Decorated(Supervised):
+    count = 0
+
+    @torch.autocast("cpu", torch.bfloat16)
+    def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
+        self.count += 1
+        return {"hard": self.count * super().forward(student, batch)["hard"]}
+
+
+@pytest.mark.parametrize(
+    ("objective", "optimizer"), [(Supervised, Lookahead), (Decorated, torch.optim.SGD)]
+)
+def test_what_a_decorated_method_sets_is_resumed(
+    tmp_path: Path, objective: type[Objective], optimizer: Any
+) -> None:
+    run, file = partial(fit, train=split(), optimizer=optimizer, **LEARN), tmp_path / "run.pt"
+    whole, resumed = linear(), linear()
+    run(whole, objective(), epochs=4)
+    run(linear(), objective(), epochs=2, checkpoint=file)
+    run(resumed, objective(), epochs=4, checkpoint=file)
+    assert same(weights(whole), weights(resumed))
+
+
+class Meter:
+    def __init__(self) -> None:
+        self.count, self.mean = 0, torch.zeros(())
+
+    def update(self, value: Tensor) -> Tensor:
+        self.count += 1
+        self.mean = self.mean + (value - self.mean) / self.count
+        return self.mean
+
+
+class Metered(Supervised):
+    def __init__(self) -> None:
+        super().__init__()
+        self.meter = Meter()
+
+    def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
+        (hard,) = super().forward(student, batch).values()
+        return {"hard": hard / self.meter.update(hard.detach())}
+
+
+def test_what_an_object_of_an_objective_counts_is_resumed(tmp_path: Path) -> None:
+    run, file = partial(fit, train=split(), **LEARN), tmp_path / "run.pt"
+    whole, resumed = linear(), linear()
+    run(whole, Metered(), epochs=4)
+    run(linear(), Metered(), epochs=2, checkpoint=file)
+    run(resumed, Metered(), epochs=4, checkpoint=file)
+    assert same(weights(whole), weights(resumed))
+
+
 def test_a_checkpoint_of_the_first_versions_is_gone_on_from(tmp_path: Path) -> None:
     whole, resumed, file = linear(), linear(), tmp_path / "run.pt"
     fit(whole, Supervised(), split(), epochs=2, **LEARN)

@@ -1,10 +1,12 @@
 """Optimisers and schedules: the learning rates are those of the formulas."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts, PolynomialLR
 
 from kdhelpers.training.optimizers import MakeSchedule, adam, cosine, nesterov, one_cycle
 from kdhelpers.training.recipe import Recipe
@@ -26,6 +28,16 @@ def rates(schedule: MakeSchedule, steps: int) -> list[float]:
 def test_cosine_is_half_a_cosine(steps: int) -> None:
     expected = [1 + math.cos(math.pi * step / steps) for step in range(steps)]
     assert rates(cosine, steps) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "kind", [CosineAnnealingLR, CosineAnnealingWarmRestarts, partial(PolynomialLR, power=2.0)]
+)
+def test_classes_that_take_the_number_of_steps_fall_to_nothing_in_these(kind: MakeSchedule) -> None:
+    used = rates(Recipe(epochs=1, schedule=kind).schedule, 100)
+    assert used[0] == 2.0
+    assert used == sorted(used, reverse=True)
+    assert used[-1] < 0.001
 
 
 @pytest.mark.parametrize("steps", [10, 100, 1000])

@@ -232,6 +232,22 @@ def test_a_class_is_the_same_after_its_objects_have_been_copied() -> None:
     assert own_code(Fresh()) == before
 
 
+def test_an_optimiser_is_the_same_after_one_of_its_kind_has_been_made() -> None:
+    class Inherits(torch.optim.SGD): ...
+
+    class Own(torch.optim.SGD):
+        @torch.no_grad()
+        def step(self, closure: Any = None) -> Any:
+            return super().step(closure)
+
+    class InheritsOwn(Own): ...
+
+    before = own_code(Inherits, InheritsOwn, Own)
+    for kind in (Inherits, InheritsOwn, Own):
+        kind([nn.Parameter(torch.ones(1))], lr=0.1)
+    assert own_code(Inherits, InheritsOwn, Own) == before
+
+
 READS = """
 import array, collections, decimal, fractions, functools, types
 from dataclasses import dataclass
