@@ -210,7 +210,7 @@ def _papermill(
                 kernel_name=KERNEL,
                 progress_bar={"desc": plan.lesson.name} if progress else False,
                 start_timeout=math.ceil(plan.start_timeout),
-                execution_timeout=plan.cell_timeout,
+                execution_timeout=plan.cell_timeout and math.ceil(plan.cell_timeout),
                 iopub_timeout=OUTPUT,
                 kernel_manager_class=_noting(ends),
                 # What a lesson tells as it runs, how long it may take, stands above the bar.

@@ -272,7 +272,7 @@ def test_a_notebook_is_written_when_that_is_due_and_at_the_end(
 
 def test_a_cell_may_have_a_limit(root: Path) -> None:
     write_lesson(root, "03_endless", "import time", "x = 1\ntime.sleep(60)")
-    (outcome,) = run_lessons("3", cell_timeout=1.0)
+    (outcome,) = run_lessons("3", cell_timeout=0.5)
     assert outcome.failure == (
         "cell In [4]:\n    x = 1\n    time.sleep(60)\n"
         "stopped: this cell took longer than it may (--cell-timeout)"
