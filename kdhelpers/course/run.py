@@ -1,5 +1,6 @@
 """Execute the lessons with papermill, and tell in a few lines why one failed."""
 
+import functools
 import glob
 import itertools
 import math
@@ -18,6 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from kdhelpers._files import write_text
 from kdhelpers._values import short_path
 from kdhelpers.course import records
 from kdhelpers.course.notebook import Notebook
@@ -44,6 +46,7 @@ KILLED = "the kernel was killed, most likely for want of memory; see `kdhelpers 
 SLOW = "stopped: this cell took longer than it may (--cell-timeout)"
 DOCTOR = "`kdhelpers doctor` looks for the reason"
 TOO_LATE = f"the kernel did not start in time; give it longer (--start-timeout), or {DOCTOR}"
+OWN = "kdhelpers:"  # before a path: papermill asks by it who writes there
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -142,6 +145,8 @@ def execute(
 
 def _execute(plan: Plan, folder: Path, home: Path, aside: Path, progress: bool) -> Outcome:
     """Execute the lesson `aside`; what comes of it goes to the folder at the end."""
+    import nbformat
+
     lesson = plan.lesson
     notebook, record_file = aside / f"{lesson.name}.ipynb", aside / f"{lesson.name}.json"
     kept = folder / f"{lesson.name}.unfinished.ipynb"
@@ -161,8 +166,13 @@ def _execute(plan: Plan, folder: Path, home: Path, aside: Path, progress: bool) 
                     seconds = time.perf_counter() - started
                     record = records.complete(record_file, identity, seconds)
                     record_file.replace(folder / record_file.name)
-                kept.unlink(missing_ok=True)  # of an earlier run
-                kept = folder / notebook.name
+                try:
+                    write_text(notebook, nbformat.writes(executed))
+                    kept.unlink(missing_ok=True)  # of an earlier run
+                    kept = folder / notebook.name
+                except OSError as error:
+                    failure = f"the executed notebook could not be written ({error.strerror})"
+                    failure += "; the record is kept" * (record is not None)
     except Exception as error:  # a lesson may fail in any way, and the others still run
         failure, died = describe(error, notebook, killed=SIGKILL in ends)
     finally:  # after Ctrl-C, too
@@ -204,7 +214,7 @@ def _papermill(
         try:
             return papermill.execute_notebook(
                 _for_papermill(plan.lesson.path),
-                _for_papermill(notebook),
+                OWN + _for_papermill(notebook),
                 parameters=values,
                 engine_name=_engine(),
                 kernel_name=KERNEL,
@@ -223,9 +233,23 @@ def _papermill(
                 raise
 
 
+@functools.cache
 def _engine() -> str:
-    """Papermill's engine, less its writing of the whole notebook before and after every cell."""
+    """Papermill's engine, less its writing of the whole notebook before and after every cell.
+
+    What lies behind `OWN` is written whole or not at all.
+    """
     from papermill.engines import NBClientEngine, papermill_engines
+    from papermill.iorw import LocalHandler, papermill_io
+
+    class Whole(LocalHandler):
+        def write(self, buf: str, path: str) -> None:
+            target = Path(path.removeprefix(OWN))
+            try:
+                write_text(target, buf)
+            except OSError:  # a full disk stops no lesson; the state before stays
+                if not target.exists():
+                    raise
 
     class Engine(NBClientEngine):
         @classmethod
@@ -243,6 +267,7 @@ def _engine() -> str:
                 nb_man.save = save
 
     papermill_engines.register("kdhelpers", Engine)
+    papermill_io.register(OWN, Whole())
     return "kdhelpers"
 
 

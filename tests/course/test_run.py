@@ -1,6 +1,7 @@
 """Choosing and checking parameters, and running lessons with real kernels."""
 
 import ast
+import errno
 import json
 import os
 import re
@@ -268,6 +269,30 @@ def test_a_notebook_is_written_when_that_is_due_and_at_the_end(
     executed = nbformat.read(outcome.notebook, as_version=4)
     assert sum(cell.get("outputs", []) != [] for cell in executed.cells) >= 9
     assert len(written) == 6
+
+
+def test_a_full_disk_costs_no_record_and_cuts_no_notebook(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lesson(root, "03_late", START, RECORD, "open('full', 'w')", "1", "1")
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.suffix == ".ipynb" and Path("full").exists():
+            write(path, content[:100])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(run, "SAVED", 0.0)
+    (outcome,) = run_lessons("3")
+    told = "the executed notebook could not be written (No space left on device); the record is "
+    assert outcome.failure == f"{told}kept"
+    assert outcome.record == json.loads(Path("runs/03_late.json").read_text())
+    assert outcome.record["profile"] == "quick"
+    assert outcome.notebook == Path("runs/03_late.unfinished.ipynb")
+    assert nbformat.read(outcome.notebook, as_version=4).cells
+    assert not Path("runs/03_late.ipynb").exists()
 
 
 def test_a_cell_may_have_a_limit(root: Path) -> None:
