@@ -7,11 +7,12 @@ import logging
 import os
 import re
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
-from threading import Thread
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kdhelpers import __version__
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("tornado").addHandler(logging.NullHandler())
     options = _parser().parse_args(_apart(sys.argv[1:] if arguments is None else arguments))
     try:
-        done = options.command(options)
+        with _other_ends():
+            done = options.command(options)
         sys.stdout.flush()
         return 0 if done else FAILED
     except BrokenPipeError:  # `kdhelpers list | head -1`: whoever reads has seen enough
@@ -56,6 +58,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         print(f"interrupted{interrupt}", file=sys.stderr)
         return INTERRUPTED
+
+
+@contextmanager
+def _other_ends() -> Iterator[None]:
+    """A cluster's time limit, `docker stop` and a closed terminal end a command as Ctrl-C does."""
+    here = threading.current_thread() is threading.main_thread()
+    ends = [each for each in signal.Signals if here and each.name in ("SIGTERM", "SIGHUP")]
+    ends = [each for each in ends if signal.getsignal(each) is signal.SIG_DFL]  # nohup ignores one
+    for each in ends:
+        signal.signal(each, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for each in ends:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _shared(options: argparse.Namespace) -> dict[str, Any]:
@@ -212,7 +229,7 @@ def _executor(address: str | None) -> Iterator[Executor | None]:
         with suppress(Exception):  # told below: there is none
             clients.append(Client(address, timeout=ANSWER))
 
-    connecting = Thread(target=connect, daemon=True)
+    connecting = threading.Thread(target=connect, daemon=True)
     connecting.start()
     connecting.join(ANSWER)
     if not clients:

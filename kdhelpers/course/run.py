@@ -128,6 +128,7 @@ def execute(
             raise CourseError(f"{lesson.path.name} has changed meanwhile; start the run again")
         with FileLock(folder.resolve() / f".{name}.lock", timeout=patience):
             for left in folder.glob(f".{glob.escape(name)}-run-*"):  # by one that was killed
+                _keep(left / f"{name}.ipynb", folder / f"{name}.unfinished.ipynb")
                 shutil.rmtree(left, ignore_errors=True)
             # A folder that only this run's kernel knows: what another one writes is not ours.
             with tempfile.TemporaryDirectory(
@@ -141,6 +142,13 @@ def execute(
     except CourseError as error:
         reason = str(error)
     return Outcome(name, plan.profile, 0.0, folder / f"{name}.ipynb", None, reason)
+
+
+def _keep(notebook: Path, unfinished: Path) -> None:
+    """Keep what was executed of a notebook, unless there is a newer one."""
+    made = [path.stat().st_mtime if path.exists() else 0.0 for path in (notebook, unfinished)]
+    if made[0] > made[1]:
+        notebook.replace(unfinished)
 
 
 def _execute(plan: Plan, folder: Path, home: Path, aside: Path, progress: bool) -> Outcome:
@@ -185,20 +193,23 @@ def _execute(plan: Plan, folder: Path, home: Path, aside: Path, progress: bool) 
 @contextmanager
 def _no_interrupt_lost() -> Iterator[None]:
     """Raise an interrupt at the end, whatever became of it inside a callback of the kernel's."""
-    before, arrived = signal.getsignal(signal.SIGINT), threading.Event()
+    arrived = threading.Event()
 
     def note(number: int, frame: Any) -> None:
         arrived.set()
         signal.default_int_handler(number, frame)
 
-    mine = before is signal.default_int_handler
+    here = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals() if here}
+    ours = [number for number in handlers if handlers[number] is signal.default_int_handler]
     try:
-        if mine and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, note)
+        for number in ours:
+            signal.signal(number, note)
         yield
     finally:
-        if signal.getsignal(signal.SIGINT) is note:
-            signal.signal(signal.SIGINT, before)
+        for number in ours:
+            if signal.getsignal(number) is note:
+                signal.signal(number, signal.default_int_handler)
         if arrived.is_set():
             raise KeyboardInterrupt
 

@@ -176,13 +176,14 @@ def test_a_lesson_that_fails_does_not_stop_the_others(capfd: pytest.CaptureFixtu
     assert "ZeroDivisionError" in Path("out/02_error.unfinished.ipynb").read_text()
 
 
-def test_ctrl_c_stops_the_kernel_and_keeps_what_is_done() -> None:
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_ctrl_c_and_the_like_stop_the_kernel_and_keep_what_is_done(sent: str) -> None:
     root = Path()
-    interrupt = """
+    interrupt = f"""
 import os, pathlib, signal, time
 pathlib.Path("kernel.pid").write_text(str(os.getpid()))
 pathlib.Path(record_file).write_text("half a record")
-os.kill(os.getppid(), signal.SIGINT)
+os.kill(os.getppid(), signal.{sent})
 time.sleep(60)
 """
     write_lesson(root, "02_interrupted", START, interrupt)

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -344,6 +345,19 @@ def test_an_interrupt_that_got_lost_ends_the_run_and_what_is_finished_is_kept(
         run_lessons("1")
     assert signal.getsignal(signal.SIGINT) is before
     assert {path.name for path in Path("runs").iterdir()} >= {"01_first.ipynb", "01_first.json"}
+
+
+def test_what_a_killed_run_had_executed_is_kept_unless_there_is_something_newer(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: 1 / 0)
+    left, kept = Path("runs/.01_first-run-x/01_first.ipynb"), Path("runs/01_first.unfinished.ipynb")
+    for text, age in (("the last", 0), ("an older one", 99)):
+        _files.write_text(left, text)
+        os.utime(left, (time.time() - age,) * 2)
+        run_lessons("1")
+        assert kept.read_text() == "the last"
+        assert not left.parent.exists()
 
 
 def test_a_kernel_whose_port_was_taken_starts_again_and_a_lesson_may_write_no_record(
