@@ -128,13 +128,20 @@ def execute(
             raise CourseError(f"{lesson.path.name} has changed meanwhile; start the run again")
         with FileLock(folder.resolve() / f".{name}.lock", timeout=patience):
             for left in folder.glob(f".{glob.escape(name)}-run-*"):  # by one that was killed
-                _keep(left / f"{name}.ipynb", folder / f"{name}.unfinished.ipynb")
-                shutil.rmtree(left, ignore_errors=True)
+                if not (left / f"{name}.json").exists():  # a result, which could not be moved
+                    _keep(left / f"{name}.ipynb", folder / f"{name}.unfinished.ipynb")
+                    shutil.rmtree(left, ignore_errors=True)
             # A folder that only this run's kernel knows: what another one writes is not ours.
-            with tempfile.TemporaryDirectory(
-                dir=folder.resolve(), prefix=f".{name}-run-", ignore_cleanup_errors=True
-            ) as aside:
-                return _execute(plan, folder, home or folder, Path(aside), progress)
+            aside = Path(tempfile.mkdtemp(dir=folder.resolve(), prefix=f".{name}-run-"))
+            stays = ""
+            try:
+                return _execute(plan, folder, home or folder, aside, progress)
+            except OSError as error:
+                stays = f"its result stays in {short_path(aside)}, for it cannot be moved"
+                raise CourseError(f"{stays}: {error.strerror}") from error
+            finally:
+                if not stays:
+                    shutil.rmtree(aside, ignore_errors=True)
     except Timeout:
         reason = f"another run is writing to {str(out_dir)!r}; choose another --out"
     except OSError as error:
@@ -152,13 +159,17 @@ def _keep(notebook: Path, unfinished: Path) -> None:
 
 
 def _execute(plan: Plan, folder: Path, home: Path, aside: Path, progress: bool) -> Outcome:
-    """Execute the lesson `aside`; what comes of it goes to the folder at the end."""
+    """Execute the lesson `aside`; what comes of it goes to the folder at the end.
+
+    Raises:
+        OSError: it cannot go there.
+    """
     import nbformat
 
     lesson = plan.lesson
     notebook, record_file = aside / f"{lesson.name}.ipynb", aside / f"{lesson.name}.json"
     kept = folder / f"{lesson.name}.unfinished.ipynb"
-    record, failure, died = None, None, False
+    record, failure, died, finished = None, None, False, False
     ends: list[int | None] = []
     started = time.perf_counter()
     try:
@@ -170,6 +181,7 @@ def _execute(plan: Plan, folder: Path, home: Path, aside: Path, progress: bool) 
             executed = _papermill(plan, values, notebook, progress, ends)
             failure = _stopped_early(executed, record_file if writes_record else None)
             if failure is None:
+                finished = True
                 if writes_record:
                     seconds = time.perf_counter() - started
                     record = records.complete(record_file, identity, seconds)
@@ -182,6 +194,8 @@ def _execute(plan: Plan, folder: Path, home: Path, aside: Path, progress: bool) 
                     failure = f"the executed notebook could not be written ({error.strerror})"
                     failure += "; the record is kept" * (record is not None)
     except Exception as error:  # a lesson may fail in any way, and the others still run
+        if finished and isinstance(error, OSError):
+            raise
         failure, died = describe(error, notebook, killed=SIGKILL in ends)
     finally:  # after Ctrl-C, too
         if notebook.exists():

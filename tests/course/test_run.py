@@ -360,6 +360,19 @@ def test_what_a_killed_run_had_executed_is_kept_unless_there_is_something_newer(
         assert not left.parent.exists()
 
 
+def test_a_record_that_cannot_be_moved_stays_where_it_is_told(root: Path) -> None:
+    Path("runs/01_first.json").mkdir(parents=True)
+    Path("runs/01_first.json/in it").touch()
+    (outcome,) = run_lessons("1")
+    (aside,) = Path("runs").resolve().glob(".01_first-run-*")
+    told = f"its result stays in {str(aside)!r}, for it cannot be moved: Is a directory"
+    assert outcome.failure == told
+    Path("runs/01_first.json").rename("runs/else")
+    assert run_lessons("1")[0].ok
+    record = json.loads((aside / "01_first.json").read_text())
+    assert record["profile"] == "quick"
+
+
 def test_a_kernel_whose_port_was_taken_starts_again_and_a_lesson_may_write_no_record(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
