@@ -118,7 +118,8 @@ def _render(title: str, sections: Sequence[Section], left_out: Sequence[str]) ->
     )  # fmt: skip
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     template = environment.get_template("report.html")
-    return template.render(title=title, sections=sections, left_out=left_out)
+    page = template.render(title=title, sections=sections, left_out=left_out)
+    return page.encode(errors="replace").decode()  # a file's name may be no UTF-8
 
 
 # -- one sweep, one record ------------------------------------------------------------------------

@@ -108,14 +108,15 @@ def start(folder: str | Path = "course") -> Started:
     """Bring the course into a folder; a file that is there is never touched.
 
     Raises:
-        CourseError: it is the course itself, or cannot be written.
+        CourseError: it is the course itself, or cannot be written, or what comes with the package
+            is damaged.
     """
     target, told = Path(folder), short_path(folder)
-    done = Started(target, [], [], [])
+    done, texts = Started(target, [], [], []), [*contents(carried())]
     with unless_lost(f"cannot write to {told}", "; choose another folder"):
         if target.resolve() == carried():
             raise CourseError(f"{told} is the course itself; choose another folder")
-        for name, text in contents(carried()):
+        for name, text in texts:
             path = target / name
             if not os.path.lexists(path):
                 write_text(path, text)
@@ -137,22 +138,33 @@ def _version(path: Path) -> str:
 
 
 def contents(source: Path) -> Iterator[tuple[str, str]]:
-    """The names and texts of what the course in `source` gives to its learners."""
+    """The names and texts of what the course in `source` gives to its learners.
+
+    Raises:
+        CourseError: a file cannot be read, or a notebook is none.
+    """
     found = (path for kind in CARRIED for path in sorted(source.glob(kind)))
     names = [path.relative_to(source).as_posix() for path in found]
     for name in names:
-        text = read_text(source / name)
-        if name.endswith(".md"):
-            text = linked(text, name, names)
-        elif name.endswith(".ipynb"):
-            notebook = json.loads(text)
-            for cell in notebook["cells"]:
-                if cell["cell_type"] == "code":
-                    cell |= {"outputs": [], "execution_count": None}
-                else:
-                    cell["source"] = linked("".join(cell["source"]), name, names)
-            text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-        yield name, text
+        try:
+            yield name, _content(read_text(source / name), name, names)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+            raise CourseError(f"{source / name} of the course is damaged ({reason})") from error
+
+
+def _content(text: str, name: str, names: Collection[str]) -> str:
+    if name.endswith(".md"):
+        return linked(text, name, names)
+    if not name.endswith(".ipynb"):
+        return text
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+        else:
+            cell["source"] = linked("".join(cell["source"]), name, names)
+    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def linked(text: str, page: str, held: Collection[str], address: str = ADDRESS) -> str:

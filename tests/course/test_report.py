@@ -194,6 +194,12 @@ def test_a_damaged_sweep_and_a_pipe_stop_nothing(runs: Path) -> None:
     assert "(mine/points/" not in page  # its points are no records of their own
 
 
+def test_a_name_that_is_no_utf_8_stops_nothing(runs: Path) -> None:
+    (runs / os.fsdecode(b"b\xe9.json")).write_bytes((runs / "01_x.json").read_bytes())
+    assert cli.main(["report", str(runs)]) == 0
+    assert "01_x (b?.json)" in (runs / "report.html").read_text(encoding="utf-8")
+
+
 # -- the figure of a sweep ------------------------------------------------------------------------
 
 

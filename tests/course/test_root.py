@@ -118,6 +118,17 @@ def test_a_folder_that_cannot_hold_the_course(here: Path) -> None:
         start("a\0b")
 
 
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"cells": [3]}', '{"cells": [{}]}'])
+def test_a_damaged_lesson_of_the_course_is_told(
+    here: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    write_lesson(here, "01_mnist_kd").write_text(text)
+    monkeypatch.setattr(roots, "carried", lambda: here)
+    with pytest.raises(CourseError, match=r"01_mnist_kd\.ipynb of the course is damaged \(\w+: "):
+        start("learn")
+    assert not Path("learn").exists()
+
+
 def test_a_wheel_s_copy_goes_before_what_lies_around_the_package(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
