@@ -5,6 +5,7 @@ Figures are inside as PNG with alternative text, every text is escaped, and no n
 
 import base64
 import itertools
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -58,16 +59,17 @@ def report(
         metric: what to show of the sweeps; default: see `chosen`.
 
     Returns:
-        That file, and the names of those that hold no readable record.
+        That file, and the names of those, and of folders, that hold no readable record.
 
     Raises:
-        CourseError: the folder has no records, a sweep has no such metric, or the file cannot be
-            written.
+        CourseError: the folder has no records, no sweep has such a metric, or the file cannot be
+            written or is one of another kind.
     """
     folder, sections, swept = Path(folder), list[Section](), list[Path]()
     nothing = f"{short_path(folder)} has no records; `kdhelpers run` and `sweep` write them"
     left_out: dict[str, str] = {}
-    for path in _json_files(folder):
+    without, found = None, False  # whether a sweep has the metric
+    for path in _json_files(folder, left_out):
         name = path.relative_to(folder).as_posix()
         if path.name == LIST:
             try:
@@ -75,19 +77,30 @@ def report(
             except CourseError as error:
                 left_out[name] = str(error)
                 continue
+            try:
+                shown = chosen(points, metric)
+            except CourseError as error:
+                without, shown = error, chosen(points)
+            found = found or shown == metric
             swept.append(path.parent)
-            sections.append(of_sweep(points, metric, path.parent.relative_to(folder).as_posix()))
+            sections.append(of_sweep(points, shown, path.parent.relative_to(folder).as_posix()))
         elif not any(place / "points" in path.parents for place in swept):
             try:
                 sections.append(of_record(records.read_record(path), name))
-            except ValueError:  # no record, or one with numbers beyond all figures
+            # No record, or one with numbers beyond all figures or parts that are none.
+            except (ValueError, TypeError, AttributeError):
                 if not _is_part(path):
                     left_out[name] = nothing
     if not sections:
         raise CourseError(next(iter(left_out.values()), nothing))
+    if without and not found:
+        raise without
     target = Path(out) if out else folder / "report.html"
     page = _render(f"Records in {folder.resolve().name}", sections, list(left_out))
-    with unless_lost(f"cannot write {short_path(target)}", "; choose another --out"):
+    told = short_path(target)
+    with unless_lost(f"cannot write {told}", "; choose another --out"):
+        if target.is_file() and target.suffix.lower() not in (".html", ".htm"):
+            raise CourseError(f"{told} is there and no page (.html); choose another --out")
         write_text(target, page)
     return target, list(left_out)
 
@@ -100,14 +113,22 @@ def _is_part(path: Path) -> bool:
     return False
 
 
-def _json_files(folder: Path) -> list[Path]:
-    """All that may be records, after the lists of the sweeps."""
+def _json_files(folder: Path, left_out: dict[str, str]) -> list[Path]:
+    """All that may be records, after the lists of the sweeps; `left_out` gets unread folders."""
+
+    def note(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            told = f"{short_path(error.filename)} cannot be read: {error.strerror}"
+            left_out[Path(error.filename).relative_to(folder).as_posix()] = told
+
     with unless_lost(f"{short_path(folder)} cannot be read"):
         if folder.is_file():
             raise CourseError(f"{short_path(folder)} is a file; give its folder")
-        names = [path.relative_to(folder) for path in folder.rglob("*.json")]
-        found = [folder / n for n in names if not any(part.startswith(".") for part in n.parts)]
-        files = [path for path in found if path.is_file()]  # a pipe would be waited for
+        files = []
+        for place, folders, names in os.walk(folder, onerror=note):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            files += [Path(place, n) for n in names if n.endswith(".json") and n[0] != "."]
+        files = [path for path in files if path.is_file()]  # a pipe would be waited for
     return sorted(files, key=lambda path: (path.name != LIST, path))
 
 
@@ -213,13 +234,13 @@ def series(points: Sequence[Row], metric: str) -> tuple[str, Lines]:
     """
     first = points[0].values if points else {}
     names = [name for name in first if name not in SEEDS]
-    names = [n for n in names if any(row.values[n] != first[n] for row in points)] or names[:1]
+    names = [n for n in names if any(row.values.get(n) != first[n] for row in points)] or names[:1]
     x, others = (names[0], names[1:]) if names else ("", [])
     lines: Lines = {}
     for row in points:
         if found := _per_seed(row.metrics.get(metric)):
-            label = ", ".join(f"{name} = {in_text(row.values[name])}" for name in others)
-            at = row.values[x] if x else "all points"
+            label = ", ".join(f"{name} = {in_text(row.values.get(name))}" for name in others)
+            at = row.values.get(x) if x else "all points"
             at = at if is_drawable(at) else in_text(at)
             lines.setdefault(label, {}).setdefault(at, []).extend(found)
     return x, lines

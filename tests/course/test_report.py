@@ -1,6 +1,7 @@
 """The report is one file that anybody can read anywhere; its figures say the same in words."""
 
 import base64
+import errno
 import json
 import math
 import os
@@ -198,6 +199,48 @@ def test_a_name_that_is_no_utf_8_stops_nothing(runs: Path) -> None:
     (runs / os.fsdecode(b"b\xe9.json")).write_bytes((runs / "01_x.json").read_bytes())
     assert cli.main(["report", str(runs)]) == 0
     assert "01_x (b?.json)" in (runs / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_metric_is_shown_of_the_sweeps_that_have_it(runs: Path) -> None:
+    for place in (runs / "mine", write_sweep(runs.parent, "other")):
+        for path in place.glob("points/*/*.json"):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            record["metrics"] = {"T": 1.0} if place.name == "other" else record["metrics"]
+            path.write_text(json.dumps(record), encoding="utf-8")
+    page = report.report(runs, metric="T")[0].read_text(encoding="utf-8")
+    assert "T, mean ± half" in page
+    assert "accuracy, mean ± half" in page
+    with pytest.raises(CourseError, match="no point has the number 'U'"):
+        report.report(runs, metric="U")
+
+
+def test_strange_points_parts_and_folders_stop_nothing(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = json.loads((runs / "mine" / "sweep.json").read_text(encoding="utf-8"))
+    del points["points"][1]["values"]["temperature"]
+    (runs / "mine" / "sweep.json").write_text(json.dumps(points), encoding="utf-8")
+    for name, told in (("3", {"precisions": 3}), ("commits", {"commits": [3]})):
+        write_record(runs / f"{name}.json", {"parts": {"count": 1, "seconds": 1.0} | told})
+    (runs / "closed").mkdir()
+    scan = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    path, left_out = report.report(runs)
+    assert left_out == ["closed", "3.json", "commits.json", "other.json"]
+    assert "Sweep mine" in path.read_text(encoding="utf-8")
+
+
+def test_no_file_of_another_kind_is_replaced(runs: Path) -> None:
+    before = (runs / "01_x.json").read_bytes()
+    with pytest.raises(CourseError, match=r"01_x\.json' is there and no page \(\.html\); choose"):
+        report.report(runs, runs / "01_x.json")
+    assert (runs / "01_x.json").read_bytes() == before
 
 
 # -- the figure of a sweep ------------------------------------------------------------------------
