@@ -1,6 +1,7 @@
 """The notebooks of the course: where they are, and which parameters they declare."""
 
 import ast
+import glob
 import hashlib
 import itertools
 import json
@@ -104,7 +105,7 @@ class Notebook:
     @property
     def profiles(self) -> list[str]:
         """The profiles that the lesson has: "quick", its own values, and those with a file."""
-        files = self.path.parent.glob(f"profiles/*/{self.name}.yaml")
+        files = self.path.parent.glob(f"profiles/*/{glob.escape(self.name)}.yaml")
         return ["quick", *sorted(file.parent.name for file in files)]
 
     @cached_property

@@ -60,7 +60,7 @@ class Plan:
         own, course = self.parameters, self.lesson.path.resolve().parent.parent
         moved = {}
         for name in filter(own.get, self.moved):
-            first, *rest = Path(own[name]).parts
+            first, *rest = Path(own[name]).parts or (".",)
             moved[name] = str(folder.joinpath(*rest) if first == "runs" else course / own[name])
         return self.values | moved
 

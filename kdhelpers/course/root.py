@@ -9,7 +9,7 @@ import os
 import posixpath
 import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,12 +49,19 @@ def find_root() -> Path:
     """
     here = Path.cwd().resolve()
     for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
-        if any((folder / "notebooks").glob(LESSONS)):
+        if any(map(_is_lesson, (folder / "notebooks").glob(LESSONS))):
             return folder
     raise CourseError(
         f"no lessons found at or above {here}; `kdhelpers start course` brings them into the "
         "folder course"
     )
+
+
+def _is_lesson(path: Path) -> bool:
+    """Whether a cell has the tag `parameters`; somebody's own 01_eda.ipynb has none."""
+    with suppress(OSError, ValueError):
+        return '"parameters"' in read_text(path)
+    return False
 
 
 def carried() -> Path:

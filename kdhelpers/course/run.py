@@ -243,6 +243,7 @@ def _papermill(
                 parameters=values,
                 engine_name=_engine(),
                 kernel_name=KERNEL,
+                language="python",  # not every editor stores it
                 progress_bar={"desc": plan.lesson.name} if progress else False,
                 start_timeout=math.ceil(plan.start_timeout),
                 execution_timeout=plan.cell_timeout and math.ceil(plan.cell_timeout),

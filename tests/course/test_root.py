@@ -33,6 +33,9 @@ def test_the_root_is_the_nearest_folder_with_lessons_or_that_of_an_editable_inst
         monkeypatch.chdir(course / "notebooks" / "profiles")
         assert find_root() == course
     monkeypatch.chdir(here)
+    for name, text in (("01_eda", '"source": "\\"parameters\\""'), ("02_x", "\xff")):
+        (here / "notebooks").mkdir(exist_ok=True)
+        (here / f"notebooks/{name}.ipynb").write_text(text, encoding="latin-1")
     monkeypatch.setattr(roots, "__file__", str(outer / "kdhelpers" / "course" / "root.py"))
     assert find_root() == outer
     monkeypatch.setattr(roots, "__file__", str(here / "site" / "kdhelpers" / "a" / "b.py"))

@@ -195,6 +195,13 @@ def test_the_folder_of_the_results(root: Path) -> None:
             run.prepare_folder(folder, planned)
 
 
+def test_a_notebook_of_any_name_and_any_folder_of_checkpoints(root: Path) -> None:
+    path = write_lesson(root, "my [1]", parameters='checkpoint_dir: str = "."\n', full="{}")
+    (planned,) = plans.plan(path)
+    assert planned.lesson.profiles == ["quick", "full"]
+    assert planned.values_in(Path("out"))["checkpoint_dir"] == str(root.resolve())
+
+
 # -- running: each test starts a kernel or two ----------------------------------------------------
 
 
@@ -386,8 +393,11 @@ def test_a_kernel_whose_port_was_taken_starts_again_and_a_lesson_may_write_no_re
 
     execute = papermill.execute_notebook
     monkeypatch.setattr(papermill, "execute_notebook", unlucky)
-    write_lesson(root, "03_plain", "1 + 1", parameters=None)
-    (outcome,) = run_lessons("3")
+    path = write_lesson(root, "03_plain", "1 + 1", parameters="a: int = 1")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.clear()  # nor has every notebook a language
+    nbformat.write(notebook, path)
+    (outcome,) = run_lessons("3", parameters={"a": 2})
     assert (outcome.ok, outcome.record, outcome.headline) == (True, None, "")
     assert len(starts) == 3
 
