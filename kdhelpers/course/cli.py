@@ -41,10 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _other_ends():
             done = options.command(options)
-        sys.stdout.flush()
+        _flush()
         return 0 if done else FAILED
-    except BrokenPipeError:  # `kdhelpers list | head -1`: whoever reads has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        with suppress(OSError):
+            _flush()
+        if not isinstance(error, BrokenPipeError):  # `list | head -1` has seen enough
+            print(f"kdhelpers: {error}", file=sys.stderr)
         return FAILED
     except CourseError as error:
         print(f"kdhelpers: {error}", file=sys.stderr)
@@ -58,6 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         print(f"interrupted{interrupt}", file=sys.stderr)
         return INTERRUPTED
+
+
+def _flush() -> None:
+    """Write what was printed, and nothing more once that fails: Python would try it again."""
+    try:
+        if sys.stdout:  # it may have been closed (`>&-`)
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 @contextmanager

@@ -270,7 +270,7 @@ def _find_one(name: str, root: Path | None) -> Notebook:
             raise CourseError(f"there is no notebook {short_repr(name)}")
         return Notebook(Path(name).resolve())
     known = _all(root)
-    number = int(name) if name.isdecimal() else None
+    number = int(name) if name.isdecimal() and len(name) < 9 else None
     found = [each for each in known if name == each.name or number == int(each.number)]
     if not found:
         hint = did_you_mean(name, [each.name for each in known])

@@ -36,7 +36,8 @@ def unless_lost(told: str, remedy: str = "") -> Iterator[None]:
     except CourseError:
         raise
     except (OSError, ValueError) as error:  # longer than a path can be, or with a NUL
-        reason = getattr(error, "strerror", None) or "it is no path"
+        none = "it is no UTF-8" if isinstance(error, UnicodeError) else "it is no path"
+        reason = getattr(error, "strerror", None) or none
         raise CourseError(f"{told}: {reason}{remedy}") from error
 
 
@@ -47,7 +48,8 @@ def find_root() -> Path:
     Raises:
         CourseError: there is none.
     """
-    here = Path.cwd().resolve()
+    with unless_lost("the folder that you work in cannot be read", "; go to another"):
+        here = Path.cwd().resolve()
     for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
         if any(map(_is_lesson, (folder / "notebooks").glob(LESSONS))):
             return folder
@@ -119,11 +121,11 @@ def start(folder: str | Path = "course") -> Started:
             is damaged.
     """
     target, told = Path(folder), short_path(folder)
-    done, texts = Started(target, [], [], []), [*contents(carried())]
+    done = Started(target, [], [], [])
     with unless_lost(f"cannot write to {told}", "; choose another folder"):
         if target.resolve() == carried():
             raise CourseError(f"{told} is the course itself; choose another folder")
-        for name, text in texts:
+        for name, text in [*contents(carried())]:  # nothing is written of a damaged one
             path = target / name
             if not os.path.lexists(path):
                 write_text(path, text)

@@ -85,6 +85,7 @@ def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
     """
     folder, told = Path(out_dir), short_path(out_dir)
     with unless_lost(f"cannot write to {told}", "; choose another --out (out_dir)"):
+        str(folder.resolve()).encode()  # JSON, and so every notebook, has no room for another name
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     for each in plans:

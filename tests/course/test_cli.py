@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,8 @@ def names_in(folder: str) -> list[str]:
         ("run 1 --out notebooks", "kdhelpers: 'notebooks' holds the lesson itself"),
         ("run 1 --out notebooks/01_first.ipynb", "kdhelpers: cannot write to "),
         ("run notebooks/empty.ipynb", "kdhelpers: empty.ipynb has no code cell, so there is noth"),
+        ("run 1 --out \udce9", "kdhelpers: cannot write to '\\udce9': it is no UTF-8; choose an"),
+        (f"run {'9' * 5000}", "kdhelpers: unknown lesson '9999"),
         ("list 9", "kdhelpers: unknown lesson '9'; there are 01_first"),
         ("sweep", "kdhelpers sweep: the following arguments are required: LESSON"),
         ("sweep 05", "kdhelpers: the grid is empty; give at least one parameter"),
@@ -109,6 +112,23 @@ print({"torch", "papermill", "nbformat", "scipy", "yaml", "IPython"} & set(sys.m
     )
     os.close(writing)
     assert cut.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("redirect", "code", "told"),
+    [
+        (">/dev/full", 1, "kdhelpers: [Errno 28] No space left on device\n"),
+        (">&-", 0, ""),
+        ("in a folder that is gone", 2, "kdhelpers: the folder that you work in cannot be read: "),
+    ],
+)
+def test_an_output_or_a_folder_that_is_none(redirect: str, code: int, told: str) -> None:
+    go = "mkdir x; cd x; rmdir ../x; " if "gone" in redirect else ""
+    shell = f"{go}exec {shlex.join([*COMMAND, 'list'])} {redirect if not go else ''}"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60)
+    assert done.returncode == code
+    assert done.stderr.startswith(told)
+    assert done.stderr.count("\n") == bool(told)
 
 
 def test_the_doctor_s_exit_code(
