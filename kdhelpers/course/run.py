@@ -81,7 +81,7 @@ def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
 
     Raises:
         CourseError: they cannot, or would replace the lessons themselves, or those of another
-            profile than the quick one.
+            profile than the quick one, or of other parameters.
     """
     folder, told = Path(out_dir), short_path(out_dir)
     with unless_lost(f"cannot write to {told}", "; choose another --out (out_dir)"):
@@ -93,13 +93,21 @@ def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
         if target.exists() and target.samefile(each.lesson.path):
             raise CourseError(f"{told} holds the lesson itself; choose another --out")
         try:
-            other = records.read_record(target.with_suffix(".json"))["profile"]
+            record = records.read_record(target.with_suffix(".json"))
         except CourseError:  # there is none
             continue
+        other, own = record["profile"], records.without_folders(each.parameters)
         if other not in (each.profile, "quick", None):
             raise CourseError(
                 f"{told} holds a {other} run of {each.lesson.name}, which a {each.profile} one "
                 "would replace; choose another --out, or delete it"
+            )
+        changed = [name for name, value in record["parameters"].items()
+                   if own.get(name, value) != value and not records.is_place(name)]  # fmt: skip
+        if changed and other == each.profile != "quick":
+            raise CourseError(
+                f"{told} holds a {other} run of {each.lesson.name} with other values of "
+                f"{', '.join(changed)}; choose another --out, or delete it"
             )
 
 

@@ -402,14 +402,24 @@ def test_a_kernel_whose_port_was_taken_starts_again_and_a_lesson_may_write_no_re
     assert len(starts) == 3
 
 
-def test_a_quick_run_does_not_replace_a_full_one(root: Path) -> None:
+def test_a_full_run_is_replaced_neither_by_a_quick_one_nor_by_one_of_other_values(
+    root: Path,
+) -> None:
+    write_lesson(root, "01_first", parameters=KEEPS, full="weights: /a/b.pt\n")
     record = course.write_record(
-        "", notebook="01_first", parameters={}, metrics={}, device="cpu", started=0.0
-    )
+        "", notebook="01_first", metrics={}, device="cpu", started=0.0,
+        parameters=plans.plan("1", profile="full")[0].parameters | {"gone": 1, "device": "cpu"},
+    )  # fmt: skip
     _files.write_text(Path("runs/01_first.json"), json.dumps(record | {"profile": "full"}))
     with pytest.raises(CourseError, match="'runs' holds a full run of 01_first, which a quick one"):
         run.prepare_folder("runs", plans.plan("1"))
     run.prepare_folder("runs", plans.plan("1", profile="full"))
+    run.prepare_folder("runs", plans.plan("1", profile="full", parameters={"checkpoint_dir": "x"}))
+    few = {"seeds": [0], "temperature": 2}
+    with pytest.raises(
+        CourseError, match=r"holds a full run .* other values of temperature, seeds; "
+    ):
+        run.prepare_folder("runs", plans.plan("1", profile="full", parameters=few))
 
 
 def test_a_lesson_that_changes_before_its_turn_is_not_run(root: Path) -> None:
