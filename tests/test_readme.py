@@ -114,6 +114,11 @@ def test_times_are_read_from_records(times: ModuleType, capsys: pytest.CaptureFi
         "seconds": {"01_mnist_kd": 41.2, "02_temperature": 50.7},
     }
     assert "| 41 s |" in readme.lessons()
+    assert "2026-11-21, commit abc." in readme.lessons()
+    for name in ("01_mnist_kd", "02_temperature"):
+        write_record(name, 41.2, environment={"commit": f"{'a' * 40}-dirty"})
+    times.main(["runs"])
+    assert f"commit {'a' * 12} with changes." in readme.lessons()
 
 
 @pytest.mark.parametrize(

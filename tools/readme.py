@@ -113,8 +113,8 @@ def lessons() -> str:
         lines.append(_line(*cells))
     return "\n".join(lines) + (
         f"\n\nThe quick run was measured, from the start of the kernel to the record, on: "
-        f"{measured['device']}, PyTorch {measured['torch']}, {measured['date'][:10]}, commit "
-        f"{measured['commit'][:12]}."
+        f"{measured['device']}, PyTorch {measured['torch']}, {measured['date'][:10]}, "
+        f"{records._at([str(measured['commit'])])}."
         + " Badges for Colab appear here once the course is published."
         * (not ADDRESS)
     )

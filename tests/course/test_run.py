@@ -416,9 +416,7 @@ def test_a_full_run_is_replaced_neither_by_a_quick_one_nor_by_one_of_other_value
     run.prepare_folder("runs", plans.plan("1", profile="full"))
     run.prepare_folder("runs", plans.plan("1", profile="full", parameters={"checkpoint_dir": "x"}))
     few = {"seeds": [0], "temperature": 2}
-    with pytest.raises(
-        CourseError, match=r"holds a full run .* other values of temperature, seeds; "
-    ):
+    with pytest.raises(CourseError, match="'runs' holds a full run of 01_first with other values"):
         run.prepare_folder("runs", plans.plan("1", profile="full", parameters=few))
 
 
