@@ -272,3 +272,22 @@ def test_a_record_brings_its_tables() -> None:
     assert records.markdown(record).startswith("mnist, 3 seeds, cpu")
     assert "\n\n**Arms**\n\n| a | b |" in records.markdown(record)
     assert records.tables(RECORD) == {}
+
+
+def test_the_runner_s_seconds_are_the_record_s(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    write(path)
+    run = {"notebook": "01_mnist_kd", "profile": "quick", "parameters": {}, "lesson": "d"}
+    assert records.complete(path, run, 1234.567)["seconds"] == 1234.57
+    assert records.read_record(path)["seconds"] == 1234.57
+
+
+def test_a_copy_inside_some_other_repository_is_not_at_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "theirs"]):
+        subprocess.run(["git", *command], check=True, cwd=tmp_path)
+    (tmp_path / "copy").mkdir()
+    monkeypatch.setattr(records, "carried", lambda: tmp_path / "copy")
+    assert write()["environment"]["commit"] is None

@@ -354,6 +354,14 @@ def test_an_interrupt_that_got_lost_ends_the_run_and_what_is_finished_is_kept(
     assert {path.name for path in Path("runs").iterdir()} >= {"01_first.ipynb", "01_first.json"}
 
 
+def test_a_lesson_that_has_begun_is_not_started_again(root: Path) -> None:
+    begins = "import os\nopen('begun', 'a').write('1')\nos.kill(os.getpid(), 9)"
+    write_lesson(root, "03_dies", begins)
+    (outcome,) = run_lessons("3")
+    assert outcome.died
+    assert Path("begun").read_text() == "1"
+
+
 def test_what_a_killed_run_had_executed_is_kept_unless_there_is_something_newer(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

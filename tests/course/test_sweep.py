@@ -7,11 +7,13 @@ import pickle
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
 from typing import Any
 
+import papermill
 import psutil
 import pytest
 import sweep_lesson
@@ -501,3 +503,24 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_no_kernel(root: Path) -> None:
     assert "KeyboardInterrupt" not in done.stderr
     assert [row["status"] for row in table(Path("out"))] == ["ok", "missing", "missing"]
     assert_gone(Path("out"), 2)
+
+
+def test_a_point_waits_for_the_worker_that_an_ended_sweep_has_left(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: 1 / 0)
+    place = root / "out" / "points" / "one"
+    place.mkdir(parents=True)
+    other = FileLock(place / ".05_tiny.lock", thread_local=False).acquire().lock
+    leaving = threading.Timer(0.5, other.release)
+    leaving.start()
+    failure, _ = sweep.run_point(plan("05")[0], str(place))
+    leaving.join()
+    assert failure == "ZeroDivisionError: division by zero"
+
+
+def test_no_text_starts_a_formula_behind_a_tab_or_a_line_end(tmp_path: Path) -> None:
+    sweep.write_tables(tmp_path, [row({"a": "\t=1", "b": "\r=1"})])
+    text = (tmp_path / "sweep.csv").read_bytes()
+    assert b"'\t=1" in text
+    assert b"'\r=1" in text
