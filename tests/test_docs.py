@@ -277,7 +277,7 @@ def test_what_the_readme_says_of_the_figure_is_so() -> None:
         "(label smoothing) give a third of that, a second student as teacher no clear gain",
         "with 1,000 of these pictures two points, with 5,000 three, with 100 handwritten digits "
         "nearly nine",
-        "with 55,000, depending on the networks, between no clear gain and one point",
+        "with 55,000, depending on the networks, between no clear gain and 0.8 points",
     ):
         assert claim in told
     metrics = read_record(ROOT / readme.FIGURE_RECORD)["metrics"]
@@ -301,7 +301,7 @@ def test_what_the_readme_says_of_the_figure_is_so() -> None:
     assert round(few.mean) == 9
     assert full.low < 0 < full.high
     assert min(cnn.low, lenet.low) > 0
-    assert round(max(cnn.mean, lenet.mean)) == 1
+    assert round(max(cnn.mean, lenet.mean), 1) == 0.8
 
 
 def test_the_readme_stays_short() -> None:

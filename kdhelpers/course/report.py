@@ -21,7 +21,16 @@ from kdhelpers._files import write_bytes, write_text
 from kdhelpers._values import did_you_mean, short_path
 from kdhelpers.course import records
 from kdhelpers.course.root import CourseError, unless_lost
-from kdhelpers.course.sweep import LIST, Row, columns, is_drawable, is_per_seed, rows, seed_count
+from kdhelpers.course.sweep import (
+    LIST,
+    Row,
+    by_figure,
+    columns,
+    is_drawable,
+    is_per_seed,
+    rows,
+    seed_count,
+)
 from kdhelpers.plots import Picture
 from kdhelpers.stats.intervals import mean_interval
 from kdhelpers.stats.tables import Table
@@ -174,20 +183,21 @@ def of_record(record: dict[str, Any], name: str) -> Section:
         [headline] * isinstance(headline, str) + [f"{profile}, {records.provenance(record)}"],
     )
     section.tables |= records.tables(record)
-    shown = [[key, _result(each, count)] for key, each in _leaves(metrics) if key != "headline"]
+    leaves = _leaves({key: metrics[key] for key in metrics if key != "headline"}, count)
+    shown = [[key, _result(each, count)] for key, each in leaves]
     section.tables["Metrics"] = Table(["metric", "value"], shown)
     parameters = [[key, in_text(value)] for key, value in record["parameters"].items()]
     section.details["Parameters"] = Table(["parameter", "value"], parameters)
     return section
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Everything in nested mappings that is no mapping, by dotted name."""
-    if not isinstance(value, dict):
+def _leaves(value: Any, seeds: int, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Everything in nested mappings that is no mapping, by dotted name; runs by their figures."""
+    inner = value if isinstance(value, dict) else by_figure(value, seeds)
+    if not inner and value != {}:
         yield name, value
-        return
-    for key, inner in value.items():
-        yield from _leaves(inner, f"{name}.{key}" if name else key)
+    for key, each in inner.items():
+        yield from _leaves(each, seeds, f"{name}.{key}" if name else key)
 
 
 def _result(value: Any, seeds: int) -> str:
@@ -204,7 +214,7 @@ def chosen(points: Sequence[Row], metric: str = "") -> str:
     """The metric to show: `metric`, else the likeliest of interest, or "" where there is none.
 
     Metrics are numbers, or a number of each seed. Likeliest is an accuracy that differs between
-    the points, else anything that does.
+    the points, and not the teacher's, else anything that does.
 
     Raises:
         CourseError: the points have numbers, and none is called like this.
@@ -214,7 +224,12 @@ def chosen(points: Sequence[Row], metric: str = "") -> str:
         for name, value in row.metrics.items():
             if numbers := _per_seed(value):
                 found.setdefault(name, set()).add(numbers)
-    known = sorted(found, key=lambda name: (len(found[name]) == 1, "accuracy" not in name.lower()))
+
+    def unlikely(name: str) -> tuple[bool, bool, bool]:
+        word = name.lower()
+        return len(found[name]) == 1, "accuracy" not in word, "teacher" in word
+
+    known = sorted(found, key=unlikely)
     if metric and known and metric not in known:
         raise CourseError(f"no point has the number {metric!r}{did_you_mean(metric, known)}")
     return metric if metric in known else "".join(known[:1])

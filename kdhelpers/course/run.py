@@ -134,7 +134,8 @@ def execute(
     folder, name, lesson = Path(out_dir), plan.lesson.name, plan.lesson
     try:
         if Notebook(lesson.path).digest != lesson.digest:  # the record would tell of another
-            raise CourseError(f"{lesson.path.name} has changed meanwhile; start the run again")
+            told = f"{lesson.path.name} has changed meanwhile"
+            raise CourseError(f"{told}; start again, with the new code")
         with FileLock(folder.resolve() / f".{name}.lock", timeout=patience):
             for left in folder.glob(f".{glob.escape(name)}-run-*"):  # by one that was killed
                 if not (left / f"{name}.json").exists():  # a result, which could not be moved

@@ -356,10 +356,11 @@ def _flat(metrics: Any, seeds: int, name: str = "") -> dict[str, Any]:
 
 def by_figure(runs: Any, seeds: int) -> dict[str, list[Any]]:
     """One run for each of several seeds as a list for each figure; {} of anything else."""
-    if not isinstance(runs, list) or len(runs) != seeds:
+    if not isinstance(runs, list) or not runs or len(runs) != seeds:
         return {}
-    same = all(isinstance(run, dict) and run.keys() == runs[0].keys() for run in runs)
-    return {key: [run[key] for run in runs] for key in runs[0] if key != "seed"} if same else {}
+    if not all(isinstance(run, dict) and run.keys() == runs[0].keys() for run in runs):
+        return {}
+    return {key: [run[key] for run in runs] for key in runs[0] if key != "seed"}
 
 
 def seed_count(parameters: Mapping[str, Any]) -> int:

@@ -157,6 +157,12 @@ def test_a_record_shows_its_results_over_the_seeds(runs: Path) -> None:
     assert dict(section.details["Parameters"].rows)["rate"] == ""
 
 
+def test_the_runs_of_an_arm_are_shown_by_their_figures() -> None:
+    runs = [{"seed": 0, "accuracy": 0.5}, {"seed": 1, "accuracy": 0.7}]
+    found = dict(report._leaves({"arms": {"KD": runs, "others": runs[:1]}, "empty": {}}, 2))
+    assert found == {"arms.KD.accuracy": [0.5, 0.7], "arms.others": runs[:1]}
+
+
 def test_a_record_that_says_little_and_brings_its_table(tmp_path: Path) -> None:
     write_record(tmp_path / "a.json", {"loss": 1})
     shown = {"Arms": {"headers": ["arm"], "rows": [["alone"]]}}
@@ -258,6 +264,8 @@ def test_the_metric_of_interest_comes_first() -> None:
         for n in (1, 2)
     ]
     assert report.chosen(rows) == "Accuracy"
+    both = [row({"teacher.accuracy": n, "arms.alone.accuracy": n}) for n in (1, 2)]
+    assert report.chosen(both) == "arms.alone.accuracy"
     assert report.chosen(rows, "n") == "n"
     assert report.chosen([], "n") == ""
     with pytest.raises(CourseError, match="no point has the number 'acuracy'; did you mean 'Acc"):

@@ -433,7 +433,7 @@ def test_a_lesson_that_changes_before_its_turn_is_not_run(root: Path) -> None:
     path = planned.lesson.path
     path.write_text(path.read_text(encoding="utf-8").replace("int = ", "int = 7"), encoding="utf-8")
     outcome = run.execute(planned, "out")
-    assert outcome.failure == "01_first.ipynb has changed meanwhile; start the run again"
+    assert outcome.failure == "01_first.ipynb has changed meanwhile; start again, with the new code"
     assert not Path("out").exists()
 
 

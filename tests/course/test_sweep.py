@@ -293,7 +293,7 @@ def test_a_lesson_that_changes_meanwhile(root: Path) -> None:
     assert there.lesson.digest == planned.lesson.digest != Notebook(planned.lesson.path).digest
     for each in (planned, there):
         failure, died = sweep.run_point(each, "out/points/1")
-        assert failure == "05_tiny.ipynb has changed meanwhile; start the run again"
+        assert failure == "05_tiny.ipynb has changed meanwhile; start again, with the new code"
         assert not died
         assert not [*Path("out").rglob("*.ipynb")]
 
