@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -251,8 +252,9 @@ def _device(asked: object) -> object:
 
 
 def _contents(value: Any) -> Any:
-    if isinstance(value, str) and Path(value).is_file():
-        return f"sha256:{hashlib.sha256(Path(value).read_bytes()).hexdigest()}"
+    with suppress(OSError):  # a text may be longer than a file's name
+        if isinstance(value, str) and Path(value).suffix and Path(value).is_file():
+            return f"sha256:{hashlib.sha256(Path(value).read_bytes()).hexdigest()}"
     return without_folders(value)
 
 

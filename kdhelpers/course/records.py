@@ -97,20 +97,27 @@ def complete(path: Path, run: Mapping[str, Any], seconds: float) -> dict[str, An
         run: the run's notebook, profile, parameters, and lesson, the digest of its code, which
             goes into the environment: `Plan.identity`.
 
-    Raises:
-        CourseError: it is no record, or the lesson ran with other parameters than it was given.
+    Of a parameter that a cell has changed before `kd.lesson` it goes on to tell the lesson's value.
     """
     record = read_record(path)
     told = without_folders(dict(run))
-    for name, given in told["parameters"].items():
-        if (own := record["parameters"].get(name, given)) != given and not is_place(name):
-            changed = f"a cell has changed the parameter {name!r} from {short_repr(given)} to"
-            remedy = "give another name to what is computed, or the value with -p"
-            raise CourseError(f"{changed} {short_repr(own)}; {remedy}")
+    for name in changed(record, run["parameters"]):
+        told["parameters"][name] = record["parameters"][name]
     record["environment"]["lesson"] = told.pop("lesson")
     record |= told | {"seconds": round(seconds, 2)}
     _write(path, record)
     return record
+
+
+def changed(record: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[str]:
+    """Which of the parameters, places left out, had another value in the run of this record."""
+    return [
+        name
+        for name, value in record["parameters"].items()
+        if not is_place(name)
+        and value != without_folders(given := parameters.get(name, value))
+        and not (isinstance(given, str) and value == Path(given).name)
+    ]
 
 
 def belongs_to(record: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
@@ -424,7 +431,7 @@ def read_or_made(record: Mapping[str, Any]) -> str:
         return ""
     count, made = parts["count"], parts["made"]
     told = f"{made} of {count} runs made now, the others were read from {folder}"
-    return f"{told}; to make all of them: -p parts_dir, and an empty folder"
+    return f"{told}; to make all of them: -p parts_dir EMPTY_FOLDER"
 
 
 def text(value: object) -> str:

@@ -108,8 +108,8 @@ def report(
     page = _render(f"Records in {folder.resolve().name}", sections, list(left_out))
     told = short_path(target)
     with unless_lost(f"cannot write {told}", "; choose another --out"):
-        if target.is_file() and target.suffix.lower() not in (".html", ".htm"):
-            raise CourseError(f"{told} is there and no page (.html); choose another --out")
+        if target.is_file() and not target.read_bytes().startswith(page[:15].encode()):
+            raise CourseError(f"{told} is there and no page; choose another --out")
         write_text(target, page)
     return target, list(left_out)
 
@@ -183,7 +183,7 @@ def of_record(record: dict[str, Any], name: str) -> Section:
         [headline] * isinstance(headline, str) + [f"{profile}, {records.provenance(record)}"],
     )
     section.tables |= records.tables(record)
-    leaves = _leaves({key: metrics[key] for key in metrics if key != "headline"}, count)
+    leaves = _leaves({key: metrics[key] for key in metrics if key != "headline"})
     shown = [[key, _result(each, count)] for key, each in leaves]
     section.tables["Metrics"] = Table(["metric", "value"], shown)
     parameters = [[key, in_text(value)] for key, value in record["parameters"].items()]
@@ -191,13 +191,13 @@ def of_record(record: dict[str, Any], name: str) -> Section:
     return section
 
 
-def _leaves(value: Any, seeds: int, name: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Everything in nested mappings that is no mapping, by dotted name; runs by their figures."""
-    inner = value if isinstance(value, dict) else by_figure(value, seeds)
+    inner = value if isinstance(value, dict) else by_figure(value)
     if not inner and value != {}:
         yield name, value
     for key, each in inner.items():
-        yield from _leaves(each, seeds, f"{name}.{key}" if name else key)
+        yield from _leaves(each, f"{name}.{key}" if name else key)
 
 
 def _result(value: Any, seeds: int) -> str:

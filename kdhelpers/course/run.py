@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
 
     Raises:
         CourseError: they cannot, or would replace the lessons themselves, or those of another
-            profile than the quick one, or of other parameters.
+            profile than the quick one, or of other parameters, where no parts are kept.
     """
     folder, told = Path(out_dir), short_path(out_dir)
     with unless_lost(f"cannot write to {told}", "; choose another --out (out_dir)"):
@@ -96,18 +96,17 @@ def prepare_folder(out_dir: str | Path, plans: Sequence[Plan]) -> None:
             record = records.read_record(target.with_suffix(".json"))
         except CourseError:  # there is none
             continue
-        other, own = record["profile"], records.without_folders(each.parameters)
+        other = record["profile"]
         if other not in (each.profile, "quick", None):
             raise CourseError(
                 f"{told} holds a {other} run of {each.lesson.name}, which a {each.profile} one "
                 "would replace; choose another --out, or delete it"
             )
-        changed = [name for name, value in record["parameters"].items()
-                   if own.get(name, value) != value and not records.is_place(name)]  # fmt: skip
-        if changed and other == each.profile != "quick":
+        others = records.changed(record, each.parameters)
+        if others and other == each.profile != "quick" and not each.parameters.get("parts_dir"):
             raise CourseError(
                 f"{told} holds a {other} run of {each.lesson.name} with other values of "
-                f"{', '.join(changed)}; choose another --out, or delete it"
+                f"{', '.join(others)}; choose another --out, or delete it"
             )
 
 
@@ -138,7 +137,7 @@ def execute(
             raise CourseError(f"{told}; start again, with the new code")
         with FileLock(folder.resolve() / f".{name}.lock", timeout=patience):
             for left in folder.glob(f".{glob.escape(name)}-run-*"):  # by one that was killed
-                if not (left / f"{name}.json").exists():  # a result, which could not be moved
+                if not _is_complete(left / f"{name}.json"):  # which could not be moved
                     _keep(left / f"{name}.ipynb", folder / f"{name}.unfinished.ipynb")
                     shutil.rmtree(left, ignore_errors=True)
             # A folder that only this run's kernel knows: what another one writes is not ours.
@@ -159,6 +158,12 @@ def execute(
     except CourseError as error:
         reason = str(error)
     return Outcome(name, plan.profile, 0.0, folder / f"{name}.ipynb", None, reason)
+
+
+def _is_complete(record_file: Path) -> bool:
+    with suppress(CourseError):
+        return "lesson" in records.read_record(record_file)["environment"]
+    return False
 
 
 def _keep(notebook: Path, unfinished: Path) -> None:
@@ -196,6 +201,9 @@ def _execute(plan: Plan, folder: Path, home: Path, aside: Path, progress: bool) 
                     seconds = time.perf_counter() - started
                     record = records.complete(record_file, identity, seconds)
                     record_file.replace(folder / record_file.name)
+                    if others := records.changed(record, plan.parameters):
+                        failure = f"a cell has changed {', '.join(others)} before kd.lesson: the "
+                        failure += "record tells its values, which are not those of this run"
                 try:
                     write_text(notebook, nbformat.writes(executed))
                     kept.unlink(missing_ok=True)  # of an earlier run

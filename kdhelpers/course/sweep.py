@@ -337,13 +337,13 @@ def _record(folder: Path, name: str, one: Mapping[str, Any]) -> dict[str, Any] |
 def _flat(metrics: Any, seeds: int, name: str = "") -> dict[str, Any]:
     """`{"a": {"b": 1}, "c": [2]}` as `{"a.b": 1, "c": 2}`; a list with one value is that value.
 
-    A list of as many numbers as there are seeds stays one, and as many runs become such a list for
-    each of their figures; other lists are left to the record.
+    A list of as many numbers as there are seeds stays one, and runs that name their seeds become
+    such a list for each of their figures; other lists are left to the record.
     """
     match metrics:
         case [only]:
             return _flat(only, seeds, name)
-        case [dict(), *_] if runs := by_figure(metrics, seeds):
+        case [dict(), *_] if runs := by_figure(metrics):
             return _flat(runs, seeds, name)
         case list():
             return {name: metrics} if is_per_seed(metrics, seeds) else {}
@@ -354,13 +354,14 @@ def _flat(metrics: Any, seeds: int, name: str = "") -> dict[str, Any]:
     return {name: metrics}
 
 
-def by_figure(runs: Any, seeds: int) -> dict[str, list[Any]]:
-    """One run for each of several seeds as a list for each figure; {} of anything else."""
-    if not isinstance(runs, list) or not runs or len(runs) != seeds:
+def by_figure(runs: Any) -> dict[str, list[Any]]:
+    """Runs that name their seeds as a list for each figure of all; {} of anything else."""
+    if not isinstance(runs, list) or not runs:
         return {}
-    if not all(isinstance(run, dict) and run.keys() == runs[0].keys() for run in runs):
+    if not all(isinstance(run, dict) and "seed" in run for run in runs):
         return {}
-    return {key: [run[key] for run in runs] for key in runs[0] if key != "seed"}
+    names = [key for key in runs[0] if key != "seed" and all(key in run for run in runs)]
+    return {key: [run[key] for run in runs] for key in names}
 
 
 def seed_count(parameters: Mapping[str, Any]) -> int:

@@ -107,7 +107,7 @@ def _exported(served: _FromPixels, split: Split) -> bytes:
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
         except Exception as error:  # of many kinds, and long
-            reason = str(error.__cause__ or error).strip().partition("\n")[0][:200]
+            reason = (str(error.__cause__ or "") or str(error)).strip().partition("\n")[0][:200]
             raise ValueError(f"{name} cannot be exported to ONNX: {reason}.") from error
     program.model.metadata_props["classes"] = json.dumps(split.classes)
     proto = program.model_proto

@@ -190,9 +190,7 @@ def dist_loss(
     check_weights(beta=beta, gamma=gamma)
     least = 2 if gamma else 1
     student, teacher = check_logits(student_logits, teacher_logits, temperature, least=least)
-    told = (
-        "gamma=0 leaves the rows, and those of two classes correlate by 1 or -1 whatever they say"
-    )
+    told = "with gamma=0, two classes always correlate by 1 or -1 and teach nothing; take kd_loss"
     require(gamma or student.shape[1] > 2, f"{told}.")
     p_s, p_t = F.softmax(student / temperature, dim=1), F.softmax(teacher / temperature, dim=1)
     loss = beta * _decorrelation(p_s, p_t, dim=1) + gamma * _decorrelation(p_s, p_t, dim=0)

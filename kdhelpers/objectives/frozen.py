@@ -145,12 +145,13 @@ def _in_text(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key!r}: {_in_text(each)}' for key, each in value.items())}}}"
     if isinstance(value, FunctionType | BuiltinFunctionType):
-        own = _in_text(_parts(value)) if isinstance(value, FunctionType) else ""
-        return f"{value.__module__}.{value.__qualname__} {own}"
+        name = f"{value.__module__}.{value.__qualname__}"
+        own = isinstance(value, FunctionType) and not _is_installed(value)
+        return f"{name} {_in_text(_parts(value))}" if own else name
     return repr(value)
 
 
-def _parts(function: FunctionType) -> list[Any]:
+def _parts(function: Any) -> list[Any]:
     """What a function does and with which defaults, as far as it can be told."""
     codes = [(code.co_code, code.co_names, *code.co_consts) for code in nested(function.__code__)]
     values = [*sum(codes, ()), function.__defaults__, function.__kwdefaults__]
@@ -176,10 +177,16 @@ def _is_told(value: Any) -> bool:
 
 
 def _reads_values(function: FunctionType) -> bool:
-    """Whether it reads globals other than modules, which its text says nothing of."""
+    """Whether it reads globals of one's own, which its text says nothing of."""
     around = function.__globals__
     read = {name for code in nested(function.__code__) for name in globals_read(code)}
-    return not all(isinstance(around[name], ModuleType) for name in read & around.keys())
+    return not all(_is_installed(around[name]) for name in read & around.keys())
+
+
+def _is_installed(value: Any) -> bool:
+    if isinstance(value, ModuleType | BuiltinFunctionType):
+        return True
+    return isinstance(value, FunctionType | type) and not is_own_module(module_of(value))
 
 
 def globals_read(code: CodeType) -> set[str]:

@@ -24,9 +24,9 @@ FIGURES = {
     "validation": "validation accuracy, %",
 }
 LESS_IS_BETTER = {"error", "errors", "loss", "losses", "ece", "nll", "brier", "kl", "mse", "rmse"}
-LESS_IS_BETTER |= {"mae", "entropy", "divergence", "perplexity", "latency", "time", "ms"}
+LESS_IS_BETTER |= {"mae", "divergence", "perplexity", "latency", "time", "ms"}
 LESS_IS_BETTER |= {"milliseconds", "seconds", "minutes", "hours", "parameters", "macs", "flops"}
-LESS_IS_BETTER |= {"bytes", "mebibytes", "size"}
+LESS_IS_BETTER |= {"bytes", "mebibytes"}
 LARGEST = 1e100  # the squares of larger results overflow
 
 
@@ -67,9 +67,11 @@ def pairs(
 
 
 def less_is_better(key: str) -> bool:
-    """Whether a figure is an error, a loss, a time or a size, by a part of its name."""
+    """Whether a figure is an error, a loss, a time or a number of bytes, by a part of its name."""
     parts = {part.lower() for part in re.split("[^A-Za-z]+|(?<=[a-z])(?=[A-Z])", key)}
-    return not parts.isdisjoint(LESS_IS_BETTER) or key.endswith(("error", "loss"))
+    return not parts.isdisjoint(LESS_IS_BETTER) or key.lower().endswith(
+        ("error", "loss", "cross_entropy")
+    )
 
 
 def is_share(key: str) -> bool:

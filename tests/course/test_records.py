@@ -47,7 +47,7 @@ def test_a_record_has_exactly_these_keys_and_comes_back_unchanged(tmp_path: Path
     assert record["environment"]["date"].endswith("+00:00")
 
 
-def test_a_lesson_that_changes_a_parameter_gets_no_record(tmp_path: Path) -> None:
+def test_a_lesson_that_changes_a_parameter_is_recorded_with_its_own_value(tmp_path: Path) -> None:
     file, run = (
         tmp_path / "one.json",
         {"notebook": "01_mnist_kd", "profile": "quick", "lesson": "a"},
@@ -56,8 +56,10 @@ def test_a_lesson_that_changes_a_parameter_gets_no_record(tmp_path: Path) -> Non
     told = {"parameters": {"epochs": 3, "device": "auto", "weights": "/tmp/a.pt", "late": 1}}
     assert records.complete(file, run | told, 2.345)["seconds"] == 2.35
     write(file, parameters={"epochs": 5})
-    with pytest.raises(CourseError, match="a cell has changed the parameter 'epochs' from 3 to 5;"):
-        records.complete(file, run | told, 2.345)
+    record = records.complete(file, run | told, 2.345)
+    assert record["parameters"]["epochs"] == 5
+    assert records.changed(record, told["parameters"]) == ["epochs"]
+    assert not records.belongs_to(record, run | told)
 
 
 def test_without_a_file_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,8 +159,8 @@ def test_a_record_shows_its_results_over_the_seeds(runs: Path) -> None:
 
 def test_the_runs_of_an_arm_are_shown_by_their_figures() -> None:
     runs = [{"seed": 0, "accuracy": 0.5}, {"seed": 1, "accuracy": 0.7}]
-    found = dict(report._leaves({"arms": {"KD": runs, "others": runs[:1]}, "empty": {}}, 2))
-    assert found == {"arms.KD.accuracy": [0.5, 0.7], "arms.others": runs[:1]}
+    found = dict(report._leaves({"arms": {"KD": runs, "layers": [{"n": 1}]}, "empty": {}}))
+    assert found == {"arms.KD.accuracy": [0.5, 0.7], "arms.layers": [{"n": 1}]}
 
 
 def test_a_record_that_says_little_and_brings_its_table(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_strange_points_parts_and_folders_stop_nothing(
 
 def test_no_file_of_another_kind_is_replaced(runs: Path) -> None:
     before = (runs / "01_x.json").read_bytes()
-    with pytest.raises(CourseError, match=r"01_x\.json' is there and no page \(\.html\); choose"):
+    with pytest.raises(CourseError, match=r"01_x\.json' is there and no page; choose"):
         report.report(runs, runs / "01_x.json")
     assert (runs / "01_x.json").read_bytes() == before
 

@@ -19,7 +19,7 @@ from filelock import FileLock
 from tiny_course import RECORD, START, run_lessons, write_lesson
 
 from kdhelpers import _files, course
-from kdhelpers.course import plans, run, sweep
+from kdhelpers.course import plans, records, run, sweep
 from kdhelpers.course.notebook import INSTALL, Notebook
 from kdhelpers.course.plans import expand
 from kdhelpers.course.root import CourseError
@@ -426,6 +426,28 @@ def test_a_full_run_is_replaced_neither_by_a_quick_one_nor_by_one_of_other_value
     few = {"seeds": [0], "temperature": 2}
     with pytest.raises(CourseError, match="'runs' holds a full run of 01_first with other values"):
         run.prepare_folder("runs", plans.plan("1", profile="full", parameters=few))
+
+
+def test_seeds_of_a_record_that_keeps_its_parts_are_shared_out(root: Path) -> None:
+    parameters = 'seeds: list[int] = [0, 1]\nparts_dir: str = ""\nrecord_file: str = ""\n'
+    write_lesson(root, "01_first", parameters=parameters, full="parts_dir: results/parts/01\n")
+    (some,) = plans.plan("1", profile="full", parameters={"seeds": [0]})
+    record = course.write_record(
+        "", notebook="01_first", metrics={}, device="cpu", started=0.0, parameters=some.parameters
+    )
+    _files.write_text(Path("runs/01_first.json"), json.dumps(record | {"profile": "full"}))
+    run.prepare_folder("runs", plans.plan("1", profile="full"))
+
+
+def test_a_cell_that_changes_a_parameter_is_told_and_its_record_kept(root: Path) -> None:
+    write_lesson(root, "01_first", "epochs = 7", START, RECORD)
+    (outcome,) = run_lessons("1")
+    assert outcome.failure is not None
+    assert outcome.failure.startswith(
+        "a cell has changed epochs before kd.lesson: the record tells"
+    )
+    assert records.read_record(Path("runs/01_first.json"))["parameters"]["epochs"] == 7
+    assert outcome.notebook == Path("runs/01_first.ipynb")
 
 
 def test_a_lesson_that_changes_before_its_turn_is_not_run(root: Path) -> None:
