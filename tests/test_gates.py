@@ -26,7 +26,7 @@ import kdhelpers as kd
 
 LONGEST = 600  # characters of a sentence
 LOGITS, OTHERS = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
-MAPS = LOGITS.view(4, 3, 1, 1)
+MAPS = LOGITS.view(4, 1, 3, 1)
 PAIR = {"student_logits": LOGITS, "teacher_logits": OTHERS}
 FEATURES = {"student_features": MAPS, "teacher_features": MAPS}
 LABELS = {"labels": torch.tensor([0, 2, 1, 0])}
