@@ -46,7 +46,7 @@ def _decide(answer: Answer) -> Verdict:
         runs: list[tuple[Tensor, Measured]] = []
 
         def trial(targets: Any, runs: list[tuple[Tensor, Measured]] = runs) -> list[float]:
-            own = to_tensor(targets, wanted="logits").detach().to(torch.float32)
+            own = _logits(targets, "logits")
             if own.shape != (*labels.shape, 10) or not own.isfinite().all():
                 raise Misuse(
                     f"`trial` takes finite logits [{len(labels)}, 10], got {[*own.shape]}."
@@ -99,8 +99,7 @@ def _scattered(logits: Tensor) -> Callable[[Any], list[float]]:
     """A made-up trial: the teacher is ahead by two points on average, and by chance."""
 
     def trial(targets: Any) -> list[float]:
-        own = to_tensor(targets, wanted="logits").detach().to(torch.float32)
-        side = 1.0 if torch.equal(own, logits) else -1.0
+        side = 1.0 if torch.equal(_logits(targets, "logits"), logits) else -1.0
         return [80.0 + side * (1.0 + 10.0 * (-1) ** seed) for seed in range(10)]
 
     return trial
@@ -116,7 +115,11 @@ def _pair(result: Any) -> tuple[Tensor, bool]:
         holds = holds.item()
     if not isinstance(holds, bool | np.bool_):
         raise Misuse(f"{WANTED} Your verdict is a {type(holds).__name__}.")
-    return to_tensor(control, wanted="the control's logits").detach().to(torch.float32), bool(holds)
+    return _logits(control, "the control's logits"), bool(holds)
+
+
+def _logits(value: Any, wanted: str) -> Tensor:
+    return to_tensor(value, wanted=wanted).detach().to(torch.float32)
 
 
 def _is_control(control: Tensor, logits: Tensor) -> None:

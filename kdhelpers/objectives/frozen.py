@@ -172,7 +172,7 @@ def _is_told(value: Any) -> bool:
         return all(map(_is_told, value.values()))
     if isinstance(value, FunctionType):
         told = not value.__closure__ and _is_told([value.__defaults__, value.__kwdefaults__])
-        return told and (not is_own_module(module_of(value)) or not _reads_values(value))
+        return told and (_is_installed(value) or not _reads_values(value))
     return isinstance(value, _TOLD)
 
 
@@ -186,7 +186,7 @@ def _reads_values(function: FunctionType) -> bool:
 def _is_installed(value: Any) -> bool:
     if isinstance(value, ModuleType | BuiltinFunctionType):
         return True
-    return isinstance(value, FunctionType | type) and not is_own_module(module_of(value))
+    return isinstance(value, FunctionType | type) and not is_own(value)
 
 
 def globals_read(code: CodeType) -> set[str]:
@@ -201,6 +201,11 @@ def nested(code: CodeType) -> Iterator[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from nested(constant)
+
+
+def is_own(thing: Any) -> bool:
+    """Whether a function or class is of a module of one's own."""
+    return is_own_module(module_of(thing))
 
 
 def is_own_module(name: str) -> bool:

@@ -46,9 +46,11 @@ def made_of(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """A function of `what` says in a `ValueError` that it was given something else."""
 
     def refusing(make: Callable[P, T]) -> Callable[P, T]:
+        bind = signature(make).bind
+
         @wraps(make)
         def made(*arguments: P.args, **options: P.kwargs) -> T:
-            signature(make).bind(*arguments, **options)  # a TypeError is Python's own, as usual
+            bind(*arguments, **options)  # a TypeError is Python's own, as usual
             given = (*arguments, *options.values())
             check_type(given[0] if given else None, Mapping, name=what)
             try:

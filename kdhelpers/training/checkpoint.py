@@ -16,9 +16,9 @@ from torch.optim import Optimizer
 
 from kdhelpers._files import atomic
 from kdhelpers._values import is_number, require, short_path, short_repr
-from kdhelpers.objectives.frozen import unsaved_buffers
+from kdhelpers.objectives.frozen import is_own, unsaved_buffers
 from kdhelpers.training.devices import PRECISION_NAMES
-from kdhelpers.training.own_code import CALLED_IN_A_STEP, is_own, set_in_training
+from kdhelpers.training.own_code import CALLED_IN_A_STEP, set_in_training
 
 FORMAT = 1
 PLAIN = (type(None), bool, int, float, complex, str, np.generic)

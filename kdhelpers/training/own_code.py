@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kdhelpers.objectives.frozen import globals_read, is_own_module, nested
+from kdhelpers.objectives.frozen import globals_read, is_own, is_own_module, nested
 from kdhelpers.objectives.objective import module_of
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), np.generic, PurePath)
@@ -61,10 +61,6 @@ def own_code(*roots: Any) -> dict[str, str]:
         digests.setdefault(name, []).append(content.digest.hexdigest())
     version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
     return {name: f"{version} {' '.join(found)}" for name, found in digests.items()}
-
-
-def is_own(thing: Any) -> bool:
-    return is_own_module(module_of(thing))
 
 
 def _is_ours(kind: type) -> bool:
